@@ -1,0 +1,39 @@
+#pragma once
+// Which StarRocks components change their image between two versions of one object (design 2.1).
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gate {
+
+inline constexpr std::string_view kClusterKind = "StarRocksCluster";
+inline constexpr std::string_view kWarehouseKind = "StarRocksWarehouse";
+
+enum class Component { Frontend, Backend, ComputeNode, Warehouse };
+
+/// "fe", "be", "cn", "warehouse".
+[[nodiscard]] std::string_view to_string(Component component);
+[[nodiscard]] std::optional<Component> component_from(std::string_view text);
+
+/// The field of the object's spec that holds a component: "starRocksFeSpec", ..., "template" for a warehouse.
+[[nodiscard]] std::string_view spec_field(Component component);
+
+struct ImageChange {
+  Component component = Component::Frontend;
+  std::string from;
+  std::string to;
+  friend bool operator==(const ImageChange&, const ImageChange&) = default;
+};
+
+/// The main image of `component` in `object`, empty when absent or not a string.
+[[nodiscard]] std::string component_image(const nlohmann::json& object, Component component);
+
+/// Components whose main image goes from one non-empty value to another, in the order fe, be, cn
+/// (or the one of a warehouse). Empty for other kinds. Objects may be null or of any shape.
+[[nodiscard]] std::vector<ImageChange> image_changes(std::string_view kind, const nlohmann::json& old_object,
+                                                     const nlohmann::json& new_object);
+
+}  // namespace gate

@@ -1,0 +1,20 @@
+#pragma once
+// Foreign text (SQL errors, names from requests) made safe to show.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace gate {
+
+/// Cap for one piece of foreign text inside a message.
+inline constexpr std::size_t kForeignTextMax = 300;
+/// A warning longer than this may be cut by the API server (k8s.io/apiserver endpoints/filters/warning.go).
+inline constexpr std::size_t kWarningMax = 120;
+
+/// Control characters become spaces, invalid UTF-8 becomes U+FFFD, the text is cut at a character boundary with "...",
+/// and nothing is left that Flux reads as an immutable-field error (fluxcd/pkg ssa/errors/immutable.go: the regexes
+/// `.*is\simmutable.*` and `.*immutable\sfield.*`), on which it may delete and recreate the object.
+[[nodiscard]] std::string clean_text(std::string_view foreign, std::size_t characters_max = kForeignTextMax);
+
+}  // namespace gate

@@ -1,0 +1,49 @@
+#pragma once
+// What the gate reads from and writes to a StarRocksCluster and its neighbours. Kubernetes in production, flags and
+// memory for trying it out.
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/image_change.hpp"
+#include "policy/preparation.hpp"
+#include "policy/result.hpp"
+#include "server/ports/clock.hpp"
+#include "server/ports/frontend.hpp"
+
+namespace gate {
+
+/// The rollout of the changed components as the StatefulSets show it.
+struct RolloutState {
+  bool finished = false;
+  std::string waiting_for;  ///< "StatefulSet sr-be: 1 of 3 updated", empty when finished.
+};
+
+/// Thread safe; every call honours its deadline.
+class ClusterAccess {
+ public:
+  virtual ~ClusterAccess() = default;
+
+  /// How to reach the FE of `cluster` (design 2.7: Service port named `query`, credentials by precedence).
+  [[nodiscard]] virtual Result<FrontendAccess> frontend_access(const std::string& name_space,
+                                                               const std::string& cluster, Deadline deadline) = 0;
+
+  /// The object as it is now; NotFound when it is gone.
+  [[nodiscard]] virtual Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
+                                                          Deadline deadline) = 0;
+
+  /// Whether every StatefulSet of the record's changed components has rolled out to the new image.
+  [[nodiscard]] virtual Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) = 0;
+
+  /// Writes `.status.upgradePreparationStatus` of the cluster (merge patch of the status subresource). Success also
+  /// where the CRD prunes the field or the cluster is gone: the record is the truth.
+  [[nodiscard]] virtual Status mirror_status(const Preparation& record, Deadline deadline) = 0;
+
+  /// A Kubernetes Event on the cluster object and the record. Best effort: bounded, never fails the caller.
+  virtual void emit_event(const Preparation& record, bool warning, const std::string& reason,
+                          const std::string& message) = 0;
+};
+
+}  // namespace gate

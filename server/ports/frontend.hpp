@@ -1,0 +1,69 @@
+#pragma once
+// The frontend (FE) of a StarRocks cluster, spoken to over the MySQL protocol.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/result.hpp"
+#include "server/ports/clock.hpp"
+
+namespace gate {
+
+/// Named after MySQL's --ssl-mode.
+enum class FrontendTls { Disabled, Preferred, Required, VerifyCa, VerifyIdentity };
+
+/// Where one FE listens for queries.
+struct FrontendAddress {
+  std::string host;
+  std::uint16_t port = 9030;
+  friend bool operator==(const FrontendAddress&, const FrontendAddress&) = default;
+};
+
+/// Everything needed to log in. Never logged, never stored in a record.
+struct FrontendAccess {
+  FrontendAddress address;
+  std::string username = "root";
+  std::string password;
+  FrontendTls tls = FrontendTls::Preferred;
+  std::string ca_pem;  ///< For VerifyCa and VerifyIdentity; PEM text, empty = the system's roots.
+};
+
+/// Rows of one result set; columns are found by name since StarRocks adds some in every version.
+struct QueryResult {
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::optional<std::string>>> rows;
+
+  /// Index of a column, case-insensitive; nullopt when this version does not have it.
+  [[nodiscard]] std::optional<std::size_t> column(std::string_view name) const;
+  /// The value, or "" for NULL or an absent column.
+  [[nodiscard]] std::string text(std::size_t row, std::string_view name) const;
+};
+
+/// One connection. Not thread safe: one thread at a time. After any error but Rejected the session is dead: every
+/// later call returns Unavailable, and the owner throws it away.
+class FrontendSession {
+ public:
+  virtual ~FrontendSession() = default;
+
+  /// Runs one statement and drains every result set it yields; the last one with columns is returned.
+  /// Rejected: an SQL error, peer_code = MySQL error number, message = "ERROR 1064 (HY000): ..." cleaned.
+  /// DeadlineExceeded: nothing is known about the effect. Returns at the deadline at the latest (plus one second).
+  [[nodiscard]] virtual Result<QueryResult> execute(std::string_view sql, Deadline deadline) = 0;
+};
+
+/// Thread safe.
+class FrontendConnector {
+ public:
+  virtual ~FrontendConnector() = default;
+
+  /// Connects and logs in. PermissionDenied: 1045 and kin, or TLS required and not offered. Unavailable: refused,
+  /// reset, unknown host, connection limit. Errors name the address and user, never the password.
+  [[nodiscard]] virtual Result<std::unique_ptr<FrontendSession>> connect(const FrontendAccess& access,
+                                                                         Deadline deadline) = 0;
+};
+
+}  // namespace gate

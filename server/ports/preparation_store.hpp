@@ -1,0 +1,52 @@
+#pragma once
+// Where UpgradePreparation records live: the Kubernetes API server, or memory for trying the gate out.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "policy/preparation.hpp"
+#include "policy/result.hpp"
+#include "server/ports/clock.hpp"
+
+namespace gate {
+
+/// Thread safe. Every call that may block takes a deadline and returns Unavailable or DeadlineExceeded when it passes.
+/// One contract suite (test/server/preparation_store_contract.hpp) runs on every implementation.
+class PreparationStore {
+ public:
+  virtual ~PreparationStore() = default;
+
+  /// Stores `record` (name, namespace and spec; the status of a new record is the default one).
+  /// AlreadyExists when the name is taken: the caller then reads it. Success returns the stored record.
+  [[nodiscard]] virtual Result<Preparation> create(const Preparation& record, Deadline deadline) = 0;
+
+  /// Live read, never from the cache. NotFound when there is none.
+  [[nodiscard]] virtual Result<Preparation> get(const std::string& name_space, const std::string& name,
+                                                Deadline deadline) = 0;
+
+  /// Live list of one namespace's records whose spec.cluster is `cluster`, newest first.
+  [[nodiscard]] virtual Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space,
+                                                                         const std::string& cluster,
+                                                                         Deadline deadline) = 0;
+
+  /// Compare-and-set of the status: Conflict when `record.resource_version` is not the stored one, and nothing is
+  /// written. Success returns the record with its new resource_version. The spec of `record` is ignored.
+  [[nodiscard]] virtual Result<Preparation> update_status(const Preparation& record, Deadline deadline) = 0;
+
+  /// NotFound is success: the aim is that it is gone.
+  [[nodiscard]] virtual Status remove(const std::string& name_space, const std::string& name, Deadline deadline) = 0;
+
+  /// What the watch has seen so far, all namespaces; does not block on the network. May lag behind.
+  [[nodiscard]] virtual std::vector<Preparation> cached() const = 0;
+
+  /// True once the first list is complete and while the watch is not known to be broken.
+  [[nodiscard]] virtual bool synced() const = 0;
+
+  /// `observer` is called after each change of a record (created, status, removed), from any thread, without locks
+  /// held; it must not block. Register before start; there is no removal: the observer outlives the store's threads.
+  using Observer = std::function<void(const Preparation&, bool removed)>;
+  virtual void observe(Observer observer) = 0;
+};
+
+}  // namespace gate
