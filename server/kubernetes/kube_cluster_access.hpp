@@ -56,7 +56,7 @@ class KubeClusterAccess final : public ClusterAccess {
   [[nodiscard]] Result<std::string> secret_value(const std::string& name_space, const std::string& secret,
                                                  const std::string& key, Deadline deadline);
   void drain_events(const std::stop_token& stop);
-  void write_event(const PendingEvent& event);
+  void write_event(const PendingEvent& event, Deadline deadline);
 
   KubeClient& client_;
   const Clock& clock_;

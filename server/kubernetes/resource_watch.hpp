@@ -6,10 +6,10 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/kubernetes/kube_client.hpp"
