@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iostream>
 #include <random>
+#include <random>
 #include <sstream>
 #include <thread>
 
