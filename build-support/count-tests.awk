@@ -19,7 +19,8 @@ function unescaped(text) {
   return text
 }
 
-/<testcase / { name = attribute($0, "name"); status = attribute($0, "status"); passed = failed = skipped = 0; reason = last = "" }
+/<testcase / { name = attribute($0, "name"); status = attribute($0, "status"); passed = failed = skipped = 0; reason = last = ""; may_skip = 0 }
+/<skipped message="SKIP_RETURN_CODE=/ { may_skip = 1 }
 {
   text = $0
   sub(/^.*<system-out>/, "", text)
@@ -32,7 +33,9 @@ function unescaped(text) {
   if (text ~ /[^ \t]/ && text !~ /^[ \t]*<\/?[a-z]/) last = text
 }
 /<\/testcase>/ {
-  if (status == "notrun" || status == "disabled") { passed = failed = 0; skipped = 1; reason = reason ? reason : last }
+  # "notrun" is also what ctest says of a program that was not built.
+  if (status == "notrun" && !may_skip) { passed = skipped = 0; failed = 1; reason = last }
+  else if (status == "notrun" || status == "disabled") { passed = failed = 0; skipped = 1; reason = reason ? reason : last }
   else if (status == "fail") { if (!failed) failed = 1; reason = "see its output above" }
   else if (passed + failed + skipped == 0) passed = 1
   else if (failed) reason = "counts a failure itself but exited with 0"

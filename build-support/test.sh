@@ -66,8 +66,9 @@ run_script() { # STAGE COMMAND...
   [ $rc -eq 0 ] || cat "$log"
   echo "$stage: exit code $rc after $((SECONDS - start)) s"
   # The same reader as for ctest: one test case with this output.
-  { printf '<testcase name="%s" status="%s">\n<system-out>' "$(basename "$1")" \
-      "$(case $rc in 0) echo run ;; 77) echo notrun ;; *) echo fail ;; esac)"
+  { printf '<testcase name="%s" %s>\n<system-out>' "$(basename "$1")" \
+      "$(case $rc in 0) echo 'status="run"' ;; 77) printf 'status="notrun">\n<skipped message="SKIP_RETURN_CODE=77"/' ;;
+         *) echo 'status="fail"' ;; esac)"
     sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g' "$log"
     printf '</system-out>\n</testcase>\n'; } >"$results.xml"
   record_junit "$stage" "$results.xml"
