@@ -21,6 +21,10 @@ enum class Component { Frontend, Backend, ComputeNode, Warehouse };
 /// The field of the object's spec that holds a component: "starRocksFeSpec", ..., "template" for a warehouse.
 [[nodiscard]] std::string_view spec_field(Component component);
 
+/// The part of an image reference that tells versions apart, for people: the tag, else the shortened digest, else the
+/// whole reference. Understands registries with a port ("host:5000/img" has no tag).
+[[nodiscard]] std::string image_version(std::string_view image);
+
 struct ImageChange {
   Component component = Component::Frontend;
   std::string from;
