@@ -23,7 +23,7 @@ echo "=== clang-tidy"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 run-clang-tidy -quiet -p build/dev -j "${JOBS:-$(nproc)}" "$pattern" >"$log" 2>&1 || rc=1
-# Without the lines on what was suppressed in others' headers, and the commands themselves.
-grep -v -E '^(clang-tidy|/usr/bin/clang-tidy)|warnings? generated|Suppressed [0-9]+ warnings|^Use -header-filter|^$' "$log"
+# Without colours, the lines on what was suppressed in others' headers, and the commands themselves.
+sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -v -E '^(clang-tidy|/usr/bin/clang-tidy)|warnings? generated|Suppressed [0-9]+ warnings|^Use -header-filter|^$'
 [ $rc -eq 0 ] && echo "lint: clean"
 exit $rc
