@@ -15,7 +15,7 @@ demo: ## The story in one command: installs, builds, runs simulator and gate, sh
 demo-cluster: ## The same story through kubectl on a real API server (needs Go 1.24 or KUBEBUILDER_ASSETS)
 	build-support/install-packages.sh build demo cluster
 	$(call build,release)
-	KUBEBUILDER_ASSETS="$$(build-support/build-kubernetes.sh)" test/e2e/demo_cluster.sh build/release
+	assets=$$(build-support/build-kubernetes.sh) && KUBEBUILDER_ASSETS=$$assets test/e2e/demo_cluster.sh build/release
 
 ##@ Work on it
 build: ## Builds the dev preset (quick to compile)
