@@ -35,12 +35,18 @@ fi
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --make-rslave "$root/dev"
-# The way out to the mirror is this machine's: name resolution and apt's own options (a proxy, a CA).
+# The way out is this machine's: name resolution, apt's own options (a proxy), and CAs that its owner added, which
+# the package ca-certificates picks up.
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 cp -L /etc/hosts "$root/etc/hosts"
 for option in /etc/apt/apt.conf.d/*; do
   if grep -qi acquire "$option"; then cp "$option" "$root/etc/apt/apt.conf.d/"; fi
 done
+
+if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
+  mkdir -p "$root/usr/local/share/ca-certificates"
+  cp -L /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
+fi
 
 tree="$root/src/upgrade-gate"
 rm -rf "$tree"

@@ -66,6 +66,7 @@ sample policy-is-pure policy/a.cpp '#include <spdlog/spdlog.h>'
 sample policy-is-pure policy/a.cpp '#include <openssl/ssl.h>'
 sample policy-is-pure policy/a.cpp 'auto f() { return std::chrono::system_clock::now(); }'
 sample policy-is-pure policy/a.cpp 'void f() { std::cerr << 1; }'
+sample policy-is-pure policy/a.cpp 'void f() { std::printf("a"); }'
 sample policy-has-no-globals policy/a.cpp 'std::string cache;'
 sample policy-has-no-globals policy/a.cpp 'static int calls = 0;'
 sample policy-has-no-globals policy/a.cpp 'void f() {\n  static int calls = 0;\n}'
@@ -82,7 +83,7 @@ sample ok server/http/a.cpp '#include "server/httplib.hpp"\n#include "server/tls
 sample ok server/starrocks/a.cpp '#include <mysql.h>'
 sample ok server/httplib.hpp '#include <httplib.h>'
 sample ok policy/a.cpp '// no thread.detach() and no sleep_for(1s) here\n#include <chrono>\n#include <openssl/evp.h>\n#include <nlohmann/json.hpp>'
-sample ok policy/a.cpp 'constexpr int kLimit = 3;\nconst std::string kName = "a";\nstd::string f(int a);\nint f(int a = 1) {\n  static const int kOne = 1;\n  return a;\n}\nstruct A {\n  static A make();\n  int b = 0;\n};'
+sample ok policy/a.cpp 'constexpr int kLimit = 3;\nconst std::string kName = "a";\nstd::string f(int a);\nint g() { return std::snprintf(nullptr, 0, "a"); }\nint f(int a = 1) {\n  static const int kOne = 1;\n  return a;\n}\nstruct A {\n  static A make();\n  int b = 0;\n};'
 sample ok test/policy/a_test.cpp '#include "policy/result.hpp"\n#include "server/ports/clock.hpp"'
 
 violations=$(judge "$root")
