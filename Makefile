@@ -21,9 +21,9 @@ demo-cluster: ## The same story through kubectl on a real API server (needs Go 1
 build: ## Builds the dev preset (quick to compile)
 	$(call build,dev)
 
-test: ## Everything: release, ASan and TSan builds; unit, layering, integration, e2e, image; one line of counts
+test: ## Everything: release, ASan and TSan builds; unit, layering, integration, e2e, manifests, image; one line of counts
 	build-support/install-packages.sh build demo test cluster
-	build-support/test.sh release asan tsan image
+	build-support/test.sh release manifests asan tsan image
 
 test-unit: ## Unit and layering tests of the dev preset
 	STAGE_LABELS='^(unit|architecture)$$' build-support/test.sh dev

@@ -6,8 +6,9 @@ set -euo pipefail
 
 module=$(cd "$(dirname "$0")/../test/e2e/kubernetes" && pwd)
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
-  [ -x "$KUBEBUILDER_ASSETS/kube-apiserver" ] && [ -x "$KUBEBUILDER_ASSETS/kubectl" ] ||
-    { echo "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS holds no kube-apiserver and kubectl" >&2; exit 1; }
+  for program in kube-apiserver kubectl; do
+    [ -x "$KUBEBUILDER_ASSETS/$program" ] || { echo "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS holds no $program" >&2; exit 1; }
+  done
   echo "$KUBEBUILDER_ASSETS"
   exit 0
 fi

@@ -3,7 +3,7 @@
 # in build/fuzz/corpus/, beside the seeds in test/fuzz/corpus/TARGET/; a crash leaves its input in build/fuzz/crashes/.
 # usage: fuzz.sh [TARGET...]
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 seconds=${FUZZ_SECONDS:-60}
 
 cmake --preset fuzz >/dev/null && cmake --build --preset fuzz --parallel "${JOBS:-$(nproc)}" || exit 1

@@ -61,7 +61,7 @@ missing=$(missing_of "$@")
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "install-packages.sh: neither root nor sudo; please install: $(echo $missing)" >&2; exit 1; }
+  command -v sudo >/dev/null || { echo "install-packages.sh: neither root nor sudo; please install: ${missing//$'\n'/ }" >&2; exit 1; }
   as_root=(sudo)
 fi
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
@@ -77,6 +77,6 @@ if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
   trap '"${as_root[@]}" rm -f "$policy"' EXIT
 fi
-echo "installing:" $missing
+echo "installing: ${missing//$'\n'/ }"
 # shellcheck disable=SC2086 # one word per package
 apt install -y --no-install-recommends $missing

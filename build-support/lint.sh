@@ -2,7 +2,7 @@
 # clang-format and clang-tidy over all C++ files of ours; any finding fails.
 # usage: lint.sh [FILE...]      with files: clang-tidy looks at those only
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 rc=0
 
 mapfile -t sources < <(git ls-files --cached --others --exclude-standard -- '*.cpp' '*.hpp')

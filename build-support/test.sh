@@ -7,7 +7,7 @@
 #   STAGE_LABELS    regular expression of CTest labels, instead of the stage's own
 #   JOBS            parallel compilers and tests (default: the processors)
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 jobs=${JOBS:-$(nproc)}
 # One line for each CTest entry or script: stage, name, passed, failed, skipped, reason; separated by tabs.
