@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 seconds=${FUZZ_SECONDS:-60}
 
-cmake --preset fuzz >/dev/null && cmake --build --preset fuzz --parallel "${JOBS:-$(nproc)}" || exit 1
+cmake --preset fuzz >/dev/null && cmake --build --preset fuzz --target test/fuzz/all --parallel "${JOBS:-$(nproc)}" || exit 1
 if [ $# -gt 0 ]; then targets=("$@"); else
   mapfile -t targets < <(find build/fuzz/test/fuzz -maxdepth 1 -type f -executable -printf '%f\n' | sort)
 fi
@@ -24,8 +24,9 @@ for target in "${targets[@]}"; do
     -artifact_prefix="build/fuzz/crashes/$target-" "$corpus" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then
     failed+=("$target")
     tail -n 60 "build/fuzz/$target.log"
+  else
+    grep -E '^stat::(number_of_executed_units|average_exec_per_sec)' "build/fuzz/$target.log"
   fi
-  grep -E '^stat::(number_of_executed_units|average_exec_per_sec)' "build/fuzz/$target.log" || true
 done
 if [ ${#failed[@]} -gt 0 ]; then echo "fuzz: failed: ${failed[*]}" >&2; exit 1; fi
 echo "fuzz: ${#targets[@]} targets, no finding"
