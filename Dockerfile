@@ -4,12 +4,9 @@
 ARG BASE=docker.io/library/debian:12-slim
 
 FROM ${BASE} AS build
-# A failing step ends the build here, before the sources come in: this layer is reused while they change.
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      g++ cmake ninja-build pkg-config ccache \
-      libssl-dev nlohmann-json3-dev libsimdjson-dev libspdlog-dev libcli11-dev libyaml-cpp-dev prometheus-cpp-dev \
-      libmariadb-dev libcpp-httplib-dev doctest-dev zlib1g-dev \
-    && rm -rf /var/lib/apt/lists/*
+# Before the sources come in: this layer is reused while they change.
+COPY build-support/install-packages.sh /src/build-support/
+RUN /src/build-support/install-packages.sh build && rm -rf /var/lib/apt/lists/*
 COPY . /src
 WORKDIR /src
 # --strip: the debug information stays in the build; the image ships code only.

@@ -255,5 +255,5 @@ check "default-hooks: replicas" src plain '{"spec":{"starRocksBeSpec":{"replicas
 errors=$(k get --raw /metrics | awk '/^apiserver_admission_match_condition_evaluation_errors_total/ { n += $NF } END { print n + 0 }')
 if [[ $errors == 0 ]]; then pass; else fail "no match condition fails to evaluate" "$errors errors"; fi
 
-echo "manifests: $passed passed, $failed failed"
+echo "$passed passed, $failed failed"
 ((failed == 0))
