@@ -242,8 +242,8 @@ class HttpServer::Core {
     try {
       http::Wire wire(connection.fd.get(), tls_);
       const Deadline handshake_by = now() + options_.limits.handshake_max;
-      if (tls_ != nullptr && !wait_for_first_byte(connection, wire, handshake_by)) return;
-      if (wire.handshake(handshake_by) != http::Io::Done) {
+      if (tls_ != nullptr && (!wait_for_first_byte(connection, wire, handshake_by) ||
+                              wire.handshake(handshake_by) != http::Io::Done)) {
         ++tls_errors_;
         return;
       }
