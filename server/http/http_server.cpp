@@ -161,12 +161,13 @@ class HttpServer::Core {
     while (!stopping_) {
       if (::poll(descriptors.data(), descriptors.size(), -1) > 0) accept_waiting();
     }
-    accept_waiting();  // What the kernel has accepted for us would be reset by the close.
+    accept_waiting();  // What waits in the backlog would be reset by the close.
     listener_.reset();
   }
 
+  /// At most a full backlog at once, so that a flood of connections cannot keep stop() waiting.
   void accept_waiting() {
-    for (;;) {
+    for (int i = 0; i < kListenBacklog; ++i) {
       Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (fd.get() >= 0) {
         take(std::move(fd));
