@@ -26,8 +26,8 @@ struct ProcessResult {
 };
 
 struct RunOptions {
-  std::string input;                     ///< To stdin.
-  std::vector<std::string> environment;  ///< "NAME=value", added to ours.
+  std::string input{};                   ///< To stdin.
+  std::vector<std::string> environment{};///< "NAME=value", added to ours.
   std::chrono::seconds timeout{60};      ///< Killed then.
 };
 
