@@ -163,6 +163,10 @@ Decision decide_prepared(const AdmissionFacts& facts) {
 
 }  // namespace
 
+AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
+  return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
+}
+
 Decision decide(const AdmissionFacts& facts) {
   if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
   if (!facts.configuration.configured) return final(allow(), "allowed-not-configured", nullptr);
@@ -177,7 +181,7 @@ Decision decide(const AdmissionFacts& facts) {
     return final(std::move(answer), "allowed-revert", open);
   }
   if (!facts.configuration.faults.empty()) {
-    return denied(reason::kHooksInvalid, hooks_invalid_message(facts), nullptr);
+    return final(hooks_invalid(facts), "denied", nullptr);
   }
   auto decision = decide_prepared(facts);
   if (decision.effect == Effect::None) {
