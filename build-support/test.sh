@@ -33,7 +33,7 @@ run_ctest() { # STAGE
 
   echo "=== $stage"
   if ! { cmake --preset "$stage" -DGATE_WERROR="$([ "${CI:-}" = true ] && echo ON || echo OFF)" &&
-    cmake --build --preset "$stage" --parallel "$jobs"; } >"$log" 2>&1; then
+    cmake --build --preset "$stage" --parallel "$jobs" -- -k 0; } >"$log" 2>&1; then
     grep -E -A 12 'error|Error|FAILED' "$log" | head -n 200
     record "$stage" "build" 0 1 0 "does not configure or build"
     return

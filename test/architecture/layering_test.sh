@@ -21,10 +21,17 @@ judge() {
     case $file in *.cpp) ;; *) continue ;; esac
     folder=$(dirname "$file")
     while [ "$folder" != . ] && [ ! -e "$folder/CMakeLists.txt" ]; do folder=$(dirname "$folder"); done
-    # A test's list may name it by itself or without its ending (a loop over names).
-    sed 's/#.*//' "$folder/CMakeLists.txt" 2>/dev/null | grep -qwF -e "$(basename "$file")" -e "$(basename "$file" .cpp)" ||
-      printf 'sources-are-built\t%s\n' "$file"
+    is_listed "$(basename "$file")" "$folder/CMakeLists.txt" || printf 'sources-are-built\t%s\n' "$file"
   done
+}
+
+# By its name, or by a loop over names: foreach(part sql ...) ... ${part}_test.cpp
+is_listed() { # NAME.cpp CMAKELISTS
+  local text stem=${1%.cpp} suffix=.cpp
+  text=$(sed 's/#.*//' "$2" 2>/dev/null) || return 1
+  if grep -qwF -e "$1" <<<"$text"; then return 0; fi
+  case $stem in *_test) stem=${stem%_test} suffix=_test.cpp ;; *_fuzz) stem=${stem%_fuzz} suffix=_fuzz.cpp ;; esac
+  grep -qF -e "}$suffix" <<<"$text" && grep -qwF -e "$stem" <<<"$text"
 }
 
 check() { # NAME EXPECTED ACTUAL
@@ -74,6 +81,7 @@ sample policy-has-no-globals policy/a.cpp 'void f() {\n  thread_local const int 
 sample no-detached-threads server/app/a.cpp 'void f(std::thread& t) { t.detach(); }'
 sample no-sleeps server/app/a.cpp 'void f() { std::this_thread::sleep_for(1s); }'
 sample no-sleeps test/fakes/a.cpp 'void f() { ::usleep(5); }'
+sample no-sleeps test/fakes/a.cpp 'void f() { sleep_for(1s); }  // sleeps:'
 sample files-of-at-most-800-lines policy/a.cpp "$(printf '\\n%.0s' {1..801})"
 sample sources-are-built test/policy/a_test.cpp 'int f();'
 
@@ -84,6 +92,7 @@ sample ok server/starrocks/a.cpp '#include <mysql.h>'
 sample ok server/httplib.hpp '#include <httplib.h>'
 sample ok policy/a.cpp '// no thread.detach() and no sleep_for(1s) here\n#include <chrono>\n#include <openssl/evp.h>\n#include <nlohmann/json.hpp>'
 sample ok policy/a.cpp 'constexpr int kLimit = 3;\nconst std::string kName = "a";\nstd::string f(int a);\nint g() { return std::snprintf(nullptr, 0, "a"); }\nint f(int a = 1) {\n  static const int kOne = 1;\n  return a;\n}\nstruct A {\n  static A make();\n  int b = 0;\n};'
+sample ok test/e2e/a.cpp 'void f() { sleep_for(kPoll); }  // sleeps: polls the API server'
 sample ok test/policy/a_test.cpp '#include "policy/result.hpp"\n#include "server/ports/clock.hpp"'
 
 violations=$(judge "$root")
