@@ -58,7 +58,7 @@ class ControlPlane {
     const auto rendered =
         run_process("/bin/bash", {kSource + "/test/e2e/webhooks-by-url.sh", "https://127.0.0.1:" + std::to_string(port),
                                   file("ca.crt").string()},
-                    {.environment = {"KUBECTL=" + kubectl_path()}});
+                    {.environment = {"KUBECTL=" + environment_->kubectl_path().string()}});
     INFO(rendered.err);
     REQUIRE(rendered.exit_code == 0);
     must({"apply", "-f", "-"}, {.input = rendered.out});
@@ -82,14 +82,6 @@ class ControlPlane {
       return kubectl({"get", "starrocksclusters,starrockswarehouses,upgradepreparations"}).exit_code == 0;
     }));
   }
-  static std::string kubectl_path() {
-    const auto found = run_process("/bin/sh", {"-c", "true"});
-    (void)found;
-    if (const char* assets = std::getenv("KUBEBUILDER_ASSETS")) return std::string(assets) + "/kubectl";
-    if (const char* cache = std::getenv("XDG_CACHE_HOME")) return std::string(cache) + "/upgrade-gate/kubernetes/kubectl";
-    return std::string(std::getenv("HOME")) + "/.cache/upgrade-gate/kubernetes/kubectl";
-  }
-
   std::unique_ptr<KubernetesEnvironment> environment_;
   std::uint16_t registered_port_ = 0;
 };
