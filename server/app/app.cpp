@@ -24,7 +24,7 @@
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/preparation/controller.hpp"
-#include "server/starrocks/mysql_connector.hpp"
+#include "server/starrocks/frontend_client.hpp"
 #include "server/tls/certificate_source.hpp"
 #include "server/tls/dev_certificate.hpp"
 
@@ -80,7 +80,7 @@ class App::Impl {
   std::unique_ptr<PreparationStore> store;
   KubePreparationStore* kube_store = nullptr;  // the same as `store` when on Kubernetes
   std::unique_ptr<ClusterAccess> clusters;
-  MysqlConnector connector;
+  MysqlFrontendConnector connector;
   std::unique_ptr<OutcomeWaiters> waiters;
   std::unique_ptr<PreparationController> controller;
   std::unique_ptr<AdmissionService> admission;
@@ -279,7 +279,6 @@ void App::stop() {
   app.webhooks->stop(app.clock.steady_now() + app.options.stop_timeout);
   app.cluster_watch.reset();
   app.own_name = {};
-  app.connector.interrupt();
   app.controller->stop();
   app.ops->stop(app.clock.steady_now() + std::chrono::seconds(1));
 }

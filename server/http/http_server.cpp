@@ -161,12 +161,13 @@ class HttpServer::Core {
     while (!stopping_) {
       if (::poll(descriptors.data(), descriptors.size(), -1) > 0) accept_waiting();
     }
-    accept_waiting();  // What the kernel has accepted for us would be reset by the close.
+    accept_waiting();  // What waits in the backlog would be reset by the close.
     listener_.reset();
   }
 
+  /// At most a full backlog at once, so that a flood of connections cannot keep stop() waiting.
   void accept_waiting() {
-    for (;;) {
+    for (int i = 0; i < kListenBacklog; ++i) {
       Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (fd.get() >= 0) {
         take(std::move(fd));
@@ -242,8 +243,8 @@ class HttpServer::Core {
     try {
       http::Wire wire(connection.fd.get(), tls_);
       const Deadline handshake_by = now() + options_.limits.handshake_max;
-      if (tls_ != nullptr && !wait_for_first_byte(connection, wire, handshake_by)) return;
-      if (wire.handshake(handshake_by) != http::Io::Done) {
+      if (tls_ != nullptr && (!wait_for_first_byte(connection, wire, handshake_by) ||
+                              wire.handshake(handshake_by) != http::Io::Done)) {
         ++tls_errors_;
         return;
       }

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
+#include <csignal>
 #include <fstream>
 #include <list>
 #include <map>
@@ -571,6 +572,8 @@ KubeClient::~KubeClient() = default;
 Result<std::unique_ptr<KubeClient>> KubeClient::create(KubeConfig config, KubeClientOptions options) {
   auto material = parse_material(config);
   if (!material) return material.error();
+  // OpenSSL writes to sockets without MSG_NOSIGNAL: a peer that went must be an error, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
   return std::unique_ptr<KubeClient>(
       new KubeClient(std::make_unique<Impl>(std::move(config), std::move(options), std::move(*material))));
 }

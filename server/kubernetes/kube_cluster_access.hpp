@@ -18,9 +18,9 @@ namespace gate {
 struct KubeClusterAccessOptions {
   std::string cluster_domain = "cluster.local";  ///< Empty: names end in ".svc".
   /// Reaches every cluster's FE at this address instead of its Service: where there is no cluster DNS.
-  std::optional<FrontendAddress> frontend_address_override;
+  std::optional<FrontendAddress> frontend_address_override{};
   FrontendTls frontend_tls = FrontendTls::Preferred;
-  std::string frontend_ca_pem;     ///< For the Verify modes; a `ca.crt` in the cluster's credentials Secret wins.
+  std::string frontend_ca_pem{};   ///< For the Verify modes; a `ca.crt` in the cluster's credentials Secret wins.
   std::string identity = "upgrade-gate";  ///< reportingInstance of Events: the pod's name.
 };
 

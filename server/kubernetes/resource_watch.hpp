@@ -17,7 +17,7 @@
 namespace gate {
 
 struct ResourceWatchOptions {
-  std::string name_space;                        ///< Empty = all.
+  std::string name_space{};                      ///< Empty = all.
   std::chrono::milliseconds backoff_base{500};   ///< After a failure; doubled each time, plus up to half at random.
   std::chrono::milliseconds backoff_max{30000};
   std::chrono::seconds list_timeout{60};

@@ -333,7 +333,7 @@ Status KubernetesEnvironment::start_api_server() {
        "--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none", "--allow-privileged=true",
        "--authorization-mode=RBAC", "--token-auth-file=" + (directory_ / "tokens.csv").string(),
        "--disable-admission-plugins=ServiceAccount", "--service-account-issuer=https://127.0.0.1/",
-       "--service-account-key-file=" + key, "--service-account-signing-key-file=" + key, "--profiling=false"},
+       "--service-account-key-file=" + certificate, "--service-account-signing-key-file=" + key, "--profiling=false"},
       directory_ / "kube-apiserver.log");
   return wait_until_ready();
 }

@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -22,32 +21,9 @@
 #include "server/http/webhook_server.hpp"
 #include "server/tls/certificate_source.hpp"
 #include "server/tls/dev_certificate.hpp"
+#include "test/server/tls/certificates.hpp"
 
 namespace gate::test {
-
-/// Longer than any machine needs; a test that waits this long has failed.
-inline constexpr std::chrono::seconds kPatience{20};
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "gate-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-inline DevCertificate certificate_for_tests(std::chrono::seconds valid = std::chrono::hours(1)) {
-  const WallTime now = SystemClock().wall_now();
-  return make_dev_certificate({{"localhost"}, {"127.0.0.1"}, now - std::chrono::hours(1), now + valid}).value();
-}
 
 struct Answer {
   int status = 0;
@@ -129,6 +105,9 @@ class Client {
   /// True when the server closes, without another byte, while we are patient.
   bool sees_close() { return received_.empty() && !read_more() && !timed_out_; }
 
+  [[nodiscard]] int chain_length() const { return sk_X509_num(SSL_get_peer_cert_chain(ssl_)); }
+
+  /// Of the server's certificate: SHA-256, lower-case hex.
   [[nodiscard]] std::string fingerprint() const {
     std::unique_ptr<X509, decltype(&X509_free)> peer(SSL_get1_peer_certificate(ssl_), X509_free);
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
