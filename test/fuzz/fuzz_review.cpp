@@ -1,4 +1,5 @@
-// Any bytes as an AdmissionReview: no crash, and the glance never says "no image changes" where the full parser sees one.
+// Any bytes as an AdmissionReview: no crash, and the glance never says "no image changes" where the full parser sees
+// one.
 
 #include <cstddef>
 #include <cstdint>
