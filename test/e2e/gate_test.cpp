@@ -151,7 +151,8 @@ class Scene {
   /// All records of the cluster, oldest first.
   [[nodiscard]] std::vector<json> records() {
     std::vector<json> mine;
-    for (auto& record : json::parse(plane.must({"get", "upgradepreparations", "-o", "json"}))["items"]) {
+    const auto listed = json::parse(plane.must({"get", "upgradepreparations", "-o", "json"}));
+    for (const auto& record : listed.at("items")) {
       if (record["spec"]["clusterRef"]["name"] == name_) mine.push_back(record);
     }
     std::sort(mine.begin(), mine.end(), [](const json& a, const json& b) {
@@ -161,10 +162,12 @@ class Scene {
     return mine;
   }
   [[nodiscard]] bool record_becomes(const std::string& field, const std::string& value) {
-    return eventually(kPatience, [&] {
+    const bool became = eventually(kPatience, [&] {
       const auto all = records();
-      return !all.empty() && all.back()["status"].value(field, "") == value;
+      return !all.empty() && all.back().value("status", json::object()).value(field, "") == value;
     });
+    if (!became) MESSAGE("records: " << json(records()).dump(2));
+    return became;
   }
   [[nodiscard]] std::vector<std::string> set_statements() {
     std::vector<std::string> found;
