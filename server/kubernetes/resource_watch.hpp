@@ -59,8 +59,11 @@ class ResourceWatch {
   const KubeResource resource_;
   const ResourceWatchOptions options_;
   const Observer observer_;
-  std::map<Key, Seen> seen_;        // the thread's alone
-  std::string resource_version_;    // the thread's alone; empty = must list
+  // The thread's alone:
+  std::map<Key, Seen> seen_;
+  std::string resource_version_;    // empty = must list
+  bool opened_ = false;             // the current watch was accepted
+  bool interruption_told_ = false;  // one line per outage, not one per attempt
   std::atomic<bool> synced_{false};
   std::jthread thread_;
 };
