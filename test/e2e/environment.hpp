@@ -62,6 +62,8 @@ class KubernetesEnvironment {
   /// For one of the users given to start().
   [[nodiscard]] std::filesystem::path kubeconfig_of(const std::string& user) const;
 
+  /// The kubectl in use, for scripts that call it themselves.
+  [[nodiscard]] const std::filesystem::path& kubectl_path() const { return binaries_.kubectl; }
   /// kubectl as the administrator.
   [[nodiscard]] ProcessResult kubectl(const std::vector<std::string>& arguments, const RunOptions& options = {}) const;
   /// kubectl as one of the users given to start().

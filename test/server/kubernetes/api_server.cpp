@@ -9,7 +9,7 @@ namespace gate::test {
 KubernetesEnvironment& api_server() {
   static const std::unique_ptr<KubernetesEnvironment> environment = [] {
     auto started = KubernetesEnvironment::start_or_skip({{kNobody, {}}});
-    for (const char* file : {"manifests/crd/upgradepreparation.yaml", "test/e2e/starrocks_crds.yaml"}) {
+    for (const char* file : {"manifests/crd/upgradepreparation.yaml", "test/e2e/starrocks-crds.yaml"}) {
       const auto applied = started->kubectl({"apply", "--server-side", "-f", source_file(file)});
       REQUIRE_MESSAGE(applied.exit_code == 0, applied.err);
     }

@@ -137,7 +137,7 @@ TEST_CASE("the extension works as a kustomize component") {
     std::filesystem::copy_file(test::source_file("manifests/crd-extension/") + file, folder / "extension" / file,
                                std::filesystem::copy_options::overwrite_existing);
   }
-  std::filesystem::copy_file(test::source_file("test/e2e/starrocks_crds.yaml"), folder / "crds.yaml",
+  std::filesystem::copy_file(test::source_file("test/e2e/starrocks-crds.yaml"), folder / "crds.yaml",
                              std::filesystem::copy_options::overwrite_existing);
   std::ofstream(folder / "kustomization.yaml") << "resources: [crds.yaml]\ncomponents: [extension]\n";
   const auto built = test::api_server().kubectl({"kustomize", folder.string()});

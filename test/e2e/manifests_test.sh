@@ -1,0 +1,259 @@
+#!/bin/bash
+# Proves manifests/ on a real API server: everything is accepted, the webhooks' match conditions compile and call the
+# gate for what they should and nothing else, and the service account may do what it needs and no more.
+#   manifests_test.sh          (exits 77, saying why, where no API server can be started)
+# No gate runs: the webhooks point to a port where nobody listens. A call then shows as a refusal where failurePolicy
+# is Fail, and in the API server's fail-open counter where it is Ignore.
+# STARROCKS_CRDS=FOLDER uses the StarRocks operator's real CRDs instead of the stand-ins.
+set -euo pipefail
+root=$(realpath "$(dirname "$0")/../..")
+if [[ ${1:-} != inside ]]; then
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  code=0
+  "$root/test/e2e/start-control-plane.sh" "$work/control-plane" "$0" inside "$work" || code=$?
+  exit "$code"
+fi
+work=$2
+readonly kNamespace=starrocks-upgrade-gate
+readonly kServiceAccount=system:serviceaccount:$kNamespace:upgrade-gate
+readonly kNobody=https://127.0.0.1:1     # Port 1 is refused at once on any machine that is not odd.
+readonly kActiveSeconds=30               # The API server picks up new webhook configurations within about a second.
+
+k() { "$KUBECTL" "$@"; }
+passed=0 failed=0
+pass() { passed=$((passed + 1)); }
+fail() { failed=$((failed + 1)); printf 'FAILED: %s\n%s\n' "$1" "${2:-}" >&2; }
+# check NAME COMMAND...: COMMAND succeeds, and prints no warning.
+check() {
+  local name=$1 output; shift
+  if output=$("$@" 2>&1) && [[ $output != *Warning:* ]]; then pass; else fail "$name" "$output"; fi
+}
+# called WEBHOOK NAME COMMAND...: the API server tried to call WEBHOOK (failurePolicy Fail).
+called() {
+  local webhook=$1 name=$2 output; shift 2
+  if output=$("$@" 2>&1); then fail "$name: calls $webhook" "$output"
+  elif [[ $output == *"failed calling webhook \"$webhook\""* ]]; then pass
+  else fail "$name: calls $webhook" "$output"; fi
+}
+fail_open_count() {
+  k get --raw /metrics | awk -v name="name=\"$1\"" '/^apiserver_admission_webhook_fail_open_count/ && index($0, name) { n += $NF } END { print n + 0 }'
+}
+# opened WEBHOOK COUNT NAME COMMAND...: COMMAND succeeds and WEBHOOK (failurePolicy Ignore) was called COUNT times.
+opened() {
+  local webhook=$1 expected=$2 name=$3 before output; shift 3
+  before=$(fail_open_count "$webhook")
+  if ! output=$("$@" 2>&1); then fail "$name" "$output"; return; fi
+  local actual=$(($(fail_open_count "$webhook") - before))
+  if ((actual == expected)); then pass; else fail "$name: calls $webhook $expected times, not $actual" "$output"; fi
+}
+# wait_until COMMAND...: for what the API server does in its own time.
+wait_until() {
+  local until=$((SECONDS + kActiveSeconds))
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < until)) || { echo "gave up waiting for: $*" >&2; exit 1; }
+    sleep 0.2
+  done
+}
+
+# --- The kinds ---------------------------------------------------------------------------------------------------------
+crds=$root/test/e2e/starrocks-crds.yaml
+[[ -n ${STARROCKS_CRDS:-} ]] && crds=$STARROCKS_CRDS
+k create -f "$crds" >/dev/null
+k apply -f "$root/test/e2e/cert-manager-stand-in.yaml" >/dev/null
+for patch in "$root"/manifests/crd-extension/starrocksclusters*; do
+  check "CRD extension applies" k patch crd starrocksclusters.starrocks.com --type=json --patch-file "$patch"
+done
+k wait --for=condition=Established crd --all --timeout=30s >/dev/null
+wait_until k get starrocksclusters,starrockswarehouses,issuers,certificates
+
+# --- Everything is accepted --------------------------------------------------------------------------------------------
+# A dry run stores no namespace for the rest to be in: it comes first, for real.
+k apply -f "$root/manifests/base/namespace.yaml" >/dev/null
+check "base passes a dry run" k apply --dry-run=server -k "$root/manifests/base"
+check "default-hooks passes a dry run" k apply --dry-run=server -k "$root/manifests/overlays/default-hooks"
+
+cp -r "$root/manifests" "$work/manifests"
+overlay=$work/manifests/overlays/without-cert-manager
+rm -rf "$overlay/certificates"
+"$root/certs/make-certificates.sh" "$overlay/certificates"
+check "without-cert-manager passes a dry run" k apply --dry-run=server -k "$overlay"
+check "its certificate is valid for the Service's name" openssl verify -CAfile "$overlay/certificates/ca.crt" \
+  -purpose sslserver -verify_hostname "upgrade-gate.$kNamespace.svc" "$overlay/certificates/tls.crt"
+bundles=$(k apply --dry-run=server -k "$overlay" -o jsonpath='{range .items[*]}{range .webhooks[*]}{.clientConfig.caBundle}{"\n"}{end}{end}' | grep . | sort | uniq -c | awk '{ print $1 " " $2 }')
+if [[ $bundles == "4 $(base64 -w0 "$overlay/certificates/ca.crt")" ]]; then pass; else fail "every webhook of it has the CA" "$bundles"; fi
+if k kustomize "$overlay" | grep -q cert-manager; then fail "it needs nothing of cert-manager"; else pass; fi
+if k kustomize "$root/manifests/overlays/default-hooks" | grep -q -- --default-hooks=recommended; then pass; else fail "default-hooks says so to the gate"; fi
+
+check "base applies" k apply -k "$root/manifests/base"
+pod() { printf '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"try","namespace":"%s"},"spec":%s}' $kNamespace "$(k -n $kNamespace get deployment upgrade-gate -o jsonpath='{.spec.template.spec}')"; }
+check "its pods pass the restricted Pod Security Standard" k create --dry-run=server -f <(pod)
+service_name="upgrade-gate.$kNamespace.svc"
+names=$(k get validatingwebhookconfiguration,mutatingwebhookconfiguration upgrade-gate -o jsonpath='{range .items[*]}{range .webhooks[*]}{.clientConfig.service.name}.{.clientConfig.service.namespace}.svc{"\n"}{end}{end}' | sort -u)
+certificate_names=$(k -n $kNamespace get certificate upgrade-gate -o jsonpath='{.spec.dnsNames[*]}')
+if [[ $names == "$service_name" && $certificate_names == "$service_name" ]]; then pass; else fail "webhooks and certificate agree on the name" "$names / $certificate_names"; fi
+
+# --- What the service account may do -----------------------------------------------------------------------------------
+may() {
+  local expected=$1 answer; shift
+  answer=$(k auth can-i "$@" --as=$kServiceAccount -n somewhere 2>/dev/null) || true
+  if [[ $answer == "$expected" ]]; then pass; else fail "service account, $*: $expected, not $answer"; fi
+}
+while read -r expected arguments; do
+  # shellcheck disable=SC2086
+  may "$expected" $arguments
+done <<'END'
+yes get starrocksclusters.starrocks.com
+yes list starrocksclusters.starrocks.com
+yes watch starrocksclusters.starrocks.com
+yes watch starrockswarehouses.starrocks.com
+yes patch starrocksclusters.starrocks.com --subresource=status
+no patch starrocksclusters.starrocks.com
+no update starrocksclusters.starrocks.com
+no delete starrocksclusters.starrocks.com
+no patch starrockswarehouses.starrocks.com
+yes create upgradepreparations.gate.starrocks.com
+yes watch upgradepreparations.gate.starrocks.com
+yes delete upgradepreparations.gate.starrocks.com
+no update upgradepreparations.gate.starrocks.com
+yes update upgradepreparations.gate.starrocks.com --subresource=status
+no patch upgradepreparations.gate.starrocks.com --subresource=status
+yes get services
+no list services
+yes get statefulsets.apps
+no patch statefulsets.apps
+yes get secrets
+no list secrets
+no watch secrets
+no create secrets
+yes get events
+yes create events
+yes patch events
+no list events
+no get pods
+no create pods
+no get configmaps
+no update leases.coordination.k8s.io
+no patch validatingwebhookconfigurations.admissionregistration.k8s.io
+END
+
+# --- Which updates call the gate ---------------------------------------------------------------------------------------
+# cluster NAME [METADATA]: with FE and BE.
+cluster() {
+  printf '{"apiVersion":"starrocks.com/v1","kind":"StarRocksCluster","metadata":{"name":"%s","namespace":"default"%s},"spec":{"starRocksFeSpec":{"image":"fe:1","replicas":1},"starRocksBeSpec":{"image":"be:1","replicas":1}%s}}\n' "$1" "${2:+,$2}" "${3:+,$3}"
+}
+warehouse() {
+  printf '{"apiVersion":"starrocks.com/v1","kind":"StarRocksWarehouse","metadata":{"name":"%s","namespace":"default"%s},"spec":{"starRocksCluster":"asks","template":{"image":"cn:1","replicas":1}}}\n' "$1" "${2:+,$2}"
+}
+asks='"annotations":{"starrocks.com/prepare-upgrade":"true"}'
+{
+  cluster plain
+  cluster asks "$asks"
+  cluster declines '"annotations":{"starrocks.com/prepare-upgrade":"false"}'
+  cluster names-hooks '"annotations":{"starrocks.com/upgrade-hooks":"disable-balancer"}'
+  cluster names-configmap '"annotations":{"starrocks.com/upgrade-hooks-configmap":"hooks"}'
+  cluster has-preparation "" '"upgradePreparation":{"enabled":true,"hooks":[{"name":"disable-balancer"}]}'
+  cluster has-preparation-off "" '"upgradePreparation":{"enabled":false,"hooks":[{"name":"disable-balancer"}]}'
+  cluster has-component-hooks | sed 's/"image":"be:1"/&,"upgradeHooks":{"predefined":["disable-balancer"]}/'
+  cluster leaving "$asks"',"finalizers":["test.starrocks.com/hold"]'
+  cluster mirrored "$asks"
+  warehouse plain
+  warehouse asks "$asks"
+} | k apply -f - >/dev/null
+k patch starrocksclusters mirrored --subresource=status --type=merge \
+  -p '{"status":{"phase":"running","upgradePreparationStatus":{"phase":"Completed"}}}' >/dev/null
+
+install_webhooks() {
+  "$root/test/e2e/webhooks-by-url.sh" $kNobody "$work/control-plane/ca.crt" "$1" | k apply -f - >/dev/null
+}
+src() { local name=$1 patch=$2; shift 2; k patch starrocksclusters "$name" --type=merge -p "$patch" "$@"; }
+wh() { k patch starrockswarehouses "$1" --type=merge -p "$2"; }
+refused() { ! "$@"; }
+be='{"spec":{"starRocksBeSpec":{"image":"be:2"}}}'
+remove_annotation='{"metadata":{"annotations":{"starrocks.com/prepare-upgrade":null}},"spec":{"starRocksBeSpec":{"image":"be:2"}}}'
+
+install_webhooks "$root/manifests/base"
+wait_until refused src asks "$be" --dry-run=server
+gate=clusters.gate.starrocks.com
+
+called $gate "BE image" src asks "$be"
+called $gate "FE image" src asks '{"spec":{"starRocksFeSpec":{"image":"fe:2"}}}'
+called $gate "dry run of an image" src asks "$be" --dry-run=server
+called $gate "image and replicas" src asks '{"spec":{"starRocksBeSpec":{"image":"be:2","replicas":3}}}'
+called $gate "image, server-side apply" k apply --server-side --force-conflicts -f <(cluster asks "$asks" | sed s/be:1/be:2/)
+called $gate "image, with the hooks annotation" src names-hooks "$be"
+called $gate "image, with the ConfigMap annotation" src names-configmap "$be"
+called $gate "image, annotation taken away in the same request" src asks "$remove_annotation"
+called $gate "image, annotation added in the same request" k patch starrocksclusters plain --type=merge -p "{\"metadata\":{$asks},\"spec\":{\"starRocksBeSpec\":{\"image\":\"be:2\"}}}"
+called $gate "image, with spec.upgradePreparation" src has-preparation "$be"
+called $gate "image, with upgradeHooks of a component" src has-component-hooks "$be"
+called $gate "image, upgradeHooks taken away in the same request" src has-component-hooks '{"spec":{"starRocksBeSpec":{"image":"be:2","upgradeHooks":null}}}'
+
+check "image of a cluster that does not ask" src plain "$be"
+check "image of a cluster that says no" src declines "$be"
+check "image of a cluster with upgradePreparation.enabled false" src has-preparation-off "$be"
+check "create with images" k create -f <(cluster new "$asks")
+check "label" k label starrocksclusters asks team=data
+check "annotation" k annotate starrocksclusters asks note=text
+check "hooks annotation on the way" k annotate starrocksclusters asks starrocks.com/upgrade-hooks=disable-balancer
+check "replicas" src asks '{"spec":{"starRocksBeSpec":{"replicas":3}}}'
+check "resources and environment" src asks '{"spec":{"starRocksBeSpec":{"limits":{"memory":"8Gi"},"beEnvVars":[{"name":"A","value":"b"}]}}}'
+check "sidecar and init container image" src asks '{"spec":{"starRocksBeSpec":{"sidecars":[{"name":"s","image":"s:1"}],"initContainers":[{"name":"i","image":"i:1"}]}}}'
+check "sidecar and init container image changed" src asks '{"spec":{"starRocksBeSpec":{"sidecars":[{"name":"s","image":"s:2"}],"initContainers":[{"name":"i","image":"i:2"}]}}}'
+check "proxy image" src asks '{"spec":{"starRocksFeProxySpec":{"image":"nginx:1"}}}'
+check "proxy image changed" src asks '{"spec":{"starRocksFeProxySpec":{"image":"nginx:2"}}}'
+check "component appears" src asks '{"spec":{"starRocksCnSpec":{"image":"cn:1","replicas":1}}}'
+called $gate "CN image" src asks '{"spec":{"starRocksCnSpec":{"image":"cn:2"}}}'
+check "scale" k scale starrocksclusters asks --replicas=2
+check "component disappears" src asks '{"spec":{"starRocksCnSpec":null}}'
+check "image goes away" src asks '{"spec":{"starRocksBeSpec":{"image":""}}}'
+check "image comes back" src asks '{"spec":{"starRocksBeSpec":{"image":"be:2"}}}'
+check "status" src asks '{"status":{"phase":"running"}}' --subresource=status
+check "nothing" k apply -f <(cluster names-hooks '"annotations":{"starrocks.com/upgrade-hooks":"disable-balancer"}')
+check "delete, held by a finalizer" k delete starrocksclusters leaving --wait=false
+check "image of one being deleted" src leaving "$be"
+check "finalizer taken away" src leaving '{"metadata":{"finalizers":null}}'
+check "delete" k delete starrocksclusters new
+
+called warehouses.gate.starrocks.com "warehouse image" wh asks '{"spec":{"template":{"image":"cn:2"}}}'
+check "warehouse image that does not ask" wh plain '{"spec":{"template":{"image":"cn:2"}}}'
+check "warehouse replicas" wh asks '{"spec":{"template":{"replicas":2}}}'
+check "warehouse label" k label starrockswarehouses asks team=data
+
+configuration=configuration.gate.starrocks.com
+opened $configuration 1 "hooks annotation written" k annotate starrocksclusters plain starrocks.com/upgrade-hooks=x
+opened $configuration 0 "label, configuration as it was" k label starrocksclusters plain team=data
+opened $configuration 1 "time-out annotation written" k annotate starrocksclusters plain starrocks.com/upgrade-timeout-seconds=9999
+opened $configuration 0 "configuration taken away" k annotate starrocksclusters plain starrocks.com/upgrade-hooks- starrocks.com/upgrade-timeout-seconds-
+opened $configuration 1 "spec.upgradePreparation written" src plain '{"spec":{"upgradePreparation":{"enabled":true,"hooks":[{"name":"disable-balancer"}]}}}'
+opened $configuration 1 "upgradeHooks written" src plain '{"spec":{"starRocksFeSpec":{"upgradeHooks":{"predefined":["disable-balancer"]}}}}'
+opened $configuration 1 "create with configuration" k create -f <(cluster created-asking "$asks")
+opened $configuration 0 "create without" k create -f <(cluster created-plain)
+
+status=status.gate.starrocks.com
+mirror='"upgradePreparationStatus":{"phase":"Failed"}'
+replace_status() {
+  local name=$1 fields=$2
+  printf '{"apiVersion":"starrocks.com/v1","kind":"StarRocksCluster","metadata":{"name":"%s","namespace":"default","resourceVersion":"%s"},"status":{%s}}' \
+    "$name" "$(k get starrocksclusters "$name" -o jsonpath='{.metadata.resourceVersion}')" "$fields" >"$work/status.json"
+  k replace --subresource=status -f "$work/status.json"
+}
+opened $status 0 "status written with the mirror" replace_status mirrored "\"phase\":\"running\",$mirror"
+opened $status 1 "status written without the mirror" replace_status mirrored '"phase":"failed"'
+opened $status 0 "status that had none" replace_status mirrored '"phase":"running"'
+opened $status 0 "spec of a mirrored cluster" k label starrocksclusters mirrored team=data
+
+# --- default-hooks: everybody is asked ----------------------------------------------------------------------------------
+install_webhooks "$root/manifests/overlays/default-hooks"
+wait_until refused src plain '{"spec":{"starRocksBeSpec":{"image":"be:3"}}}' --dry-run=server
+called $gate "default-hooks: image of a cluster that does not ask" src plain '{"spec":{"starRocksBeSpec":{"image":"be:3"}}}'
+called warehouses.gate.starrocks.com "default-hooks: warehouse image that does not ask" wh plain '{"spec":{"template":{"image":"cn:3"}}}'
+check "default-hooks: label" k label starrocksclusters plain more=labels
+check "default-hooks: replicas" src plain '{"spec":{"starRocksBeSpec":{"replicas":2}}}'
+
+# No condition may ever have failed to evaluate: with failurePolicy Fail that is a refusal.
+errors=$(k get --raw /metrics | awk '/^apiserver_admission_match_condition_evaluation_errors_total/ { n += $NF } END { print n + 0 }')
+if [[ $errors == 0 ]]; then pass; else fail "no match condition fails to evaluate" "$errors errors"; fi
+
+echo "$passed passed, $failed failed"
+((failed == 0))
