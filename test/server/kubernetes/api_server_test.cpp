@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -88,6 +89,23 @@ TEST_CASE("without rights the answer is PermissionDenied and names no credential
   REQUIRE_FALSE(unknown.ok());
   CHECK(unknown.error().code == ErrorCode::PermissionDenied);
   CHECK(unknown.error().message.find("not-a-token") == std::string::npos);
+}
+
+TEST_CASE("a token that was replaced in its file is used as soon as the old one is refused") {
+  auto config = kube_config_from_file(test::api_server().kubeconfig());
+  REQUIRE(config.ok());
+  const std::string good = config->token;
+  config->token_file = test::api_server().directory() / "replaced-token";
+  std::ofstream(config->token_file) << "expired";
+  const auto client = KubeClient::create(*config);
+  REQUIRE(client.ok());
+  const auto refused = (*client)->who_am_i(in_seconds(30));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == ErrorCode::PermissionDenied);
+  std::ofstream(config->token_file) << good << "\n";
+  const auto accepted = (*client)->who_am_i(in_seconds(30));
+  REQUIRE_MESSAGE(accepted.ok(), (accepted.ok() ? "" : accepted.error().message));
+  CHECK(*accepted == "admin");
 }
 
 TEST_CASE("a server that the configured authority does not vouch for is not talked to") {
