@@ -46,8 +46,7 @@ void wait(milliseconds time, const std::stop_token& stop) {
 
 }  // namespace
 
-ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options,
-                             Observer observer)
+ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options, Observer observer)
     : client_(client), resource_(resource), options_(std::move(options)), observer_(std::move(observer)) {}
 
 ResourceWatch::~ResourceWatch() = default;

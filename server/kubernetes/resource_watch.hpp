@@ -17,8 +17,8 @@
 namespace gate {
 
 struct ResourceWatchOptions {
-  std::string name_space{};                      ///< Empty = all.
-  std::chrono::milliseconds backoff_base{500};   ///< After a failure; doubled each time, plus up to half at random.
+  std::string name_space{};                     ///< Empty = all.
+  std::chrono::milliseconds backoff_base{500};  ///< After a failure; doubled each time, plus up to half at random.
   std::chrono::milliseconds backoff_max{30000};
   std::chrono::seconds list_timeout{60};
   /// Asked of the server per watch, plus up to half at random, so that replicas do not come back at one moment.

@@ -144,7 +144,9 @@ TEST_CASE("a deadline holds whatever the server does") {
 
 TEST_CASE("nobody there is Unavailable") {
   int port = 0;
-  { port = FakeApiServer([](const auto&, auto&) {}).port(); }
+  {
+    port = FakeApiServer([](const auto&, auto&) {}).port();
+  }
   KubeConfig config;
   config.host = "127.0.0.1";
   config.port = static_cast<std::uint16_t>(port);
@@ -260,7 +262,8 @@ TEST_CASE("requests carry who asks, and how") {
     headers = request.headers;
     answer_json(response, json::object());
   });
-  REQUIRE(server.client({.version = "1.2.3"})->merge_patch(kube::kClusters, "ns", "sr", "status", json::object(), in(kLong))
+  REQUIRE(server.client({.version = "1.2.3"})
+              ->merge_patch(kube::kClusters, "ns", "sr", "status", json::object(), in(kLong))
               .ok());
   CHECK(headers.find("User-Agent")->second == "upgrade-gate/1.2.3");
   CHECK(headers.find("Content-Type")->second == "application/merge-patch+json");

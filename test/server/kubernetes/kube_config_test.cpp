@@ -84,8 +84,8 @@ TEST_CASE("the server of a kubeconfig is taken apart") {
   const Folder folder;
   for (const Row& row : rows) {
     INFO(row.server);
-    const auto config = kube_config_from_file(
-        folder.write("config", kubeconfig("{server: '" + std::string(row.server) + "'}", "{}")));
+    const auto config =
+        kube_config_from_file(folder.write("config", kubeconfig("{server: '" + std::string(row.server) + "'}", "{}")));
     REQUIRE_MESSAGE(config.ok(), (config.ok() ? "" : config.error().message));
     CHECK(config->host == row.host);
     CHECK(config->port == row.port);

@@ -24,9 +24,7 @@ json object(const std::string& name, const std::string& version, const std::stri
   return {{"metadata", {{"namespace", "ns"}, {"name", name}, {"uid", uid + name}, {"resourceVersion", version}}}};
 }
 
-std::string event(const char* type, const json& about) {
-  return json{{"type", type}, {"object", about}}.dump() + "\n";
-}
+std::string event(const char* type, const json& about) { return json{{"type", type}, {"object", about}}.dump() + "\n"; }
 
 /// What the observer was told, as "name@version" or "name gone".
 class Log {
