@@ -2,7 +2,7 @@
 # Proves that a fresh Debian machine needs nothing but git and make: clones HEAD of this repository into a new
 # debootstrap root and runs a make target there.
 # usage: bare-debian.sh [bookworm|trixie] [TARGET...]     as root; the root stays in ${BARE_ROOT:-/var/tmp/roots/SUITE}
-# KEEP=1 uses the root that is there, packages and build included.
+# KEEP=1 uses the root that is there, packages included; DEBIAN_MIRROR names a mirror other than debootstrap's own.
 set -euo pipefail
 
 suite=${1:-bookworm}
@@ -10,7 +10,6 @@ shift || true
 targets=("${@:-test-unit}")
 root=${BARE_ROOT:-/var/tmp/roots/$suite}
 source_tree=$(git -C "$(dirname "$0")/.." rev-parse --show-toplevel)
-mirror=${DEBIAN_MIRROR:-}
 
 case $root in /|/usr*|/home) echo "bare-debian.sh: refusing to use $root" >&2; exit 2 ;; esac
 [ "$(id -u)" -eq 0 ] || { echo "bare-debian.sh: chroot needs root" >&2; exit 77; }
@@ -28,7 +27,7 @@ release
 if [ "${KEEP:-0}" != 1 ]; then rm -rf --one-file-system "$root"; fi
 if [ ! -x "$root/usr/bin/apt-get" ]; then
   mkdir -p "$root"
-  debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.debootstrap.log" 2>&1 ||
+  debootstrap --variant=minbase "$suite" "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$root.debootstrap.log" 2>&1 ||
     { tail -n 20 "$root.debootstrap.log" >&2; exit 1; }
 fi
 

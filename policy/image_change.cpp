@@ -46,6 +46,17 @@ std::optional<Component> component_from(std::string_view text) {
 
 std::string_view spec_field(Component component) { return row_of(component).spec_field; }
 
+std::string image_version(std::string_view image) {
+  constexpr std::size_t kDigestShown = 19;  // "sha256:" and 12 digits, as container tools show it
+  const auto last = image.substr(image.rfind('/') + 1);  // npos + 1 is 0
+  // A colon before the last slash belongs to the registry's port.
+  const auto at = last.find('@');
+  const auto colon = last.substr(0, at).find(':');
+  if (colon != std::string_view::npos) return std::string(last.substr(0, at).substr(colon + 1));
+  if (at != std::string_view::npos) return std::string(last.substr(at + 1, kDigestShown));
+  return std::string(image);
+}
+
 std::string component_image(const nlohmann::json& object, Component component) {
   const nlohmann::json& image = member(member(member(object, "spec"), spec_field(component)), "image");
   return image.is_string() ? image.get<std::string>() : std::string();

@@ -123,7 +123,7 @@ void PreparationController::object_changed(const std::string& name_space, const 
     const auto key = key_of(record);
     {
       const std::lock_guard lock(mutex_);
-      if (const auto found = tracked_.find(key); found != tracked_.end()) found->second.next_look = {};
+      tracked_[key].hurried = true;
     }
     queue_.add(key, clock_.steady_now());
   }
@@ -160,12 +160,13 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   if (record.status.outcome == Outcome::Superseded && has_successor(record)) return options_.reassert_interval;
   {
     const std::lock_guard lock(mutex_);
-    const auto& tracked = tracked_[key];
+    auto& tracked = tracked_[key];
     const auto now = clock_.steady_now();
     // Our own renewals come back as events; only a record that somebody else moved on is worth an earlier look.
-    if (tracked.looked_at == state_text(record) && tracked.next_look > now) {
+    if (!tracked.hurried && tracked.looked_at == state_text(record) && tracked.next_look > now) {
       return std::chrono::ceil<milliseconds>(tracked.next_look - now);
     }
+    tracked.hurried = false;
   }
   milliseconds look_again{};
   auto claimed = claim(key, record, look_again);
@@ -175,6 +176,8 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   auto& tracked = tracked_[key];
   tracked.claim.reset();
   tracked.looked_at = state_text((*claimed)->snapshot());
+  // What changed while this look was under way was perhaps read too early.
+  if (again && tracked.hurried) return milliseconds{0};
   tracked.next_look = clock_.steady_now() + again.value_or(milliseconds{0});
   return again;
 }

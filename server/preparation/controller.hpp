@@ -91,6 +91,7 @@ class PreparationController {
     std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on.
     SteadyTime claimed_at{};
     SteadyTime next_look{};
+    bool hurried = false;          ///< The object changed since the last look began.
     std::string looked_at;         ///< State of the record after the last look; a look at the same is not hurried.
     std::string others_claim;      ///< Last renewal seen of another replica's claim.
     SteadyTime others_claim_seen;  ///< When it was first seen.

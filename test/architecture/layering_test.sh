@@ -21,7 +21,9 @@ judge() {
     case $file in *.cpp) ;; *) continue ;; esac
     folder=$(dirname "$file")
     while [ "$folder" != . ] && [ ! -e "$folder/CMakeLists.txt" ]; do folder=$(dirname "$folder"); done
-    is_listed "$(basename "$file")" "$folder/CMakeLists.txt" || printf 'sources-are-built\t%s\n' "$file"
+    # The nearest list names it, or any list by its whole path.
+    is_listed "$(basename "$file")" "$folder/CMakeLists.txt" ||
+      grep -rqwF --include=CMakeLists.txt --exclude-dir=build -e "$file" . || printf 'sources-are-built\t%s\n' "$file"
   done
 }
 

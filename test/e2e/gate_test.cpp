@@ -130,7 +130,8 @@ class Scene {
         "--failure-backoff", "1s",
         "--drain", "0s"};
     arguments.insert(arguments.end(), flags_.begin(), flags_.end());
-    gate_.emplace(arguments, plane.file("gate-" + name_ + ".log"));
+    // Kept in the working directory: the first thing to read when a case fails.
+    gate_.emplace(arguments, "gate-" + name_ + ".log");
     plane.register_webhooks(gate_->port());
   }
 
@@ -144,7 +145,7 @@ class Scene {
   ProcessResult to(const std::string& version) { return patch_image("starRocksBeSpec", "starrocks/be-ubuntu:" + version); }
 
   [[nodiscard]] std::string image(const std::string& component = "starRocksBeSpec") {
-    return object()["spec"][component]["image"];
+    return object().at("spec").at(component).at("image");
   }
   [[nodiscard]] json object() { return plane.get_json("starrockscluster", name_); }
   /// All records of the cluster, oldest first.
@@ -205,8 +206,8 @@ TEST_CASE("fast hooks: kubectl patch succeeds in the first request, every hook's
   CHECK(scene.config("max_scheduling_tablets") == "0");
   CHECK(scene.record_becomes("stage", "RollingOut"));
   const auto record = scene.records().back();
-  CHECK(record["status"]["completedHooks"] == json::array({"disable-tablet-clone", "disable-balancer"}));
-  CHECK(record["metadata"]["ownerReferences"][0]["uid"] == scene.object()["metadata"]["uid"]);
+  CHECK(record.at("status").at("completedHooks") == json::array({"disable-tablet-clone", "disable-balancer"}));
+  CHECK(record.at("metadata").at("ownerReferences").at(0).at("uid") == scene.object()["metadata"]["uid"]);
 }
 
 TEST_CASE("slow hook: on hold with a reason, nothing written, the record tells the truth, admitted on repeat") {
@@ -229,7 +230,7 @@ TEST_CASE("slow hook: on hold with a reason, nothing written, the record tells t
   CHECK(std::regex_search(table, std::regex(R"(slow\s+be 3\.3\.0\s+be 3\.3\.1\s+Running\s+Preparing\s+1/2\s+disable-balancer)")));
   CHECK(scene.plane.must({"get", "srup"}) == table);
   CHECK(eventually(kPatience, [&] {
-    return scene.object()["status"]["upgradePreparationStatus"].value("phase", "") == "Running";
+    return scene.object().value("status", json::object()).value("upgradePreparationStatus", json::object()).value("phase", "") == "Running";
   }));
 
   CHECK(scene.record_becomes("phase", "Completed"));
@@ -254,7 +255,7 @@ TEST_CASE("critical hook fails: refused with hook and SQL error, captured settin
   CHECK(contains(refused.err, "Access denied"));
   CHECK(scene.record_becomes("stage", "Closed"));
   CHECK(scene.config("max_scheduling_tablets") == "10000");
-  CHECK(scene.records().back()["status"]["failedHooks"] == json::array({"disable-balancer"}));
+  CHECK(scene.records().back().at("status").at("failedHooks") == json::array({"disable-balancer"}));
   CHECK(scene.image() == "starrocks/be-ubuntu:3.3.0");
 
   scene.frontends().clear_faults();
@@ -282,7 +283,7 @@ TEST_CASE("a hook that is not critical fails: admitted, listed, and kubectl show
   const auto found = std::find_if(record["items"].begin(), record["items"].end(),
                                   [](const json& item) { return item["spec"]["clusterRef"]["name"] == "lenient2"; });
   REQUIRE(found != record["items"].end());
-  CHECK((*found)["status"]["failedHooks"] == json::array({"image"}));
+  CHECK((*found).at("status").at("failedHooks") == json::array({"image"}));
 }
 
 TEST_CASE("an FE that is down at first is retried until it comes up") {
@@ -301,7 +302,7 @@ TEST_CASE("an FE that hangs fails the hook at its deadline with a clear reason, 
   scene.frontends().hang("ADMIN SET");
   CHECK(contains(scene.to("3.3.1").err, "UpgradePreparationRunning"));
   CHECK(scene.record_becomes("phase", "Failed"));
-  const auto message = scene.records().back()["status"]["message"].get<std::string>();
+  const auto message = scene.records().back().at("status").at("message").get<std::string>();
   INFO(message);
   CHECK(contains(message, "disable-balancer"));
   CHECK(contains(message, "3 s"));
@@ -331,8 +332,8 @@ TEST_CASE("a Completed is used for its own target only, and only while it is tru
     const auto records = scene.records();
     REQUIRE(records.size() == 2);
     const auto& successor = records[0]["spec"].contains("supersedes") ? records[0] : records[1];
-    CHECK(successor["status"]["captured"][0]["value"] == "false");
-    CHECK(successor["status"]["restoreOwed"] == true);
+    CHECK(successor.at("status").at("captured")[0]["value"] == "false");
+    CHECK(successor.at("status").at("restoreOwed") == true);
   }
 }
 
@@ -464,7 +465,7 @@ TEST_CASE("the gate is killed while a hook runs and started again: the preparati
   scene.start_gate();
   CHECK(scene.record_becomes("phase", "Completed"));
   CHECK(scene.to("3.3.1").exit_code == 0);
-  const auto captured = scene.records().back()["status"]["captured"];
+  const auto captured = scene.records().back().at("status").at("captured");
   REQUIRE(captured.size() == 2);
   CHECK(captured[0]["value"] == "10000");
   CHECK(captured[1]["value"] == "false");
@@ -476,7 +477,7 @@ TEST_CASE("the operator's full status write keeps the mirror and causes no furth
   Scene scene("mirror", with_hooks("disable-balancer"));
   REQUIRE(scene.to("3.3.1").exit_code == 0);
   REQUIRE(eventually(kPatience, [&] {
-    return scene.object()["status"]["upgradePreparationStatus"].value("phase", "") == "Completed";
+    return scene.object().value("status", json::object()).value("upgradePreparationStatus", json::object()).value("phase", "") == "Completed";
   }));
   auto object = scene.object();
   const auto mirror = object["status"]["upgradePreparationStatus"];
@@ -520,8 +521,8 @@ TEST_CASE("after the rollout the captured values come back; a human's later valu
   CHECK(scene.config("max_scheduling_tablets") == "10000");
   CHECK(scene.config("disable_balance") == "false");
   const auto record = scene.records().back();
-  CHECK(record["status"]["restoreOwed"] == false);
-  CHECK(record["status"].contains("restoredTime"));
+  CHECK(record.at("status").at("restoreOwed") == false);
+  CHECK(record.at("status").contains("restoredTime"));
 }
 
 TEST_CASE("hostile and mistaken requests get the right answer and learn nothing") {
@@ -576,5 +577,5 @@ TEST_CASE("SIGTERM ends the gate in order and releases its claims") {
   REQUIRE(scene.to("3.3.1").exit_code == 0);
   REQUIRE(scene.record_becomes("stage", "RollingOut"));
   CHECK(scene.gate().terminate(20s) == 0);
-  CHECK_FALSE(scene.records().back()["status"].contains("runner"));
+  CHECK_FALSE(scene.records().back().at("status").contains("runner"));
 }

@@ -2,11 +2,25 @@
 
 #include <doctest/doctest.h>
 
-#include <regex>
+#include <string>
 
 #include "policy/utf8.hpp"
 
 using namespace gate;
+
+namespace {
+
+/// The regexes `.*is\simmutable.*` and `.*immutable\sfield.*` of Flux, written out.
+bool makes_flux_recreate(const std::string& text) {
+  constexpr std::string_view kSpace = " \t\n\f\r";
+  for (const char space : kSpace) {
+    if (text.find(std::string("is") + space + "immutable") != std::string::npos) return true;
+    if (text.find(std::string("immutable") + space + "field") != std::string::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 TEST_CASE("foreign text is cleaned") {
   struct Row {
@@ -55,11 +69,11 @@ TEST_CASE("foreign text is cleaned") {
 }
 
 TEST_CASE("nothing that Flux reads as an immutable-field error is left, wherever the text is cut") {
-  const std::regex forced_recreation("(.*is\\simmutable.*)|(.*immutable\\sfield.*)");
   const std::string hostile = "x is immutable immimmutableutable field is\nimmutable\x01 field";
+  REQUIRE(makes_flux_recreate(hostile));
   for (std::size_t length = 0; length < 80; ++length) {
     INFO(length);
-    CHECK_FALSE(std::regex_search("this is " + clean_text(hostile, length) + " field", forced_recreation));
+    CHECK_FALSE(makes_flux_recreate("this is " + clean_text(hostile, length) + " field"));
   }
 }
 
