@@ -1,5 +1,6 @@
 #include "server/kubernetes/kube_client.hpp"
 
+#include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -7,14 +8,11 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
 #include <csignal>
 #include <fstream>
-#include <list>
-#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -83,7 +81,8 @@ Result<TlsMaterial> parse_material(const KubeConfig& config) {
   }
   if (!config.client_certificate_pem.empty()) {
     out.chain = certificates_of(config.client_certificate_pem);
-    const Handle<BIO> bio(BIO_new_mem_buf(config.client_key_pem.data(), static_cast<int>(config.client_key_pem.size())));
+    const Handle<BIO> bio(
+        BIO_new_mem_buf(config.client_key_pem.data(), static_cast<int>(config.client_key_pem.size())));
     out.key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
     if (out.chain.empty() || !out.key || X509_check_private_key(out.chain.front().get(), out.key.get()) != 1) {
       return Error{ErrorCode::InvalidInput, "client certificate: expected a PEM certificate and its PEM key"};
@@ -243,8 +242,8 @@ class KubeClient::Impl {
       release(std::move(*lease), answer.ok());
       if (!answer) {
         // The server may have closed an idle connection in the moment of use.
-        const bool repeat = reused && !read_repeated && request.method == "GET" &&
-                            answer.error().code == ErrorCode::Unavailable;
+        const bool repeat =
+            reused && !read_repeated && request.method == "GET" && answer.error().code == ErrorCode::Unavailable;
         if (!repeat) return answer.error();
         read_repeated = true;
         continue;
@@ -266,7 +265,8 @@ class KubeClient::Impl {
         return failure(request.what(), answer->status, answer->body);
       }
       json parsed = json::parse(answer->body, nullptr, false);
-      if (!parsed.is_object()) return Error{ErrorCode::Unavailable, request.what() + ": the answer is not a JSON object"};
+      if (!parsed.is_object())
+        return Error{ErrorCode::Unavailable, request.what() + ": the answer is not a JSON object"};
       return parsed;
     }
   }
@@ -337,8 +337,7 @@ class KubeClient::Impl {
       client = std::make_unique<httplib::ClientImpl>(config_.host, config_.port);
     } else {
       auto secure = std::make_unique<httplib::SSLClient>(config_.host, config_.port);
-      // OpenSSL verifies within the handshake, the name included: httplib's own check takes no other name than the
-      // host's, and comes after the request could have been prepared.
+      // OpenSSL verifies within the handshake, the name included: httplib's own check knows no name but the host's.
       secure->enable_server_certificate_verification(false);
       prepare_context(secure->ssl_context());
       client = std::move(secure);
@@ -659,9 +658,9 @@ Result<std::string> KubeClient::who_am_i(Deadline deadline) {
 Status KubeClient::watch(const WatchRequest& request, const std::stop_token& stop) {
   const auto path = collection_path(request.resource, request.name_space);
   if (!path) return path.error();
-  const std::string query = "?watch=true&allowWatchBookmarks=true&resourceVersion=" +
-                            percent_encoded(request.resource_version) +
-                            "&timeoutSeconds=" + std::to_string(request.timeout.count());
+  const std::string query =
+      "?watch=true&allowWatchBookmarks=true&resourceVersion=" + percent_encoded(request.resource_version) +
+      "&timeoutSeconds=" + std::to_string(request.timeout.count());
   return impl_->watch(request, *path + query, stop);
 }
 

@@ -56,8 +56,8 @@ enum class WatchEventType { Added, Modified, Deleted, Bookmark };
 
 struct WatchRequest {
   KubeResource resource;
-  std::string name_space;        ///< Empty = all.
-  std::string resource_version;  ///< Start after this one.
+  std::string name_space;             ///< Empty = all.
+  std::string resource_version;       ///< Start after this one.
   std::chrono::seconds timeout{300};  ///< The server ends the watch after this; asked for by timeoutSeconds.
   std::function<void()> on_open;      ///< The server accepted the watch. May be empty.
   std::function<void(WatchEventType, const nlohmann::json& object)> on_event;

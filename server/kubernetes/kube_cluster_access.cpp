@@ -4,7 +4,6 @@
 
 #include <array>
 #include <chrono>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -56,10 +55,14 @@ struct StatefulSetName {
 
 StatefulSetName stateful_set_of(const Preparation& record, Component component) {
   switch (component) {
-    case Component::Frontend: return {record.spec.cluster + "-fe", "fe"};
-    case Component::Backend: return {record.spec.cluster + "-be", "be"};
-    case Component::ComputeNode: return {record.spec.cluster + "-cn", "cn"};
-    case Component::Warehouse: return {record.spec.object.name + "-warehouse-cn", "cn"};
+    case Component::Frontend:
+      return {record.spec.cluster + "-fe", "fe"};
+    case Component::Backend:
+      return {record.spec.cluster + "-be", "be"};
+    case Component::ComputeNode:
+      return {record.spec.cluster + "-cn", "cn"};
+    case Component::Warehouse:
+      return {record.spec.object.name + "-warehouse-cn", "cn"};
   }
   return {};
 }
@@ -143,8 +146,8 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
     return service.error();
   }
   FrontendAddress address;
-  address.host = name + "." + name_space + ".svc" +
-                 (options_.cluster_domain.empty() ? "" : "." + options_.cluster_domain);
+  address.host =
+      name + "." + name_space + ".svc" + (options_.cluster_domain.empty() ? "" : "." + options_.cluster_domain);
   const json& ports = at(*service, {"spec", "ports"});
   for (std::size_t i = 0; ports.is_array() && i < ports.size(); ++i) {
     const auto port = number(at(ports[i], {"port"}), 0);
@@ -228,9 +231,8 @@ Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline dead
                     {"failedHooks", hooks_in(status, HookPhase::Failed)},
                     {"startTime", time_or_null(status.start_time)},
                     {"completionTime", time_or_null(status.completion_time)}};
-  const auto answer =
-      client_.merge_patch(kube::kClusters, record.name_space, record.spec.cluster, "status",
-                          {{"status", {{"upgradePreparationStatus", mirror}}}}, deadline);
+  const auto answer = client_.merge_patch(kube::kClusters, record.name_space, record.spec.cluster, "status",
+                                          {{"status", {{"upgradePreparationStatus", mirror}}}}, deadline);
   if (answer || answer.error().code == ErrorCode::NotFound) return Ok{};
   // status.phase is required by the operator's CRD: until the operator has written its first status there is nothing
   // to mirror into, and inventing a phase for it would be a lie.

@@ -20,7 +20,7 @@ struct KubeClusterAccessOptions {
   /// Reaches every cluster's FE at this address instead of its Service: where there is no cluster DNS.
   std::optional<FrontendAddress> frontend_address_override{};
   FrontendTls frontend_tls = FrontendTls::Preferred;
-  std::string frontend_ca_pem{};   ///< For the Verify modes; a `ca.crt` in the cluster's credentials Secret wins.
+  std::string frontend_ca_pem{};  ///< For the Verify modes; a `ca.crt` in the cluster's credentials Secret wins.
   std::string identity = "upgrade-gate";  ///< reportingInstance of Events: the pod's name.
 };
 
@@ -35,8 +35,7 @@ class KubeClusterAccess final : public ClusterAccess {
 
   Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
                                          Deadline deadline) override;
-  Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
-                                    Deadline deadline) override;
+  Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) override;
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;
   void emit_event(const Preparation& record, bool warning, const std::string& reason,

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <optional>
-#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -186,7 +185,8 @@ Result<KubeConfig> in_cluster_kube_config(const std::filesystem::path& service_a
   }
   KubeConfig config;
   config.host = host;
-  if (config.host.starts_with('[') && config.host.ends_with(']')) config.host = config.host.substr(1, config.host.size() - 2);
+  if (config.host.starts_with('[') && config.host.ends_with(']'))
+    config.host = config.host.substr(1, config.host.size() - 2);
   const auto parsed = parse_port(port);
   if (!parsed) return invalid("KUBERNETES_SERVICE_PORT", port, "a port, 1 to 65535");
   config.port = *parsed;

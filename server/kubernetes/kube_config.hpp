@@ -13,16 +13,16 @@ namespace gate {
 struct KubeConfig {
   std::string host;  ///< Name or address, IPv6 without brackets.
   std::uint16_t port = 443;
-  bool tls = true;          ///< False only for a loopback proxy that adds credentials itself: then none are sent.
-  std::string path_prefix;  ///< "" or "/k8s/clusters/c-1": before every path, for servers behind a proxy.
-  std::string tls_server_name;      ///< Name to verify in the certificate; empty = host.
-  std::string ca_pem;               ///< Empty = the system's roots.
+  bool tls = true;              ///< False only for a loopback proxy that adds credentials itself: then none are sent.
+  std::string path_prefix;      ///< "" or "/k8s/clusters/c-1": before every path, for servers behind a proxy.
+  std::string tls_server_name;  ///< Name to verify in the certificate; empty = host.
+  std::string ca_pem;           ///< Empty = the system's roots.
   bool insecure_skip_verify = false;
-  std::string token;                ///< Used when token_file is empty.
-  std::filesystem::path token_file; ///< Read again while running: the kubelet replaces projected tokens.
+  std::string token;                 ///< Used when token_file is empty.
+  std::filesystem::path token_file;  ///< Read again while running: the kubelet replaces projected tokens.
   std::string client_certificate_pem;
   std::string client_key_pem;
-  std::string name_space;           ///< Of the service account or the context; may be empty.
+  std::string name_space;  ///< Of the service account or the context; may be empty.
 };
 
 /// Where the kubelet mounts a pod's service account.

@@ -47,8 +47,7 @@ Result<Preparation> KubePreparationStore::get(const std::string& name_space, con
 }
 
 Result<std::vector<Preparation>> KubePreparationStore::list_of_cluster(const std::string& name_space,
-                                                                       const std::string& cluster,
-                                                                       Deadline deadline) {
+                                                                       const std::string& cluster, Deadline deadline) {
   auto list = client_.list(kube::kPreparations, name_space, deadline);
   if (!list) return list.error();
   std::vector<Preparation> out;

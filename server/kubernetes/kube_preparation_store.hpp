@@ -38,8 +38,8 @@ class KubePreparationStore final : public PreparationStore {
   KubeClient& client_;
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, Preparation> cache_;  // by namespace and name; guarded by mutex_
-  std::vector<Observer> observers_;  // fixed once start() was called
-  ResourceWatch watch_;              // last: its thread uses the rest
+  std::vector<Observer> observers_;                                   // fixed once start() was called
+  ResourceWatch watch_;                                               // last: its thread uses the rest
 };
 
 }  // namespace gate

@@ -20,6 +20,8 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr int kExpired = 410;
+/// A watch that ends sooner did not do what it was asked for.
+constexpr std::chrono::seconds kShortWatch{1};
 
 std::string metadata_text(const json& object, const char* key) {
   const auto metadata = object.find("metadata");
@@ -44,8 +46,7 @@ void wait(milliseconds time, const std::stop_token& stop) {
 
 }  // namespace
 
-ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options,
-                             Observer observer)
+ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options, Observer observer)
     : client_(client), resource_(resource), options_(std::move(options)), observer_(std::move(observer)) {}
 
 ResourceWatch::~ResourceWatch() = default;
@@ -56,35 +57,33 @@ void ResourceWatch::start() {
 
 void ResourceWatch::run(const std::stop_token& stop) {
   auto backoff = options_.backoff_base;
-  bool told = false;  // one line per outage, not one per attempt
   while (!stop.stop_requested()) {
-    Status outcome = Ok{};
     const bool relisted = resource_version_.empty();
-    if (relisted) outcome = list_all();
+    const auto started = std::chrono::steady_clock::now();
+    opened_ = false;
+    Status outcome = relisted ? list_all() : Status(Ok{});
     if (outcome.ok()) {
       if (relisted) synced_ = true;
-      if (told) spdlog::info("watch works again resource={}", resource_.plural);
-      told = false;
       outcome = watch_once(stop);
     }
     if (stop.stop_requested()) break;
-    if (outcome.ok()) {  // the server ended it in good order
-      backoff = options_.backoff_base;
+    if (opened_) backoff = options_.backoff_base;
+    if (outcome.ok()) {
+      // The server ended it in good order. One that does so all the time must not be called in a tight loop.
+      if (std::chrono::steady_clock::now() - started < kShortWatch) wait(jittered(backoff), stop);
       continue;
     }
+    // Behind by an unknown amount until the stream is open again, or a new list is through.
+    synced_ = false;
     const bool expired = outcome.error().peer_code == kExpired;
     if (expired) resource_version_.clear();
-    // Behind by an unknown amount until the list is through; a mere cut is resumed and stays synced once open again.
-    synced_ = false;
-    if (!told && !expired) {
+    if (expired && !relisted) continue;  // list at once; a server that expires everything meets the back-off below
+    if (!interruption_told_) {
       spdlog::warn("watch interrupted resource={} error=\"{}\"", resource_.plural, outcome.error().message);
-      told = true;
+      interruption_told_ = true;
     }
-    // The first list after an expiry is immediate; a server that expires everything still meets the back-off.
-    if (!(expired && !relisted)) {
-      wait(jittered(backoff), stop);
-      backoff = std::min(backoff * 2, options_.backoff_max);
-    }
+    wait(jittered(backoff), stop);
+    backoff = std::min(backoff * 2, options_.backoff_max);
   }
 }
 
@@ -115,7 +114,11 @@ Status ResourceWatch::watch_once(const std::stop_token& stop) {
   request.name_space = options_.name_space;
   request.resource_version = resource_version_;
   request.timeout = jittered(options_.watch_timeout);
-  request.on_open = [this] { synced_ = true; };
+  request.on_open = [this] {
+    opened_ = true;
+    synced_ = true;
+    if (std::exchange(interruption_told_, false)) spdlog::info("watch works again resource={}", resource_.plural);
+  };
   request.on_event = [this](WatchEventType type, const json& object) {
     if (type != WatchEventType::Bookmark) take(object, type == WatchEventType::Deleted);
     if (std::string version = metadata_text(object, "resourceVersion"); !version.empty()) {

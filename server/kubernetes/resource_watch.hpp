@@ -17,8 +17,8 @@
 namespace gate {
 
 struct ResourceWatchOptions {
-  std::string name_space{};                      ///< Empty = all.
-  std::chrono::milliseconds backoff_base{500};   ///< After a failure; doubled each time, plus up to half at random.
+  std::string name_space{};                     ///< Empty = all.
+  std::chrono::milliseconds backoff_base{500};  ///< After a failure; doubled each time, plus up to half at random.
   std::chrono::milliseconds backoff_max{30000};
   std::chrono::seconds list_timeout{60};
   /// Asked of the server per watch, plus up to half at random, so that replicas do not come back at one moment.
@@ -59,8 +59,11 @@ class ResourceWatch {
   const KubeResource resource_;
   const ResourceWatchOptions options_;
   const Observer observer_;
-  std::map<Key, Seen> seen_;        // the thread's alone
-  std::string resource_version_;    // the thread's alone; empty = must list
+  // The thread's alone:
+  std::map<Key, Seen> seen_;
+  std::string resource_version_;    // empty = must list
+  bool opened_ = false;             // the current watch was accepted
+  bool interruption_told_ = false;  // one line per outage, not one per attempt
   std::atomic<bool> synced_{false};
   std::jthread thread_;
 };

@@ -17,9 +17,7 @@ Result<nlohmann::json> MemoryClusterAccess::get_object(const std::string& name_s
                object.kind + " " + name_space + "/" + object.name + ": there is no API server to ask"};
 }
 
-Result<RolloutState> MemoryClusterAccess::rollout_state(const Preparation&, Deadline) {
-  return RolloutState{true, {}};
-}
+Result<RolloutState> MemoryClusterAccess::rollout_state(const Preparation&, Deadline) { return RolloutState{true, {}}; }
 
 Status MemoryClusterAccess::mirror_status(const Preparation&, Deadline) { return Ok{}; }
 

@@ -30,8 +30,7 @@ class MemoryClusterAccess final : public ClusterAccess {
   Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
                                          Deadline deadline) override;
   /// Always NotFound: there is no API server to ask.
-  Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
-                                    Deadline deadline) override;
+  Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) override;
   /// Always finished: nothing here rolls out.
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;

@@ -16,7 +16,6 @@
 #include <fstream>
 #include <iostream>
 #include <random>
-#include <random>
 #include <sstream>
 #include <thread>
 
@@ -147,8 +146,7 @@ ProcessResult run_process(const fs::path& program, const std::vector<std::string
   std::string name = (fs::temp_directory_path() / "upgrade-gate-input-XXXXXX").string();
   const Descriptor input(mkostemp(name.data(), O_CLOEXEC));
   unlink(name.c_str());
-  if (write(input.get(), options.input.data(), options.input.size()) !=
-          static_cast<ssize_t>(options.input.size()) ||
+  if (write(input.get(), options.input.data(), options.input.size()) != static_cast<ssize_t>(options.input.size()) ||
       lseek(input.get(), 0, SEEK_SET) != 0) {
     result.err = "cannot write the input of " + program.string();
     return result;
@@ -229,8 +227,8 @@ Result<KubernetesEnvironment::Binaries> KubernetesEnvironment::find_binaries() {
   } else {
     const char* cache = std::getenv("XDG_CACHE_HOME");
     const char* home = std::getenv("HOME");
-    const fs::path root = cache != nullptr && *cache != '\0' ? fs::path(cache)
-                                                             : fs::path(home == nullptr ? "/root" : home) / ".cache";
+    const fs::path root =
+        cache != nullptr && *cache != '\0' ? fs::path(cache) : fs::path(home == nullptr ? "/root" : home) / ".cache";
     folders.push_back(root / "upgrade-gate" / "kubernetes");
   }
   Binaries out;
@@ -313,12 +311,12 @@ Status KubernetesEnvironment::start_processes() {
   if (auto written = write_files(); !written) return written;
   const std::string client_url = "http://127.0.0.1:" + std::to_string(etcd_port_);
   const std::string peer_url = "http://127.0.0.1:" + std::to_string(etcd_peer_port_);
-  etcd_ = spawn_logged(binaries_.etcd,
-                       {"--data-dir=" + (directory_ / "etcd").string(), "--listen-client-urls=" + client_url,
-                        "--advertise-client-urls=" + client_url, "--listen-peer-urls=" + peer_url,
-                        "--initial-advertise-peer-urls=" + peer_url, "--initial-cluster=default=" + peer_url,
-                        "--unsafe-no-fsync=true"},
-                       directory_ / "etcd.log");
+  etcd_ = spawn_logged(
+      binaries_.etcd,
+      {"--data-dir=" + (directory_ / "etcd").string(), "--listen-client-urls=" + client_url,
+       "--advertise-client-urls=" + client_url, "--listen-peer-urls=" + peer_url,
+       "--initial-advertise-peer-urls=" + peer_url, "--initial-cluster=default=" + peer_url, "--unsafe-no-fsync=true"},
+      directory_ / "etcd.log");
   return start_api_server();
 }
 

@@ -26,9 +26,9 @@ struct ProcessResult {
 };
 
 struct RunOptions {
-  std::string input{};                   ///< To stdin.
-  std::vector<std::string> environment{};///< "NAME=value", added to ours.
-  std::chrono::seconds timeout{60};      ///< Killed then.
+  std::string input{};                     ///< To stdin.
+  std::vector<std::string> environment{};  ///< "NAME=value", added to ours.
+  std::chrono::seconds timeout{60};        ///< Killed then.
 };
 
 /// Runs a program to its end. Thread safe.

@@ -257,9 +257,8 @@ inline void check_preparation_store_contract(const StoreFactory& make_store, con
     Preparation changed = *created;
     changed.status.message = "moved on";
     REQUIRE(store->update_status(changed, soon()).ok());
-    REQUIRE(observed.wait_for(about("seen-1", [](const auto& change) {
-      return !change.removed && change.record.status.message == "moved on";
-    })));
+    REQUIRE(observed.wait_for(about(
+        "seen-1", [](const auto& change) { return !change.removed && change.record.status.message == "moved on"; })));
     REQUIRE(store->remove(name_space, "seen-1", soon()).ok());
     REQUIRE(observed.wait_for(about("seen-1", [](const auto& change) { return change.removed; })));
     CHECK_FALSE(cached("seen-1"));

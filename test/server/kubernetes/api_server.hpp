@@ -39,6 +39,8 @@ bool eventually(Condition holds, int seconds = 30) {
 }
 
 /// A file of the source tree.
-[[nodiscard]] inline std::string source_file(const std::string& path) { return std::string(GATE_SOURCE_DIR) + "/" + path; }
+[[nodiscard]] inline std::string source_file(const std::string& path) {
+  return std::string(GATE_SOURCE_DIR) + "/" + path;
+}
 
 }  // namespace gate::test

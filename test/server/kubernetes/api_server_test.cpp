@@ -1,9 +1,12 @@
 // The client against a real API server.
 
+#include "test/server/kubernetes/api_server.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,7 +15,6 @@
 #include <vector>
 
 #include "server/kubernetes/resource_watch.hpp"
-#include "test/server/kubernetes/api_server.hpp"
 
 namespace gate {
 
@@ -59,14 +61,15 @@ TEST_CASE("objects are created once, read, patched, replaced and deleted") {
 }
 
 TEST_CASE("what the API server does not serve is Unavailable, not an object that is missing") {
-  const auto missing = test::make_client()->get({"nowhere.example.com", "v1", "things"}, "default", "a", in_seconds(30));
+  const auto missing =
+      test::make_client()->get({"nowhere.example.com", "v1", "things"}, "default", "a", in_seconds(30));
   REQUIRE_FALSE(missing.ok());
   CHECK(missing.error().code == ErrorCode::Unavailable);
 }
 
 TEST_CASE("an invalid object is Rejected with the status") {
-  const auto refused = test::make_client()->create_object(kube::kConfigMaps, "default", config_map("Not A Name", ""),
-                                                          in_seconds(30));
+  const auto refused =
+      test::make_client()->create_object(kube::kConfigMaps, "default", config_map("Not A Name", ""), in_seconds(30));
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == ErrorCode::Rejected);
   CHECK(refused.error().peer_code == 422);
@@ -90,6 +93,23 @@ TEST_CASE("without rights the answer is PermissionDenied and names no credential
   CHECK(unknown.error().message.find("not-a-token") == std::string::npos);
 }
 
+TEST_CASE("a token that was replaced in its file is used as soon as the old one is refused") {
+  auto config = kube_config_from_file(test::api_server().kubeconfig());
+  REQUIRE(config.ok());
+  const std::string good = config->token;
+  config->token_file = test::api_server().directory() / "replaced-token";
+  std::ofstream(config->token_file) << "expired";
+  const auto client = KubeClient::create(*config);
+  REQUIRE(client.ok());
+  const auto refused = (*client)->who_am_i(in_seconds(30));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == ErrorCode::PermissionDenied);
+  std::ofstream(config->token_file) << good << "\n";
+  const auto accepted = (*client)->who_am_i(in_seconds(30));
+  REQUIRE_MESSAGE(accepted.ok(), (accepted.ok() ? "" : accepted.error().message));
+  CHECK(*accepted == "admin");
+}
+
 TEST_CASE("a server that the configured authority does not vouch for is not talked to") {
   struct Row {
     const char* name;
@@ -98,8 +118,8 @@ TEST_CASE("a server that the configured authority does not vouch for is not talk
   };
   const Row rows[] = {
       {"as configured", [](KubeConfig&) {}, true},
-      {"another name of the certificate",
-       [](KubeConfig& config) { config.tls_server_name = "kubernetes.default.svc"; }, true},
+      {"another name of the certificate", [](KubeConfig& config) { config.tls_server_name = "kubernetes.default.svc"; },
+       true},
       {"a name that the certificate does not have", [](KubeConfig& config) { config.tls_server_name = "example.com"; },
        false},
       {"the system's roots", [](KubeConfig& config) { config.ca_pem.clear(); }, false},
@@ -180,8 +200,8 @@ TEST_CASE("a watch tells of objects that come, change and go, and stops at once"
     CHECK(has("old 0"));
     REQUIRE(client->create_object(kube::kConfigMaps, name_space, config_map("new", "1"), in_seconds(30)).ok());
     CHECK(test::eventually([&] { return has("new 1"); }));
-    REQUIRE(client->merge_patch(kube::kConfigMaps, name_space, "new", {}, {{"data", {{"key", "2"}}}}, in_seconds(30))
-                .ok());
+    REQUIRE(
+        client->merge_patch(kube::kConfigMaps, name_space, "new", {}, {{"data", {{"key", "2"}}}}, in_seconds(30)).ok());
     CHECK(test::eventually([&] { return has("new 2"); }));
     REQUIRE(client->remove(kube::kConfigMaps, name_space, "new", in_seconds(30)).ok());
     CHECK(test::eventually([&] { return has("new removed"); }));

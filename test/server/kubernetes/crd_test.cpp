@@ -53,8 +53,8 @@ TEST_CASE("kubectl get shows what a person wants to know") {
   REQUIRE(store.update_status(*record, test::soon()).ok());
   const auto shown = test::api_server().kubectl({"get", "srup", "-n", name_space});
   REQUIRE(shown.exit_code == 0);
-  for (const char* part : {"CLUSTER", "FROM", "TO", "PHASE", "STAGE", "HOOKS", "BLOCKING", "AGE", "Failed",
-                           "Restoring", "1/2", "look", "3.3.1", "3.4.0"}) {
+  for (const char* part : {"CLUSTER", "FROM", "TO", "PHASE", "STAGE", "HOOKS", "BLOCKING", "AGE", "Failed", "Restoring",
+                           "1/2", "look", "3.3.1", "3.4.0"}) {
     INFO(part);
     CHECK_MESSAGE(contains(shown.out, part), shown.out);
   }
@@ -121,10 +121,12 @@ TEST_CASE("the extension of the operator's CRD keeps the fields that were pruned
   // The API server takes a moment to serve the new schema; strict validation tells when.
   std::string last;
   REQUIRE_MESSAGE(test::eventually([&] {
-    const auto replaced = test::api_server().kubectl({"replace", "--validate=strict", "-f", "-"}, {.input = cluster});
-    last = replaced.err;
-    return replaced.exit_code == 0 && contains(stored(), "upgradePreparation");
-  }), last);
+                    const auto replaced =
+                        test::api_server().kubectl({"replace", "--validate=strict", "-f", "-"}, {.input = cluster});
+                    last = replaced.err;
+                    return replaced.exit_code == 0 && contains(stored(), "upgradePreparation");
+                  }),
+                  last);
   CHECK(contains(stored(), "\"upgradeHooks\":{\"predefined\":[\"disable-balancer\"]}"));
   CHECK(contains(stored(), "\"upgradeHooks\":{\"timeoutSeconds\":60}"));
 }
@@ -144,7 +146,8 @@ TEST_CASE("the extension works as a kustomize component") {
   REQUIRE_MESSAGE(built.exit_code == 0, built.err);
   CHECK(contains(built.out, "upgradePreparationStatus:"));
   std::size_t hooks = 0;
-  for (auto at = built.out.find("upgradeHooks:"); at != std::string::npos; at = built.out.find("upgradeHooks:", at + 1)) {
+  for (auto at = built.out.find("upgradeHooks:"); at != std::string::npos;
+       at = built.out.find("upgradeHooks:", at + 1)) {
     ++hooks;
   }
   CHECK(hooks == 3);

@@ -1,1 +1,300 @@
+// The client against a server that misbehaves.
+
+#include "server/kubernetes/kube_client.hpp"
+
 #include <doctest/doctest.h>
+
+#include <atomic>
+#include <fstream>
+#include <set>
+
+#include "test/server/kubernetes/fake_api_server.hpp"
+
+namespace gate {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using test::answer_json;
+using test::answer_status;
+using test::FakeApiServer;
+
+namespace {
+
+Deadline in(milliseconds time) { return steady_clock::now() + time; }
+constexpr milliseconds kLong{20000};
+
+Result<json> get_one(KubeClient& client, milliseconds time = kLong) {
+  return client.get(kube::kConfigMaps, "default", "one", in(time));
+}
+
+}  // namespace
+
+TEST_CASE("an answer says what the caller should do next") {
+  struct Row {
+    const char* name;
+    int status;
+    const char* reason;
+    ErrorCode code;
+  };
+  const Row rows[] = {
+      {"bad request", 400, "BadRequest", ErrorCode::Rejected},
+      {"unauthorized", 401, "Unauthorized", ErrorCode::PermissionDenied},
+      {"forbidden", 403, "Forbidden", ErrorCode::PermissionDenied},
+      {"object not there", 404, "NotFound", ErrorCode::NotFound},
+      {"kind not served", 404, "", ErrorCode::Unavailable},
+      {"conflict", 409, "Conflict", ErrorCode::Conflict},
+      {"name taken", 409, "AlreadyExists", ErrorCode::AlreadyExists},
+      {"invalid", 422, "Invalid", ErrorCode::Rejected},
+      {"too many requests", 429, "TooManyRequests", ErrorCode::Unavailable},
+      {"server fault", 500, "InternalError", ErrorCode::Unavailable},
+      {"unavailable", 503, "ServiceUnavailable", ErrorCode::Unavailable},
+      {"redirect", 302, "", ErrorCode::Rejected},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const FakeApiServer server([&](const auto&, auto& response) {
+      answer_status(response, row.status, row.reason, "line\nbreak \x01 because");
+    });
+    const auto answer = get_one(*server.client());
+    REQUIRE_FALSE(answer.ok());
+    CHECK(answer.error().code == row.code);
+    CHECK(answer.error().peer_code == row.status);
+    CHECK(answer.error().message.find('\n') == std::string::npos);
+    CHECK(answer.error().message.find("because") != std::string::npos);
+    CHECK(server.requests().size() == 1);
+  }
+}
+
+TEST_CASE("an overloaded server's Retry-After is honoured, for writes too") {
+  std::atomic<int> calls{0};
+  const FakeApiServer server([&](const auto&, auto& response) {
+    if (++calls < 4) {
+      answer_status(response, calls % 2 == 0 ? 503 : 429, "TooManyRequests");
+      response.set_header("Retry-After", "0");
+    } else {
+      answer_json(response, {{"kind", "ConfigMap"}});
+    }
+  });
+  const auto client = server.client();
+  const auto created = client->create_object(kube::kConfigMaps, "default", json::object(), in(kLong));
+  CHECK(created.ok());
+  CHECK(calls == 4);
+}
+
+TEST_CASE("a wait beyond the deadline is not begun") {
+  const FakeApiServer server([](const auto&, auto& response) {
+    answer_status(response, 429, "TooManyRequests");
+    response.set_header("Retry-After", "30");
+  });
+  const auto client = server.client();
+  const auto before = steady_clock::now();
+  const auto answer = get_one(*client, milliseconds(5000));
+  REQUIRE_FALSE(answer.ok());
+  CHECK(answer.error().code == ErrorCode::Unavailable);
+  CHECK(steady_clock::now() - before < milliseconds(3000));
+  CHECK(server.requests().size() == 1);
+}
+
+TEST_CASE("a server that is always overloaded is asked a bounded number of times") {
+  const FakeApiServer server([](const auto&, auto& response) {
+    answer_status(response, 429, "TooManyRequests");
+    response.set_header("Retry-After", "0");
+  });
+  const auto answer = get_one(*server.client());
+  REQUIRE_FALSE(answer.ok());
+  CHECK(answer.error().code == ErrorCode::Unavailable);
+  CHECK(server.requests().size() == 11);
+}
+
+TEST_CASE("a deadline holds whatever the server does") {
+  std::atomic<bool> over{false};
+  struct Row {
+    const char* name;
+    FakeApiServer::Handler handler;
+  };
+  const auto wait_until_over = [&] {
+    while (!over) std::this_thread::sleep_for(milliseconds(5));
+  };
+  const Row rows[] = {
+      {"says nothing", [&](const auto&, auto&) { wait_until_over(); }},
+      {"sends byte by byte",
+       [&](const auto&, auto& response) {
+         response.set_chunked_content_provider("application/json", [&](std::size_t, httplib::DataSink& sink) {
+           std::this_thread::sleep_for(milliseconds(20));
+           return !over && sink.write(" ", 1);
+         });
+       }},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    over = false;
+    const FakeApiServer server(row.handler);
+    const auto client = server.client();
+    const auto before = steady_clock::now();
+    const auto answer = get_one(*client, milliseconds(300));
+    const auto took = steady_clock::now() - before;
+    over = true;
+    REQUIRE_FALSE(answer.ok());
+    CHECK(answer.error().code == ErrorCode::DeadlineExceeded);
+    CHECK(took >= milliseconds(290));
+    CHECK(took < milliseconds(1300));
+  }
+}
+
+TEST_CASE("nobody there is Unavailable") {
+  int port = 0;
+  {
+    port = FakeApiServer([](const auto&, auto&) {}).port();
+  }
+  KubeConfig config;
+  config.host = "127.0.0.1";
+  config.port = static_cast<std::uint16_t>(port);
+  config.tls = false;
+  const auto client = KubeClient::create(config);
+  REQUIRE(client.ok());
+  const auto answer = get_one(**client);
+  REQUIRE_FALSE(answer.ok());
+  CHECK(answer.error().code == ErrorCode::Unavailable);
+}
+
+TEST_CASE("an answer beyond the limit, or not JSON, is a fault of the server") {
+  const FakeApiServer server([](const auto& request, auto& response) {
+    if (request.path.ends_with("/one")) {
+      response.set_content(json{{"data", std::string(5000, 'x')}}.dump(), "application/json");
+    } else {
+      response.set_content("<html>", "text/html");
+    }
+  });
+  const auto client = server.client({.response_bytes_max = 1000});
+  const auto large = get_one(*client);
+  REQUIRE_FALSE(large.ok());
+  CHECK(large.error().code == ErrorCode::Unavailable);
+  CHECK(large.error().message.find("larger") != std::string::npos);
+  const auto page = client->get(kube::kConfigMaps, "default", "page", in(kLong));
+  REQUIRE_FALSE(page.ok());
+  CHECK(page.error().code == ErrorCode::Unavailable);
+}
+
+TEST_CASE("one connection serves many requests, and a dead one is replaced unseen") {
+  std::mutex mutex;
+  std::set<int> peers;
+  const auto handler = [&](const httplib::Request& request, httplib::Response& response) {
+    const std::scoped_lock lock(mutex);
+    peers.insert(request.remote_port);
+    answer_json(response, {{"kind", "ConfigMap"}});
+  };
+  auto server = std::make_unique<FakeApiServer>(handler);
+  const auto client = server->client();
+  for (int i = 0; i < 4; ++i) REQUIRE(get_one(*client).ok());
+  CHECK(peers.size() == 1);
+  const int port = server->port();
+  server.reset();  // closes the kept connection
+  server = std::make_unique<FakeApiServer>(handler, port);
+  REQUIRE(server->port() == port);
+  // A write must not meet the dead connection either: it would not be repeated.
+  const auto created = client->create_object(kube::kConfigMaps, "default", json::object(), in(kLong));
+  CHECK_MESSAGE(created.ok(), (created.ok() ? "" : created.error().message));
+}
+
+TEST_CASE("no more requests are in flight than allowed") {
+  std::atomic<int> now{0};
+  std::atomic<int> most{0};
+  const FakeApiServer server([&](const auto&, auto& response) {
+    const int running = ++now;
+    for (int seen = most; running > seen && !most.compare_exchange_weak(seen, running);) {
+    }
+    std::this_thread::sleep_for(milliseconds(2));
+    --now;
+    answer_json(response, json::object());
+  });
+  const auto client = server.client({.connections_max = 3});
+  std::atomic<int> good{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 12; ++i) {
+      threads.emplace_back([&] {
+        for (int n = 0; n < 5; ++n) good += get_one(*client).ok();
+      });
+    }
+  }
+  CHECK(good == 60);
+  CHECK(most <= 3);
+}
+
+TEST_CASE("a list goes through its pages and starts over, once, when the snapshot is gone") {
+  std::atomic<bool> expire{true};
+  const FakeApiServer server([&](const auto& request, auto& response) {
+    const std::string token = request.get_param_value("continue");
+    if (token == "2 &=" && expire.exchange(false)) {
+      answer_status(response, 410, "Expired");
+    } else if (token.empty()) {
+      answer_json(response, {{"metadata", {{"resourceVersion", "7"}, {"continue", "2 &="}}},
+                             {"items", {{{"metadata", {{"name", "a"}}}}}}});
+    } else {
+      answer_json(response, {{"metadata", {{"resourceVersion", "7"}}}, {"items", {{{"metadata", {{"name", "b"}}}}}}});
+    }
+  });
+  const auto list = server.client()->list(kube::kConfigMaps, "default", in(kLong));
+  REQUIRE_MESSAGE(list.ok(), (list.ok() ? "" : list.error().message));
+  CHECK(list->items.size() == 2);
+  CHECK(list->resource_version == "7");
+  CHECK(server.requests().size() == 4);
+}
+
+TEST_CASE("a name cannot lead to another path") {
+  const FakeApiServer server([](const auto&, auto& response) { answer_json(response, json::object()); });
+  const auto client = server.client();
+  for (const char* name : {"", ".", "..", "../secrets/x", "a/b", "a%2fb"}) {
+    INFO(name);
+    const auto answer = client->get(kube::kSecrets, "default", name, in(kLong));
+    REQUIRE_FALSE(answer.ok());
+    CHECK(answer.error().code == ErrorCode::InvalidInput);
+  }
+  CHECK(server.requests().empty());
+  CHECK(client->get(kube::kSecrets, "default", "a?b#c d", in(kLong)).ok());
+  CHECK(server.requests().back() == "GET /api/v1/namespaces/default/secrets/a%3Fb%23c%20d");
+}
+
+TEST_CASE("requests carry who asks, and how") {
+  httplib::Headers headers;
+  const FakeApiServer server([&](const auto& request, auto& response) {
+    headers = request.headers;
+    answer_json(response, json::object());
+  });
+  REQUIRE(server.client({.version = "1.2.3"})
+              ->merge_patch(kube::kClusters, "ns", "sr", "status", json::object(), in(kLong))
+              .ok());
+  CHECK(headers.find("User-Agent")->second == "upgrade-gate/1.2.3");
+  CHECK(headers.find("Content-Type")->second == "application/merge-patch+json");
+  CHECK(headers.find("Host")->second == "127.0.0.1:" + std::to_string(server.port()));
+  CHECK(headers.find("Authorization") == headers.end());  // never in clear text
+  CHECK(server.requests().back() == "PATCH /apis/starrocks.com/v1/namespaces/ns/starrocksclusters/sr/status");
+}
+
+TEST_CASE("certificates and keys that cannot be used are refused at once") {
+  struct Row {
+    const char* name;
+    void (*change)(KubeConfig&);
+  };
+  const Row rows[] = {
+      {"authority", [](KubeConfig& config) { config.ca_pem = "not PEM"; }},
+      {"client certificate",
+       [](KubeConfig& config) {
+         config.client_certificate_pem = "not PEM";
+         config.client_key_pem = "s3cr3t";
+       }},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    KubeConfig config;
+    config.host = "127.0.0.1";
+    row.change(config);
+    const auto client = KubeClient::create(config);
+    REQUIRE_FALSE(client.ok());
+    CHECK(client.error().code == ErrorCode::InvalidInput);
+    CHECK(client.error().message.find("s3cr3t") == std::string::npos);
+  }
+}
+
+}  // namespace gate

@@ -22,7 +22,7 @@ void apply_yaml(const std::string& name_space, const std::string& yaml) {
 }
 
 std::string field_of(const std::string& name_space, const std::string& kind, const std::string& name,
-                const std::string& path) {
+                     const std::string& path) {
   return test::api_server().kubectl({"get", kind, name, "-n", name_space, "-o", "jsonpath={" + path + "}"}).out;
 }
 
@@ -38,9 +38,9 @@ TEST_CASE("the frontend is the query port of the cluster's Service, the login th
   KubeClusterAccess access(*client, kClock, {});
   apply_yaml(name_space, kService);
   apply_yaml(name_space,
-        "apiVersion: v1\nkind: Secret\nmetadata: {name: upgrader}\n"
-        "stringData: {username: upgrader, password: 'p@ss \"word\"', ca.crt: PEM}\n---\n"
-        "apiVersion: v1\nkind: Secret\nmetadata: {name: rootcredential}\nstringData: {password: from-secret}\n");
+             "apiVersion: v1\nkind: Secret\nmetadata: {name: upgrader}\n"
+             "stringData: {username: upgrader, password: 'p@ss \"word\"', ca.crt: PEM}\n---\n"
+             "apiVersion: v1\nkind: Secret\nmetadata: {name: rootcredential}\nstringData: {password: from-secret}\n");
   struct Row {
     const char* name;
     const char* annotations;
@@ -61,9 +61,9 @@ TEST_CASE("the frontend is the query port of the cluster's Service, the login th
   for (const Row& row : rows) {
     INFO(row.name);
     apply_yaml(name_space, std::string("apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, "
-                                  "annotations: ") +
-                          row.annotations + "}\nspec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: " + row.variables +
-                          "}}\n");
+                                       "annotations: ") +
+                               row.annotations +
+                               "}\nspec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: " + row.variables + "}}\n");
     const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
     REQUIRE_MESSAGE(found.ok(), (found.ok() ? "" : found.error().message));
     CHECK(found->address.host == "sr-fe-service." + name_space + ".svc.cluster.local");
@@ -84,9 +84,10 @@ TEST_CASE("what stands in the way of reaching the frontend is named, passwords n
   CHECK(no_cluster.error().code == ErrorCode::NotFound);
 
   const auto cluster = [&](const std::string& secret) {
-    apply_yaml(name_space, "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, annotations: "
-                      "{starrocks.com/upgrade-credentials-secret: '" +
-                          secret + "'}}\nspec: {starRocksFeSpec: {image: 'fe:1'}}\n");
+    apply_yaml(name_space,
+               "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, annotations: "
+               "{starrocks.com/upgrade-credentials-secret: '" +
+                   secret + "'}}\nspec: {starRocksFeSpec: {image: 'fe:1'}}\n");
   };
   cluster("absent");
   const auto no_service = access.frontend_access(name_space, "sr", in_seconds(30));
@@ -137,10 +138,10 @@ TEST_CASE("a rollout is finished when every pod of every changed component is ne
   };
   const auto stateful_set = [&](const std::string& name, const std::string& image) {
     apply_yaml(name_space, "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: " + name +
-                          "}\nspec:\n  replicas: 3\n  serviceName: s\n  selector: {matchLabels: {app: a}}\n"
-                          "  template:\n    metadata: {labels: {app: a}}\n    spec:\n      containers:\n"
-                          "      - {name: log, image: 'log:7'}\n      - {name: be, image: '" +
-                          image + "'}\n      - {name: cn, image: '" + image + "'}\n");
+                               "}\nspec:\n  replicas: 3\n  serviceName: s\n  selector: {matchLabels: {app: a}}\n"
+                               "  template:\n    metadata: {labels: {app: a}}\n    spec:\n      containers:\n"
+                               "      - {name: log, image: 'log:7'}\n      - {name: be, image: '" +
+                               image + "'}\n      - {name: cn, image: '" + image + "'}\n");
   };
   const auto status = [&](const std::string& name, const json& values) {
     REQUIRE(client->merge_patch(kube::kStatefulSets, name_space, name, "status", {{"status", values}}, in_seconds(30))
@@ -182,8 +183,9 @@ TEST_CASE("the mirror shows the latest record on the cluster, and its absence is
   apply_yaml(name_space, "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec: {}\n");
   CHECK(access.mirror_status(record, in_seconds(30)).ok());  // the operator has not written a status yet
 
-  REQUIRE(client->merge_patch(kube::kClusters, name_space, "sr", "status", {{"status", {{"phase", "running"}}}},
-                              in_seconds(30))
+  REQUIRE(client
+              ->merge_patch(kube::kClusters, name_space, "sr", "status", {{"status", {{"phase", "running"}}}},
+                            in_seconds(30))
               .ok());
   // The API server serves the extended schema after a moment.
   REQUIRE(test::eventually([&] {
@@ -227,7 +229,8 @@ TEST_CASE("events appear on the object and on the record, repeats are counted") 
     CHECK(find("UpgradePreparation", ".involvedObject.name") == record.name);
     access.emit_event(record, false, "Closing", "the last word");
   }
-  const auto last = test::api_server().kubectl({"get", "events", "-n", name_space, "--field-selector", "reason=Closing"});
+  const auto last =
+      test::api_server().kubectl({"get", "events", "-n", name_space, "--field-selector", "reason=Closing"});
   CHECK_MESSAGE(last.out.find("the last word") != std::string::npos, last.out);  // written while stopping
 }
 

@@ -45,8 +45,8 @@ TEST_CASE("the cache recovers when the API server restarts") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
   test::Observed observed;
-  KubePreparationStore store(*client, {.backoff_base = std::chrono::milliseconds(50),
-                                       .backoff_max = std::chrono::milliseconds(500)});
+  KubePreparationStore store(
+      *client, {.backoff_base = std::chrono::milliseconds(50), .backoff_max = std::chrono::milliseconds(500)});
   store.observe(observed.observer());
   store.start();
   REQUIRE(store.create(test::sample_record(name_space, "before-1"), test::soon()).ok());
