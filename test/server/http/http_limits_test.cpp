@@ -32,7 +32,7 @@ const std::string kChunked = "Transfer-Encoding: chunked\r\n";
 
 TEST_CASE("a request outside the limits is refused, the handler never sees it, and the connection closes") {
   struct Row {
-    const char* name;
+    std::string name;
     std::string bytes;
     int status;
     const char* header = "";
@@ -131,7 +131,7 @@ TEST_CASE("a chunked body one byte above the limit is refused, too") {
 
 TEST_CASE("slow headers and slow bodies are cut at the deadline for the whole request, however steadily they drip") {
   struct Row {
-    const char* name;
+    std::string name;
     std::string begin;
   };
   const Row rows[] = {

@@ -105,7 +105,7 @@ TEST_CASE("an exception in the handler is a 500 that tells nothing, and the conn
     return {200, "application/json", "fine"};
   });
   Client client(server.port());
-  for (const char* body : {"std", "odd"}) {
+  for (const std::string body : {"std", "odd"}) {
     INFO(body);
     const auto answer = client.ask(post("/validate", body));
     REQUIRE(answer);

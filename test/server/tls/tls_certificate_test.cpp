@@ -52,7 +52,7 @@ TEST_CASE("files that cannot serve are refused at start, and the message names t
   const auto other = certificate_for_tests();
   const auto expired = certificate_for_tests(std::chrono::seconds(-1));
   struct Row {
-    const char* name;
+    std::string name;
     std::string certificate;
     std::string key;
     std::string client_ca;
