@@ -243,8 +243,8 @@ class HttpServer::Core {
     try {
       http::Wire wire(connection.fd.get(), tls_);
       const Deadline handshake_by = now() + options_.limits.handshake_max;
-      if (tls_ != nullptr && (!wait_for_first_byte(connection, wire, handshake_by) ||
-                              wire.handshake(handshake_by) != http::Io::Done)) {
+      if (tls_ != nullptr &&
+          (!wait_for_first_byte(connection, wire, handshake_by) || wire.handshake(handshake_by) != http::Io::Done)) {
         ++tls_errors_;
         return;
       }
@@ -314,8 +314,7 @@ class HttpServer::Core {
   std::thread acceptor_;
 };
 
-Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, ssl_ctx_st* tls,
-                                                      HttpHandler handler) {
+Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, ssl_ctx_st* tls, HttpHandler handler) {
   std::signal(SIGPIPE, SIG_IGN);
   auto listener = listen_on(options.address, options.port);
   if (!listener) return listener.error();
