@@ -163,6 +163,19 @@ TEST_CASE("at the cap the longest idle connection makes room for a new one") {
   CHECK(server.server->counters().connections_evicted == 1);
 }
 
+TEST_CASE("at the cap a client that never began its handshake makes room before one that is known") {
+  TestServer server(echo, {.body_bytes_max = 1000, .connections_max = 2});
+  Client known(server.port());
+  REQUIRE(known.ask(post("/validate", "x")));
+  Client silent(server.port(), {.tls = false});
+  REQUIRE(eventually([&server] { return server.server->counters().connections_open == 2; }));
+  Client newcomer(server.port());
+  REQUIRE(newcomer.ask(post("/validate", "x")));
+  CHECK(known.ask(post("/validate", "x")));
+  CHECK(server.server->counters().connections_evicted == 1);
+  CHECK(eventually([&server] { return server.server->counters().tls_errors == 1; }));  // The silent one's end.
+}
+
 TEST_CASE("counters tell what was answered and refused") {
   TestServer server(echo);
   {
