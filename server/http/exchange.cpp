@@ -142,8 +142,9 @@ class LimitedStream final : public HttplibStream {
     for (const char byte : bytes) {
       ++line_bytes_;
       if (byte != '\n') continue;
-      // The request line and the empty line at the end are no headers.
-      if (++lines_ > limits_.header_count_max + 2) return false;
+      // The request line is no header, nor is the empty line at the end.
+      const bool empty = line_bytes_ <= std::string_view("\r\n").size();
+      if (!empty && ++lines_ > limits_.header_count_max + 1) return false;
       line_bytes_ = 0;
     }
     return line_bytes_ <= limits_.header_line_bytes_max;

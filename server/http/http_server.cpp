@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstring>
+#include <limits>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -153,8 +154,8 @@ class HttpServer::Core {
     std::atomic<SteadyTime::rep> idle_since{kBusy};
   };
   using Connections = std::list<Connection>;
-  static constexpr SteadyTime::rep kBusy = 0;
-  static constexpr SteadyTime::rep kEvicted = -1;
+  static constexpr SteadyTime::rep kBusy = std::numeric_limits<SteadyTime::rep>::max();
+  static constexpr SteadyTime::rep kEvicted = kBusy - 1;
 
   void accept_until_stopped() {
     std::array<pollfd, 2> descriptors{pollfd{listener_.get(), POLLIN, 0}, pollfd{stop_event_.get(), POLLIN, 0}};
@@ -202,6 +203,8 @@ class HttpServer::Core {
       connection = connections_.emplace(connections_.end());
       connection->fd = std::move(fd);
       connection->accepted = now();
+      // Until it says something it makes room before any client that is known: as if idle for idle_max already.
+      connection->idle_since = (connection->accepted - options_.limits.idle_max).time_since_epoch().count();
     }
     const bool started = threads_.run([this, connection] {
       serve(*connection);
@@ -226,7 +229,7 @@ class HttpServer::Core {
       SteadyTime::rep since = 0;
       for (auto& connection : connections_) {
         const auto idle_since = connection.idle_since.load();
-        if (idle_since <= kBusy || (longest != nullptr && idle_since >= since)) continue;
+        if (idle_since >= kEvicted || (longest != nullptr && idle_since >= since)) continue;
         longest = &connection;
         since = idle_since;
       }
@@ -243,8 +246,8 @@ class HttpServer::Core {
     try {
       http::Wire wire(connection.fd.get(), tls_);
       const Deadline handshake_by = now() + options_.limits.handshake_max;
-      if (tls_ != nullptr && (!wait_for_first_byte(connection, wire, handshake_by) ||
-                              wire.handshake(handshake_by) != http::Io::Done)) {
+      if (tls_ != nullptr &&
+          (!wait_for_hello(connection, wire, handshake_by) || wire.handshake(handshake_by) != http::Io::Done)) {
         ++tls_errors_;
         return;
       }
@@ -256,6 +259,13 @@ class HttpServer::Core {
     } catch (const std::exception&) {
       // Out of memory: this connection ends, the others go on.
     }
+  }
+
+  /// Still idle since take().
+  bool wait_for_hello(Connection& connection, const http::Wire& wire, Deadline deadline) const {
+    const bool readable = wait_for_first_byte(connection, wire, deadline);
+    connection.idle_since = kBusy;
+    return readable;
   }
 
   /// False when the connection is to be closed instead.
@@ -314,8 +324,7 @@ class HttpServer::Core {
   std::thread acceptor_;
 };
 
-Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, ssl_ctx_st* tls,
-                                                      HttpHandler handler) {
+Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, ssl_ctx_st* tls, HttpHandler handler) {
   std::signal(SIGPIPE, SIG_IGN);
   auto listener = listen_on(options.address, options.port);
   if (!listener) return listener.error();

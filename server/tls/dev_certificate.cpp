@@ -1,10 +1,9 @@
 #include "server/tls/dev_certificate.hpp"
 
+#include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
-
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>

@@ -51,6 +51,7 @@ for size in "${sizes[@]}"; do awk -v bytes="$size" -f "$here/review.awk" >"$work
 
 "${pin_server[@]}" "$gate" serve --tls-cert-file "$work/tls.crt" --tls-key-file "$work/tls.key" \
   --listen "127.0.0.1:$port" --ops-listen "127.0.0.1:$ops_port" --store=memory --frontend-address 127.0.0.1:9030 \
+  --drain 0s \
   2>"$work/gate.log" &
 pid[gate]=$!
 declare -A url=([gate]="https://127.0.0.1:$port/validate")

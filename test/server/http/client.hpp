@@ -152,11 +152,11 @@ class Client {
 
   bool read_more() {
     char buffer[16384];
-    const auto got = ssl_ ? static_cast<ssize_t>(SSL_read(ssl_, buffer, sizeof buffer))
-                          : ::recv(socket_, buffer, sizeof buffer, 0);
+    const auto got =
+        ssl_ ? static_cast<ssize_t>(SSL_read(ssl_, buffer, sizeof buffer)) : ::recv(socket_, buffer, sizeof buffer, 0);
     if (got <= 0) {
-      timed_out_ = ssl_ ? SSL_get_error(ssl_, static_cast<int>(got)) == SSL_ERROR_WANT_READ
-                        : got < 0 && errno == EAGAIN;
+      timed_out_ =
+          ssl_ ? SSL_get_error(ssl_, static_cast<int>(got)) == SSL_ERROR_WANT_READ : got < 0 && errno == EAGAIN;
       return false;
     }
     received_.append(buffer, static_cast<std::size_t>(got));

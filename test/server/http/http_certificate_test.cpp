@@ -72,8 +72,10 @@ TEST_CASE("with a client CA, only its clients are served") {
   TemporaryFolder folder;
   REQUIRE(write_dev_certificate(ours, folder.path()));
   SystemClock clock;
-  const auto watcher = std::move(CertificateWatcher::start(
-      {folder.path() + "/tls.crt", folder.path() + "/tls.key", folder.path() + "/ca.crt"}, clock).value());
+  const auto watcher =
+      std::move(CertificateWatcher::start(
+                    {folder.path() + "/tls.crt", folder.path() + "/tls.key", folder.path() + "/ca.crt"}, clock)
+                    .value());
   const auto server = std::move(start_webhook_server({"127.0.0.1"}, watcher->server_context(), echo).value());
   CHECK(Client(server->port(), {.identity = &ours}).ask(post("/validate", "x")));
   CHECK_FALSE(Client(server->port(), {.identity = &stranger}).ask(post("/validate", "x")));

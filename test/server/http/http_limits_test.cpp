@@ -32,7 +32,7 @@ const std::string kChunked = "Transfer-Encoding: chunked\r\n";
 
 TEST_CASE("a request outside the limits is refused, the handler never sees it, and the connection closes") {
   struct Row {
-    const char* name;
+    std::string name;
     std::string bytes;
     int status;
     const char* header = "";
@@ -45,9 +45,13 @@ TEST_CASE("a request outside the limits is refused, the handler never sees it, a
       {"DELETE", request("DELETE /mutate", ""), 405, "Allow: POST\r\n"},
       {"HEAD", request("HEAD /validate", ""), 405},
       {"no content type", request("POST /validate", "Content-Length: 1\r\n", "x"), 415},
-      {"form", request("POST /validate", "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n", "a=b"), 415},
-      {"multipart", request("POST /validate", "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1\r\n", "x"), 415},
-      {"longer media type", request("POST /validate", "Content-Type: application/jsonx\r\nContent-Length: 1\r\n", "x"), 415},
+      {"form",
+       request("POST /validate", "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n", "a=b"),
+       415},
+      {"multipart",
+       request("POST /validate", "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1\r\n", "x"), 415},
+      {"longer media type", request("POST /validate", "Content-Type: application/jsonx\r\nContent-Length: 1\r\n", "x"),
+       415},
       {"packed body", post("/validate", "x", "Content-Encoding: gzip\r\n"), 415},
       {"no length", request("POST /validate", kJson), 411},
       {"one byte too many", post("/validate", std::string(kBodyMax + 1, 'x')), 413},
@@ -56,7 +60,8 @@ TEST_CASE("a request outside the limits is refused, the handler never sees it, a
       {"negative length", request("POST /validate", kJson + "Content-Length: -1\r\n", "x"), 400},
       {"length with a tail", request("POST /validate", kJson + "Content-Length: 1;1\r\n", "x"), 400},
       {"two lengths", request("POST /validate", kJson + "Content-Length: 1\r\nContent-Length: 1\r\n", "x"), 400},
-      {"length and chunks", request("POST /validate", kJson + kChunked + "Content-Length: 1\r\n", "1\r\nx\r\n0\r\n\r\n"), 400},
+      {"length and chunks",
+       request("POST /validate", kJson + kChunked + "Content-Length: 1\r\n", "1\r\nx\r\n0\r\n\r\n"), 400},
       {"unknown transfer encoding", request("POST /validate", kJson + "Transfer-Encoding: gzip, chunked\r\n"), 400},
       {"broken chunk", request("POST /validate", kJson + kChunked, "zz\r\nhello\r\n0\r\n\r\n"), 400},
       {"too many headers", post("/validate", "x", header_lines(101)), 431},
@@ -131,7 +136,7 @@ TEST_CASE("a chunked body one byte above the limit is refused, too") {
 
 TEST_CASE("slow headers and slow bodies are cut at the deadline for the whole request, however steadily they drip") {
   struct Row {
-    const char* name;
+    std::string name;
     std::string begin;
   };
   const Row rows[] = {
@@ -197,7 +202,10 @@ TEST_CASE("an idle connection is closed after idle_max, without an answer") {
 
 TEST_CASE("a client that leaves in the middle of a request is not answered, and nobody else notices") {
   TestServer server(echo);
-  { Client client(server.port()); REQUIRE(client.send(request("POST /validate", kJson + "Content-Length: 500\r\n", "half"))); }
+  {
+    Client client(server.port());
+    REQUIRE(client.send(request("POST /validate", kJson + "Content-Length: 500\r\n", "half")));
+  }
   Client other(server.port());
   CHECK(other.ask(post("/validate", "x")));
   CHECK(server.server->counters().answers_by_status == std::map<int, std::uint64_t>{{200, 1}});

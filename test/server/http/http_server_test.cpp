@@ -105,7 +105,7 @@ TEST_CASE("an exception in the handler is a 500 that tells nothing, and the conn
     return {200, "application/json", "fine"};
   });
   Client client(server.port());
-  for (const char* body : {"std", "odd"}) {
+  for (const std::string body : {"std", "odd"}) {
     INFO(body);
     const auto answer = client.ask(post("/validate", body));
     REQUIRE(answer);
@@ -161,6 +161,19 @@ TEST_CASE("at the cap the longest idle connection makes room for a new one") {
   CHECK(oldest.sees_close());
   CHECK(clients.back().ask(post("/validate", "x")));
   CHECK(server.server->counters().connections_evicted == 1);
+}
+
+TEST_CASE("at the cap a client that never began its handshake makes room before one that is known") {
+  TestServer server(echo, {.body_bytes_max = 1000, .connections_max = 2});
+  Client known(server.port());
+  REQUIRE(known.ask(post("/validate", "x")));
+  Client silent(server.port(), {.tls = false});
+  REQUIRE(eventually([&server] { return server.server->counters().connections_open == 2; }));
+  Client newcomer(server.port());
+  REQUIRE(newcomer.ask(post("/validate", "x")));
+  CHECK(known.ask(post("/validate", "x")));
+  CHECK(server.server->counters().connections_evicted == 1);
+  CHECK(eventually([&server] { return server.server->counters().tls_errors == 1; }));  // The silent one's end.
 }
 
 TEST_CASE("counters tell what was answered and refused") {

@@ -5,8 +5,8 @@
 #include <atomic>
 #include <future>
 #include <latch>
-#include <thread>
 #include <list>
+#include <thread>
 #include <vector>
 
 #include "test/server/http/client.hpp"

@@ -52,7 +52,7 @@ TEST_CASE("files that cannot serve are refused at start, and the message names t
   const auto other = certificate_for_tests();
   const auto expired = certificate_for_tests(std::chrono::seconds(-1));
   struct Row {
-    const char* name;
+    std::string name;
     std::string certificate;
     std::string key;
     std::string client_ca;
@@ -164,8 +164,8 @@ TEST_CASE("the swap of a Secret volume's symlink is noticed by polling, each tim
 
 TEST_CASE("a throw-away certificate is for exactly its names, and its key is for its owner's eyes") {
   const WallTime now = SystemClock().wall_now();
-  const auto made = make_dev_certificate(
-      {{"gate.svc", "localhost"}, {"127.0.0.1", "::1"}, now, now + std::chrono::hours(1)});
+  const auto made =
+      make_dev_certificate({{"gate.svc", "localhost"}, {"127.0.0.1", "::1"}, now, now + std::chrono::hours(1)});
   REQUIRE(made);
   const auto leaf = parse(made->certificate);
   const auto ca = parse(made->ca);
@@ -178,7 +178,7 @@ TEST_CASE("a throw-away certificate is for exactly its names, and its key is for
 
   TemporaryFolder folder;
   REQUIRE(write_dev_certificate(*made, folder.path()));
-  struct stat status{};
+  struct stat status {};
   REQUIRE(::stat((folder.path() + "/tls.key").c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
 }
