@@ -334,8 +334,11 @@ struct FrontendSimulator::Impl {
         [[maybe_unused]] const bool sent = wire.write(std::string_view(bytes).substr(0, bytes.size() / 2));
         return false;
       }
-      if (!wire.write(bytes)) return false;
-      acknowledge(order);
+      mark_acknowledged(order, true);  // Before the client can know, so that it finds the mark when it looks.
+      if (!wire.write(bytes)) {
+        mark_acknowledged(order, false);
+        return false;
+      }
       if (error != nullptr) return true;
     }
     return true;
@@ -359,11 +362,11 @@ struct FrontendSimulator::Impl {
     return statement.order;
   }
 
-  void acknowledge(std::size_t order) {
+  void mark_acknowledged(std::size_t order, bool acknowledged) {
     {
       const std::lock_guard lock(mutex);
       for (auto& statement : log)
-        if (statement.order == order) statement.acknowledged = true;
+        if (statement.order == order) statement.acknowledged = acknowledged;
     }
     changed.notify_all();
   }
