@@ -32,7 +32,8 @@ struct ImageChange {
 [[nodiscard]] std::string component_image(const nlohmann::json& object, Component component);
 
 /// Components whose main image goes from one non-empty value to another, in the order fe, be, cn
-/// (or the one of a warehouse). Empty for other kinds. Objects may be null or of any shape.
+/// (or the one of a warehouse). Empty for other kinds, and for an object with a deletionTimestamp: what is going away
+/// has no upgrade to prepare, and its finalizers must not be held. Objects may be null or of any shape.
 [[nodiscard]] std::vector<ImageChange> image_changes(std::string_view kind, const nlohmann::json& old_object,
                                                      const nlohmann::json& new_object);
 

@@ -1,0 +1,2 @@
+-- x
+SHOW /* y */ PROC '/statistic' /*+ z */; -- end

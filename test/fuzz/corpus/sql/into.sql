@@ -1,0 +1,1 @@
+SELECT 'a;b' INTO OUTFILE 'x'

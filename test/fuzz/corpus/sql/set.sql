@@ -1,0 +1,1 @@
+ADMIN SET FRONTEND CONFIG ("disable_balance" = "true");

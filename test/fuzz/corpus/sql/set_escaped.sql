@@ -1,0 +1,1 @@
+ADMIN SET FRONTEND CONFIG ('k' = 'a\'b\\''');
