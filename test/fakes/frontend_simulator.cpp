@@ -74,7 +74,7 @@ std::uint16_t port_of(const Descriptor& socket) {
   return ntohs(address.sin_port);
 }
 
-enum class FaultKind { Fail, Delay, Hang, Drop, Answer, Login };
+enum class FaultKind { Fail, Delay, Hang, Drop, Answer, FailLogin, HangLogin };
 
 struct Fault {
   FaultKind kind = FaultKind::Fail;
@@ -248,6 +248,8 @@ struct FrontendSimulator::Impl {
     if (!wire.write_packet(encode(greeting))) return false;
 
     auto packet = wire.read_packet();
+    const auto fault = take_fault(connection.frontend, "", true);
+    if (fault && !wait_out(*fault)) return false;
     if (packet && fake_frontend::asks_for_tls(*packet)) {
       if (!tls) return refuse({5400, "XX000", "Failed to change to SSL connection"});
       if (!wire.accept_tls(*tls)) return false;
@@ -269,7 +271,7 @@ struct FrontendSimulator::Impl {
       return refuse({1045, "28000",
                      "Access denied for user '" + login->username + "' (using password: " +
                          (login->auth_response.empty() ? "NO" : "YES") + ")"});
-    if (const auto fault = take_fault(connection.frontend, "", true)) return refuse(fault->error);
+    if (fault && fault->kind == FaultKind::FailLogin) return refuse(fault->error);
     return wire.write_packet(fake_frontend::ok_payload(0));
   }
 
@@ -299,7 +301,8 @@ struct FrontendSimulator::Impl {
   std::optional<Fault> take_fault(std::size_t frontend, const std::string& sql, bool login) {
     const std::lock_guard lock(mutex);
     for (auto it = faults.rbegin(); it != faults.rend(); ++it) {
-      const bool fits = (it->kind == FaultKind::Login) == login && it->times > 0 &&
+      const bool of_login = it->kind == FaultKind::FailLogin || it->kind == FaultKind::HangLogin;
+      const bool fits = of_login == login && it->times > 0 &&
                         (!it->frontend || *it->frontend == frontend) && sql.find(it->substring) != std::string::npos;
       if (!fits) continue;
       if (it->times != SIZE_MAX) --it->times;
@@ -334,8 +337,11 @@ struct FrontendSimulator::Impl {
         [[maybe_unused]] const bool sent = wire.write(std::string_view(bytes).substr(0, bytes.size() / 2));
         return false;
       }
-      if (!wire.write(bytes)) return false;
-      acknowledge(order);
+      mark_acknowledged(order, true);  // Before the client can know, so that it finds the mark when it looks.
+      if (!wire.write(bytes)) {
+        mark_acknowledged(order, false);
+        return false;
+      }
       if (error != nullptr) return true;
     }
     return true;
@@ -359,18 +365,19 @@ struct FrontendSimulator::Impl {
     return statement.order;
   }
 
-  void acknowledge(std::size_t order) {
+  void mark_acknowledged(std::size_t order, bool acknowledged) {
     {
       const std::lock_guard lock(mutex);
       for (auto& statement : log)
-        if (statement.order == order) statement.acknowledged = true;
+        if (statement.order == order) statement.acknowledged = acknowledged;
     }
     changed.notify_all();
   }
 
   /// Sits through a delay or hang; false when the simulator ends meanwhile.
   bool wait_out(const Fault& fault) {
-    if (fault.kind != FaultKind::Delay && fault.kind != FaultKind::Hang) return true;
+    const bool hangs = fault.kind == FaultKind::Hang || fault.kind == FaultKind::HangLogin;
+    if (fault.kind != FaultKind::Delay && !hangs) return true;
     std::unique_lock lock(mutex);
     const auto released = [&, generation = fault_generation] { return stopping || fault_generation != generation; };
     if (fault.kind == FaultKind::Delay) {
@@ -470,8 +477,11 @@ void FrontendSimulator::answer(const std::string& substring, SimulatedResult res
 }
 void FrontendSimulator::fail_login(SqlError error, std::optional<std::size_t> frontend) {
   impl_->change([&] {
-    impl_->faults.push_back({FaultKind::Login, "", frontend, SIZE_MAX, std::move(error), {}, {}});
+    impl_->faults.push_back({FaultKind::FailLogin, "", frontend, SIZE_MAX, std::move(error), {}, {}});
   });
+}
+void FrontendSimulator::hang_login(std::optional<std::size_t> frontend) {
+  impl_->change([&] { impl_->faults.push_back({FaultKind::HangLogin, "", frontend, SIZE_MAX, {}, {}, {}}); });
 }
 void FrontendSimulator::clear_faults() {
   impl_->change([&] {

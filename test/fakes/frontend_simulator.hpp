@@ -130,6 +130,8 @@ class FrontendSimulator {
   void answer(const std::string& substring, SimulatedResult result);
   /// Logins get this error in place of the OK, e.g. a connection limit.
   void fail_login(SqlError error, std::optional<std::size_t> frontend = {});
+  /// Logins stop after the client's first packet (its request for TLS, or its login) until the faults are cleared.
+  void hang_login(std::optional<std::size_t> frontend = {});
   /// Ends all of the above and releases the statements that wait.
   void clear_faults();
 

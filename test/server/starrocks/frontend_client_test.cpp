@@ -409,6 +409,19 @@ TEST_CASE("plugins outside the list are refused") {
   for (const auto& login : simulator.logins()) CHECK(login.auth_response.find("secret") == std::string::npos);
 }
 
+TEST_CASE_FIXTURE(TlsFixture, "a login that stalls, in the TLS handshake or after it, costs the deadline and no more") {
+  for (const auto mode : {FrontendTls::Disabled, FrontendTls::Required}) {
+    FrontendSimulator simulator({.certificate_pem = server.certificate_pem, .private_key_pem = server.private_key_pem});
+    simulator.hang_login();
+    auto access = access_to(simulator);
+    access.tls = mode;
+    const auto begin = steady_clock::now();
+    CHECK(refusal_of(access, 300ms).code == ErrorCode::DeadlineExceeded);
+    CHECK(steady_clock::now() - begin >= 300ms);
+    CHECK(steady_clock::now() - begin < 1300ms);
+  }
+}
+
 TEST_CASE_FIXTURE(TlsFixture, "over TLS too: hang, cut and restart end in time and without a signal") {
   FrontendSimulator simulator({.certificate_pem = server.certificate_pem, .private_key_pem = server.private_key_pem});
   simulator.hang("disable_balance");
