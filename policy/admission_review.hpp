@@ -3,6 +3,7 @@
 // Source of the rules: k8s.io/apiserver pkg/admission/plugin/webhook/request/admissionreview.go.
 
 #include <cstddef>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -17,6 +18,11 @@ namespace gate {
 inline constexpr std::size_t kReviewBytesMax = 7u << 20;
 /// Kubernetes objects are far flatter; deeper input is refused before it can exhaust a stack.
 inline constexpr std::size_t kReviewDepthMax = 128;
+
+inline constexpr std::string_view kReviewKind = "AdmissionReview";
+inline constexpr std::string_view kReviewVersion = "admission.k8s.io/v1";
+/// v1, or v1beta1, which has the same JSON.
+[[nodiscard]] bool is_review_version(std::string_view api_version);
 
 enum class Operation { Create, Update, Delete, Connect };
 
@@ -52,8 +58,25 @@ struct ReviewGlance {
   /// a gated component changes. False means: parse it in full.
   bool certainly_no_image_change = false;
 };
-/// nullopt when the bytes need the full parser to say what is wrong with them. Never disagrees with
-/// parse_review + image_changes when `certainly_no_image_change` is true.
+/// Reads reviews with buffers that are kept from one to the next (a few times the largest body seen, which is below
+/// 1 MiB; larger bodies are left to the full parser). Not thread safe: one per thread, or one per call.
+class ReviewGlancer {
+ public:
+  ReviewGlancer();
+  ~ReviewGlancer();
+  ReviewGlancer(const ReviewGlancer&) = delete;
+  ReviewGlancer& operator=(const ReviewGlancer&) = delete;
+
+  /// nullopt when the bytes need the full parser: wrong JSON, a repeated key that matters, a large body, no UID.
+  /// Whenever parse_review accepts the body, a true `certainly_no_image_change` agrees with image_changes. Members that
+  /// do not matter are skipped, not judged: what is wrong inside them is not noticed, and cannot change the answer.
+  [[nodiscard]] std::optional<ReviewGlance> glance(std::string_view body);
+
+ private:
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
+};
+/// The same with buffers of its own.
 [[nodiscard]] std::optional<ReviewGlance> glance_at_review(std::string_view body);
 
 /// Best effort: the UID of a review that could not be parsed, so that even a refusal is well formed. "" if none.

@@ -55,6 +55,9 @@ struct Decision {
 
 [[nodiscard]] Decision decide(const AdmissionFacts& facts);
 
+/// The refusal of a faulty configuration, also when it is written and no image changes.
+[[nodiscard]] AdmissionAnswer hooks_invalid(const AdmissionFacts& facts);
+
 /// Reasons of denials, as clients see them: `Error from server (UpgradePreparationRunning): ...`.
 namespace reason {
 inline constexpr std::string_view kHooksInvalid = "UpgradeHooksInvalid";

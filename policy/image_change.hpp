@@ -21,6 +21,10 @@ enum class Component { Frontend, Backend, ComputeNode, Warehouse };
 /// The field of the object's spec that holds a component: "starRocksFeSpec", ..., "template" for a warehouse.
 [[nodiscard]] std::string_view spec_field(Component component);
 
+/// The part of an image reference that tells versions apart, for people: the tag, else the shortened digest, else the
+/// whole reference. Understands registries with a port ("host:5000/img" has no tag).
+[[nodiscard]] std::string image_version(std::string_view image);
+
 struct ImageChange {
   Component component = Component::Frontend;
   std::string from;
@@ -32,7 +36,8 @@ struct ImageChange {
 [[nodiscard]] std::string component_image(const nlohmann::json& object, Component component);
 
 /// Components whose main image goes from one non-empty value to another, in the order fe, be, cn
-/// (or the one of a warehouse). Empty for other kinds. Objects may be null or of any shape.
+/// (or the one of a warehouse). Empty for other kinds, and for an object with a deletionTimestamp: what is going away
+/// has no upgrade to prepare, and its finalizers must not be held. Objects may be null or of any shape.
 [[nodiscard]] std::vector<ImageChange> image_changes(std::string_view kind, const nlohmann::json& old_object,
                                                      const nlohmann::json& new_object);
 

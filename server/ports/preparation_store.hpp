@@ -1,8 +1,10 @@
 #pragma once
 // Where UpgradePreparation records live: the Kubernetes API server, or memory for trying the gate out.
 
+#include <algorithm>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "policy/preparation.hpp"
@@ -48,5 +50,13 @@ class PreparationStore {
   using Observer = std::function<void(const Preparation&, bool removed)>;
   virtual void observe(Observer observer) = 0;
 };
+
+/// The order of list_of_cluster. Creation times have whole seconds: within one, the later attempt is the newer record.
+inline void sort_newest_first(std::vector<Preparation>& records) {
+  const auto age = [](const Preparation& record) {
+    return std::tie(record.creation_time, record.spec.attempt, record.name);
+  };
+  std::sort(records.begin(), records.end(), [&](const auto& a, const auto& b) { return age(b) < age(a); });
+}
 
 }  // namespace gate

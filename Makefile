@@ -1,0 +1,86 @@
+# The developer's commands; CI runs the same ones. Plain `make` explains them.
+# Personal additions go into Makefile.local, which git ignores.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+export JOBS FUZZ_SECONDS
+
+##@ Try it
+demo: ## The story in one command: installs, builds, runs simulator and gate, shows what a user sees
+	build-support/install-packages.sh build demo
+	$(call build,release)
+	test/e2e/demo.sh build/release
+
+demo-cluster: ## The same story through kubectl on a real API server (needs Go 1.24 or KUBEBUILDER_ASSETS)
+	build-support/install-packages.sh build demo cluster
+	$(call build,release)
+	assets=$$(build-support/build-kubernetes.sh) && KUBEBUILDER_ASSETS=$$assets test/e2e/demo_cluster.sh build/release
+
+##@ Work on it
+build: ## Builds the dev preset (quick to compile)
+	$(call build,dev)
+
+test: ## Everything: release, ASan and TSan builds; unit, layering, integration, e2e, manifests, image; one line of counts
+	build-support/install-packages.sh build demo test cluster
+	build-support/test.sh release manifests asan tsan image
+
+test-unit: ## Unit and layering tests of the dev preset
+	STAGE_LABELS='^(unit|architecture)$$' build-support/test.sh dev
+
+test-integration: ## FE simulator, real MariaDB
+	STAGE_LABELS='^integration$$' build-support/test.sh dev
+
+test-e2e: ## Against a real kube-apiserver
+	STAGE_LABELS='^e2e$$' build-support/test.sh dev
+
+asan: ## Unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	build-support/test.sh asan
+
+tsan: ## Unit and integration tests under ThreadSanitizer
+	build-support/test.sh tsan
+
+image-test: ## Builds and starts the container image without any registry (needs root)
+	build-support/test.sh image
+
+lint: ## clang-format and clang-tidy, warnings are errors
+	build-support/install-packages.sh build lint
+	build-support/lint.sh
+
+format: ## Formats all C++ files in place
+	git ls-files --cached --others --exclude-standard -- '*.cpp' '*.hpp' | xargs clang-format -i
+
+fuzz: ## Each libFuzzer target for FUZZ_SECONDS (60)
+	build-support/install-packages.sh build fuzz
+	build-support/fuzz.sh
+
+bench: ## Speed and memory of the release build, measured with wrk
+	build-support/install-packages.sh build demo bench
+	$(call build,release)
+	test/bench/bench.sh build/release
+
+##@ Prepare
+kubernetes: ## Builds kube-apiserver and kubectl for the e2e tests, once, into the user's cache
+	build-support/build-kubernetes.sh
+
+install-packages: ## Installs every Debian package that any target here wants
+	build-support/install-packages.sh build demo test cluster lint fuzz bench image
+
+bare-debian: ## Runs TARGET (test-unit) of this commit on a fresh Debian SUITE (bookworm) in a chroot (needs root)
+	build-support/bare-debian.sh $(or $(SUITE),bookworm) $(or $(TARGET),test-unit)
+
+clean: ## Removes build/; the cached kube-apiserver stays
+	rm -rf build
+
+help: ## This text
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+define build
+cmake --preset $(1) $(if $(filter true,$(CI)),-DGATE_WERROR=ON)
+cmake --build --preset $(1) --parallel $(JOBS)
+endef
+
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+
+-include Makefile.local

@@ -1,0 +1,194 @@
+#include "policy/decision.hpp"
+
+#include <algorithm>
+
+#include "policy/message.hpp"
+
+namespace gate {
+namespace {
+
+const Preparation* find_record(const std::vector<Preparation>& records, const std::string& name) {
+  const auto found = std::find_if(records.begin(), records.end(), [&](const auto& r) { return r.name == name; });
+  return found == records.end() ? nullptr : &*found;
+}
+
+/// The record that currently owes or holds something on this cluster; superseded ones have handed theirs over.
+const Preparation* open_record(const AdmissionFacts& facts) {
+  for (const auto& record : facts.records) {  // newest first
+    if (is_open(record) && record.status.outcome != Outcome::Superseded) return &record;
+  }
+  return nullptr;
+}
+
+/// The newest attempt at exactly this change with exactly these hooks.
+const Preparation* latest_attempt(const AdmissionFacts& facts, const std::string& key) {
+  const Preparation* latest = nullptr;
+  for (const auto& record : facts.records) {
+    if (preparation_key(record.spec) != key) continue;
+    if (latest == nullptr || record.spec.attempt > latest->spec.attempt) latest = &record;
+  }
+  return latest;
+}
+
+/// True when every change goes back to where the open record, or one it superseded, started from.
+bool goes_back(const AdmissionFacts& facts, const Preparation& open) {
+  return std::all_of(facts.changes.begin(), facts.changes.end(), [&](const ImageChange& change) {
+    // A chain longer than the number of records would be a cycle made by hand.
+    const Preparation* record = &open;
+    for (std::size_t hops = 0; record != nullptr && hops <= facts.records.size(); ++hops) {
+      if (record->spec.object.uid == facts.object_uid) {
+        for (const auto& begun : record->spec.changes) {
+          if (begun.component == change.component) return begun.from == change.to;
+        }
+      }
+      record = find_record(facts.records, record->spec.supersedes);
+    }
+    return false;
+  });
+}
+
+Decision final(AdmissionAnswer answer, std::string_view decision, const Preparation* record) {
+  answer.audit.push_back({"decision", std::string(decision)});
+  Decision out;
+  if (record != nullptr) {
+    answer.audit.push_back({"preparation", record->name});
+    answer.audit.push_back({"phase", std::string(to_string(record->status.phase))});
+    out.subject = record->name;
+  }
+  out.answer = std::move(answer);
+  return out;
+}
+
+Decision effect(Effect what, const Preparation& record) {
+  Decision out;
+  out.effect = what;
+  out.subject = record.name;
+  return out;
+}
+
+Decision denied(std::string_view why, std::string message, const Preparation* record) {
+  return final(deny(kDenialCode, std::string(why), std::move(message)), "denied", record);
+}
+
+/// A dry run is allowed whenever a real request could make progress, or clients that dry-run first never converge.
+Decision dry_run_allowed(const std::string& state, const Preparation* record) {
+  auto answer = allow();
+  answer.warnings.push_back(dry_run_warning(state));
+  return final(std::move(answer), "allowed-dry-run", record);
+}
+
+Decision admitted(const Preparation& record) {
+  auto answer = allow();
+  for (const auto& hook : record.status.hooks) {
+    if (hook.phase == HookPhase::Failed) answer.warnings.push_back(failed_hook_warning(hook));
+  }
+  return final(std::move(answer), "allowed-prepared", &record);
+}
+
+Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int attempt) {
+  PreparationSpec spec;
+  spec.object = {facts.kind, facts.name, facts.object_uid};
+  spec.cluster = facts.cluster;
+  spec.attempt = attempt;
+  spec.changes = facts.changes;
+  spec.hooks = facts.configuration.hooks;
+  if (const auto* open = open_record(facts)) spec.supersedes = open->name;
+  Decision out;
+  out.effect = Effect::Start;
+  out.start_name = preparation_name(facts.name, key, attempt);
+  out.subject = out.start_name;
+  out.start = std::move(spec);
+  return out;
+}
+
+Decision decide_completed(const AdmissionFacts& facts, const Preparation& record) {
+  if (facts.dry_run) return admitted(record);
+  switch (facts.read_back) {
+    case ReadBack::Holds:
+      return admitted(record);
+    case ReadBack::Drifted:
+    case ReadBack::Unreachable:
+      return effect(Effect::Reopen, record);
+    case ReadBack::NotDone:
+      break;
+  }
+  if (facts.read_back_possible) return effect(Effect::ReadBack, record);
+  return denied(reason::kRunning, running_message(facts, &record), &record);
+}
+
+Decision decide_in_progress(const AdmissionFacts& facts, const Preparation& record) {
+  if (facts.dry_run) {
+    return dry_run_allowed(std::string(to_string(record.status.phase)) + " " + progress(record), &record);
+  }
+  if (!facts.waited) return effect(Effect::Wait, record);
+  return denied(reason::kRunning, running_message(facts, &record), &record);
+}
+
+Decision decide_failed(const AdmissionFacts& facts, const Preparation& record, const std::string& key) {
+  if (facts.dry_run) return dry_run_allowed("Failed, retried later", &record);
+  if (facts.now < next_attempt_time(record, facts.backoff)) {
+    return denied(reason::kFailed, failed_message(facts, record), &record);
+  }
+  return start_attempt(facts, key, record.spec.attempt + 1);
+}
+
+/// Over for good: what it prepared has been, or is being, undone.
+bool spent(const Preparation& record) {
+  return record.status.outcome != Outcome::None || record.status.stage == Stage::Restoring ||
+         record.status.stage == Stage::Closed;
+}
+
+Decision decide_prepared(const AdmissionFacts& facts) {
+  const std::string key = preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks);
+  const Preparation* record = latest_attempt(facts, key);
+  if (record == nullptr) {
+    return facts.dry_run ? dry_run_allowed("not started", nullptr) : start_attempt(facts, key, 1);
+  }
+  if (record->status.phase == Phase::Failed) return decide_failed(facts, *record, key);
+  if (spent(*record)) {
+    return facts.dry_run ? dry_run_allowed("not started", nullptr)
+                         : start_attempt(facts, key, record->spec.attempt + 1);
+  }
+  switch (record->status.phase) {
+    case Phase::Completed:
+      return decide_completed(facts, *record);
+    case Phase::Pending:
+    case Phase::Running:
+      return decide_in_progress(facts, *record);
+    case Phase::Failed:
+      break;  // handled above
+  }
+  return decide_failed(facts, *record, key);
+}
+
+}  // namespace
+
+AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
+  return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
+}
+
+Decision decide(const AdmissionFacts& facts) {
+  if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
+  if (!facts.configuration.configured) return final(allow(), "allowed-not-configured", nullptr);
+  if (!facts.store_reachable) {
+    if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
+    return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
+  }
+  // Before anything that could refuse: the way back must never be barred, not even by a faulty configuration.
+  if (const auto* open = open_record(facts); open != nullptr && goes_back(facts, *open)) {
+    auto answer = allow();
+    if (!facts.dry_run) answer.warnings.push_back(revert_warning(*open));
+    return final(std::move(answer), "allowed-revert", open);
+  }
+  if (!facts.configuration.faults.empty()) {
+    return final(hooks_invalid(facts), "denied", nullptr);
+  }
+  auto decision = decide_prepared(facts);
+  if (decision.effect == Effect::None) {
+    auto& warnings = decision.answer.warnings;
+    warnings.insert(warnings.end(), facts.configuration.warnings.begin(), facts.configuration.warnings.end());
+  }
+  return decision;
+}
+
+}  // namespace gate

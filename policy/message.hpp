@@ -1,0 +1,27 @@
+#pragma once
+// What people read: the texts of denials and warnings, in one place.
+
+#include <string>
+
+#include "policy/decision.hpp"
+
+namespace gate {
+
+/// The first line of a denial stands alone within this many characters (Argo CD and Flux show it in one field).
+inline constexpr std::size_t kFirstLineMax = 300;
+
+[[nodiscard]] std::string hooks_invalid_message(const AdmissionFacts& facts);
+/// `record` is null while no record exists yet.
+[[nodiscard]] std::string running_message(const AdmissionFacts& facts, const Preparation* record);
+[[nodiscard]] std::string failed_message(const AdmissionFacts& facts, const Preparation& record);
+[[nodiscard]] std::string unavailable_message(const AdmissionFacts& facts);
+
+/// Warnings; each fits kWarningMax characters.
+[[nodiscard]] std::string dry_run_warning(const std::string& state);
+[[nodiscard]] std::string revert_warning(const Preparation& record);
+[[nodiscard]] std::string failed_hook_warning(const HookStatus& hook);
+
+/// "1/4 hooks".
+[[nodiscard]] std::string progress(const Preparation& record);
+
+}  // namespace gate

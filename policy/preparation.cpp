@@ -1,0 +1,429 @@
+#include "policy/preparation.hpp"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+
+template <class Enum, std::size_t N>
+using Names = std::array<std::pair<Enum, std::string_view>, N>;
+
+constexpr Names<Phase, 4> kPhases{{{Phase::Pending, "Pending"},
+                                   {Phase::Running, "Running"},
+                                   {Phase::Completed, "Completed"},
+                                   {Phase::Failed, "Failed"}}};
+constexpr Names<Stage, 5> kStages{{{Stage::Preparing, "Preparing"},
+                                   {Stage::Prepared, "Prepared"},
+                                   {Stage::RollingOut, "RollingOut"},
+                                   {Stage::Restoring, "Restoring"},
+                                   {Stage::Closed, "Closed"}}};
+constexpr Names<Outcome, 7> kOutcomes{{{Outcome::None, ""},
+                                       {Outcome::Succeeded, "Succeeded"},
+                                       {Outcome::Failed, "Failed"},
+                                       {Outcome::Reverted, "Reverted"},
+                                       {Outcome::Superseded, "Superseded"},
+                                       {Outcome::Expired, "Expired"},
+                                       {Outcome::Bypassed, "Bypassed"}}};
+constexpr Names<HookPhase, 4> kHookPhases{{{HookPhase::Pending, "Pending"},
+                                           {HookPhase::Running, "Running"},
+                                           {HookPhase::Completed, "Completed"},
+                                           {HookPhase::Failed, "Failed"}}};
+
+template <class Enum, std::size_t N>
+std::string_view name_of(const Names<Enum, N>& names, Enum value) {
+  const auto* found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == value; });
+  return found == names.end() ? std::string_view{} : found->second;
+}
+
+/// Reads a JSON object's fields; remembers the first one that is missing or of a wrong type, with its path.
+class FieldReader {
+ public:
+  FieldReader(const json& object, std::string path, std::string& fault)
+      : object_(object), path_(std::move(path)), fault_(fault) {
+    if (!object_.is_object()) fail("", "an object");
+  }
+
+  [[nodiscard]] std::string required_text(const char* key) {
+    const json* field = find(key);
+    if (field == nullptr || !field->is_string()) {
+      fail(key, "a string");
+      return {};
+    }
+    return field->get<std::string>();
+  }
+  [[nodiscard]] std::string text(const char* key) {
+    const json* field = find(key);
+    if (field == nullptr || field->is_null()) return {};
+    return required_text(key);
+  }
+  [[nodiscard]] int integer(const char* key, int fallback) {
+    const json* field = find(key);
+    if (field == nullptr || field->is_null()) return fallback;
+    if (!field->is_number_integer()) {
+      fail(key, "an integer");
+      return fallback;
+    }
+    return field->get<int>();
+  }
+  [[nodiscard]] bool boolean(const char* key, bool fallback) {
+    const json* field = find(key);
+    if (field == nullptr || field->is_null()) return fallback;
+    if (!field->is_boolean()) {
+      fail(key, "true or false");
+      return fallback;
+    }
+    return field->get<bool>();
+  }
+  [[nodiscard]] std::optional<WallTime> time(const char* key) {
+    const std::string written = text(key);
+    if (written.empty()) return std::nullopt;
+    auto parsed = parse_time(written);
+    if (!parsed) fail(key, "an RFC 3339 time");
+    return parsed;
+  }
+  template <class Enum, std::size_t N>
+  [[nodiscard]] Enum one_of(const char* key, const Names<Enum, N>& names, Enum fallback) {
+    const std::string written = text(key);
+    if (written.empty()) return fallback;
+    for (const auto& [value, name] : names) {
+      if (name == written) return value;
+    }
+    fail(key, "a known value, not \"" + written + "\"");
+    return fallback;
+  }
+  /// Calls `each(element, path)` for every element of an optional array.
+  template <class Each>
+  void list(const char* key, Each each) {
+    const json* field = find(key);
+    if (field == nullptr || field->is_null()) return;
+    if (!field->is_array()) {
+      fail(key, "an array");
+      return;
+    }
+    for (std::size_t i = 0; i < field->size(); ++i) {
+      each((*field)[i], path_ + "." + key + "[" + std::to_string(i) + "]");
+    }
+  }
+  [[nodiscard]] FieldReader child(const char* key) {
+    static const json kEmpty = json::object();
+    const json* field = find(key);
+    return {field == nullptr || field->is_null() ? kEmpty : *field, path_ + "." + key, fault_};
+  }
+  void fail(const char* key, const std::string& accepted) {
+    if (!fault_.empty()) return;
+    fault_ = path_ + (*key == '\0' ? "" : ".") + key + ": expected " + accepted;
+  }
+
+ private:
+  [[nodiscard]] const json* find(const char* key) const {
+    if (!object_.is_object()) return nullptr;
+    const auto field = object_.find(key);
+    return field == object_.end() ? nullptr : &*field;
+  }
+
+  const json& object_;
+  std::string path_;
+  std::string& fault_;
+};
+
+void put(json& object, const char* key, const std::optional<WallTime>& time) {
+  if (time) object[key] = format_time(*time);
+}
+void put(json& object, const char* key, std::string_view text) {
+  if (!text.empty()) object[key] = text;
+}
+
+json to_json(const Hook& hook) {
+  json out{{"name", hook.name},
+           {"sql", hook.sql},
+           {"critical", hook.critical},
+           {"timeoutSeconds", hook.timeout.count()}};
+  if (hook.setting) out["setting"] = {{"key", hook.setting->key}, {"value", hook.setting->value}};
+  return out;
+}
+
+json to_json(const ImageChange& change) {
+  return {{"component", to_string(change.component)}, {"from", change.from}, {"to", change.to}};
+}
+
+json to_json(const HookStatus& hook) {
+  json out{{"name", hook.name}, {"phase", to_string(hook.phase)}, {"attempts", hook.attempts}};
+  put(out, "startTime", hook.start_time);
+  put(out, "completionTime", hook.completion_time);
+  put(out, "message", hook.message);
+  return out;
+}
+
+json to_json(const CapturedSetting& captured) {
+  return {{"key", captured.key}, {"value", captured.value}, {"setTo", captured.set_to}};
+}
+
+template <class T>
+json array_of(const std::vector<T>& items) {
+  json out = json::array();
+  for (const auto& item : items) out.push_back(to_json(item));
+  return out;
+}
+
+json spec_to_json(const PreparationSpec& spec) {
+  json out{{"objectRef", {{"kind", spec.object.kind}, {"name", spec.object.name}, {"uid", spec.object.uid}}},
+           {"clusterRef", {{"name", spec.cluster}}},
+           {"attempt", spec.attempt},
+           {"changes", array_of(spec.changes)},
+           {"hooks", array_of(spec.hooks)}};
+  json requested{{"username", spec.requested_by.username}, {"requestUID", spec.requested_by.request_uid}};
+  if (!spec.requested_by.groups.empty()) requested["groups"] = spec.requested_by.groups;
+  out["requestedBy"] = std::move(requested);
+  put(out, "supersedes", spec.supersedes);
+  return out;
+}
+
+/// "be 3.3.1, cn 3.3.1" for the printer columns.
+std::string images_column(const std::vector<ImageChange>& changes, std::string ImageChange::*side) {
+  std::string out;
+  for (const auto& change : changes) {
+    if (!out.empty()) out += ", ";
+    out += std::string(to_string(change.component)) + " " + image_version(change.*side);
+  }
+  return out;
+}
+
+/// The hook that keeps the record from completing, for people.
+std::string blocking_hook(const PreparationStatus& status) {
+  if (status.phase == Phase::Completed) return {};
+  for (const auto wanted : {HookPhase::Failed, HookPhase::Running}) {
+    for (const auto& hook : status.hooks) {
+      if (hook.phase == wanted) return hook.name;
+    }
+  }
+  return {};
+}
+
+/// A condition holds once its instant is recorded; `reason` is what the state is called meanwhile.
+json condition(const char* type, bool holds, const std::optional<WallTime>& since, const std::string& reason,
+               const std::string& message) {
+  json out{{"type", type},
+           {"status", holds ? "True" : "False"},
+           {"reason", reason},
+           {"message", message},
+           {"observedGeneration", 1}};  // spec is immutable, so the generation never moves
+  put(out, "lastTransitionTime", since);
+  return out;
+}
+
+json conditions(const Preparation& record) {
+  const auto& status = record.status;
+  // Conditions need a transition time; before anything happened it is the record's creation.
+  const auto since = [&](const std::optional<WallTime>& time) {
+    return time ? time : (status.start_time ? status.start_time : record.creation_time);
+  };
+  const bool prepared = status.phase == Phase::Completed;
+  json out = json::array();
+  out.push_back(condition("Prepared", prepared, since(status.completion_time),
+                          prepared ? "Completed" : std::string(to_string(status.phase)), status.message));
+  out.push_back(condition("Admitted", status.admitted_time.has_value(), since(status.admitted_time),
+                          status.admitted_time ? "Admitted" : "NotYet", ""));
+  out.push_back(condition("RolledOut", status.rolled_out_time.has_value(), since(status.rolled_out_time),
+                          status.rolled_out_time ? "RolledOut" : "NotYet", ""));
+  out.push_back(condition("Restored", !status.restore_owed && status.restored_time.has_value(),
+                          since(status.restored_time), status.restore_owed ? "Owed" : "NothingOwed", ""));
+  // The API server refuses a condition without a time; nothing has happened to the record yet.
+  for (auto it = out.begin(); it != out.end();) it = it->contains("lastTransitionTime") ? it + 1 : out.erase(it);
+  return out;
+}
+
+PreparationSpec read_spec(FieldReader spec, std::string& fault) {
+  PreparationSpec out;
+  auto object = spec.child("objectRef");
+  out.object = {object.required_text("kind"), object.required_text("name"), object.required_text("uid")};
+  out.cluster = spec.child("clusterRef").required_text("name");
+  out.attempt = spec.integer("attempt", 1);
+  spec.list("changes", [&](const json& element, const std::string& path) {
+    FieldReader change(element, path, fault);
+    const auto component = component_from(change.required_text("component"));
+    if (!component) change.fail("component", "fe, be, cn or warehouse");
+    out.changes.push_back({component.value_or(Component::Frontend), change.required_text("from"),
+                           change.required_text("to")});
+  });
+  spec.list("hooks", [&](const json& element, const std::string& path) {
+    FieldReader reader(element, path, fault);
+    Hook hook;
+    hook.name = reader.required_text("name");
+    hook.sql = reader.required_text("sql");
+    hook.critical = reader.boolean("critical", true);
+    hook.timeout = std::chrono::seconds(
+        reader.integer("timeoutSeconds", static_cast<int>(kHookTimeoutDefault.count())));
+    if (element.is_object() && element.contains("setting")) {
+      auto setting = reader.child("setting");
+      hook.setting = ConfigSetting{setting.required_text("key"), setting.required_text("value")};
+    }
+    out.hooks.push_back(std::move(hook));
+  });
+  auto requested = spec.child("requestedBy");
+  out.requested_by.username = requested.text("username");
+  out.requested_by.request_uid = requested.text("requestUID");
+  requested.list("groups", [&](const json& element, const std::string&) {
+    if (element.is_string()) out.requested_by.groups.push_back(element.get<std::string>());
+  });
+  out.supersedes = spec.text("supersedes");
+  return out;
+}
+
+PreparationStatus read_status(FieldReader status, std::string& fault) {
+  PreparationStatus out;
+  out.phase = status.one_of("phase", kPhases, Phase::Pending);
+  out.reason = status.text("reason");
+  out.message = status.text("message");
+  out.stage = status.one_of("stage", kStages, Stage::Preparing);
+  out.outcome = status.one_of("outcome", kOutcomes, Outcome::None);
+  status.list("hooks", [&](const json& element, const std::string& path) {
+    FieldReader hook(element, path, fault);
+    out.hooks.push_back({hook.required_text("name"), hook.one_of("phase", kHookPhases, HookPhase::Pending),
+                         hook.integer("attempts", 0), hook.time("startTime"), hook.time("completionTime"),
+                         hook.text("message")});
+  });
+  status.list("captured", [&](const json& element, const std::string& path) {
+    FieldReader captured(element, path, fault);
+    out.captured.push_back({captured.required_text("key"), captured.text("value"), captured.text("setTo")});
+  });
+  out.restore_owed = status.boolean("restoreOwed", false);
+  out.debt_taken_over = status.boolean("debtTakenOver", false);
+  out.start_time = status.time("startTime");
+  out.completion_time = status.time("completionTime");
+  out.admitted_time = status.time("admittedTime");
+  out.rolled_out_time = status.time("rolledOutTime");
+  out.restored_time = status.time("restoredTime");
+  auto runner = status.child("runner");
+  out.runner = {runner.text("identity"), runner.time("renewTime")};
+  return out;
+}
+
+}  // namespace
+
+std::string_view to_string(Phase phase) { return name_of(kPhases, phase); }
+std::string_view to_string(Stage stage) { return name_of(kStages, stage); }
+std::string_view to_string(Outcome outcome) { return name_of(kOutcomes, outcome); }
+std::string_view to_string(HookPhase phase) { return name_of(kHookPhases, phase); }
+
+std::string preparation_key(std::string_view object_uid, const std::vector<ImageChange>& changes,
+                            const std::vector<Hook>& hooks) {
+  // nlohmann objects are sorted by key and dump() writes no space: the same values give the same bytes.
+  const std::string canonical =
+      json{{"uid", object_uid}, {"changes", array_of(changes)}, {"hooks", array_of(hooks)}}.dump(
+          -1, ' ', false, json::error_handler_t::replace);
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(canonical.data()), canonical.size(), digest.data());
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (std::size_t i = 0; i < 5; ++i) {
+    out += kDigits[digest[i] >> 4];
+    out += kDigits[digest[i] & 0xf];
+  }
+  return out;
+}
+
+std::string preparation_key(const PreparationSpec& spec) {
+  return preparation_key(spec.object.uid, spec.changes, spec.hooks);
+}
+
+std::string preparation_name(std::string_view object_name, std::string_view key, int attempt) {
+  constexpr std::size_t kNameMax = 253;  // DNS-1123 subdomain
+  const std::string tail = "-" + std::string(key) + "-" + std::to_string(attempt);
+  std::string head(object_name.substr(0, kNameMax - tail.size()));
+  while (!head.empty() && (head.back() == '.' || head.back() == '-')) head.pop_back();
+  return head + tail;
+}
+
+bool is_open(const Preparation& record) {
+  return record.status.stage != Stage::Closed || record.status.restore_owed;
+}
+
+std::vector<std::string> hooks_in(const PreparationStatus& status, HookPhase phase) {
+  std::vector<std::string> names;
+  for (const auto& hook : status.hooks) {
+    if (hook.phase == phase) names.push_back(hook.name);
+  }
+  return names;
+}
+
+WallTime next_attempt_time(const Preparation& failed, const FailureBackoff& backoff) {
+  auto delay = backoff.base;
+  for (int i = 1; i < failed.spec.attempt && delay < backoff.max; ++i) delay *= 2;
+  const auto ended = failed.status.completion_time.value_or(WallTime{});
+  return ended + std::min(delay, backoff.max);
+}
+
+json status_to_json(const Preparation& record) {
+  const auto& status = record.status;
+  const auto completed = hooks_in(status, HookPhase::Completed);
+  json out{{"phase", to_string(status.phase)},
+           {"stage", to_string(status.stage)},
+           {"hooks", array_of(status.hooks)},
+           {"completedHooks", completed},
+           {"failedHooks", hooks_in(status, HookPhase::Failed)},
+           {"captured", array_of(status.captured)},
+           {"restoreOwed", status.restore_owed},
+           {"debtTakenOver", status.debt_taken_over},
+           {"progress", std::to_string(completed.size()) + "/" + std::to_string(record.spec.hooks.size())},
+           {"from", images_column(record.spec.changes, &ImageChange::from)},
+           {"to", images_column(record.spec.changes, &ImageChange::to)},
+           {"conditions", conditions(record)}};
+  put(out, "reason", status.reason);
+  put(out, "message", status.message);
+  put(out, "outcome", to_string(status.outcome));
+  put(out, "blocking", blocking_hook(status));
+  put(out, "startTime", status.start_time);
+  put(out, "completionTime", status.completion_time);
+  put(out, "admittedTime", status.admitted_time);
+  put(out, "rolledOutTime", status.rolled_out_time);
+  put(out, "restoredTime", status.restored_time);
+  if (!status.runner.identity.empty()) {
+    json runner{{"identity", status.runner.identity}};
+    put(runner, "renewTime", status.runner.renew_time);
+    out["runner"] = std::move(runner);
+  }
+  return out;
+}
+
+json to_json(const Preparation& record) {
+  json metadata{{"name", record.name}, {"namespace", record.name_space}};
+  put(metadata, "uid", record.uid);
+  put(metadata, "resourceVersion", record.resource_version);
+  put(metadata, "creationTimestamp", record.creation_time);
+  // Garbage-collected with its object. Not blockOwnerDeletion: that needs rights on the object's finalizers.
+  metadata["ownerReferences"] = json::array({{{"apiVersion", "starrocks.com/v1"},
+                                              {"kind", record.spec.object.kind},
+                                              {"name", record.spec.object.name},
+                                              {"uid", record.spec.object.uid}}});
+  return {{"apiVersion", kPreparationApiVersion},
+          {"kind", kPreparationKind},
+          {"metadata", std::move(metadata)},
+          {"spec", spec_to_json(record.spec)},
+          {"status", status_to_json(record)}};
+}
+
+Result<Preparation> preparation_from_json(const json& object) {
+  std::string fault;
+  FieldReader reader(object, std::string(kPreparationKind), fault);
+  Preparation record;
+  auto metadata = reader.child("metadata");
+  record.name = metadata.required_text("name");
+  record.name_space = metadata.required_text("namespace");
+  record.uid = metadata.text("uid");
+  record.resource_version = metadata.text("resourceVersion");
+  record.creation_time = metadata.time("creationTimestamp");
+  record.deleting = !metadata.text("deletionTimestamp").empty();
+  record.spec = read_spec(reader.child("spec"), fault);
+  record.status = read_status(reader.child("status"), fault);
+  if (!fault.empty()) return Error{ErrorCode::InvalidInput, fault};
+  return record;
+}
+
+}  // namespace gate

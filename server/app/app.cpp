@@ -1,0 +1,286 @@
+#include "server/app/app.hpp"
+
+#include <spdlog/logger.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "policy/hook_configuration.hpp"
+#include "server/app/admission_service.hpp"
+#include "server/app/metrics.hpp"
+#include "server/app/version.hpp"
+#include "server/http/ops_server.hpp"
+#include "server/http/webhook_server.hpp"
+#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/kube_cluster_access.hpp"
+#include "server/kubernetes/kube_config.hpp"
+#include "server/kubernetes/kube_preparation_store.hpp"
+#include "server/kubernetes/resource_watch.hpp"
+#include "server/memory/memory_cluster_access.hpp"
+#include "server/memory/memory_preparation_store.hpp"
+#include "server/preparation/controller.hpp"
+#include "server/starrocks/frontend_client.hpp"
+#include "server/tls/certificate_source.hpp"
+#include "server/tls/dev_certificate.hpp"
+
+namespace gate {
+namespace {
+
+/// Lifetime of a throw-away certificate.
+constexpr std::chrono::hours kDevCertificateLife{24 * 7};
+/// Between two tries to learn the gate's own user name.
+constexpr std::chrono::seconds kIdentityRetry{5};
+/// A password or a CA bundle; more is the wrong file.
+constexpr std::size_t kSmallFileBytesMax = 1u << 20;
+
+Result<std::string> read_small_file(const std::string& option, const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kSmallFileBytesMax + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad() || (!file && !file.eof())) return Error{ErrorCode::InvalidInput, option + ": cannot read \"" + path + "\""};
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kSmallFileBytesMax) return Error{ErrorCode::InvalidInput, option + ": \"" + path + "\" is larger than 1 MiB"};
+  return text;
+}
+
+Result<std::string> read_password(const std::string& path) {
+  auto text = read_small_file("--frontend-password-file", path);
+  // Editors and `echo` end a file with a line feed that is no part of the password.
+  if (text && !text->empty() && text->back() == '\n') text->pop_back();
+  return text;
+}
+
+}  // namespace
+
+class App::Impl {
+ public:
+  Impl(const ServeOptions& serve_options, spdlog::logger& logger) : options(serve_options), log(logger) {}
+
+  Status start_certificate();
+  Status start_backend();
+  Status start_controller();
+  Status start_servers();
+  void learn_own_name(const std::stop_token& stop);
+  [[nodiscard]] std::optional<std::string> why_not_ready() const;
+  [[nodiscard]] std::string metrics_text();
+
+  const ServeOptions options;
+  spdlog::logger& log;
+  SystemClock clock;
+  Metrics metrics;
+  std::atomic<bool> draining{false};
+  std::unique_ptr<CertificateWatcher> certificate;
+
+  std::unique_ptr<KubeClient> kube;
+  std::unique_ptr<PreparationStore> store;
+  KubePreparationStore* kube_store = nullptr;  // the same as `store` when on Kubernetes
+  std::unique_ptr<ClusterAccess> clusters;
+  MysqlFrontendConnector connector;
+  std::unique_ptr<OutcomeWaiters> waiters;
+  std::unique_ptr<PreparationController> controller;
+  std::unique_ptr<AdmissionService> admission;
+  std::unique_ptr<ClusterWatch> cluster_watch;
+  std::unique_ptr<HttpServer> webhooks;
+  std::unique_ptr<HttpServer> ops;
+  std::jthread own_name;
+};
+
+Status App::Impl::start_certificate() {
+  CertificateFiles files{options.tls_cert_file, options.tls_key_file, options.tls_client_ca_file};
+  if (!options.dev_certificate_directory.empty()) {
+    const auto now = clock.wall_now();
+    DevCertificateOptions wanted;
+    wanted.dns_names = {"localhost"};
+    wanted.ip_addresses = {"127.0.0.1", "::1"};
+    wanted.not_before = now - std::chrono::minutes(5);  // clients' clocks may be a little behind
+    wanted.not_after = now + kDevCertificateLife;
+    auto made = make_dev_certificate(wanted);
+    if (!made) return made.error();
+    std::error_code failed;
+    std::filesystem::create_directories(options.dev_certificate_directory, failed);
+    if (auto written = write_dev_certificate(*made, options.dev_certificate_directory); !written) return written;
+    files.certificate = options.dev_certificate_directory + "/tls.crt";
+    files.key = options.dev_certificate_directory + "/tls.key";
+  }
+  auto started = CertificateWatcher::start(files, clock);
+  if (!started) return started.error();
+  certificate = std::move(started).value();
+  return Ok{};
+}
+
+Status App::Impl::start_backend() {
+  std::string ca;
+  if (!options.frontend_ca_file.empty()) {
+    auto read = read_small_file("--frontend-ca-file", options.frontend_ca_file);
+    if (!read) return read.error();
+    ca = std::move(read).value();
+  }
+  if (options.store == StoreKind::Memory) {
+    FrontendAccess access;
+    access.address = *options.frontend_address;
+    access.username = options.frontend_user;
+    access.tls = options.frontend_tls;
+    access.ca_pem = ca;
+    if (!options.frontend_password_file.empty()) {
+      auto password = read_password(options.frontend_password_file);
+      if (!password) return password.error();
+      access.password = std::move(password).value();
+    }
+    store = std::make_unique<MemoryPreparationStore>(clock);
+    clusters = std::make_unique<MemoryClusterAccess>(std::move(access));
+    return Ok{};
+  }
+  auto config = options.kubeconfig.empty() ? in_cluster_kube_config()
+                                           : kube_config_from_file(options.kubeconfig, options.context);
+  if (!config) return config.error();
+  KubeClientOptions client_options;
+  client_options.version = std::string(kVersion);
+  auto client = KubeClient::create(std::move(config).value(), client_options);
+  if (!client) return client.error();
+  kube = std::move(client).value();
+  auto on_kube = std::make_unique<KubePreparationStore>(*kube);
+  kube_store = on_kube.get();
+  store = std::move(on_kube);
+  KubeClusterAccessOptions access_options;
+  access_options.cluster_domain = options.cluster_domain;
+  access_options.frontend_address_override = options.frontend_address;
+  access_options.frontend_tls = options.frontend_tls;
+  access_options.frontend_ca_pem = ca;
+  access_options.identity = options.identity;
+  clusters = std::make_unique<KubeClusterAccess>(*kube, clock, access_options);
+  return Ok{};
+}
+
+Status App::Impl::start_controller() {
+  // A default hook that does not exist would refuse every image change: better not to start.
+  const auto defaults = resolve_hooks(nlohmann::json::object(), options.default_hooks);
+  if (!defaults.faults.empty()) return Error{ErrorCode::InvalidInput, describe(defaults.faults)};
+
+  waiters = std::make_unique<OutcomeWaiters>(*store);
+  ControllerOptions controller_options;
+  controller_options.identity = options.identity;
+  controller_options.workers = options.workers;
+  controller_options.reassert_interval = options.reassert_interval;
+  controller_options.admit_within = options.admit_within;
+  controller_options.max_hold = options.max_hold;
+  controller_options.claim_stale_after = options.claim_stale_after;
+  controller_options.claim_renewal = std::max(std::chrono::seconds(1), options.claim_stale_after / 4);
+  controller = std::make_unique<PreparationController>(*store, *clusters, connector, clock, log, controller_options);
+  store->observe([this](const Preparation& record, bool removed) {
+    waiters->notify(record, removed);
+    controller->record_changed(record, removed);
+  });
+  AdmissionServiceOptions service_options;
+  service_options.admission_wait = options.admission_wait;
+  service_options.default_hooks = options.default_hooks;
+  service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
+  admission = std::make_unique<AdmissionService>(*store, *controller, *waiters, clock, log, service_options,
+                                                 [this](const ReviewOutcome& outcome) { metrics.count(outcome); });
+  controller->start();
+  if (kube_store != nullptr) {
+    kube_store->start();
+    cluster_watch = std::make_unique<ClusterWatch>(
+        *kube, ResourceWatchOptions{}, [this](std::string_view kind, const nlohmann::json& object, bool) {
+          const auto& metadata = object.at("metadata");
+          controller->object_changed(metadata.value("namespace", ""), std::string(kind), metadata.value("name", ""));
+        });
+    cluster_watch->start();
+    own_name = std::jthread([this](const std::stop_token& stop) { learn_own_name(stop); });
+  }
+  return Ok{};
+}
+
+void App::Impl::learn_own_name(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any pause;
+  while (!stop.stop_requested()) {
+    if (auto name = kube->who_am_i(clock.steady_now() + kIdentityRetry)) {
+      admission->set_own_username(*name);
+      return;
+    }
+    std::unique_lock lock(mutex);
+    pause.wait_for(lock, stop, kIdentityRetry, [&] { return stop.stop_requested(); });
+  }
+}
+
+Status App::Impl::start_servers() {
+  WebhookServerOptions webhook_options;
+  webhook_options.address = options.listen.host;
+  webhook_options.port = options.listen.port;
+  webhook_options.paths = {std::string(AdmissionService::kGatePath), std::string(AdmissionService::kConfigurationPath),
+                           std::string(AdmissionService::kStatusPath)};
+  auto https = start_webhook_server(webhook_options, certificate->server_context(), [this](const HttpCall& call) {
+    auto reply = admission->review(call.path, call.body);
+    return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};
+  });
+  if (!https) return https.error();
+  webhooks = std::move(https).value();
+
+  OpsServerOptions ops_options;
+  ops_options.address = options.ops_listen.host;
+  ops_options.port = options.ops_listen.port;
+  OpsCallbacks callbacks;
+  callbacks.why_not_ready = [this] { return why_not_ready(); };
+  callbacks.metrics = [this] { return metrics_text(); };
+  auto http = start_ops_server(ops_options, callbacks);
+  if (!http) return http.error();
+  ops = std::move(http).value();
+  return Ok{};
+}
+
+std::optional<std::string> App::Impl::why_not_ready() const {
+  if (draining) return "stopping";
+  if (!certificate->healthy()) return "the serving certificate has expired";
+  if (!store->synced()) return "the records are not read yet, or the watch is broken";
+  return std::nullopt;
+}
+
+std::string App::Impl::metrics_text() {
+  MetricsSnapshot snapshot;
+  snapshot.controller = controller->stats();
+  snapshot.waiting_admissions = waiters->waiting();
+  const auto http = webhooks->counters();
+  snapshot.open_connections = http.connections_open;
+  snapshot.refused_connections = http.connections_refused;
+  snapshot.tls_errors = http.tls_errors;
+  snapshot.certificate_not_after_seconds =
+      static_cast<double>(certificate->not_after().time_since_epoch().count());
+  snapshot.certificate_load_failures = certificate->counters().failed;
+  snapshot.ready = !why_not_ready();
+  return metrics.scrape(snapshot);
+}
+
+App::App(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+App::~App() = default;
+
+Result<std::unique_ptr<App>> App::start(const ServeOptions& options, spdlog::logger& log) {
+  auto impl = std::make_unique<Impl>(options, log);
+  for (auto step : {&Impl::start_certificate, &Impl::start_backend, &Impl::start_controller, &Impl::start_servers}) {
+    if (auto done = (impl.get()->*step)(); !done) return done.error();
+  }
+  return std::unique_ptr<App>(new App(std::move(impl)));
+}
+
+std::uint16_t App::port() const { return impl_->webhooks->port(); }
+std::uint16_t App::ops_port() const { return impl_->ops->port(); }
+
+void App::stop() {
+  auto& app = *impl_;
+  app.draining = true;
+  app.webhooks->begin_drain();
+  app.log.info("stopping: readiness is off, serving on for {} s", app.options.drain.count());
+  std::this_thread::sleep_until(app.clock.steady_now() + app.options.drain);
+  app.waiters->stop();
+  app.webhooks->stop(app.clock.steady_now() + app.options.stop_timeout);
+  app.cluster_watch.reset();
+  app.own_name = {};
+  app.controller->stop();
+  app.ops->stop(app.clock.steady_now() + std::chrono::seconds(1));
+}
+
+}  // namespace gate

@@ -1,0 +1,35 @@
+#pragma once
+// The composition: owns every part, in the order in which they need each other.
+
+#include <memory>
+#include <string>
+
+#include "policy/result.hpp"
+#include "server/app/options.hpp"
+
+namespace spdlog {
+class logger;
+}
+
+namespace gate {
+
+/// Members are made in order of dependence and destroyed in reverse.
+class App {
+ public:
+  /// Everything up to the point where the servers answer. An error names the option or the file at fault.
+  [[nodiscard]] static Result<std::unique_ptr<App>> start(const ServeOptions& options, spdlog::logger& log);
+  ~App();
+
+  [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] std::uint16_t ops_port() const;
+
+  /// Readiness off, serve on for the drain, finish what is in flight, hand over claims, close. Blocks.
+  void stop();
+
+ private:
+  class Impl;
+  explicit App(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gate

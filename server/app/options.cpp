@@ -1,0 +1,207 @@
+#include "server/app/options.hpp"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <map>
+#include <sstream>
+
+#include "server/app/version.hpp"
+
+namespace gate {
+namespace {
+
+std::string default_identity() {
+  if (const char* pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) == 0 && host.front() != '\0') return host.data();
+  return "upgrade-gate";
+}
+
+const std::map<std::string, FrontendTls> kTlsModes{{"disabled", FrontendTls::Disabled},
+                                                   {"preferred", FrontendTls::Preferred},
+                                                   {"required", FrontendTls::Required},
+                                                   {"verify-ca", FrontendTls::VerifyCa},
+                                                   {"verify-identity", FrontendTls::VerifyIdentity}};
+const std::map<std::string, StoreKind> kStores{{"kubernetes", StoreKind::Kubernetes}, {"memory", StoreKind::Memory}};
+
+/// "300ms", "5s", "10m", "2h".
+template <class Duration>
+CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, const std::string& help,
+                          std::chrono::seconds least, std::chrono::seconds most) {
+  const auto parse = [&target, name, least, most](const std::string& text) {
+    long long number = 0;
+    const auto [unit, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string suffix(unit, text.data() + text.size());
+    const std::map<std::string, std::chrono::milliseconds> units{
+        {"ms", std::chrono::milliseconds(1)}, {"s", std::chrono::seconds(1)}, {"m", std::chrono::minutes(1)},
+        {"h", std::chrono::hours(1)}};
+    const auto found = units.find(suffix);
+    const auto range = std::to_string(least.count()) + "s to " + std::to_string(most.count()) + "s";
+    // A day's milliseconds times any number of this size still fits; larger numbers are out of range anyway.
+    if (error != std::errc{} || found == units.end() || number < 0 || number > 100'000'000) {
+      throw CLI::ValidationError(name, "\"" + text + "\" is not a duration; accepted: a number with ms, s, m or h, from " + range);
+    }
+    const auto value = found->second * number;
+    if (value < least || value > most) throw CLI::ValidationError(name, "\"" + text + "\" is out of range; accepted: " + range);
+    target = std::chrono::duration_cast<Duration>(value);
+    return true;
+  };
+  const auto seconds = std::chrono::duration_cast<std::chrono::milliseconds>(target);
+  const std::string shown = seconds.count() % 1000 == 0 ? std::to_string(seconds.count() / 1000) + "s"
+                                                        : std::to_string(seconds.count()) + "ms";
+  return app.add_option_function<std::string>(name, [parse](const std::string& text) { parse(text); }, help)
+      ->type_name("DURATION")
+      ->default_str(shown)
+      ->envname("UPGRADE_GATE" + [&] {
+        std::string env = name.substr(1);
+        for (char& c : env) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+        return env;
+      }());
+}
+
+void add_address(CLI::App& app, const std::string& name, ListenAddress& target, const std::string& help) {
+  app.add_option_function<std::string>(
+         name,
+         [&target, name](const std::string& text) {
+           auto parsed = parse_listen_address(text);
+           if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+           target = std::move(parsed).value();
+         },
+         help)
+      ->type_name("HOST:PORT")
+      ->default_str(target.host + ":" + std::to_string(target.port));
+}
+
+void add_serve_options(CLI::App& serve, ServeOptions& options) {
+  using std::chrono::seconds;
+  constexpr seconds kDay{86400};
+  add_address(serve, "--listen", options.listen, "Where the webhooks are served (HTTPS)");
+  add_address(serve, "--ops-listen", options.ops_listen, "Where /livez, /readyz and /metrics are served (HTTP)");
+  serve.add_option("--tls-cert-file", options.tls_cert_file, "PEM chain, leaf first; read again when it changes");
+  serve.add_option("--tls-key-file", options.tls_key_file, "PEM private key of the leaf");
+  serve.add_option("--tls-client-ca-file", options.tls_client_ca_file,
+                   "Only clients with a certificate of these CAs are served");
+  serve.add_option("--dev-certificate", options.dev_certificate_directory,
+                   "Make a throw-away certificate in this folder and serve with it (for trying the gate out)");
+  serve.add_option("--store", options.store, "Where preparations are kept")
+      ->transform(CLI::CheckedTransformer(kStores, CLI::ignore_case))
+      ->type_name("kubernetes|memory")
+      ->default_str("kubernetes");
+  serve.add_option("--kubeconfig", options.kubeconfig, "Instead of the pod's service account");
+  serve.add_option("--context", options.context, "Context of the kubeconfig; default: its current one");
+  serve.add_option("--cluster-domain", options.cluster_domain, "Of the cluster's DNS")->capture_default_str();
+  serve.add_option_function<std::string>(
+           "--frontend-address",
+           [&options](const std::string& text) {
+             auto parsed = parse_listen_address(text);
+             if (!parsed || parsed->host.empty()) {
+               throw CLI::ValidationError("--frontend-address", "\"" + text + "\" is not HOST:PORT");
+             }
+             options.frontend_address = FrontendAddress{parsed->host, parsed->port};
+           },
+           "One FE for every cluster instead of <cluster>-fe-service (where there is no cluster DNS)")
+      ->type_name("HOST:PORT");
+  serve.add_option("--frontend-user", options.frontend_user, "With --store=memory")->capture_default_str();
+  serve.add_option("--frontend-password-file", options.frontend_password_file, "With --store=memory; default: no password");
+  serve.add_option("--frontend-tls", options.frontend_tls, "TLS towards the FE")
+      ->transform(CLI::CheckedTransformer(kTlsModes, CLI::ignore_case))
+      ->type_name("disabled|preferred|required|verify-ca|verify-identity")
+      ->default_str("preferred");
+  serve.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
+  serve.add_option("--default-hooks", options.default_hooks,
+                   "Hooks for clusters that configure none; makes every cluster gated")
+      ->delimiter(',');
+  add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation", seconds{0}, seconds{25});
+  add_duration(serve, "--admit-within", options.admit_within, "A preparation that nobody uses is undone after this", seconds{1}, 30 * kDay);
+  add_duration(serve, "--max-hold", options.max_hold, "Settings are put back when a rollout takes longer", seconds{1}, 30 * kDay);
+  add_duration(serve, "--reassert-interval", options.reassert_interval, "Between two read-backs of settings that must hold", seconds{1}, kDay);
+  add_duration(serve, "--failure-backoff", options.failure_backoff, "Before the second attempt; doubled for each further one", seconds{0}, kDay);
+  add_duration(serve, "--failure-backoff-max", options.failure_backoff_max, "Longest back-off", seconds{0}, kDay);
+  add_duration(serve, "--claim-stale-after", options.claim_stale_after, "Another replica's work is taken over after this silence", seconds{1}, kDay);
+  add_duration(serve, "--drain", options.drain, "Serving goes on this long after SIGTERM while endpoints follow", seconds{0}, seconds{300});
+  add_duration(serve, "--stop-timeout", options.stop_timeout, "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
+  serve.add_option("--workers", options.workers, "Preparations worked on at once")->check(CLI::Range(1, 256))->capture_default_str();
+  serve.add_option("--identity", options.identity, "Of this replica; default: POD_NAME, else the host's name");
+  serve.add_option("--log-level", options.log_level, "Least level that is logged")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+}
+
+/// Faults that no single option shows; all at once.
+std::string contradictions(const ServeOptions& options) {
+  std::string faults;
+  const auto add = [&](const std::string& fault) { faults += (faults.empty() ? "" : "\n") + fault; };
+  const bool files = !options.tls_cert_file.empty() || !options.tls_key_file.empty();
+  if (options.dev_certificate_directory.empty()) {
+    if (options.tls_cert_file.empty()) add("--tls-cert-file is required (or --dev-certificate to try the gate out)");
+    if (options.tls_key_file.empty()) add("--tls-key-file is required (or --dev-certificate to try the gate out)");
+  } else if (files) {
+    add("--dev-certificate excludes --tls-cert-file and --tls-key-file");
+  }
+  if (options.store == StoreKind::Memory) {
+    if (!options.kubeconfig.empty()) add("--kubeconfig has no meaning with --store=memory");
+    if (!options.frontend_address) add("--frontend-address is required with --store=memory");
+  }
+  const bool verify =
+      options.frontend_tls == FrontendTls::VerifyCa || options.frontend_tls == FrontendTls::VerifyIdentity;
+  if (!options.frontend_ca_file.empty() && !verify) {
+    add("--frontend-ca-file needs --frontend-tls=verify-ca or verify-identity");
+  }
+  return faults;
+}
+
+}  // namespace
+
+Result<ListenAddress> parse_listen_address(const std::string& text) {
+  const auto refuse = [&] {
+    return Error{ErrorCode::InvalidInput,
+                 "\"" + text + "\" is not an address; accepted: HOST:PORT, [IPV6]:PORT or :PORT, port 0 to 65535"};
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return refuse();
+  ListenAddress out;
+  out.host = text.substr(0, colon);
+  if (out.host.size() >= 2 && out.host.front() == '[' && out.host.back() == ']') {
+    out.host = out.host.substr(1, out.host.size() - 2);
+  } else if (out.host.find(':') != std::string::npos) {
+    return refuse();
+  }
+  if (out.host.empty()) out.host = "0.0.0.0";
+  const auto* begin = text.data() + colon + 1;
+  const auto* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, out.port);
+  if (begin == end || error != std::errc{} || stop != end) return refuse();
+  return out;
+}
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  CommandLine line;
+  CLI::App app("Holds image changes of StarRocks clusters until the upgrade is prepared on the FE.", "upgrade-gate");
+  app.set_version_flag("--version", std::string("upgrade-gate ") + std::string(kVersion));
+  app.require_subcommand(1);
+  CLI::App* serve = app.add_subcommand("serve", "Serve the admission webhooks and run preparations");
+  add_serve_options(*serve, line.options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& ended) {
+    std::ostringstream text;
+    const int code = app.exit(ended, text, text);
+    line.text = text.str();
+    line.exit_code = code == 0 ? 0 : 2;
+    return line;
+  }
+  if (auto faults = contradictions(line.options); !faults.empty()) {
+    line.text = faults + "\nRun with --help for more information.\n";
+    line.exit_code = 2;
+    return line;
+  }
+  if (line.options.identity.empty()) line.options.identity = default_identity();
+  line.serve = true;
+  return line;
+}
+
+}  // namespace gate

@@ -1,0 +1,71 @@
+#pragma once
+// The command line and environment of upgrade-gate.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/result.hpp"
+#include "server/ports/frontend.hpp"
+
+namespace gate {
+
+struct ListenAddress {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+/// "127.0.0.1:9443", "[::]:9443", ":9443" (all addresses); InvalidInput says what is accepted.
+[[nodiscard]] Result<ListenAddress> parse_listen_address(const std::string& text);
+
+enum class StoreKind { Kubernetes, Memory };
+
+struct ServeOptions {
+  ListenAddress listen{"0.0.0.0", 9443};
+  ListenAddress ops_listen{"0.0.0.0", 8080};
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_client_ca_file;
+  std::string dev_certificate_directory;  ///< Write a throw-away certificate there and serve with it.
+
+  StoreKind store = StoreKind::Kubernetes;
+  std::string kubeconfig;  ///< Empty: the pod's service account.
+  std::string context;
+  std::string cluster_domain = "cluster.local";
+
+  std::optional<FrontendAddress> frontend_address;  ///< One FE for every cluster.
+  std::string frontend_user = "root";               ///< With --store=memory; Kubernetes has it in Secrets.
+  std::string frontend_password_file;
+  FrontendTls frontend_tls = FrontendTls::Preferred;
+  std::string frontend_ca_file;
+
+  std::vector<std::string> default_hooks;
+  std::chrono::milliseconds admission_wait{5000};
+  std::chrono::seconds admit_within{3600};
+  std::chrono::seconds max_hold{6 * 3600};
+  std::chrono::seconds reassert_interval{30};
+  std::chrono::seconds failure_backoff{30};
+  std::chrono::seconds failure_backoff_max{600};
+  std::chrono::seconds claim_stale_after{20};
+  std::size_t workers = 8;
+  std::chrono::seconds drain{10};  ///< Between readiness off and the end of listening: endpoints take time to follow.
+  std::chrono::seconds stop_timeout{40};
+
+  std::string identity;  ///< Default: POD_NAME, else the host's name.
+  std::string log_level = "info";
+};
+
+/// What the process is to do: serve, or print `text` and end with `exit_code`.
+struct CommandLine {
+  bool serve = false;
+  ServeOptions options;
+  std::string text;
+  int exit_code = 0;
+};
+
+/// Never exits or throws. Faults of the command line come back as text with exit code 2.
+[[nodiscard]] CommandLine parse_command_line(int argc, const char* const* argv);
+
+}  // namespace gate

@@ -1,0 +1,49 @@
+#pragma once
+// Threads that start when work is waiting and nobody is free for it.
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <thread>
+
+namespace gate::http {
+
+/// Thread safe. Jobs must not throw.
+class ElasticThreads {
+ public:
+  /// A thread that had nothing to do for `linger` ends.
+  ElasticThreads(std::size_t threads_max, std::chrono::milliseconds linger);
+  /// join().
+  ~ElasticThreads();
+  ElasticThreads(const ElasticThreads&) = delete;
+  ElasticThreads& operator=(const ElasticThreads&) = delete;
+
+  /// Never blocks for longer than starting a thread. With threads_max at work the job waits for one of them. False if
+  /// there is no thread and none can be started: the job will not run.
+  [[nodiscard]] bool run(std::function<void()> job);
+
+  /// Waits until every job is done. run() must not be called any more.
+  void join();
+
+ private:
+  using Threads = std::list<std::thread>;
+  void work(Threads::iterator self);
+
+  const std::size_t threads_max_;
+  const std::chrono::milliseconds linger_;
+
+  std::mutex mutex_;  ///< Guards the rest.
+  std::condition_variable wake_;
+  std::condition_variable ended_;
+  std::deque<std::function<void()>> jobs_;
+  std::size_t idle_ = 0;
+  bool closing_ = false;
+  Threads running_;
+  Threads finished_;  ///< Have left work(), or are about to; still to be joined.
+};
+
+}  // namespace gate::http

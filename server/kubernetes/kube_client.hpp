@@ -1,0 +1,108 @@
+#pragma once
+// A small client of the Kubernetes API server: objects as JSON, failures as Error.
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/result.hpp"
+#include "server/kubernetes/kube_config.hpp"
+#include "server/ports/clock.hpp"
+
+namespace gate {
+
+/// A collection of the API. Namespaced unless the namespace given to a call is empty.
+struct KubeResource {
+  std::string_view group;  ///< "" = core
+  std::string_view version;
+  std::string_view plural;
+};
+
+namespace kube {
+inline constexpr KubeResource kPreparations{"gate.starrocks.com", "v1alpha1", "upgradepreparations"};
+inline constexpr KubeResource kClusters{"starrocks.com", "v1", "starrocksclusters"};
+inline constexpr KubeResource kWarehouses{"starrocks.com", "v1", "starrockswarehouses"};
+inline constexpr KubeResource kServices{"", "v1", "services"};
+inline constexpr KubeResource kSecrets{"", "v1", "secrets"};
+inline constexpr KubeResource kConfigMaps{"", "v1", "configmaps"};
+inline constexpr KubeResource kEvents{"", "v1", "events"};
+inline constexpr KubeResource kStatefulSets{"apps", "v1", "statefulsets"};
+}  // namespace kube
+
+struct KubeClientOptions {
+  std::string version = "dev";  ///< For User-Agent: upgrade-gate/<version>.
+  /// Requests in flight at once; further ones wait for a free connection until their deadline. Watches have their own.
+  std::size_t connections_max = 8;
+  /// A larger answer is refused: a page of 200 records of the largest size the API server stores is far below.
+  std::size_t response_bytes_max = 64u << 20;
+  /// One watched object; etcd refuses more than 1.5 MiB, the API server 3 MiB.
+  std::size_t watch_line_bytes_max = 8u << 20;
+  /// Asked for per page of a list.
+  int list_page_size = 200;
+};
+
+struct KubeList {
+  std::vector<nlohmann::json> items;
+  std::string resource_version;  ///< To watch from.
+};
+
+enum class WatchEventType { Added, Modified, Deleted, Bookmark };
+
+struct WatchRequest {
+  KubeResource resource;
+  std::string name_space;        ///< Empty = all.
+  std::string resource_version;  ///< Start after this one.
+  std::chrono::seconds timeout{300};  ///< The server ends the watch after this; asked for by timeoutSeconds.
+  std::function<void()> on_open;      ///< The server accepted the watch. May be empty.
+  std::function<void(WatchEventType, const nlohmann::json& object)> on_event;
+};
+
+/// Thread safe. Every call blocks until done or its deadline (plus at most one second). Errors:
+/// NotFound (the object; a missing CRD is Unavailable), AlreadyExists, Conflict (stale resourceVersion),
+/// PermissionDenied (401, 403), Rejected (other 4xx, peer_code = HTTP status), Unavailable (not reachable, 429 or 5xx
+/// after the waits that Retry-After asked for), DeadlineExceeded. Messages name the request, never a credential.
+/// Reads that meet a dead connection are repeated once; writes are not, since they may have been done.
+class KubeClient {
+ public:
+  /// InvalidInput when certificates or keys of `config` cannot be used. Does not connect.
+  [[nodiscard]] static Result<std::unique_ptr<KubeClient>> create(KubeConfig config, KubeClientOptions options = {});
+  ~KubeClient();
+
+  [[nodiscard]] Result<nlohmann::json> get(const KubeResource& resource, const std::string& name_space,
+                                           const std::string& name, Deadline deadline);
+  /// All pages. Items carry no kind and apiVersion, as the API server sends them.
+  [[nodiscard]] Result<KubeList> list(const KubeResource& resource, const std::string& name_space, Deadline deadline);
+  [[nodiscard]] Result<nlohmann::json> create_object(const KubeResource& resource, const std::string& name_space,
+                                                     const nlohmann::json& object, Deadline deadline);
+  /// RFC 7386; null removes a field. `subresource` "" or "status".
+  [[nodiscard]] Result<nlohmann::json> merge_patch(const KubeResource& resource, const std::string& name_space,
+                                                   const std::string& name, std::string_view subresource,
+                                                   const nlohmann::json& patch, Deadline deadline);
+  /// PUT of a whole object that carries metadata.resourceVersion: Conflict when it is stale.
+  [[nodiscard]] Result<nlohmann::json> replace(const KubeResource& resource, const std::string& name_space,
+                                               const std::string& name, std::string_view subresource,
+                                               const nlohmann::json& object, Deadline deadline);
+  [[nodiscard]] Status remove(const KubeResource& resource, const std::string& name_space, const std::string& name,
+                              Deadline deadline);
+
+  /// The user name that the API server knows us by (SelfSubjectReview).
+  [[nodiscard]] Result<std::string> who_am_i(Deadline deadline);
+
+  /// One watch, on its own connection; blocks until the server ends it in good order (Ok), it breaks (error) or `stop`
+  /// is requested (Ok). Rejected with peer_code 410: the version is too old, list again. The callbacks run on the
+  /// calling thread.
+  [[nodiscard]] Status watch(const WatchRequest& request, const std::stop_token& stop);
+
+ private:
+  class Impl;
+  explicit KubeClient(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gate

@@ -1,0 +1,317 @@
+#include "server/kubernetes/kube_cluster_access.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "policy/hook_configuration.hpp"
+#include "policy/text.hpp"
+#include "server/kubernetes/base64.hpp"
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+
+/// core/v1: Event.message is cut for us at 1024 by some readers.
+constexpr std::size_t kEventMessageMax = 1000;
+constexpr std::chrono::seconds kEventWriteTimeout{5};
+constexpr std::chrono::seconds kShutdownDrain{2};
+constexpr int kUnprocessable = 422;
+
+/// object[path...], or null.
+const json& at(const json& object, std::initializer_list<const char*> path) {
+  static const json kNull;
+  const json* here = &object;
+  for (const char* key : path) {
+    if (!here->is_object()) return kNull;
+    const auto field = here->find(key);
+    if (field == here->end()) return kNull;
+    here = &*field;
+  }
+  return *here;
+}
+
+std::string text(const json& value) { return value.is_string() ? value.get<std::string>() : std::string(); }
+
+std::int64_t number(const json& value, std::int64_t fallback) {
+  return value.is_number_integer() ? value.get<std::int64_t>() : fallback;
+}
+
+/// A key of a Secret's data, decoded; nullopt when it is absent or damaged.
+std::optional<std::string> secret_text(const json& secret, const std::string& key) {
+  const json& value = at(secret, {"data", key.c_str()});
+  return value.is_string() ? decode_base64(value.get_ref<const std::string&>()) : std::nullopt;
+}
+
+struct StatefulSetName {
+  std::string name;
+  std::string container;  // the main one, as the operator names it
+};
+
+StatefulSetName stateful_set_of(const Preparation& record, Component component) {
+  switch (component) {
+    case Component::Frontend: return {record.spec.cluster + "-fe", "fe"};
+    case Component::Backend: return {record.spec.cluster + "-be", "be"};
+    case Component::ComputeNode: return {record.spec.cluster + "-cn", "cn"};
+    case Component::Warehouse: return {record.spec.object.name + "-warehouse-cn", "cn"};
+  }
+  return {};
+}
+
+/// The image of `container` in the pod template, of the first container where none has that name.
+std::string template_image(const json& stateful_set, const std::string& container) {
+  const json& containers = at(stateful_set, {"spec", "template", "spec", "containers"});
+  if (!containers.is_array() || containers.empty()) return {};
+  for (const json& candidate : containers) {
+    if (text(at(candidate, {"name"})) == container) return text(at(candidate, {"image"}));
+  }
+  return text(at(containers.front(), {"image"}));
+}
+
+/// "" when every pod of the StatefulSet runs `image` and is ready; otherwise what is missing.
+std::string missing_of(const json& stateful_set, const StatefulSetName& wanted, const std::string& image) {
+  if (template_image(stateful_set, wanted.container) != image) return "does not have the new image yet";
+  const auto generation = number(at(stateful_set, {"metadata", "generation"}), 0);
+  if (number(at(stateful_set, {"status", "observedGeneration"}), -1) < generation) return "change not observed yet";
+  const auto replicas = number(at(stateful_set, {"spec", "replicas"}), 1);
+  const auto existing = number(at(stateful_set, {"status", "replicas"}), 0);
+  const auto updated = number(at(stateful_set, {"status", "updatedReplicas"}), 0);
+  const auto ready = number(at(stateful_set, {"status", "readyReplicas"}), 0);
+  const std::string of = " of " + std::to_string(replicas);
+  if (updated < replicas) return std::to_string(updated) + of + " updated";
+  if (ready < replicas) return std::to_string(ready) + of + " ready";
+  if (existing > replicas) return std::to_string(existing - replicas) + " surplus pods";
+  return {};
+}
+
+json time_or_null(const std::optional<WallTime>& time) { return time ? json(format_time(*time)) : json(nullptr); }
+
+/// The name that all repeats of one event share.
+std::string event_name(const Preparation& record, std::string_view about, std::string_view reason,
+                       std::string_view message) {
+  // FNV-1a: not std::hash, since replicas and versions must agree on the name.
+  std::uint64_t hash = 14695981039346656037ull;
+  for (const std::string_view part : {std::string_view(record.uid), about, reason, message}) {
+    for (const char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+    hash = (hash ^ 0xff) * 1099511628211ull;
+  }
+  std::array<char, 17> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return record.name.substr(0, 230) + "." + digits.data();
+}
+
+}  // namespace
+
+KubeClusterAccess::KubeClusterAccess(KubeClient& client, const Clock& clock, KubeClusterAccessOptions options)
+    : client_(client),
+      clock_(clock),
+      options_(std::move(options)),
+      writer_([this](const std::stop_token& stop) { drain_events(stop); }) {}
+
+KubeClusterAccess::~KubeClusterAccess() = default;
+
+Result<FrontendAccess> KubeClusterAccess::frontend_access(const std::string& name_space, const std::string& cluster,
+                                                          Deadline deadline) {
+  const auto object = client_.get(kube::kClusters, name_space, cluster, deadline);
+  if (!object) return object.error();
+  FrontendAccess access;
+  access.tls = options_.frontend_tls;
+  access.ca_pem = options_.frontend_ca_pem;
+  auto address = frontend_address(name_space, cluster, deadline);
+  if (!address) return address.error();
+  access.address = std::move(*address);
+  if (auto read = read_credentials(name_space, *object, access, deadline); !read) return read.error();
+  return access;
+}
+
+Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& name_space, const std::string& cluster,
+                                                            Deadline deadline) {
+  if (options_.frontend_address_override) return *options_.frontend_address_override;
+  const std::string name = cluster + "-fe-service";
+  const auto service = client_.get(kube::kServices, name_space, name, deadline);
+  if (!service) {
+    // The operator makes it: its absence passes, unlike that of the cluster.
+    if (service.error().code == ErrorCode::NotFound) {
+      return Error{ErrorCode::Unavailable, "Service " + name + " does not exist (yet)"};
+    }
+    return service.error();
+  }
+  FrontendAddress address;
+  address.host = name + "." + name_space + ".svc" +
+                 (options_.cluster_domain.empty() ? "" : "." + options_.cluster_domain);
+  const json& ports = at(*service, {"spec", "ports"});
+  for (std::size_t i = 0; ports.is_array() && i < ports.size(); ++i) {
+    const auto port = number(at(ports[i], {"port"}), 0);
+    if (text(at(ports[i], {"name"})) == "query" && port > 0 && port <= 65535) {
+      address.port = static_cast<std::uint16_t>(port);
+      return address;
+    }
+  }
+  return Error{ErrorCode::Unavailable, "Service " + name + " has no port named \"query\""};
+}
+
+Status KubeClusterAccess::read_credentials(const std::string& name_space, const json& object, FrontendAccess& access,
+                                           Deadline deadline) {
+  const std::string annotation_key(annotation::kCredentialsSecret);
+  const json& named = at(object, {"metadata", "annotations", annotation_key.c_str()});
+  if (named.is_string()) {
+    const auto name = named.get<std::string>();
+    const std::string what = "Secret " + clean_text(name) + " (annotation " + annotation_key + ")";
+    const auto secret = client_.get(kube::kSecrets, name_space, name, deadline);
+    if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
+    const auto username = secret_text(*secret, "username");
+    const auto password = secret_text(*secret, "password");
+    if (!username || username->empty() || !password) {
+      return Error{ErrorCode::InvalidInput, what + ": expected the keys username and password"};
+    }
+    access.username = *username;
+    access.password = *password;
+    if (auto ca = secret_text(*secret, "ca.crt")) access.ca_pem = std::move(*ca);
+    return Ok{};
+  }
+  const json& variables = at(object, {"spec", "starRocksFeSpec", "feEnvVars"});
+  for (std::size_t i = 0; variables.is_array() && i < variables.size(); ++i) {
+    if (text(at(variables[i], {"name"})) != "MYSQL_PWD") continue;
+    const json& reference = at(variables[i], {"valueFrom", "secretKeyRef"});
+    if (!reference.is_object()) {
+      access.password = text(at(variables[i], {"value"}));
+      return Ok{};
+    }
+    auto password = secret_value(name_space, text(at(reference, {"name"})), text(at(reference, {"key"})), deadline);
+    if (!password) return password.error();
+    access.password = std::move(*password);
+    return Ok{};
+  }
+  return Ok{};  // root without a password, as StarRocks is born
+}
+
+Result<std::string> KubeClusterAccess::secret_value(const std::string& name_space, const std::string& secret_name,
+                                                    const std::string& key, Deadline deadline) {
+  const std::string what = "Secret " + clean_text(secret_name) + " (MYSQL_PWD in spec.starRocksFeSpec.feEnvVars)";
+  const auto secret = client_.get(kube::kSecrets, name_space, secret_name, deadline);
+  if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
+  auto value = secret_text(*secret, key);
+  if (!value) return Error{ErrorCode::InvalidInput, what + ": expected the key " + clean_text(key)};
+  return *value;
+}
+
+Result<json> KubeClusterAccess::get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) {
+  return client_.get(object.kind == kWarehouseKind ? kube::kWarehouses : kube::kClusters, name_space, object.name,
+                     deadline);
+}
+
+Result<RolloutState> KubeClusterAccess::rollout_state(const Preparation& record, Deadline deadline) {
+  for (const auto& change : record.spec.changes) {
+    const StatefulSetName wanted = stateful_set_of(record, change.component);
+    const auto stateful_set = client_.get(kube::kStatefulSets, record.name_space, wanted.name, deadline);
+    if (!stateful_set && stateful_set.error().code != ErrorCode::NotFound) return stateful_set.error();
+    const std::string missing = stateful_set ? missing_of(*stateful_set, wanted, change.to) : "does not exist";
+    if (!missing.empty()) return RolloutState{false, "StatefulSet " + wanted.name + ": " + missing};
+  }
+  return RolloutState{true, {}};
+}
+
+Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline deadline) {
+  const auto& status = record.status;
+  // null removes what an earlier record left.
+  const json mirror{{"phase", to_string(status.phase)},
+                    {"reason", status.reason},
+                    {"message", status.message},
+                    {"preparation", record.name},
+                    {"completedHooks", hooks_in(status, HookPhase::Completed)},
+                    {"failedHooks", hooks_in(status, HookPhase::Failed)},
+                    {"startTime", time_or_null(status.start_time)},
+                    {"completionTime", time_or_null(status.completion_time)}};
+  const auto answer =
+      client_.merge_patch(kube::kClusters, record.name_space, record.spec.cluster, "status",
+                          {{"status", {{"upgradePreparationStatus", mirror}}}}, deadline);
+  if (answer || answer.error().code == ErrorCode::NotFound) return Ok{};
+  // status.phase is required by the operator's CRD: until the operator has written its first status there is nothing
+  // to mirror into, and inventing a phase for it would be a lie.
+  if (answer.error().peer_code == kUnprocessable) return Ok{};
+  return answer.error();
+}
+
+void KubeClusterAccess::emit_event(const Preparation& record, bool warning, const std::string& reason,
+                                   const std::string& message) {
+  const std::string now = format_time(clock_.wall_now());
+  const std::string shown = clean_text(message, kEventMessageMax);
+  struct About {
+    std::string api_version, kind, name, uid;
+  };
+  for (const About& about :
+       {About{"starrocks.com/v1", record.spec.object.kind, record.spec.object.name, record.spec.object.uid},
+        About{std::string(kPreparationApiVersion), std::string(kPreparationKind), record.name, record.uid}}) {
+    PendingEvent event{record.name_space, event_name(record, about.kind, reason, shown), {}};
+    event.body = json{{"apiVersion", "v1"},
+                      {"kind", "Event"},
+                      {"metadata", {{"name", event.name}, {"namespace", event.name_space}}},
+                      {"involvedObject",
+                       {{"apiVersion", about.api_version},
+                        {"kind", about.kind},
+                        {"namespace", record.name_space},
+                        {"name", about.name},
+                        {"uid", about.uid}}},
+                      {"reason", reason},
+                      {"message", shown},
+                      {"type", warning ? "Warning" : "Normal"},
+                      {"count", 1},
+                      {"firstTimestamp", now},
+                      {"lastTimestamp", now},
+                      {"source", {{"component", "upgrade-gate"}}},
+                      {"reportingComponent", "upgrade-gate"},
+                      {"reportingInstance", options_.identity}}
+                     .dump(-1, ' ', false, json::error_handler_t::replace);
+    const std::scoped_lock lock(mutex_);
+    if (events_.size() >= kEventQueueMax) {
+      ++events_dropped_;
+      continue;
+    }
+    events_.push_back(std::move(event));
+  }
+  wake_.notify_one();
+}
+
+void KubeClusterAccess::drain_events(const std::stop_token& stop) {
+  std::optional<SteadyTime> give_up;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, stop, [&] { return !events_.empty(); });
+    if (stop.stop_requested() && !give_up) give_up = std::chrono::steady_clock::now() + kShutdownDrain;
+    if (events_.empty() || (give_up && std::chrono::steady_clock::now() >= *give_up)) return;
+    const PendingEvent event = std::move(events_.front());
+    events_.pop_front();
+    const auto dropped = std::exchange(events_dropped_, 0);
+    lock.unlock();
+    if (dropped > 0) spdlog::warn("events dropped count={}", dropped);
+    write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout));
+    lock.lock();
+  }
+}
+
+void KubeClusterAccess::write_event(const PendingEvent& event, Deadline deadline) {
+  const json body = json::parse(event.body);
+  const auto created = client_.create_object(kube::kEvents, event.name_space, body, deadline);
+  if (created) return;
+  auto failure = created.error();
+  if (failure.code == ErrorCode::AlreadyExists) {
+    const auto known = client_.get(kube::kEvents, event.name_space, event.name, deadline);
+    if (known) {
+      const json patch{{"count", number(at(*known, {"count"}), 1) + 1}, {"lastTimestamp", body.at("lastTimestamp")}};
+      const auto patched = client_.merge_patch(kube::kEvents, event.name_space, event.name, {}, patch, deadline);
+      if (patched) return;
+      failure = patched.error();
+    } else {
+      failure = known.error();
+    }
+  }
+  spdlog::debug("event not written namespace={} name={} error=\"{}\"", event.name_space, event.name, failure.message);
+}
+
+}  // namespace gate

@@ -1,0 +1,71 @@
+#pragma once
+// ClusterAccess on the API server: Services, Secrets, StatefulSets, the status mirror and Events.
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "server/kubernetes/kube_client.hpp"
+#include "server/ports/cluster_access.hpp"
+
+namespace gate {
+
+struct KubeClusterAccessOptions {
+  std::string cluster_domain = "cluster.local";  ///< Empty: names end in ".svc".
+  /// Reaches every cluster's FE at this address instead of its Service: where there is no cluster DNS.
+  std::optional<FrontendAddress> frontend_address_override{};
+  FrontendTls frontend_tls = FrontendTls::Preferred;
+  std::string frontend_ca_pem{};   ///< For the Verify modes; a `ca.crt` in the cluster's credentials Secret wins.
+  std::string identity = "upgrade-gate";  ///< reportingInstance of Events: the pod's name.
+};
+
+class KubeClusterAccess final : public ClusterAccess {
+ public:
+  /// Events that wait to be written; further ones are dropped (and counted in the log): they are a courtesy.
+  static constexpr std::size_t kEventQueueMax = 256;
+
+  /// `client` and `clock` must outlive this.
+  KubeClusterAccess(KubeClient& client, const Clock& clock, KubeClusterAccessOptions options);
+  ~KubeClusterAccess() override;  ///< Writes what is queued for at most two seconds, then stops.
+
+  Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
+                                         Deadline deadline) override;
+  Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
+                                    Deadline deadline) override;
+  Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
+  Status mirror_status(const Preparation& record, Deadline deadline) override;
+  void emit_event(const Preparation& record, bool warning, const std::string& reason,
+                  const std::string& message) override;
+
+ private:
+  struct PendingEvent {
+    std::string name_space;
+    std::string name;
+    std::string body;  // the Event object as JSON text
+  };
+
+  [[nodiscard]] Result<FrontendAddress> frontend_address(const std::string& name_space, const std::string& cluster,
+                                                         Deadline deadline);
+  [[nodiscard]] Status read_credentials(const std::string& name_space, const nlohmann::json& object,
+                                        FrontendAccess& access, Deadline deadline);
+  [[nodiscard]] Result<std::string> secret_value(const std::string& name_space, const std::string& secret,
+                                                 const std::string& key, Deadline deadline);
+  void drain_events(const std::stop_token& stop);
+  void write_event(const PendingEvent& event, Deadline deadline);
+
+  KubeClient& client_;
+  const Clock& clock_;
+  const KubeClusterAccessOptions options_;
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::deque<PendingEvent> events_;  // guarded by mutex_
+  std::size_t events_dropped_ = 0;   // guarded by mutex_
+  std::jthread writer_;              // last: uses the rest
+};
+
+}  // namespace gate

@@ -1,0 +1,165 @@
+#include "server/kubernetes/resource_watch.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "policy/image_change.hpp"
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+constexpr int kExpired = 410;
+
+std::string metadata_text(const json& object, const char* key) {
+  const auto metadata = object.find("metadata");
+  if (metadata == object.end() || !metadata->is_object()) return {};
+  const auto field = metadata->find(key);
+  return field != metadata->end() && field->is_string() ? field->get<std::string>() : std::string();
+}
+
+/// `least` to one and a half times as much.
+template <class Duration>
+Duration jittered(Duration least) {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return least + Duration(std::uniform_int_distribution<typename Duration::rep>(0, least.count() / 2)(random));
+}
+
+void wait(milliseconds time, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, time, [] { return false; });
+}
+
+}  // namespace
+
+ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options,
+                             Observer observer)
+    : client_(client), resource_(resource), options_(std::move(options)), observer_(std::move(observer)) {}
+
+ResourceWatch::~ResourceWatch() = default;
+
+void ResourceWatch::start() {
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+void ResourceWatch::run(const std::stop_token& stop) {
+  auto backoff = options_.backoff_base;
+  bool told = false;  // one line per outage, not one per attempt
+  while (!stop.stop_requested()) {
+    Status outcome = Ok{};
+    const bool relisted = resource_version_.empty();
+    if (relisted) outcome = list_all();
+    if (outcome.ok()) {
+      if (relisted) synced_ = true;
+      if (told) spdlog::info("watch works again resource={}", resource_.plural);
+      told = false;
+      outcome = watch_once(stop);
+    }
+    if (stop.stop_requested()) break;
+    if (outcome.ok()) {  // the server ended it in good order
+      backoff = options_.backoff_base;
+      continue;
+    }
+    const bool expired = outcome.error().peer_code == kExpired;
+    if (expired) resource_version_.clear();
+    // Behind by an unknown amount until the list is through; a mere cut is resumed and stays synced once open again.
+    synced_ = false;
+    if (!told && !expired) {
+      spdlog::warn("watch interrupted resource={} error=\"{}\"", resource_.plural, outcome.error().message);
+      told = true;
+    }
+    // The first list after an expiry is immediate; a server that expires everything still meets the back-off.
+    if (!(expired && !relisted)) {
+      wait(jittered(backoff), stop);
+      backoff = std::min(backoff * 2, options_.backoff_max);
+    }
+  }
+}
+
+Status ResourceWatch::list_all() {
+  auto list = client_.list(resource_, options_.name_space, std::chrono::steady_clock::now() + options_.list_timeout);
+  if (!list) return list.error();
+  std::set<Key> present;
+  for (const json& object : list->items) {
+    present.emplace(metadata_text(object, "namespace"), metadata_text(object, "name"));
+  }
+  for (auto it = seen_.begin(); it != seen_.end();) {
+    if (present.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    const auto gone = *it;
+    it = seen_.erase(it);
+    report_removed(gone.first, gone.second);
+  }
+  for (const json& object : list->items) take(object, false);
+  resource_version_ = list->resource_version;
+  return Ok{};
+}
+
+Status ResourceWatch::watch_once(const std::stop_token& stop) {
+  WatchRequest request;
+  request.resource = resource_;
+  request.name_space = options_.name_space;
+  request.resource_version = resource_version_;
+  request.timeout = jittered(options_.watch_timeout);
+  request.on_open = [this] { synced_ = true; };
+  request.on_event = [this](WatchEventType type, const json& object) {
+    if (type != WatchEventType::Bookmark) take(object, type == WatchEventType::Deleted);
+    if (std::string version = metadata_text(object, "resourceVersion"); !version.empty()) {
+      resource_version_ = std::move(version);
+    }
+  };
+  return client_.watch(request, stop);
+}
+
+void ResourceWatch::take(const json& object, bool removed) {
+  Key key{metadata_text(object, "namespace"), metadata_text(object, "name")};
+  Seen now{metadata_text(object, "uid"), metadata_text(object, "resourceVersion")};
+  if (removed) {
+    seen_.erase(key);
+  } else {
+    const auto known = seen_.find(key);
+    if (known != seen_.end() && known->second.uid != now.uid) {
+      report_removed(key, known->second);  // deleted and created anew while we looked away
+    } else if (known != seen_.end() && known->second.resource_version == now.resource_version) {
+      return;  // a repeat after a list
+    }
+    seen_[key] = now;
+  }
+  try {
+    observer_(object, removed);
+  } catch (const std::exception& fault) {
+    spdlog::error("observer failed resource={} namespace={} name={} error=\"{}\"", resource_.plural, key.first,
+                  key.second, fault.what());
+  }
+}
+
+void ResourceWatch::report_removed(const Key& key, const Seen& seen) {
+  take({{"metadata", {{"namespace", key.first}, {"name", key.second}, {"uid", seen.uid}}}}, true);
+}
+
+ClusterWatch::ClusterWatch(KubeClient& client, const ResourceWatchOptions& options, Observer observer)
+    : clusters_(client, kube::kClusters, options,
+                [observer](const json& object, bool removed) { observer(kClusterKind, object, removed); }),
+      warehouses_(client, kube::kWarehouses, options,
+                  [observer](const json& object, bool removed) { observer(kWarehouseKind, object, removed); }) {}
+
+void ClusterWatch::start() {
+  clusters_.start();
+  warehouses_.start();
+}
+
+}  // namespace gate

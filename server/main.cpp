@@ -1,0 +1,80 @@
+// upgrade-gate: reads the command line, logs JSON lines to standard error, serves until SIGTERM or SIGINT.
+
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "server/app/app.hpp"
+#include "server/app/version.hpp"
+
+namespace {
+
+/// The message as a JSON string: foreign text in it cannot break the line or pretend to be another field.
+class JsonMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    const auto text = nlohmann::json(std::string(message.payload.data(), message.payload.size()))
+                          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    out.append(text.data(), text.data() + text.size());
+  }
+  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+    return spdlog::details::make_unique<JsonMessage>();
+  }
+};
+
+std::unique_ptr<spdlog::logger> make_logger(const std::string& level) {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  formatter->add_flag<JsonMessage>('*').set_pattern(
+      R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
+  auto logger = std::make_unique<spdlog::logger>("gate", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_formatter(std::move(formatter));
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::debug);
+  return logger;
+}
+
+int serve(const gate::ServeOptions& options, const sigset_t& signals) {
+  auto log = make_logger(options.log_level);
+  auto app = gate::App::start(options, *log);
+  if (!app) {
+    log->error("cannot start: {}", app.error().message);
+    return 1;
+  }
+  log->info("upgrade-gate {} serves identity={} port={} ops_port={}", gate::kVersion, options.identity, (*app)->port(),
+            (*app)->ops_port());
+  int signal = 0;
+  sigwait(&signals, &signal);
+  log->info("signal {}", signal);
+  (*app)->stop();
+  log->info("stopped");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Blocked before any thread exists, so that sigwait() alone receives them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  const auto line = gate::parse_command_line(argc, argv);
+  if (!line.serve) {
+    (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
+    return line.exit_code;
+  }
+  try {
+    return serve(line.options, signals);
+  } catch (const std::exception& bug) {
+    std::cerr << "upgrade-gate: " << bug.what() << '\n';
+    return 1;
+  }
+}

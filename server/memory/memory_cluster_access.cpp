@@ -1,0 +1,38 @@
+#include "server/memory/memory_cluster_access.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace gate {
+
+MemoryClusterAccess::MemoryClusterAccess(FrontendAccess frontend) : frontend_(std::move(frontend)) {}
+
+Result<FrontendAccess> MemoryClusterAccess::frontend_access(const std::string&, const std::string&, Deadline) {
+  return frontend_;
+}
+
+Result<nlohmann::json> MemoryClusterAccess::get_object(const std::string& name_space, const ObjectRef& object,
+                                                       Deadline) {
+  return Error{ErrorCode::NotFound,
+               object.kind + " " + name_space + "/" + object.name + ": there is no API server to ask"};
+}
+
+Result<RolloutState> MemoryClusterAccess::rollout_state(const Preparation&, Deadline) {
+  return RolloutState{true, {}};
+}
+
+Status MemoryClusterAccess::mirror_status(const Preparation&, Deadline) { return Ok{}; }
+
+void MemoryClusterAccess::emit_event(const Preparation& record, bool warning, const std::string& reason,
+                                     const std::string& message) {
+  const std::scoped_lock lock(mutex_);
+  if (events_.size() == kEventsKept) events_.pop_front();
+  events_.push_back({record.name_space, record.name, warning, reason, message});
+}
+
+std::deque<RecordedEvent> MemoryClusterAccess::events() const {
+  const std::scoped_lock lock(mutex_);
+  return events_;
+}
+
+}  // namespace gate

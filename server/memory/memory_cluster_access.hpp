@@ -1,0 +1,50 @@
+#pragma once
+// ClusterAccess from flags: one FE for every cluster, no Kubernetes behind it.
+
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <string>
+
+#include "server/ports/cluster_access.hpp"
+
+namespace gate {
+
+/// An event as it would have become a Kubernetes Event.
+struct RecordedEvent {
+  std::string name_space;
+  std::string preparation;
+  bool warning = false;
+  std::string reason;
+  std::string message;
+};
+
+class MemoryClusterAccess final : public ClusterAccess {
+ public:
+  /// The newest events are kept, to be looked at; older ones go.
+  static constexpr std::size_t kEventsKept = 256;
+
+  /// `frontend` is given out for every cluster.
+  explicit MemoryClusterAccess(FrontendAccess frontend);
+
+  Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
+                                         Deadline deadline) override;
+  /// Always NotFound: there is no API server to ask.
+  Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
+                                    Deadline deadline) override;
+  /// Always finished: nothing here rolls out.
+  Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
+  Status mirror_status(const Preparation& record, Deadline deadline) override;
+  void emit_event(const Preparation& record, bool warning, const std::string& reason,
+                  const std::string& message) override;
+
+  /// Oldest first.
+  [[nodiscard]] std::deque<RecordedEvent> events() const;
+
+ private:
+  const FrontendAccess frontend_;
+  mutable std::mutex mutex_;
+  std::deque<RecordedEvent> events_;  // guarded by mutex_
+};
+
+}  // namespace gate

@@ -1,0 +1,582 @@
+#include "server/preparation/controller.hpp"
+
+#include <spdlog/logger.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "policy/text.hpp"
+
+namespace gate {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// One exchange with the API server.
+constexpr seconds kStoreTimeout{10};
+/// After the API server failed: soon enough for a person, rare enough for a server in trouble.
+constexpr milliseconds kStoreRetry{2000};
+/// One round over all settings and FEs while following or restoring.
+constexpr seconds kRoundBudget{30};
+/// Between two tries to restore, doubled up to the second.
+constexpr milliseconds kRestoreRetryMin{1000};
+constexpr milliseconds kRestoreRetryMax{60000};
+/// How often the heartbeat looks for claims to renew and mirrors to write.
+constexpr milliseconds kBeat{500};
+/// Two threads: a hung FE in one verification must not delay all others.
+constexpr std::size_t kVerifiers = 2;
+/// Verifications waiting for a thread; each is wanted by an admission that gives up within seconds.
+constexpr std::size_t kVerificationsMax = 256;
+/// Closed records kept per cluster (design 2.8).
+constexpr std::size_t kClosedRecordsKept = 10;
+
+std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
+
+std::pair<std::string, std::string> split_key(const std::string& key) {
+  const auto slash = key.find('/');
+  return {key.substr(0, slash), key.substr(slash + 1)};
+}
+
+bool all_images_are(const Preparation& record, const nlohmann::json& object, std::string ImageChange::*side) {
+  return std::all_of(record.spec.changes.begin(), record.spec.changes.end(), [&](const ImageChange& change) {
+    return component_image(object, change.component) == change.*side;
+  });
+}
+
+std::string uid_of(const nlohmann::json& object) {
+  const auto metadata = object.find("metadata");
+  return metadata != object.end() && metadata->is_object() ? metadata->value("uid", "") : std::string{};
+}
+
+std::string state_text(const Preparation& record) {
+  const auto& status = record.status;
+  return std::string(to_string(status.phase)) + "|" + std::string(to_string(status.stage)) + "|" +
+         std::string(to_string(status.outcome)) + "|" + status.runner.identity;
+}
+
+std::string mirror_text(const Preparation& record) {
+  const auto& status = record.status;
+  return std::string(to_string(status.phase)) + "|" + status.reason + "|" + status.message + "|" +
+         std::to_string(hooks_in(status, HookPhase::Completed).size()) + "|" +
+         std::to_string(hooks_in(status, HookPhase::Failed).size());
+}
+
+}  // namespace
+
+PreparationController::PreparationController(PreparationStore& store, ClusterAccess& clusters,
+                                             FrontendConnector& connector, const Clock& clock, spdlog::logger& log,
+                                             ControllerOptions options)
+    : store_(store), clusters_(clusters), connector_(connector), clock_(clock), log_(log), options_(std::move(options)) {}
+
+PreparationController::~PreparationController() { stop(); }
+
+void PreparationController::start() {
+  for (std::size_t i = 0; i < options_.workers; ++i) {
+    threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+  }
+  for (std::size_t i = 0; i < kVerifiers; ++i) {
+    threads_.emplace_back([this](const std::stop_token& stop) { verify(stop); });
+  }
+  threads_.emplace_back([this](const std::stop_token& stop) { beat(stop); });
+  for (const auto& record : store_.cached()) record_changed(record, false);
+}
+
+void PreparationController::stop() {
+  for (auto& thread : threads_) thread.request_stop();
+  threads_.clear();
+  // Hand over at once instead of letting the others wait until the claims look stale.
+  std::vector<std::string> keys;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, tracked] : tracked_) keys.push_back(key);
+    tracked_.clear();
+    for (auto& waiting : verifications_) waiting.answer.set_value(ReadBack::NotDone);
+    verifications_.clear();
+  }
+  const auto deadline = store_deadline();
+  for (const auto& key : keys) {
+    const auto [name_space, name] = split_key(key);
+    auto record = store_.get(name_space, name, deadline);
+    if (!record || record->status.runner.identity != options_.identity) continue;
+    record->status.runner = {};
+    if (auto released = store_.update_status(*record, deadline); !released) {
+      log_.info("claim not released name={} error={}", key, released.error().message);
+    }
+  }
+}
+
+void PreparationController::record_changed(const Preparation& record, bool removed) {
+  const auto key = key_of(record);
+  if (removed) {
+    forget(key);
+  } else if (is_open(record)) {
+    queue_.add(key, clock_.steady_now());
+  }
+}
+
+void PreparationController::object_changed(const std::string& name_space, const std::string& kind,
+                                           const std::string& name) {
+  for (const auto& record : store_.cached()) {
+    const auto& object = record.spec.object;
+    if (record.name_space != name_space || object.kind != kind || object.name != name || !is_open(record)) continue;
+    const auto key = key_of(record);
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = tracked_.find(key); found != tracked_.end()) found->second.next_look = {};
+    }
+    queue_.add(key, clock_.steady_now());
+  }
+}
+
+void PreparationController::work(const std::stop_token& stop) {
+  while (const auto key = queue_.take(stop)) {
+    std::optional<milliseconds> again;
+    try {
+      again = reconcile(*key, stop);
+    } catch (const std::exception& bug) {
+      log_.error("look at record failed name={} error={}", *key, bug.what());
+      again = kStoreRetry;
+    }
+    queue_.done(*key);
+    if (again) queue_.add(*key, clock_.steady_now() + *again);
+  }
+}
+
+std::optional<milliseconds> PreparationController::reconcile(const std::string& key, const std::stop_token& stop) {
+  const auto [name_space, name] = split_key(key);
+  const auto got = store_.get(name_space, name, store_deadline());
+  if (!got) {
+    if (got.error().code != ErrorCode::NotFound) return kStoreRetry;
+    forget(key);
+    return std::nullopt;
+  }
+  const Preparation& record = *got;
+  if (!is_open(record)) {
+    forget(key);
+    return std::nullopt;
+  }
+  // The successor takes the debt over; this one is worked on only where there is none.
+  if (record.status.outcome == Outcome::Superseded && has_successor(record)) return options_.reassert_interval;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto& tracked = tracked_[key];
+    const auto now = clock_.steady_now();
+    // Our own renewals come back as events; only a record that somebody else moved on is worth an earlier look.
+    if (tracked.looked_at == state_text(record) && tracked.next_look > now) {
+      return std::chrono::ceil<milliseconds>(tracked.next_look - now);
+    }
+  }
+  milliseconds look_again{};
+  auto claimed = claim(key, record, look_again);
+  if (!claimed) return look_again;
+  const auto again = advance(*claimed, key, stop);
+  const std::lock_guard lock(mutex_);
+  auto& tracked = tracked_[key];
+  tracked.claim.reset();
+  tracked.looked_at = state_text((*claimed)->snapshot());
+  tracked.next_look = clock_.steady_now() + again.value_or(milliseconds{0});
+  return again;
+}
+
+Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::string& key, const Preparation& record,
+                                                                    milliseconds& look_again) {
+  const auto now = clock_.steady_now();
+  const auto& runner = record.status.runner;
+  if (!runner.identity.empty() && runner.identity != options_.identity) {
+    const bool worked_on = record.status.stage == Stage::Preparing || record.status.stage == Stage::Restoring;
+    const auto patience = worked_on ? options_.claim_stale_after
+                                    : std::max(options_.claim_stale_after, 3 * options_.reassert_interval);
+    const std::string renewal = runner.identity + record.resource_version;
+    const std::lock_guard lock(mutex_);
+    auto& tracked = tracked_[key];
+    // Judged by what is seen to change, not by the other's clock.
+    if (tracked.others_claim != renewal) {
+      tracked.others_claim = renewal;
+      tracked.others_claim_seen = now;
+    }
+    const auto stale_at = tracked.others_claim_seen + patience;
+    if (now < stale_at) {
+      look_again = std::chrono::ceil<milliseconds>(stale_at - now);
+      return Error{ErrorCode::Conflict, "claimed by " + runner.identity};
+    }
+    log_.info("claim taken over name={} from={}", key, runner.identity);
+  }
+  auto wanted = record;
+  wanted.status.runner = {options_.identity, clock_.wall_now()};
+  auto stored = store_.update_status(wanted, store_deadline());
+  if (!stored) {
+    look_again = kStoreRetry / 4;
+    return stored.error();
+  }
+  auto held = std::make_shared<ClaimedRecord>(store_, clock_, options_.identity, std::move(stored).value());
+  const std::lock_guard lock(mutex_);
+  auto& tracked = tracked_[key];
+  tracked.claim = held;
+  tracked.claimed_at = now;
+  return held;
+}
+
+std::optional<milliseconds> PreparationController::advance(const std::shared_ptr<ClaimedRecord>& claim,
+                                                           const std::string& key, const std::stop_token& stop) {
+  const auto record = claim->snapshot();
+  std::optional<milliseconds> again;
+  switch (record.status.stage) {
+    case Stage::Preparing:
+      again = prepare(*claim, stop);
+      break;
+    case Stage::Prepared:
+    case Stage::RollingOut:
+      again = follow(*claim, stop);
+      break;
+    case Stage::Restoring:
+    case Stage::Closed:  // still owing: see is_open()
+      again = restore(*claim, key, stop);
+      break;
+  }
+  if (claim->lost()) return options_.claim_stale_after;
+  const auto after = claim->snapshot();
+  want_mirror(key, after);
+  if (!is_open(after)) prune(after);
+  return again;
+}
+
+std::optional<milliseconds> PreparationController::prepare(ClaimedRecord& claim, const std::stop_token& stop) {
+  if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
+  auto record = claim.snapshot();
+  if (record.status.phase == Phase::Pending) {
+    const auto begun = claim.update(
+        [&](PreparationStatus& status) {
+          status.phase = Phase::Running;
+          status.start_time = clock_.wall_now();
+          if (status.reason.empty()) status.reason = "HooksRunning";
+        },
+        store_deadline());
+    if (!begun) return kStoreRetry;
+    record = claim.snapshot();
+    clusters_.emit_event(record, false, "UpgradePreparationStarted",
+                         "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
+  }
+  want_mirror(key_of(record), record);
+  HookRunner runner(claim, clusters_, connector_, clock_, options_.retry, stop);
+  if (runner.prepare() != RunEnd::Finished) return kStoreRetry;
+  record = claim.snapshot();
+  if (record.status.phase == Phase::Failed) {
+    ++failed_;
+    log_.warn("preparation failed name={} cause={}", key_of(record), record.status.message);
+    clusters_.emit_event(record, true, "UpgradePreparationFailed", record.status.message);
+    return milliseconds{0};
+  }
+  ++prepared_;
+  log_.info("preparation completed name={} hooks={}", key_of(record), record.spec.hooks.size());
+  clusters_.emit_event(record, false, "UpgradePreparationCompleted", "pre-upgrade hooks completed; repeat the upgrade");
+  return options_.reassert_interval;
+}
+
+std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, const std::stop_token& stop) {
+  auto record = claim.snapshot();
+  const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+  const bool gone = object ? uid_of(*object) != record.spec.object.uid : object.error().code == ErrorCode::NotFound;
+  if (gone) {
+    if (auto closed = close(claim, true); !closed) return kStoreRetry;
+    return std::nullopt;
+  }
+  const auto now = clock_.wall_now();
+  const auto restore_as = [&](Outcome outcome, const std::string& why) -> std::optional<milliseconds> {
+    if (auto begun = begin_restore(claim, outcome, why); !begun) return kStoreRetry;
+    return milliseconds{0};
+  };
+  if (record.status.stage == Stage::Prepared) {
+    if (object && all_images_are(record, *object, &ImageChange::to)) {
+      const auto admitted = claim.update(
+          [&](PreparationStatus& status) {
+            status.stage = Stage::RollingOut;
+            status.admitted_time = now;
+          },
+          store_deadline());
+      if (!admitted) return kStoreRetry;
+      record = claim.snapshot();
+      clusters_.emit_event(record, false, "UpgradeAdmitted", "the new images are on the object; following the rollout");
+    } else if (now - record.status.completion_time.value_or(now) > options_.admit_within) {
+      return restore_as(Outcome::Expired, "nobody repeated the upgrade in time");
+    }
+  }
+  HookRunner runner(claim, clusters_, connector_, clock_, options_.retry, stop);
+  if (record.status.stage == Stage::RollingOut) {
+    if (object && !all_images_are(record, *object, &ImageChange::to)) {
+      return restore_as(Outcome::Reverted, "the object no longer has the images that were prepared");
+    }
+    if (now - record.status.admitted_time.value_or(now) > options_.max_hold) {
+      clusters_.emit_event(record, true, "UpgradeRolloutStalled", "the rollout did not finish in time");
+      return restore_as(Outcome::Expired, "the rollout did not finish in time");
+    }
+    const auto rollout = clusters_.rollout_state(record, store_deadline());
+    if (rollout && rollout->finished) {
+      const auto dead = runner.dead_nodes(clock_.steady_now() + kRoundBudget);
+      if (dead && dead->empty()) return restore_as(Outcome::Succeeded, "");
+    }
+  }
+  std::string detail;
+  const auto held = runner.reassert(kRoundBudget, detail);
+  if (!detail.empty() && held) {
+    ++reasserted_;
+    log_.info("settings set again name={} what={}", key_of(record), detail);
+  }
+  if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
+  return options_.reassert_interval;
+}
+
+Status PreparationController::begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why) {
+  return claim.update(
+      [&](PreparationStatus& status) {
+        status.stage = Stage::Restoring;
+        status.outcome = outcome;
+        if (outcome == Outcome::Succeeded) status.rolled_out_time = clock_.wall_now();
+        if (!why.empty()) status.message = why;
+      },
+      store_deadline());
+}
+
+std::optional<milliseconds> PreparationController::restore(ClaimedRecord& claim, const std::string& key,
+                                                           const std::stop_token& stop) {
+  const auto record = claim.snapshot();
+  if (record.status.restore_owed) {
+    HookRunner runner(claim, clusters_, connector_, clock_, options_.retry, stop);
+    const auto restored = runner.restore(kRoundBudget);
+    if (claim.lost() || stop.stop_requested()) return kStoreRetry;
+    if (!restored) {
+      const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+      if (!object && object.error().code == ErrorCode::NotFound) {
+        if (auto closed = close(claim, true); !closed) return kStoreRetry;
+        return std::nullopt;
+      }
+      int failures = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        failures = ++tracked_[key].restore_failures;
+      }
+      log_.warn("restore failed name={} tries={} error={}", key, failures, restored.error().message);
+      if (failures == 1) {
+        clusters_.emit_event(record, true, "UpgradeRestoreOwed",
+                             "settings are not put back yet: " + restored.error().message);
+      }
+      return std::min(kRestoreRetryMin * (1 << std::min(failures - 1, 6)), kRestoreRetryMax);
+    }
+  }
+  if (auto closed = close(claim, false); !closed) return kStoreRetry;
+  ++restored_;
+  const auto closed = claim.snapshot();
+  log_.info("record closed name={} outcome={}", key, to_string(closed.status.outcome));
+  clusters_.emit_event(closed, false, "UpgradePreparationClosed",
+                       "outcome " + std::string(to_string(closed.status.outcome)) + "; captured settings are back");
+  return std::nullopt;
+}
+
+Status PreparationController::close(ClaimedRecord& claim, bool object_gone) {
+  return claim.update(
+      [&](PreparationStatus& status) {
+        status.stage = Stage::Closed;
+        if (status.restore_owed && !object_gone) status.restored_time = clock_.wall_now();
+        status.restore_owed = false;
+        if (status.outcome == Outcome::None) status.outcome = Outcome::Expired;
+        if (object_gone) status.message = "the object is gone; nothing is owed";
+      },
+      store_deadline());
+}
+
+bool PreparationController::has_successor(const Preparation& record) {
+  const auto cached = store_.cached();
+  return std::any_of(cached.begin(), cached.end(), [&](const Preparation& other) {
+    return other.name_space == record.name_space && other.spec.supersedes == record.name;
+  });
+}
+
+Status PreparationController::take_over_debt(ClaimedRecord& claim) {
+  const auto record = claim.snapshot();
+  if (record.spec.supersedes.empty()) return Ok{};
+  const auto deadline = store_deadline();
+  auto old = store_.get(record.name_space, record.spec.supersedes, deadline);
+  if (!old) {
+    if (old.error().code != ErrorCode::NotFound) return old.error();
+    return Ok{};
+  }
+  // Frozen first: its runner loses its compare-and-set, so what is copied below is complete.
+  if (old->status.outcome != Outcome::Superseded && is_open(*old)) {
+    old->status.outcome = Outcome::Superseded;
+    old->status.stage = Stage::Closed;
+    old->status.message = "superseded by " + record.name;
+    auto frozen = store_.update_status(*old, deadline);
+    if (!frozen) return frozen.error();
+    old = std::move(frozen).value();
+  }
+  if (!record.status.debt_taken_over) {
+    const auto copied = claim.update(
+        [&](PreparationStatus& status) {
+          status.captured = old->status.captured;
+          status.restore_owed = old->status.restore_owed && !status.captured.empty();
+          // What is not owed any more is captured anew.
+          if (!status.restore_owed) status.captured.clear();
+          status.debt_taken_over = true;
+        },
+        deadline);
+    if (!copied) return copied;
+  }
+  if (old->status.restore_owed) {
+    old->status.restore_owed = false;
+    if (auto cleared = store_.update_status(*old, deadline); !cleared) return cleared.error();
+  }
+  return Ok{};
+}
+
+void PreparationController::prune(const Preparation& closed) {
+  const auto deadline = store_deadline();
+  const auto records = store_.list_of_cluster(closed.name_space, closed.spec.cluster, deadline);
+  if (!records) return;  // the next closing prunes
+  std::size_t kept = 0;
+  for (const auto& record : *records) {  // newest first
+    if (is_open(record) || ++kept <= kClosedRecordsKept) continue;
+    if (auto removed = store_.remove(record.name_space, record.name, deadline); !removed) return;
+  }
+}
+
+void PreparationController::forget(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = tracked_.find(key);
+  // A last mirror may still be due; the heartbeat drops the entry after it.
+  if (found != tracked_.end() && !found->second.to_mirror) tracked_.erase(found);
+}
+
+void PreparationController::want_mirror(const std::string& key, const Preparation& record) {
+  // A superseded record is no longer the cluster's news.
+  if (record.status.outcome == Outcome::Superseded) return;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& tracked = tracked_[key];
+    if (tracked.mirrored == mirror_text(record)) return;
+    tracked.to_mirror = std::make_shared<const Preparation>(record);
+  }
+  flush_mirrors();
+}
+
+void PreparationController::flush_mirrors() {
+  std::vector<std::pair<std::string, std::shared_ptr<const Preparation>>> due;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [key, tracked] : tracked_) {
+      if (!tracked.to_mirror) continue;
+      if (answering_.contains(tracked.to_mirror->name_space + "/" + tracked.to_mirror->spec.cluster)) continue;
+      due.emplace_back(key, std::move(tracked.to_mirror));
+      tracked.to_mirror.reset();
+    }
+  }
+  for (auto& [key, record] : due) {
+    const auto written = clusters_.mirror_status(*record, store_deadline());
+    const std::lock_guard lock(mutex_);
+    const auto found = tracked_.find(key);
+    if (found == tracked_.end()) continue;
+    if (written) {
+      found->second.mirrored = mirror_text(*record);
+      if (!is_open(*record) && !found->second.claim && !found->second.to_mirror) tracked_.erase(found);
+    } else if (!found->second.to_mirror) {
+      found->second.to_mirror = std::move(record);
+    }
+  }
+}
+
+void PreparationController::renew_claims() {
+  std::vector<std::shared_ptr<ClaimedRecord>> due;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto now = clock_.steady_now();
+    for (auto& [key, tracked] : tracked_) {
+      if (!tracked.claim || now - tracked.claimed_at < options_.claim_renewal) continue;
+      tracked.claimed_at = now;
+      due.push_back(tracked.claim);
+    }
+  }
+  for (const auto& claim : due) {
+    const auto record = claim->snapshot();
+    want_mirror(key_of(record), record);
+    if (auto renewed = claim->renew(store_deadline()); !renewed) {
+      log_.warn("claim not renewed name={} error={}", record.name, renewed.error().message);
+    }
+  }
+}
+
+void PreparationController::beat(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any pause;
+  while (!stop.stop_requested()) {
+    try {
+      renew_claims();
+      flush_mirrors();
+    } catch (const std::exception& bug) {
+      log_.error("heartbeat failed error={}", bug.what());
+    }
+    std::unique_lock lock(mutex);
+    pause.wait_for(lock, stop, kBeat, [&] { return stop.stop_requested(); });
+  }
+}
+
+ReadBack PreparationController::read_back(const Preparation& record, Deadline deadline) {
+  std::future<ReadBack> answer;
+  {
+    const std::lock_guard lock(mutex_);
+    if (verifications_.size() >= kVerificationsMax) return ReadBack::NotDone;
+    answer = verifications_.emplace_back(Verification{record, deadline, {}}).answer.get_future();
+  }
+  verification_.notify_one();
+  if (answer.wait_until(deadline) != std::future_status::ready) return ReadBack::NotDone;
+  return answer.get();
+}
+
+void PreparationController::verify(const std::stop_token& stop) {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    if (!verification_.wait(lock, stop, [&] { return !verifications_.empty(); })) return;
+    auto job = std::move(verifications_.front());
+    verifications_.pop_front();
+    lock.unlock();
+    ReadBack answer = ReadBack::NotDone;
+    try {
+      if (clock_.steady_now() < job.deadline) {
+        // Never written through: the record is only read here.
+        ClaimedRecord view(store_, clock_, options_.identity, job.record);
+        HookRunner runner(view, clusters_, connector_, clock_, options_.retry, stop);
+        std::string drifted;
+        const auto holds = runner.holds(job.deadline, drifted);
+        answer = !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
+        if (!drifted.empty()) log_.info("settings drifted name={} what={}", job.record.name, drifted);
+      }
+    } catch (const std::exception& bug) {
+      log_.error("read-back failed name={} error={}", job.record.name, bug.what());
+    }
+    job.answer.set_value(answer);
+  }
+}
+
+PreparationController::AnsweringScope::AnsweringScope(PreparationController& controller, std::string cluster)
+    : controller_(controller), cluster_(std::move(cluster)) {
+  const std::lock_guard lock(controller_.mutex_);
+  controller_.answering_.insert(cluster_);
+}
+
+PreparationController::AnsweringScope::~AnsweringScope() {
+  const std::lock_guard lock(controller_.mutex_);
+  controller_.answering_.erase(controller_.answering_.find(cluster_));
+}
+
+ControllerStats PreparationController::stats() const {
+  ControllerStats out;
+  out.queued = queue_.size();
+  for (const auto& record : store_.cached()) out.restores_owed += record.status.restore_owed ? 1 : 0;
+  out.prepared = prepared_;
+  out.failed = failed_;
+  out.restored = restored_;
+  out.reasserted = reasserted_;
+  return out;
+}
+
+Deadline PreparationController::store_deadline() const { return clock_.steady_now() + kStoreTimeout; }
+
+}  // namespace gate

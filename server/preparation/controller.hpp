@@ -1,0 +1,155 @@
+#pragma once
+// The loop behind admission: claims open records, prepares, follows the rollout, puts back (design 2.8 and 2.9).
+// Level-triggered: every look reads the record and the world anew, so events only make it look sooner.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "policy/decision.hpp"
+#include "server/ports/cluster_access.hpp"
+#include "server/ports/preparation_store.hpp"
+#include "server/preparation/claimed_record.hpp"
+#include "server/preparation/hook_runner.hpp"
+#include "server/preparation/work_queue.hpp"
+
+namespace spdlog {
+class logger;
+}
+
+namespace gate {
+
+struct ControllerOptions {
+  std::string identity;  ///< Of this replica; the pod's name. The same name after a restart takes its claims back at once.
+  std::size_t workers = 8;  ///< Records worked on at once; each may wait on one FE for as long as a hook's timeout.
+  std::chrono::seconds reassert_interval{30};  ///< Between two read-backs while the settings must hold.
+  std::chrono::seconds admit_within{3600};     ///< A preparation that nobody uses is undone after this.
+  std::chrono::seconds max_hold{6 * 3600};     ///< A rollout that does not end keeps the settings no longer.
+  std::chrono::seconds claim_renewal{5};       ///< While a record is worked on.
+  std::chrono::seconds claim_stale_after{20};  ///< Renewals not seen for this long: the replica is gone.
+  RetryPolicy retry;
+};
+
+struct ControllerStats {
+  std::size_t queued = 0;
+  std::size_t restores_owed = 0;
+  std::uint64_t prepared = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t restored = 0;
+  std::uint64_t reasserted = 0;
+};
+
+/// Thread safe. Owns its threads; the destructor stops them.
+class PreparationController {
+ public:
+  PreparationController(PreparationStore& store, ClusterAccess& clusters, FrontendConnector& connector,
+                        const Clock& clock, spdlog::logger& log, ControllerOptions options);
+  ~PreparationController();
+  PreparationController(const PreparationController&) = delete;
+  PreparationController& operator=(const PreparationController&) = delete;
+
+  /// Starts the threads. Registers nothing: the app passes the store's events to record_changed().
+  void start();
+  /// Ends after the steps in hand; claims are released so that another replica continues at once.
+  void stop();
+
+  void record_changed(const Preparation& record, bool removed);
+  /// The object of open records was written: look at them now.
+  void object_changed(const std::string& name_space, const std::string& kind, const std::string& name);
+
+  /// Reads the settings of `record` back from every alive FE, on a thread of the controller's. Blocks until the answer
+  /// or `deadline`. NotDone: not in time, or too many at once.
+  [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline);
+
+  /// While an admission of a cluster is being answered its object is not written (design 2.5).
+  class AnsweringScope {
+   public:
+    AnsweringScope(PreparationController& controller, std::string cluster);
+    ~AnsweringScope();
+    AnsweringScope(const AnsweringScope&) = delete;
+    AnsweringScope& operator=(const AnsweringScope&) = delete;
+
+   private:
+    PreparationController& controller_;
+    const std::string cluster_;  // "namespace/name"
+  };
+
+  [[nodiscard]] ControllerStats stats() const;
+
+ private:
+  /// What this replica remembers of a record between two looks.
+  struct Tracked {
+    std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on.
+    SteadyTime claimed_at{};
+    SteadyTime next_look{};
+    std::string looked_at;         ///< State of the record after the last look; a look at the same is not hurried.
+    std::string others_claim;      ///< Last renewal seen of another replica's claim.
+    SteadyTime others_claim_seen;  ///< When it was first seen.
+    int restore_failures = 0;
+    std::string mirrored;          ///< What the cluster's status was last told.
+    std::shared_ptr<const Preparation> to_mirror;
+  };
+  struct Verification {
+    Preparation record;
+    Deadline deadline;
+    std::promise<ReadBack> answer;
+  };
+
+  void work(const std::stop_token& stop);
+  void beat(const std::stop_token& stop);
+  void verify(const std::stop_token& stop);
+
+  /// One look; returns when to look again, nullopt for never.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> reconcile(const std::string& key, const std::stop_token& stop);
+  [[nodiscard]] std::optional<std::chrono::milliseconds> advance(const std::shared_ptr<ClaimedRecord>& claim,
+                                                                 const std::string& key, const std::stop_token& stop);
+  [[nodiscard]] std::optional<std::chrono::milliseconds> prepare(ClaimedRecord& claim, const std::stop_token& stop);
+  [[nodiscard]] std::optional<std::chrono::milliseconds> follow(ClaimedRecord& claim, const std::stop_token& stop);
+  [[nodiscard]] std::optional<std::chrono::milliseconds> restore(ClaimedRecord& claim, const std::string& key,
+                                                                 const std::stop_token& stop);
+
+  [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
+                                                             std::chrono::milliseconds& look_again);
+  [[nodiscard]] Status take_over_debt(ClaimedRecord& claim);
+  [[nodiscard]] bool has_successor(const Preparation& record);
+  [[nodiscard]] Status begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why);
+  [[nodiscard]] Status close(ClaimedRecord& claim, bool object_gone);
+  void prune(const Preparation& closed);
+  void forget(const std::string& key);
+  void want_mirror(const std::string& key, const Preparation& record);
+  void flush_mirrors();
+  void renew_claims();
+  [[nodiscard]] Deadline store_deadline() const;
+
+  PreparationStore& store_;
+  ClusterAccess& clusters_;
+  FrontendConnector& connector_;
+  const Clock& clock_;
+  spdlog::logger& log_;
+  const ControllerOptions options_;
+
+  WorkQueue queue_;
+  std::atomic<std::uint64_t> prepared_{0};
+  std::atomic<std::uint64_t> failed_{0};
+  std::atomic<std::uint64_t> restored_{0};
+  std::atomic<std::uint64_t> reasserted_{0};
+
+  mutable std::mutex mutex_;
+  std::map<std::string, Tracked> tracked_;    // guarded by mutex_
+  std::multiset<std::string> answering_;      // guarded by mutex_
+  std::deque<Verification> verifications_;    // guarded by mutex_
+  std::condition_variable_any verification_;  // with mutex_
+
+  std::vector<std::jthread> threads_;  // last: joined before what they use is gone
+};
+
+}  // namespace gate

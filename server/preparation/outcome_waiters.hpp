@@ -1,0 +1,40 @@
+#pragma once
+// Admissions that wait, for a bounded time, for a record to finish. Each wakes when its own record changes.
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "server/ports/preparation_store.hpp"
+
+namespace gate {
+
+/// Waiting admissions hold a server thread each; beyond this many an admission is answered at once ("on hold").
+inline constexpr std::size_t kWaitingAdmissionsMax = 128;
+
+/// Thread safe.
+class OutcomeWaiters {
+ public:
+  explicit OutcomeWaiters(PreparationStore& store) : store_(store) {}
+
+  /// Tells what the watch saw; called by the store's observer.
+  void notify(const Preparation& record, bool removed);
+
+  /// Blocks until the record is Completed or Failed, is removed, or `deadline` passes; at once when too many wait.
+  void wait(const std::string& name_space, const std::string& name, Deadline deadline);
+
+  /// Ends all waits, now and from now on.
+  void stop();
+
+  [[nodiscard]] std::size_t waiting() const;
+
+ private:
+  PreparationStore& store_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::multimap<std::string, bool*> waiting_;  // guarded by mutex_; key "namespace/name", value: over
+  bool stopped_ = false;                       // guarded by mutex_
+};
+
+}  // namespace gate

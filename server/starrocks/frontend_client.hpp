@@ -1,0 +1,32 @@
+#pragma once
+// The FE port on libmysqlclient's API (MariaDB Connector/C 3.3 or newer).
+//
+// Deadlines: the library's blocking calls wait for the socket in one place, which it lets us provide; that wait ends at
+// the deadline of the call, so no peer can hold a thread, however slowly it trickles. Name lookups are waited for
+// outside the library. Logging in is guarded by LoginGuard: nothing secret leaves before the server has shown TLS and,
+// where asked for, a good certificate.
+
+#include <memory>
+
+#include "server/ports/frontend.hpp"
+#include "server/starrocks/host_resolver.hpp"
+
+namespace gate {
+
+/// Result sets larger than this are refused (Unavailable): SHOW BACKENDS of a thousand nodes is under 1 MB.
+inline constexpr std::size_t kResultBytesMax = 16 * 1024 * 1024;
+
+/// Thread safe; sessions do not refer to it and may outlive it. The destructor waits for name lookups under way.
+class MysqlFrontendConnector final : public FrontendConnector {
+ public:
+  MysqlFrontendConnector();
+
+  /// Tries each address of the host in turn until one answers.
+  [[nodiscard]] Result<std::unique_ptr<FrontendSession>> connect(const FrontendAccess& access,
+                                                                 Deadline deadline) override;
+
+ private:
+  HostResolver resolver_;
+};
+
+}  // namespace gate

@@ -1,0 +1,42 @@
+#pragma once
+// getaddrinfo() with a deadline. It cannot be cancelled, so it runs on a thread that the caller stops waiting for.
+
+#include <condition_variable>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "policy/result.hpp"
+#include "server/ports/clock.hpp"
+
+namespace gate {
+
+/// Lookups left running at once; a name server that answers none of them blocks further ones, not the process.
+inline constexpr std::size_t kLookupsMax = 64;
+
+/// Thread safe. The destructor joins the lookups under way, which the C library bounds (resolv.conf: about 20 s).
+class HostResolver {
+ public:
+  HostResolver() = default;
+  ~HostResolver();
+  HostResolver(const HostResolver&) = delete;
+  HostResolver& operator=(const HostResolver&) = delete;
+
+  /// Numeric addresses, IPv4 and IPv6, in the system's order; a numeric `host` needs no lookup. Unavailable: unknown
+  /// name or failing name server. DeadlineExceeded: no answer in time.
+  [[nodiscard]] Result<std::vector<std::string>> resolve(const std::string& host, Deadline deadline);
+
+ private:
+  struct Lookup;
+
+  void reap_finished();  // Call without the lock.
+
+  std::mutex mutex_;
+  std::condition_variable finished_;
+  std::list<std::shared_ptr<Lookup>> lookups_;  // Guarded by mutex_.
+};
+
+}  // namespace gate

@@ -1,0 +1,215 @@
+#include "server/tls/certificate_source.hpp"
+
+#include <openssl/pem.h>
+
+#include <ctime>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "server/tls/openssl_handles.hpp"
+
+namespace gate {
+namespace {
+
+Error invalid(std::string message) { return {ErrorCode::InvalidInput, std::move(message), 0}; }
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{ErrorCode::NotFound, "cannot open " + path, 0};
+  std::string content(kCertificateFileBytesMax + 1, '\0');
+  file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  if (file.bad()) return invalid("cannot read " + path);
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  if (content.size() > kCertificateFileBytesMax) return invalid(path + " is too large for PEM certificates");
+  return content;
+}
+
+openssl::BioPtr memory_of(const std::string& pem) {
+  return openssl::BioPtr(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+}
+
+WallTime to_wall_time(const ASN1_TIME* time) {
+  std::tm parts{};
+  ASN1_TIME_to_tm(time, &parts);
+  return WallTime(std::chrono::seconds(timegm(&parts)));
+}
+
+std::string fingerprint_of(const X509* certificate) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int length = 0;
+  X509_digest(certificate, EVP_sha256(), digest.data(), &length);
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (unsigned int i = 0; i < length; ++i) {
+    text += kHex[digest[i] >> 4];
+    text += kHex[digest[i] & 15];
+  }
+  return text;
+}
+
+// A passphrase prompt would block the server on a terminal that is not there.
+int no_passphrase(char*, int, int, void*) { return -1; }
+
+}  // namespace
+
+struct CertificateWatcher::Loaded final : Certificate {
+  [[nodiscard]] WallTime not_before() const override { return not_before_; }
+  [[nodiscard]] WallTime not_after() const override { return not_after_; }
+  [[nodiscard]] const std::string& fingerprint() const override { return fingerprint_; }
+
+  std::string files_content_;  ///< What it was read from, to see a change. Holds the key: never shown.
+  openssl::X509Ptr leaf_;
+  openssl::ChainPtr chain_;
+  openssl::KeyPtr key_;
+  openssl::StorePtr client_ca_;  ///< Null without mTLS.
+  WallTime not_before_;
+  WallTime not_after_;
+  std::string fingerprint_;
+};
+
+/// Called by OpenSSL for each new connection, once its ClientHello is there.
+class CertificateWatcher::Callback {
+ public:
+  static int choose(SSL* ssl, void* watcher) {
+    const auto* self = static_cast<const CertificateWatcher*>(watcher);
+    const auto loaded = [self] {
+      const std::lock_guard lock(self->mutex_);
+      return self->current_;
+    }();
+    if (SSL_use_cert_and_key(ssl, loaded->leaf_.get(), loaded->key_.get(), loaded->chain_.get(), 1) != 1) return 0;
+    if (loaded->client_ca_) {
+      SSL_set1_verify_cert_store(ssl, loaded->client_ca_.get());
+      SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    }
+    return 1;
+  }
+};
+
+Result<std::unique_ptr<CertificateWatcher>> CertificateWatcher::start(CertificateFiles files, const Clock& clock,
+                                                                      std::chrono::milliseconds poll) {
+  std::unique_ptr<CertificateWatcher> watcher(new CertificateWatcher(std::move(files), clock));
+  if (!watcher->context_) return Error{ErrorCode::Internal, "cannot create a TLS context: " + openssl::take_error(), 0};
+  if (auto loaded = watcher->reload_now(); !loaded) return loaded.error();
+  watcher->poller_ =
+      std::jthread([self = watcher.get(), poll](const std::stop_token& stop) { self->poll(stop, poll); });
+  return watcher;
+}
+
+CertificateWatcher::CertificateWatcher(CertificateFiles files, const Clock& clock)
+    : files_(std::move(files)), clock_(clock), context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) {
+  if (!context_) return;
+  SSL_CTX_set_min_proto_version(context_.get(), TLS1_2_VERSION);
+  // The API server keeps no session cache, so tickets would only cost a write per connection.
+  SSL_CTX_set_num_tickets(context_.get(), 0);
+  SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context_.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(context_.get(), SSL_MODE_RELEASE_BUFFERS);  // Idle connections are many; 34 KB each would count.
+  SSL_CTX_set_cert_cb(context_.get(), &Callback::choose, this);
+}
+
+CertificateWatcher::~CertificateWatcher() = default;
+
+ssl_ctx_st* CertificateWatcher::server_context() const { return context_.get(); }
+
+std::shared_ptr<const Certificate> CertificateWatcher::current() const {
+  const std::lock_guard lock(mutex_);
+  return current_;
+}
+
+WallTime CertificateWatcher::not_after() const { return current()->not_after(); }
+
+bool CertificateWatcher::healthy() const { return clock_.wall_now() < not_after(); }
+
+std::string CertificateWatcher::last_error() const {
+  const std::lock_guard lock(mutex_);
+  return last_error_;
+}
+
+CertificateCounters CertificateWatcher::counters() const {
+  const std::lock_guard lock(mutex_);
+  return counters_;
+}
+
+Status CertificateWatcher::reload_now() {
+  const std::lock_guard one_at_a_time(reload_mutex_);
+  auto loaded = load();
+  const std::lock_guard lock(mutex_);
+  if (!loaded) {
+    ++counters_.failed;
+    last_error_ = loaded.error().message;
+    return loaded.error();
+  }
+  last_error_.clear();
+  if (*loaded != current_) {
+    current_ = *loaded;
+    ++counters_.loaded;
+  }
+  return Ok{};
+}
+
+void CertificateWatcher::poll(const std::stop_token& stop, std::chrono::milliseconds interval) {
+  std::unique_lock lock(poll_mutex_);
+  while (!poll_wake_.wait_for(lock, stop, interval, [&stop] { return stop.stop_requested(); })) {
+    (void)reload_now();  // What went wrong is kept in last_error() and counters().
+  }
+}
+
+/// The certificate in use when the files still hold it, else a new one, checked.
+Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::load() const {
+  auto certificate_pem = read_file(files_.certificate);
+  if (!certificate_pem) return certificate_pem.error();
+  auto key_pem = read_file(files_.key);
+  if (!key_pem) return key_pem.error();
+  Result<std::string> client_ca_pem = std::string();
+  if (!files_.client_ca.empty()) client_ca_pem = read_file(files_.client_ca);
+  if (!client_ca_pem) return client_ca_pem.error();
+
+  auto fresh = std::make_shared<Loaded>();
+  fresh->files_content_ = *certificate_pem + '\0' + *key_pem + '\0' + *client_ca_pem;
+  {
+    const std::lock_guard lock(mutex_);
+    if (current_ && current_->files_content_ == fresh->files_content_) return current_;
+  }
+
+  ERR_clear_error();
+  const auto certificate_bio = memory_of(*certificate_pem);
+  fresh->leaf_.reset(PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr));
+  if (!fresh->leaf_) return invalid("no PEM certificate in " + files_.certificate + ": " + openssl::take_error());
+  fresh->chain_.reset(sk_X509_new_null());
+  while (X509* issuer = PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr)) {
+    sk_X509_push(fresh->chain_.get(), issuer);
+  }
+  const bool ended_well = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (!ended_well) return invalid("broken chain in " + files_.certificate + ": " + openssl::take_error());
+  ERR_clear_error();
+
+  fresh->key_.reset(PEM_read_bio_PrivateKey(memory_of(*key_pem).get(), nullptr, no_passphrase, nullptr));
+  if (!fresh->key_) return invalid("no usable PEM private key in " + files_.key + ": " + openssl::take_error());
+  if (X509_check_private_key(fresh->leaf_.get(), fresh->key_.get()) != 1) {
+    ERR_clear_error();
+    return invalid("the key in " + files_.key + " does not belong to the certificate in " + files_.certificate);
+  }
+
+  fresh->not_before_ = to_wall_time(X509_get0_notBefore(fresh->leaf_.get()));
+  fresh->not_after_ = to_wall_time(X509_get0_notAfter(fresh->leaf_.get()));
+  fresh->fingerprint_ = fingerprint_of(fresh->leaf_.get());
+  if (fresh->not_after_ <= clock_.wall_now()) {
+    return invalid("the certificate in " + files_.certificate + " expired at " + format_time(fresh->not_after_));
+  }
+
+  if (!files_.client_ca.empty()) {
+    fresh->client_ca_.reset(X509_STORE_new());
+    const auto ca_bio = memory_of(*client_ca_pem);
+    int found = 0;
+    while (const openssl::X509Ptr ca{PEM_read_bio_X509(ca_bio.get(), nullptr, no_passphrase, nullptr)}) {
+      X509_STORE_add_cert(fresh->client_ca_.get(), ca.get());
+      ++found;
+    }
+    ERR_clear_error();
+    if (found == 0) return invalid("no PEM certificate in " + files_.client_ca);
+  }
+  return std::shared_ptr<const Loaded>(std::move(fresh));
+}
+
+}  // namespace gate

@@ -1,0 +1,99 @@
+#pragma once
+// The serving certificate, kept up to date from files while the server runs.
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "policy/result.hpp"
+#include "policy/time.hpp"
+#include "server/ports/clock.hpp"
+
+struct ssl_ctx_st;  // OpenSSL's SSL_CTX
+
+namespace gate {
+
+/// PEM files. A Secret volume replaces its files by swapping a symlink, therefore the content is polled: a watch on
+/// the file itself goes blind after the first swap.
+struct CertificateFiles {
+  std::string certificate;  ///< The leaf first, then its chain.
+  std::string key;          ///< Unencrypted private key of the leaf.
+  std::string client_ca;    ///< Not empty: clients must present a certificate that these CAs issued.
+};
+
+/// How often cert-manager's webhook looks, too; a renewal comes weeks before the old certificate expires.
+inline constexpr std::chrono::seconds kCertificatePoll{10};
+/// A chain and a CA bundle are a few KB; more than this is the wrong file.
+inline constexpr std::size_t kCertificateFileBytesMax = 1u << 20;
+
+/// One checked pair with its chain. Immutable.
+class Certificate {
+ public:
+  virtual ~Certificate() = default;
+  [[nodiscard]] virtual WallTime not_before() const = 0;
+  [[nodiscard]] virtual WallTime not_after() const = 0;
+  /// SHA-256 of the leaf, lower-case hex.
+  [[nodiscard]] virtual const std::string& fingerprint() const = 0;
+};
+
+struct CertificateCounters {
+  std::uint64_t loaded = 0;  ///< Certificates taken into use, the first included.
+  std::uint64_t failed = 0;  ///< Looks at the files that found something unusable: grows with every poll until mended.
+};
+
+/// Thread safe. One thread polls; it ends with the object.
+class CertificateWatcher {
+ public:
+  /// Loads and checks the files (the key belongs to the leaf, the leaf has not expired); InvalidInput says which file
+  /// is wrong and why. `clock` must outlive the watcher.
+  static Result<std::unique_ptr<CertificateWatcher>> start(CertificateFiles files, const Clock& clock,
+                                                           std::chrono::milliseconds poll = kCertificatePoll);
+  ~CertificateWatcher();
+  CertificateWatcher(const CertificateWatcher&) = delete;
+  CertificateWatcher& operator=(const CertificateWatcher&) = delete;
+
+  /// For a server: TLS 1.2 and newer, no session tickets (the API server never resumes a session), and each new
+  /// connection gets the certificate that is current when it arrives. Valid as long as the watcher lives.
+  [[nodiscard]] ssl_ctx_st* server_context() const;
+
+  [[nodiscard]] std::shared_ptr<const Certificate> current() const;
+  [[nodiscard]] WallTime not_after() const;
+  /// False once the certificate in use has expired: nothing but a new one helps, and clients already refuse it.
+  [[nodiscard]] bool healthy() const;
+  /// Why the last look at the files failed; "" if it did not.
+  [[nodiscard]] std::string last_error() const;
+  [[nodiscard]] CertificateCounters counters() const;
+
+  /// One look at the files now; what the polling thread does. On an error the certificate in use stays.
+  Status reload_now();
+
+ private:
+  struct Loaded;
+  class Callback;
+
+  CertificateWatcher(CertificateFiles files, const Clock& clock);
+  void poll(const std::stop_token& stop, std::chrono::milliseconds interval);
+  Result<std::shared_ptr<const Loaded>> load() const;
+
+  // Constant after construction.
+  const CertificateFiles files_;
+  const Clock& clock_;
+  std::shared_ptr<ssl_ctx_st> context_;
+
+  std::mutex reload_mutex_;  ///< One look at a time.
+
+  mutable std::mutex mutex_;  ///< Guards the next three.
+  std::shared_ptr<const Loaded> current_;
+  CertificateCounters counters_;
+  std::string last_error_;
+
+  std::mutex poll_mutex_;
+  std::condition_variable_any poll_wake_;
+  std::jthread poller_;  ///< Last: ends before what it uses.
+};
+
+}  // namespace gate

@@ -1,0 +1,15 @@
+-- For wrk: posts the file named by BENCH_BODY as the API server would, and prints one line of figures.
+local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
+wrk.method = "POST"
+wrk.body = file:read("*a")
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Accept"] = "application/json, */*"
+wrk.headers["Accept-Encoding"] = "gzip"
+wrk.headers["User-Agent"] = "kube-apiserver-admission"
+file:close()
+
+function done(summary, latency)
+  local errors = summary.errors
+  print(string.format("RESULT %d %d %d %d %d", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end

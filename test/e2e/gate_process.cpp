@@ -1,0 +1,98 @@
+#include "test/e2e/gate_process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <stdexcept>
+
+#include "server/httplib.hpp"
+
+namespace gate::test {
+namespace {
+constexpr std::chrono::seconds kStartPatience{30};
+}
+
+std::filesystem::path gate_binary() { return GATE_BINARY; }
+
+GateProcess::GateProcess(const std::vector<std::string>& arguments, const std::filesystem::path& log_file)
+    : log_file_(log_file) {
+  std::vector<std::string> all{gate_binary().string(), "serve"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (auto& argument : all) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const int log = open(log_file_.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+  if (log < 0) throw std::runtime_error("cannot write " + log_file_.string());
+  pid_ = fork();
+  if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(log, STDERR_FILENO);
+    dup2(log, STDOUT_FILENO);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  close(log);
+  const auto deadline = std::chrono::steady_clock::now() + kStartPatience;
+  if (!wait_for_ports(deadline) ||
+      !eventually(kStartPatience, [&] { return ops_get("/readyz").find("ok") != std::string::npos; })) {
+    kill();
+    throw std::runtime_error("the gate did not become ready:\n" + this->log());
+  }
+}
+
+GateProcess::~GateProcess() { kill(); }
+
+bool GateProcess::wait_for_ports(std::chrono::steady_clock::time_point deadline) {
+  const std::regex serving(R"(serves .* port=(\d+) ops_port=(\d+))");
+  return eventually(std::chrono::ceil<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()), [&] {
+    std::smatch match;
+    const auto text = log();
+    if (!std::regex_search(text, match, serving)) return false;
+    port_ = static_cast<std::uint16_t>(std::stoi(match[1]));
+    ops_port_ = static_cast<std::uint16_t>(std::stoi(match[2]));
+    return true;
+  });
+}
+
+std::string GateProcess::log() const {
+  std::ifstream file(log_file_);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string GateProcess::ops_get(const std::string& path) const {
+  httplib::Client client("127.0.0.1", ops_port_);
+  client.set_connection_timeout(2);
+  client.set_read_timeout(5);
+  const auto answer = client.Get(path.c_str());
+  return answer && answer->status == 200 ? answer->body : std::string{};
+}
+
+void GateProcess::kill() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
+int GateProcess::terminate(std::chrono::seconds patience) {
+  if (pid_ <= 0) return -1;
+  ::kill(pid_, SIGTERM);
+  int status = 0;
+  const bool ended = eventually(patience, [&] { return waitpid(pid_, &status, WNOHANG) == pid_; });
+  if (!ended) {
+    kill();
+    return -1;
+  }
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace gate::test

@@ -1,0 +1,553 @@
+#include "test/fakes/frontend_simulator.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <csignal>
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "test/fakes/frontend_statements.hpp"
+#include "test/fakes/frontend_wire.hpp"
+
+namespace gate {
+
+using fake_frontend::Acknowledgement;
+using fake_frontend::Answer;
+using fake_frontend::NeedsLeader;
+using fake_frontend::Wire;
+
+namespace {
+
+constexpr int kBacklog = 64;
+constexpr char kQuit = 1;
+constexpr char kInitDatabase = 2;
+constexpr char kQuery = 3;
+constexpr char kPing = 14;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value = -1) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  [[nodiscard]] int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+Descriptor bound_socket(std::uint16_t port) {
+  Descriptor out(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int on = 1;
+  ::setsockopt(out.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  ::setsockopt(out.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  if (::bind(out.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+    throw std::runtime_error("cannot bind 127.0.0.1:" + std::to_string(port) + ": " + std::strerror(errno));
+  return out;
+}
+
+std::uint16_t port_of(const Descriptor& socket) {
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  return ntohs(address.sin_port);
+}
+
+enum class FaultKind { Fail, Delay, Hang, Drop, Answer, Login };
+
+struct Fault {
+  FaultKind kind = FaultKind::Fail;
+  std::string substring;
+  std::optional<std::size_t> frontend;
+  std::size_t times = SIZE_MAX;
+  SqlError error = {};
+  std::chrono::milliseconds duration = {};
+  SimulatedResult result = {};
+};
+
+struct Connection {
+  Descriptor socket;
+  std::size_t frontend = 0;
+  std::uint32_t id = 0;
+  bool done = false;  ///< The thread is over; the reaper may join it.
+  std::jthread thread;
+};
+
+}  // namespace
+
+struct FrontendSimulator::Impl {
+  // Constant after construction.
+  FrontendSimulatorOptions options;
+  fake_frontend::SslContext tls;
+  Descriptor wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  struct Listener {
+    Descriptor reservation;  ///< Bound and never listening: keeps the port ours while the FE is stopped.
+    Descriptor socket;       ///< Bound by number, so that ::shutdown stops it from listening and keeps it bound.
+  };
+  std::vector<Listener> listeners;
+
+  // Guarded by `mutex`; `changed` tells of every change.
+  mutable std::mutex mutex;
+  mutable std::condition_variable changed;
+  fake_frontend::Cluster cluster;
+  std::vector<Fault> faults;
+  std::size_t fault_generation = 0;  ///< Counts clear_faults().
+  std::vector<ReceivedStatement> log;
+  std::size_t next_order = 0;
+  std::vector<ReceivedLogin> logins;
+  std::list<Connection> connections;
+  std::uint32_t next_connection_id = 1;
+  bool stopping = false;
+
+  std::jthread acceptor;  // Last: started when all of the above is there.
+
+  explicit Impl(FrontendSimulatorOptions given) : options(std::move(given)), cluster(options) {
+    if (options.greeting_version.empty())
+      options.greeting_version = fake_frontend::parse_version(options.version).at_least(3, 4) ? "8.0.33" : "5.1.0";
+    if (!options.certificate_pem.empty())
+      tls = fake_frontend::make_tls_context(options.certificate_pem, options.private_key_pem);
+    for (std::size_t i = 0; i < options.frontends; ++i) {
+      Listener listener{bound_socket(i < options.ports.size() ? options.ports[i] : std::uint16_t{0}), Descriptor()};
+      listener.socket = bound_socket(port_of(listener.reservation));
+      if (::listen(listener.socket.get(), kBacklog) != 0) throw std::runtime_error("cannot listen");
+      cluster.frontends[i].port = port_of(listener.reservation);
+      listeners.push_back(std::move(listener));
+    }
+    acceptor = std::jthread([this] { accept_loop(); });
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+      for (const Connection& connection : connections) ::shutdown(connection.socket.get(), SHUT_RDWR);
+    }
+    changed.notify_all();
+    wake_acceptor();
+    acceptor.join();
+    connections.clear();  // joins
+  }
+
+  void wake_acceptor() const {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake.get(), &one, sizeof(one));
+  }
+
+  void accept_loop() {
+    for (;;) {
+      std::vector<pollfd> waiting{{wake.get(), POLLIN, 0}};
+      std::vector<std::size_t> frontend_of{0};
+      std::list<Connection> finished;
+      {
+        const std::lock_guard lock(mutex);
+        if (stopping) return;
+        for (std::size_t i = 0; i < listeners.size(); ++i) {
+          if (!cluster.frontends[i].alive) continue;
+          waiting.push_back({listeners[i].socket.get(), POLLIN, 0});
+          frontend_of.push_back(i);
+        }
+        for (auto it = connections.begin(); it != connections.end();) {
+          const auto next = std::next(it);
+          if (it->done) finished.splice(finished.end(), connections, it);
+          it = next;
+        }
+      }
+      finished.clear();  // joins and closes, without the lock
+      ::poll(waiting.data(), waiting.size(), -1);
+      std::uint64_t ignored = 0;
+      [[maybe_unused]] const auto got = ::read(wake.get(), &ignored, sizeof(ignored));
+      for (std::size_t i = 1; i < waiting.size(); ++i) {
+        if (waiting[i].revents == 0) continue;
+        Descriptor socket(::accept4(waiting[i].fd, nullptr, nullptr, SOCK_CLOEXEC));
+        if (socket.get() >= 0) start_connection(std::move(socket), frontend_of[i]);
+      }
+    }
+  }
+
+  void start_connection(Descriptor socket, std::size_t frontend) {
+    const int on = 1;
+    ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    const std::lock_guard lock(mutex);
+    if (stopping || !cluster.frontends[frontend].alive) return;
+    Connection& connection = connections.emplace_back();
+    connection.socket = std::move(socket);
+    connection.frontend = frontend;
+    connection.id = next_connection_id++;
+    connection.thread = std::jthread([this, &connection] {
+      // A client that leaves while OpenSSL writes must not end the process.
+      sigset_t pipe;
+      sigemptyset(&pipe);
+      sigaddset(&pipe, SIGPIPE);
+      pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+      serve(connection);
+      {
+        const std::lock_guard done_lock(mutex);
+        ::shutdown(connection.socket.get(), SHUT_RDWR);
+        connection.done = true;
+      }
+      changed.notify_all();
+      wake_acceptor();
+    });
+  }
+
+  void serve(Connection& connection) {
+    Wire wire(connection.socket.get());
+    if (!log_in(connection, wire)) return;
+    fake_frontend::ConnectionState state;
+    state.id = connection.id;
+    while (const auto packet = wire.read_packet()) {
+      if (packet->empty()) return;
+      const char command = packet->front();
+      if (command == kQuit) return;
+      bool goes_on = false;
+      if (command == kQuery) {
+        goes_on = options.infile_attack ? ask_for_file(wire) : run(connection, state, wire, packet->substr(1));
+      } else if (command == kPing || command == kInitDatabase) {
+        goes_on = wire.write_packet(fake_frontend::ok_payload(0));
+      } else {
+        goes_on = wire.write_packet(fake_frontend::error_payload({1047, "08S01", "Unknown command"}));
+      }
+      if (!goes_on) return;
+    }
+  }
+
+  /// False when the connection is over; the error, if any, has been sent.
+  bool log_in(Connection& connection, Wire& wire) {
+    const auto refuse = [&](const SqlError& error) {
+      [[maybe_unused]] const bool sent = wire.write_packet(fake_frontend::error_payload(error));
+      return false;
+    };
+    fake_frontend::Greeting greeting;
+    greeting.version = options.greeting_version;
+    greeting.capabilities =
+        fake_frontend::server_capabilities(fake_frontend::parse_version(options.version), tls != nullptr);
+    if (options.fake_plugin_auth_missing) greeting.capabilities &= ~0x80000U;
+    greeting.connection_id = connection.id;
+    greeting.scramble = fake_frontend::random_scramble();
+    if (!wire.write_packet(encode(greeting))) return false;
+
+    auto packet = wire.read_packet();
+    if (packet && fake_frontend::asks_for_tls(*packet)) {
+      if (!tls) return refuse({5400, "XX000", "Failed to change to SSL connection"});
+      if (!wire.accept_tls(*tls)) return false;
+      packet = wire.read_packet();
+    }
+    if (!packet) return false;
+    auto login = fake_frontend::parse_login(*packet, greeting.capabilities);
+    if (!login) return refuse({1043, "08S01", "Bad handshake"});
+    if (!login->plugin.empty() && login->plugin != options.account_plugin) {
+      if (!wire.write_packet("\xfe" + options.account_plugin + '\0' + greeting.scramble + '\0')) return false;
+      packet = wire.read_packet();
+      if (!packet) return false;
+      login->auth_response = *packet;
+    }
+    record_login(connection, *login);
+    if (options.force_tls && !wire.encrypted())
+      return refuse({5205, "HY000", "Connections using insecure transport are prohibited"});
+    if (login->username != options.username || !password_matches(*login, greeting.scramble))
+      return refuse({1045, "28000",
+                     "Access denied for user '" + login->username + "' (using password: " +
+                         (login->auth_response.empty() ? "NO" : "YES") + ")"});
+    if (const auto fault = take_fault(connection.frontend, "", true)) return refuse(fault->error);
+    return wire.write_packet(fake_frontend::ok_payload(0));
+  }
+
+  bool password_matches(const fake_frontend::LoginRequest& login, const std::string& scramble) const {
+    if (options.account_plugin == "mysql_clear_password")
+      return login.auth_response == options.password + '\0' || login.auth_response == options.password;
+    return fake_frontend::native_password_matches(options.password, scramble, login.auth_response);
+  }
+
+  void record_login(const Connection& connection, const fake_frontend::LoginRequest& login) {
+    const std::lock_guard lock(mutex);
+    logins.push_back({cluster.frontends[connection.frontend].name, login.username, login.auth_response});
+    changed.notify_all();
+  }
+
+  bool ask_for_file(Wire& wire) {
+    if (!wire.write_packet("\xfb/etc/hostname")) return false;
+    const auto file = wire.read_packet();
+    if (file && !file->empty()) {
+      const std::lock_guard lock(mutex);
+      log.push_back({next_order++, "attacker", *file, false});
+    }
+    return file && wire.write_packet(fake_frontend::ok_payload(0));
+  }
+
+  /// The newest fault for this statement (or login), its count taken down.
+  std::optional<Fault> take_fault(std::size_t frontend, const std::string& sql, bool login) {
+    const std::lock_guard lock(mutex);
+    for (auto it = faults.rbegin(); it != faults.rend(); ++it) {
+      const bool fits = (it->kind == FaultKind::Login) == login && it->times > 0 &&
+                        (!it->frontend || *it->frontend == frontend) && sql.find(it->substring) != std::string::npos;
+      if (!fits) continue;
+      if (it->times != SIZE_MAX) --it->times;
+      return *it;
+    }
+    return std::nullopt;
+  }
+
+  /// Runs a chain as StarRocks does: all statements, up to the first error. False ends the connection.
+  bool run(Connection& connection, fake_frontend::ConnectionState& state, Wire& wire, const std::string& text) {
+    auto chain = fake_frontend::split_statements(text);
+    if (chain.empty()) chain.push_back(text);
+    for (std::size_t i = 0; i < chain.size(); ++i) {
+      const std::uint16_t more = i + 1 < chain.size() ? fake_frontend::kMoreResultsExist : 0;
+      const std::size_t order = record(connection, chain[i]);
+      const auto fault = take_fault(connection.frontend, chain[i], false);
+      if (fault && !wait_out(*fault)) return false;
+
+      Answer answer = Acknowledgement{};
+      if (fault && fault->kind == FaultKind::Fail) {
+        answer = fault->error;
+      } else if (fault && fault->kind == FaultKind::Answer) {
+        answer = fault->result;
+      } else {
+        const auto executed = execute(connection, state, chain[i]);
+        if (!executed) return false;
+        answer = *executed;
+      }
+      const auto* error = std::get_if<SqlError>(&answer);
+      const std::string bytes = encode_answer(wire, answer, more);
+      if (fault && fault->kind == FaultKind::Drop) {
+        [[maybe_unused]] const bool sent = wire.write(std::string_view(bytes).substr(0, bytes.size() / 2));
+        return false;
+      }
+      if (!wire.write(bytes)) return false;
+      acknowledge(order);
+      if (error != nullptr) return true;
+    }
+    return true;
+  }
+
+  static std::string encode_answer(Wire& wire, const Answer& answer, std::uint16_t more) {
+    if (const auto* error = std::get_if<SqlError>(&answer)) return wire.frame(fake_frontend::error_payload(*error));
+    if (const auto* rows = std::get_if<SimulatedResult>(&answer)) return encode(wire, *rows, more);
+    return wire.frame(fake_frontend::ok_payload(more));
+  }
+
+  std::size_t record(const Connection& connection, const std::string& sql) {
+    ReceivedStatement statement;
+    {
+      const std::lock_guard lock(mutex);
+      statement = {next_order++, cluster.frontends[connection.frontend].name, sql, false};
+      log.push_back(statement);
+    }
+    changed.notify_all();
+    if (options.on_statement) options.on_statement(statement);
+    return statement.order;
+  }
+
+  void acknowledge(std::size_t order) {
+    {
+      const std::lock_guard lock(mutex);
+      for (auto& statement : log)
+        if (statement.order == order) statement.acknowledged = true;
+    }
+    changed.notify_all();
+  }
+
+  /// Sits through a delay or hang; false when the simulator ends meanwhile.
+  bool wait_out(const Fault& fault) {
+    if (fault.kind != FaultKind::Delay && fault.kind != FaultKind::Hang) return true;
+    std::unique_lock lock(mutex);
+    const auto released = [&, generation = fault_generation] { return stopping || fault_generation != generation; };
+    if (fault.kind == FaultKind::Delay) {
+      changed.wait_for(lock, fault.duration, released);
+    } else {
+      changed.wait(lock, released);
+    }
+    return !stopping;
+  }
+
+  /// nullopt when the connection is over: the simulator ends, or a KILL or restart met this connection.
+  std::optional<Answer> execute(const Connection& connection, fake_frontend::ConnectionState& state,
+                                const std::string& sql) {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      if (stopping) return std::nullopt;
+      auto answer = cluster.execute(connection.frontend, state, sql);
+      if (cluster.kill_requested) {
+        const auto victim = *std::exchange(cluster.kill_requested, std::nullopt);
+        const auto found = std::find_if(connections.begin(), connections.end(),
+                                        [&](const Connection& other) { return other.id == victim && !other.done; });
+        if (found == connections.end())
+          return SqlError{1094, "HY000", "Unknown thread id: " + std::to_string(victim)};
+        ::shutdown(found->socket.get(), SHUT_RDWR);
+      }
+      if (!std::holds_alternative<NeedsLeader>(answer)) return answer;
+      const auto has_leader = [&] { return cluster.leader && cluster.frontends[*cluster.leader].alive; };
+      changed.wait(lock, [&] { return stopping || has_leader(); });
+    }
+  }
+
+  void cut_connections(std::size_t frontend) {
+    for (const Connection& connection : connections)
+      if (connection.frontend == frontend) ::shutdown(connection.socket.get(), SHUT_RDWR);
+  }
+
+  template <class Change>
+  void change(Change apply) {
+    {
+      const std::lock_guard lock(mutex);
+      apply();
+    }
+    changed.notify_all();
+    wake_acceptor();
+  }
+};
+
+FrontendSimulator::FrontendSimulator(FrontendSimulatorOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
+FrontendSimulator::~FrontendSimulator() = default;
+
+FrontendSimulator::Frontend FrontendSimulator::frontend(std::size_t index) {
+  if (index >= size()) throw std::out_of_range("no such frontend");
+  return {*this, index};
+}
+std::size_t FrontendSimulator::size() const { return impl_->listeners.size(); }
+
+std::string FrontendSimulator::Frontend::name() const { return "fe-" + std::to_string(index_); }
+std::uint16_t FrontendSimulator::Frontend::port() const {
+  return port_of(simulator_->impl_->listeners[index_].reservation);
+}
+std::optional<std::string> FrontendSimulator::Frontend::config(const std::string& key) const {
+  const std::lock_guard lock(simulator_->impl_->mutex);
+  return simulator_->impl_->cluster.config(index_, key);
+}
+void FrontendSimulator::Frontend::set_config(const std::string& key, const std::string& value) {
+  simulator_->impl_->change([&] { simulator_->impl_->cluster.set_config(index_, key, value); });
+}
+std::size_t FrontendSimulator::Frontend::connections() const {
+  const std::lock_guard lock(simulator_->impl_->mutex);
+  const auto& all = simulator_->impl_->connections;
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const Connection& connection) {
+    return connection.frontend == index_ && !connection.done;
+  }));
+}
+
+void FrontendSimulator::fail(const std::string& substring, SqlError error, std::optional<std::size_t> frontend,
+                             std::size_t times) {
+  impl_->change([&] {
+    impl_->faults.push_back({FaultKind::Fail, substring, frontend, times, std::move(error), {}, {}});
+  });
+}
+void FrontendSimulator::delay(const std::string& substring, std::chrono::milliseconds duration,
+                              std::optional<std::size_t> frontend) {
+  impl_->change([&] { impl_->faults.push_back({FaultKind::Delay, substring, frontend, SIZE_MAX, {}, duration, {}}); });
+}
+void FrontendSimulator::hang(const std::string& substring, std::optional<std::size_t> frontend) {
+  impl_->change([&] { impl_->faults.push_back({FaultKind::Hang, substring, frontend, SIZE_MAX, {}, {}, {}}); });
+}
+void FrontendSimulator::drop(const std::string& substring, std::optional<std::size_t> frontend, std::size_t times) {
+  impl_->change([&] { impl_->faults.push_back({FaultKind::Drop, substring, frontend, times, {}, {}, {}}); });
+}
+void FrontendSimulator::answer(const std::string& substring, SimulatedResult result) {
+  impl_->change([&] {
+    impl_->faults.push_back({FaultKind::Answer, substring, {}, SIZE_MAX, {}, {}, std::move(result)});
+  });
+}
+void FrontendSimulator::fail_login(SqlError error, std::optional<std::size_t> frontend) {
+  impl_->change([&] {
+    impl_->faults.push_back({FaultKind::Login, "", frontend, SIZE_MAX, std::move(error), {}, {}});
+  });
+}
+void FrontendSimulator::clear_faults() {
+  impl_->change([&] {
+    impl_->faults.clear();
+    ++impl_->fault_generation;
+  });
+}
+
+void FrontendSimulator::stop(std::size_t frontend) {
+  impl_->change([&] {
+    impl_->cluster.frontends.at(frontend).alive = false;
+    ::shutdown(impl_->listeners[frontend].socket.get(), SHUT_RDWR);
+    impl_->cut_connections(frontend);
+  });
+}
+void FrontendSimulator::start(std::size_t frontend) {
+  impl_->change([&] {
+    impl_->cluster.reset_config(frontend);
+    impl_->cluster.frontends.at(frontend).alive = true;
+    if (::listen(impl_->listeners[frontend].socket.get(), kBacklog) != 0)
+      throw std::runtime_error(std::string("cannot listen again: ") + std::strerror(errno));
+  });
+}
+void FrontendSimulator::restart(std::size_t frontend) {
+  impl_->change([&] {
+    impl_->cluster.reset_config(frontend);
+    impl_->cut_connections(frontend);
+  });
+}
+void FrontendSimulator::break_broadcast_to(std::size_t frontend, bool broken) {
+  impl_->change([&] { impl_->cluster.frontends.at(frontend).broadcast_broken = broken; });
+}
+void FrontendSimulator::set_leader(std::optional<std::size_t> frontend) {
+  impl_->change([&] { impl_->cluster.leader = frontend; });
+}
+void FrontendSimulator::set_backends(std::vector<SimulatedNode> nodes) {
+  impl_->change([&] { impl_->cluster.backends = std::move(nodes); });
+}
+void FrontendSimulator::set_compute_nodes(std::vector<SimulatedNode> nodes) {
+  impl_->change([&] { impl_->cluster.compute_nodes = std::move(nodes); });
+}
+void FrontendSimulator::set_frontend_version(std::size_t frontend, const std::string& version) {
+  impl_->change([&] { impl_->cluster.frontends.at(frontend).version = version; });
+}
+void FrontendSimulator::set_cluster_balance(std::vector<SimulatedBalance> answers) {
+  if (answers.empty()) throw std::invalid_argument("at least one answer");
+  impl_->change([&] { impl_->cluster.balance = std::move(answers); });
+}
+void FrontendSimulator::set_statistic(SimulatedStatistic statistic) {
+  impl_->change([&] { impl_->cluster.statistic = statistic; });
+}
+
+std::vector<ReceivedStatement> FrontendSimulator::statements() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->log;
+}
+std::vector<ReceivedLogin> FrontendSimulator::logins() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->logins;
+}
+void FrontendSimulator::forget_statements() {
+  impl_->change([&] { impl_->log.clear(); });
+}
+bool FrontendSimulator::wait_for(const std::function<bool(const std::vector<ReceivedStatement>&)>& predicate,
+                                 std::chrono::steady_clock::time_point deadline) const {
+  std::unique_lock lock(impl_->mutex);
+  return impl_->changed.wait_until(lock, deadline, [&] { return predicate(impl_->log); });
+}
+bool FrontendSimulator::wait_for_statement(const std::string& substring,
+                                           std::chrono::steady_clock::time_point deadline) const {
+  return wait_for(
+      [&](const std::vector<ReceivedStatement>& all) {
+        return std::any_of(all.begin(), all.end(),
+                           [&](const ReceivedStatement& one) { return one.sql.find(substring) != std::string::npos; });
+      },
+      deadline);
+}
+
+}  // namespace gate

@@ -1,0 +1,167 @@
+#pragma once
+// A StarRocks cluster's frontends as a MySQL client sees them: real sockets, real packets, the FE's own statements,
+// error codes and texts. Several FEs share one leader and one set of nodes; each has its own configuration in memory,
+// as in StarRocks. Faults are switched while it runs, and every statement received is logged, so that tests assert on
+// what reached the database rather than on calls.
+//
+// What is left out: data, queries, SQL beyond the administration statements listed in frontend_simulator.cpp.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gate {
+
+/// What the server puts into an ERR packet.
+struct SqlError {
+  int code = 1064;
+  std::string state = "HY000";
+  std::string text = {};
+};
+
+/// A backend or compute node as SHOW BACKENDS / SHOW COMPUTE NODES prints it.
+struct SimulatedNode {
+  std::string host;
+  bool alive = true;
+  std::string version = {};  ///< Empty: the cluster's.
+};
+
+/// One answer of SHOW PROC '/cluster_balance'.
+struct SimulatedBalance {
+  int pending_tablets = 0;
+  int running_tablets = 0;
+};
+
+/// The row "Total" of SHOW PROC '/statistic'.
+struct SimulatedStatistic {
+  int tablets = 30;
+  int unhealthy = 0;
+  int inconsistent = 0;
+  int cloning = 0;  ///< Known to the leader only, as in StarRocks.
+};
+
+struct SimulatedResult {
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::optional<std::string>>> rows;
+};
+
+struct ReceivedStatement {
+  std::size_t order = 0;  ///< 0, 1, 2... over all FEs.
+  std::string frontend;   ///< "fe-0": the FE that the client was connected to.
+  std::string sql;        ///< One statement; a chain is logged statement by statement as each starts.
+  bool acknowledged = false;  ///< Its whole answer (OK, rows or error) was written to the client.
+};
+
+/// A login packet that arrived; a client that refuses the server first never gets here.
+struct ReceivedLogin {
+  std::string frontend;
+  std::string username;
+  std::string auth_response;  ///< As sent: scramble or clear text.
+};
+
+struct FrontendSimulatorOptions {
+  std::size_t frontends = 1;
+  std::string version = "3.5.7";        ///< Decides columns, capabilities and how ADMIN SET travels.
+  std::string greeting_version = {};         ///< Empty: "8.0.33" from 3.4 on, "5.1.0" before.
+  std::string username = "root";
+  std::string password = {};                 ///< Empty: login without a password.
+  std::string account_plugin = "mysql_native_password";  ///< Or "mysql_clear_password", as for LDAP users.
+  bool operate_privilege = true;        ///< false: statements that need OPERATE or NODE yield 5203.
+  std::string certificate_pem = {};          ///< With private_key_pem: the greeting offers TLS.
+  std::string private_key_pem = {};
+  bool force_tls = false;               ///< ssl_force_secure_transport; here 127.0.0.1 is not exempt.
+  bool fake_plugin_auth_missing = false;  ///< A greeting without PLUGIN_AUTH, as a man in the middle would send.
+  bool infile_attack = false;           ///< Every query is answered by a request for the client's /etc/hostname.
+  std::vector<std::uint16_t> ports = {};     ///< Empty: chosen by the system.
+  std::map<std::string, std::string> fe_conf = {};  ///< Values (canonical names) every FE starts, and restarts, with.
+  std::vector<SimulatedNode> backends = {{"be-0"}, {"be-1"}, {"be-2"}};
+  std::vector<SimulatedNode> compute_nodes = {};
+  /// Called as each statement arrives, from any thread, without locks held.
+  std::function<void(const ReceivedStatement&)> on_statement = {};
+};
+
+/// Thread safe. The constructor listens on 127.0.0.1 before it returns and throws std::runtime_error when it cannot.
+/// The destructor cuts every connection, ends every delay and joins every thread.
+class FrontendSimulator {
+ public:
+  explicit FrontendSimulator(FrontendSimulatorOptions options = {});
+  ~FrontendSimulator();
+  FrontendSimulator(const FrontendSimulator&) = delete;
+  FrontendSimulator& operator=(const FrontendSimulator&) = delete;
+
+  /// A view of one FE; valid as long as the simulator.
+  class Frontend {
+   public:
+    [[nodiscard]] std::string name() const;  ///< "fe-0"
+    [[nodiscard]] std::uint16_t port() const;
+    /// The value in this FE's memory, by canonical name or alias; nullopt for an unknown key.
+    [[nodiscard]] std::optional<std::string> config(const std::string& key) const;
+    /// As if set on this FE alone, without a statement.
+    void set_config(const std::string& key, const std::string& value);
+    [[nodiscard]] std::size_t connections() const;  ///< Open ones, logged in or not.
+
+   private:
+    friend class FrontendSimulator;
+    Frontend(FrontendSimulator& simulator, std::size_t index) : simulator_(&simulator), index_(index) {}
+    FrontendSimulator* simulator_;
+    std::size_t index_;
+  };
+  [[nodiscard]] Frontend frontend(std::size_t index);
+  [[nodiscard]] std::size_t size() const;
+
+  // Faults. They apply to statements that contain `substring`, on any FE or on one only; the newest that fits wins.
+  /// Answers with this error `times` times (default: until cleared); nothing is executed.
+  void fail(const std::string& substring, SqlError error, std::optional<std::size_t> frontend = {},
+            std::size_t times = SIZE_MAX);
+  /// Executes and answers only after `duration`, or once the faults are cleared.
+  void delay(const std::string& substring, std::chrono::milliseconds duration,
+             std::optional<std::size_t> frontend = {});
+  /// Neither executes nor answers until the faults are cleared.
+  void hang(const std::string& substring, std::optional<std::size_t> frontend = {});
+  /// Executes, sends half of the answer and cuts the connection.
+  void drop(const std::string& substring, std::optional<std::size_t> frontend = {}, std::size_t times = SIZE_MAX);
+  /// A canned result for statements that the simulator does not know.
+  void answer(const std::string& substring, SimulatedResult result);
+  /// Logins get this error in place of the OK, e.g. a connection limit.
+  void fail_login(SqlError error, std::optional<std::size_t> frontend = {});
+  /// Ends all of the above and releases the statements that wait.
+  void clear_faults();
+
+  /// Closed: new connections are refused, open ones are cut, other FEs see it dead. Its port stays reserved.
+  void stop(std::size_t frontend);
+  void start(std::size_t frontend);  ///< Listens again, with the configuration of fe.conf.
+  void restart(std::size_t frontend);  ///< Configuration lost, connections cut, listening all the time.
+  /// ADMIN SET reaches this FE no more although it is alive: 5101 (from 3.5 on) or 5076.
+  void break_broadcast_to(std::size_t frontend, bool broken = true);
+  /// nullopt: no leader; whatever must go to it hangs.
+  void set_leader(std::optional<std::size_t> frontend);
+
+  void set_backends(std::vector<SimulatedNode> nodes);
+  void set_compute_nodes(std::vector<SimulatedNode> nodes);
+  void set_frontend_version(std::size_t frontend, const std::string& version);
+  /// The next answers in turn; the last one stays.
+  void set_cluster_balance(std::vector<SimulatedBalance> answers);
+  void set_statistic(SimulatedStatistic statistic);
+
+  [[nodiscard]] std::vector<ReceivedStatement> statements() const;
+  [[nodiscard]] std::vector<ReceivedLogin> logins() const;
+  void forget_statements();
+  /// Waits until `predicate` holds for the statements so far; false at the deadline.
+  [[nodiscard]] bool wait_for(const std::function<bool(const std::vector<ReceivedStatement>&)>& predicate,
+                              std::chrono::steady_clock::time_point deadline) const;
+  /// Waits until some statement contains `substring`.
+  [[nodiscard]] bool wait_for_statement(const std::string& substring,
+                                        std::chrono::steady_clock::time_point deadline) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gate

@@ -1,0 +1,508 @@
+#include "test/fakes/frontend_statements.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <functional>
+
+namespace gate::fake_frontend {
+namespace {
+
+struct ConfigKey {
+  const char* name;
+  const char* alias;  ///< Empty: none.
+  const char* type;
+  const char* value;
+  bool is_mutable;
+  const char* comment;
+};
+
+constexpr std::array kConfigKeys{
+    ConfigKey{"tablet_sched_max_scheduling_tablets", "max_scheduling_tablets", "int", "10000", true, ""},
+    ConfigKey{"tablet_sched_max_balancing_tablets", "max_balancing_tablets", "int", "500", true, ""},
+    ConfigKey{"tablet_sched_disable_balance", "disable_balance", "boolean", "false", true, ""},
+    ConfigKey{"tablet_sched_disable_colocate_balance", "disable_colocate_balance", "boolean", "false", true, ""},
+    ConfigKey{"tablet_sched_disable_colocate_overall_balance", "", "boolean", "true", true, ""},
+    ConfigKey{"tablet_sched_max_clone_task_timeout_sec", "max_clone_task_timeout_sec", "long", "7200", true, ""},
+    ConfigKey{"tablet_sched_balance_load_score_threshold", "balance_load_score_threshold", "double", "0.1", true, ""},
+    ConfigKey{"history_job_keep_max_second", "", "int", "259200", true, ""},
+    ConfigKey{"qe_max_connection", "", "int", "4096", true, ""},
+    ConfigKey{"query_port", "", "int", "9030", false, "FE MySQL server port"},
+    ConfigKey{"sys_log_verbose_modules", "", "String[]", "[]", false, ""},
+};
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+const ConfigKey* find_key(std::string_view name) {
+  const auto* found = std::find_if(kConfigKeys.begin(), kConfigKeys.end(), [&](const ConfigKey& key) {
+    return key.name == name || (key.alias[0] != '\0' && key.alias == name);
+  });
+  return found == kConfigKeys.end() ? nullptr : found;
+}
+
+bool is_whole_number(std::string_view text) {
+  if (!text.empty() && (text.front() == '-' || text.front() == '+')) text.remove_prefix(1);
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string trim(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
+}
+
+/// The value as Java's parsers would keep it; nullopt when they would throw.
+std::optional<std::string> parse_value(const ConfigKey& key, std::string_view raw) {
+  const std::string value = trim(raw);
+  const std::string_view type = key.type;
+  if (type == "boolean") return lower(value) == "true" ? "true" : "false";
+  if (type == "int" || type == "long") return is_whole_number(value) ? std::optional(value) : std::nullopt;
+  return value;
+}
+
+/// SQL LIKE without case: '%', '_' and backslash escapes.
+bool like(std::string_view pattern, std::string_view text) {
+  if (pattern.empty()) return text.empty();
+  if (pattern[0] == '%') return like(pattern.substr(1), text) || (!text.empty() && like(pattern, text.substr(1)));
+  if (text.empty()) return false;
+  const bool escaped = pattern[0] == '\\' && pattern.size() > 1;
+  const char wanted = escaped ? pattern[1] : pattern[0];
+  const bool any = !escaped && wanted == '_';
+  if (!any && std::tolower(static_cast<unsigned char>(wanted)) != std::tolower(static_cast<unsigned char>(text[0])))
+    return false;
+  return like(pattern.substr(escaped ? 2 : 1), text.substr(1));
+}
+
+struct Token {
+  enum class Kind { Word, String, Symbol } kind = Kind::Word;
+  std::string text;
+};
+
+/// Index behind a quoted region or comment that starts at `at`, or `at` when none does.
+std::size_t skip_region(std::string_view sql, std::size_t at) {
+  const char c = sql[at];
+  if (c == '\'' || c == '"' || c == '`') {
+    for (std::size_t i = at + 1; i < sql.size(); ++i) {
+      if (sql[i] == '\\' && c != '`') {
+        ++i;
+      } else if (sql[i] == c) {
+        if (i + 1 < sql.size() && sql[i + 1] == c) {
+          ++i;
+        } else {
+          return i + 1;
+        }
+      }
+    }
+    return sql.size();
+  }
+  if (sql.substr(at, 2) == "--") return std::min(sql.find('\n', at), sql.size());
+  if (sql.substr(at, 2) == "/*") {
+    const auto end = sql.find("*/", at + 2);
+    return end == std::string_view::npos ? sql.size() : end + 2;
+  }
+  return at;
+}
+
+/// The content of a quoted region. A backslash before '%' or '_' stays: LIKE needs it.
+std::string unquote(std::string_view quoted) {
+  std::string out;
+  const char quote = quoted.front();
+  for (std::size_t i = 1; i + 1 < quoted.size(); ++i) {
+    if (quoted[i] == '\\' && quote != '`') {
+      const char next = quoted[++i];
+      if (next == '%' || next == '_') out += '\\';
+      out += next == 'n' ? '\n' : next == 't' ? '\t' : next;
+    } else {
+      out += quoted[i];
+      if (quoted[i] == quote) ++i;  // doubled
+    }
+  }
+  return out;
+}
+
+std::vector<Token> tokens_of(std::string_view sql) {
+  std::vector<Token> out;
+  for (std::size_t i = 0; i < sql.size();) {
+    const char c = sql[i];
+    if (std::isspace(static_cast<unsigned char>(c))) {
+      ++i;
+      continue;
+    }
+    if (const auto end = skip_region(sql, i); end != i) {
+      if (c == '\'' || c == '"') out.push_back({Token::Kind::String, unquote(sql.substr(i, end - i))});
+      if (c == '`') out.push_back({Token::Kind::Word, unquote(sql.substr(i, end - i))});
+      i = end;
+      continue;
+    }
+    const auto is_word = [](char w) { return std::isalnum(static_cast<unsigned char>(w)) || w == '_' || w == '@' || w == '.'; };
+    if (is_word(c)) {
+      std::size_t end = i;
+      while (end < sql.size() && is_word(sql[end])) ++end;
+      out.push_back({Token::Kind::Word, std::string(sql.substr(i, end - i))});
+      i = end;
+      continue;
+    }
+    out.push_back({Token::Kind::Symbol, std::string(1, c)});
+    ++i;
+  }
+  return out;
+}
+
+/// Matches a statement word by word. Words compare without case; "?" takes a string or word, ">" the rest.
+class Pattern {
+ public:
+  explicit Pattern(const std::vector<Token>& tokens) : tokens_(tokens) {}
+
+  [[nodiscard]] bool matches(std::string_view pattern) {
+    taken.clear();
+    std::size_t next = 0;
+    while (!pattern.empty()) {
+      const auto space = std::min(pattern.find(' '), pattern.size());
+      const std::string_view want = pattern.substr(0, space);
+      pattern.remove_prefix(std::min(space + 1, pattern.size()));
+      if (want == ">") return true;
+      if (next == tokens_.size()) return false;
+      const Token& token = tokens_[next++];
+      if (want == "?") {
+        if (token.kind == Token::Kind::Symbol) return false;
+        taken.push_back(token.text);
+      } else if (token.kind == Token::Kind::String || lower(token.text) != want) {
+        return false;
+      }
+    }
+    return next == tokens_.size();
+  }
+
+  std::vector<std::string> taken;
+
+ private:
+  const std::vector<Token>& tokens_;
+};
+
+SqlError access_denied() {
+  return {5203, "42000",
+          "Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM for this operation. Please ask "
+          "the admin to grant permission(s) or try activating existing roles using <set [default] role>."};
+}
+
+constexpr const char* kStartTime = "2026-01-02 03:04:05";
+
+}  // namespace
+
+Version parse_version(std::string_view text) {
+  Version out;
+  out.major_part = std::atoi(std::string(text).c_str());
+  if (const auto dot = text.find('.'); dot != std::string_view::npos)
+    out.minor_part = std::atoi(std::string(text.substr(dot + 1)).c_str());
+  return out;
+}
+
+std::vector<std::string> split_statements(std::string_view sql) {
+  std::vector<std::string> out;
+  std::size_t begin = 0;
+  const auto cut = [&](std::size_t end) {
+    const auto part = sql.substr(begin, end - begin);
+    if (!tokens_of(part).empty()) out.push_back(trim(part));
+    begin = end + 1;
+  };
+  for (std::size_t i = 0; i < sql.size();) {
+    if (const auto end = skip_region(sql, i); end != i) {
+      i = end;
+      continue;
+    }
+    if (sql[i] == ';') cut(i);
+    ++i;
+  }
+  if (begin < sql.size()) cut(sql.size());
+  return out;
+}
+
+Cluster::Cluster(const FrontendSimulatorOptions& options)
+    : backends(options.backends),
+      compute_nodes(options.compute_nodes),
+      version_(parse_version(options.version)),
+      version_text_(options.version),
+      operate_privilege_(options.operate_privilege),
+      fe_conf_(options.fe_conf) {
+  for (std::size_t i = 0; i < options.frontends; ++i) {
+    FrontendState state;
+    state.name = "fe-" + std::to_string(i);
+    state.version = options.version;
+    frontends.push_back(std::move(state));
+    reset_config(i);
+  }
+}
+
+void Cluster::reset_config(std::size_t frontend) {
+  auto& config = frontends[frontend].config;
+  config.clear();
+  for (const ConfigKey& key : kConfigKeys) config[key.name] = key.value;
+  for (const auto& [name, value] : fe_conf_) set_config(frontend, name, value);
+}
+
+std::optional<std::string> Cluster::config(std::size_t frontend, const std::string& key) const {
+  const ConfigKey* found = find_key(key);
+  if (found == nullptr) return std::nullopt;
+  return frontends[frontend].config.at(found->name);
+}
+
+void Cluster::set_config(std::size_t frontend, const std::string& key, const std::string& value) {
+  if (const ConfigKey* found = find_key(key)) frontends[frontend].config[found->name] = value;
+}
+
+Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const std::string& sql) {
+  const auto tokens = tokens_of(sql);
+  Pattern statement(tokens);
+  const auto needs_operate = [&](auto run) -> Answer {
+    if (!operate_privilege_) return access_denied();
+    return run();
+  };
+  const auto on_leader = [&](auto run) -> Answer {
+    if (!leader || !frontends[*leader].alive) return NeedsLeader{};
+    return run(*leader);
+  };
+
+  if (statement.matches("admin set frontend config ( ? = ? )") ||
+      statement.matches("admin set frontend config ( ? = ? ) with persistent")) {
+    const auto key = statement.taken[0];
+    const auto value = statement.taken[1];
+    if (tokens.size() > 9)
+      return SqlError{1064, "HY000", "set persisted config failed, because current running mode is not persisted"};
+    return needs_operate([&]() -> Answer {
+      if (!version_.at_least(3, 5)) return set_frontend_config(frontend, key, value);
+      return on_leader([&](std::size_t at) { return set_frontend_config(at, key, value); });
+    });
+  }
+  if (statement.matches("admin show frontend config"))
+    return needs_operate([&]() -> Answer { return show_frontend_config(frontend, std::nullopt); });
+  if (statement.matches("admin show frontend config like ?"))
+    return needs_operate([&]() -> Answer { return show_frontend_config(frontend, statement.taken[0]); });
+  if (statement.matches("show frontends"))
+    return needs_operate([&] { return on_leader([&](std::size_t at) -> Answer { return show_frontends(at); }); });
+  if (statement.matches("show backends"))
+    return needs_operate([&] { return on_leader([&](std::size_t) -> Answer { return show_backends(); }); });
+  if (statement.matches("show compute nodes"))
+    return needs_operate([&] { return on_leader([&](std::size_t) -> Answer { return show_compute_nodes(); }); });
+  if (statement.matches("show proc ?"))
+    return needs_operate([&] { return show_proc(frontend, connection, statement.taken[0]); });
+  if (statement.matches("alter system create image"))
+    return needs_operate([&] { return on_leader([](std::size_t) -> Answer { return Acknowledgement{}; }); });
+  if (statement.matches("admin repair >") || statement.matches("admin cancel repair >"))
+    return needs_operate([&] { return on_leader([](std::size_t) -> Answer { return Acknowledgement{}; }); });
+
+  if (statement.matches("select current_version ( )"))
+    return SimulatedResult{{"current_version()"}, {{frontends[frontend].version + "-1f1aa9c"}}};
+  if (statement.matches("select @@version_comment")) {
+    const std::string text = version_.at_least(3, 1) ? frontends[frontend].version + "-1f1aa9c"
+                                                     : "StarRocks version " + frontends[frontend].version;
+    return SimulatedResult{{"@@version_comment"}, {{text}}};
+  }
+  if (statement.matches("select connection_id ( )"))
+    return SimulatedResult{{"connection_id()"}, {{std::to_string(connection.id)}}};
+  if (statement.matches("select ?")) {
+    const std::string& what = statement.taken[0];
+    if (what.starts_with("@@")) {
+      auto name = lower(what.substr(2));
+      if (name.starts_with("global.")) name.erase(0, 7);
+      const auto known = global_variables_.find(name);
+      if (known == global_variables_.end()) return SqlError{1193, "HY000", "Unknown system variable '" + name + "'"};
+      return SimulatedResult{{what}, {{known->second}}};
+    }
+    if (is_whole_number(what) || tokens[1].kind == Token::Kind::String) return SimulatedResult{{what}, {{what}}};
+  }
+  if (statement.matches("set global ? = ?")) {
+    return needs_operate([&]() -> Answer {
+      global_variables_[lower(statement.taken[0])] = statement.taken[1];
+      return Acknowledgement{};
+    });
+  }
+  if (statement.matches("set ? = ?")) {
+    if (lower(statement.taken[0]) == "forward_to_leader")
+      connection.forward_to_leader = lower(statement.taken[1]) == "true" || statement.taken[1] == "1";
+    return Acknowledgement{};
+  }
+  if (statement.matches("set names ?") || statement.matches("set names ? >")) return Acknowledgement{};
+  if (statement.matches("kill ?") || statement.matches("kill connection ?")) {
+    kill_requested = static_cast<std::uint32_t>(std::strtoul(statement.taken[0].c_str(), nullptr, 10));
+    return Acknowledgement{};
+  }
+  return SqlError{1064, "HY000",
+                  "Getting syntax error at line 1, column 0. Detail message: Unexpected input '" +
+                      (tokens.empty() ? std::string() : tokens.front().text) +
+                      "', the most similar input is {'SELECT', 'ADMIN', 'SHOW'}."};
+}
+
+Answer Cluster::set_frontend_config(std::size_t frontend, const std::string& key, const std::string& value) {
+  const std::string prefix = version_.at_least(3, 0) ? "" : "Unexpected exception: ";
+  const ConfigKey* found = find_key(key);
+  if (found == nullptr || !found->is_mutable)
+    return SqlError{1064, "HY000", prefix + "Config '" + key + "' does not exist or is not mutable"};
+  const auto parsed = parse_value(*found, value);
+  if (!parsed)
+    return SqlError{1064, "HY000",
+                    prefix + "Failed to set config '" + key + "'. err: For input string: \"" + trim(value) + "\""};
+  // Itself first, then the others one after another; what was reached stays changed. Before 3.5 dead FEs count.
+  frontends[frontend].config[found->name] = *parsed;
+  std::string failures;
+  for (std::size_t i = 0; i < frontends.size(); ++i) {
+    if (i == frontend) continue;
+    FrontendState& other = frontends[i];
+    if (!other.alive && version_.at_least(3, 5)) continue;
+    if (!other.alive || other.broadcast_broken) {
+      failures += "set config for fe[" + other.name + "] failed: java.net.ConnectException: Connection refused;";
+      continue;
+    }
+    other.config[found->name] = *parsed;
+  }
+  if (failures.empty()) return Acknowledgement{};
+  if (version_.at_least(3, 5)) return SqlError{5101, "F0000", "Set config failed: " + failures};
+  return SqlError{5076, "42000", failures};
+}
+
+SimulatedResult Cluster::show_frontend_config(std::size_t frontend, const std::optional<std::string>& wanted) const {
+  SimulatedResult out{{"Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"}, {}};
+  for (const ConfigKey& key : kConfigKeys) {
+    const bool shown = !wanted || like(*wanted, key.name) || (key.alias[0] != '\0' && like(*wanted, key.alias));
+    if (!shown) continue;
+    out.rows.push_back({key.name, "[" + std::string(key.alias) + "]", frontends[frontend].config.at(key.name),
+                        key.type, key.is_mutable ? "true" : "false", key.comment});
+  }
+  return out;
+}
+
+SimulatedResult Cluster::show_frontends(std::size_t asked) const {
+  SimulatedResult out;
+  const bool has_id = version_.at_least(3, 4);
+  if (has_id) out.columns.emplace_back("Id");
+  for (const char* column : {"Name", "IP", "EditLogPort", "HttpPort", "QueryPort", "RpcPort", "Role", "ClusterId", "Join",
+                             "Alive", "ReplayedJournalId", "LastHeartbeat", "IsHelper", "ErrMsg", "StartTime", "Version"})
+    out.columns.emplace_back(column);
+  for (std::size_t i = 0; i < frontends.size(); ++i) {
+    const FrontendState& fe = frontends[i];
+    const bool alive = fe.alive || i == asked;
+    std::vector<std::optional<std::string>> row;
+    if (has_id) row.emplace_back(std::to_string(i + 1));
+    for (const std::string& value :
+         {fe.name + "_9010_1700000000000", std::string("127.0.0.1"), std::string("9010"), std::string("8030"),
+          std::to_string(fe.port), std::string("9020"), std::string(leader == i ? "LEADER" : "FOLLOWER"),
+          std::string("1234567"), std::string("true"), std::string(alive ? "true" : "false"), std::string("4711"),
+          std::string(kStartTime), std::string("true"), std::string(alive ? "" : "got exception"),
+          std::string(alive ? kStartTime : "NULL"), fe.version + "-1f1aa9c"})
+      row.emplace_back(value);
+    out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
+SimulatedResult Cluster::show_backends() const {
+  SimulatedResult out;
+  const auto columns = [&](std::initializer_list<const char*> names) {
+    out.columns.insert(out.columns.end(), names.begin(), names.end());
+  };
+  columns({"BackendId", "IP", "HeartbeatPort", "BePort", "HttpPort", "BrpcPort", "LastStartTime", "LastHeartbeat",
+           "Alive", "SystemDecommissioned", "ClusterDecommissioned", "TabletNum", "DataUsedCapacity", "AvailCapacity",
+           "TotalCapacity", "UsedPct", "MaxDiskUsedPct", "ErrMsg", "Version", "Status", "DataTotalCapacity",
+           "DataUsedPct", "CpuCores"});
+  if (version_.at_least(3, 3)) columns({"MemLimit"});
+  columns({"NumRunningQueries", "MemUsedPct", "CpuUsedPct"});
+  if (version_.at_least(3, 3)) columns({"DataCacheMetrics", "Location"});
+  if (version_.at_least(3, 5)) columns({"StatusCode"});
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    const SimulatedNode& node = backends[i];
+    const std::map<std::string, std::string> values = {
+        {"BackendId", std::to_string(10001 + i)}, {"IP", node.host}, {"HeartbeatPort", "9050"}, {"BePort", "9060"},
+        {"HttpPort", "8040"}, {"BrpcPort", "8060"}, {"LastStartTime", kStartTime}, {"LastHeartbeat", kStartTime},
+        {"Alive", node.alive ? "true" : "false"}, {"SystemDecommissioned", "false"},
+        {"ClusterDecommissioned", "false"}, {"TabletNum", "30"}, {"DataUsedCapacity", "1.000 GB"},
+        {"AvailCapacity", "90.000 GB"}, {"TotalCapacity", "100.000 GB"}, {"UsedPct", "10.00 %"},
+        {"MaxDiskUsedPct", "10.00 %"}, {"ErrMsg", node.alive ? "" : "connection refused"},
+        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"}, {"Status", "{}"},
+        {"DataTotalCapacity", "91.000 GB"}, {"DataUsedPct", "1.10 %"}, {"CpuCores", "8"}, {"MemLimit", "13.5GB"},
+        {"NumRunningQueries", "0"}, {"MemUsedPct", "1.00 %"}, {"CpuUsedPct", "0.5 %"}, {"DataCacheMetrics", "N/A"},
+        {"Location", ""}, {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
+    std::vector<std::optional<std::string>> row;
+    for (const auto& column : out.columns) row.emplace_back(values.at(column));
+    out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
+SimulatedResult Cluster::show_compute_nodes() const {
+  SimulatedResult out;
+  const auto columns = [&](std::initializer_list<const char*> names) {
+    out.columns.insert(out.columns.end(), names.begin(), names.end());
+  };
+  columns({"ComputeNodeId", "IP", "HeartbeatPort", "BePort", "HttpPort", "BrpcPort", "LastStartTime", "LastHeartbeat",
+           "Alive", "SystemDecommissioned", "ClusterDecommissioned", "ErrMsg", "Version"});
+  if (version_.at_least(3, 1)) columns({"CpuCores", "NumRunningQueries", "MemUsedPct", "CpuUsedPct", "HasStoragePath"});
+  if (version_.at_least(3, 3))
+    columns({"MemLimit", "DataCacheMetrics", "StarletPort", "WorkerId", "WarehouseName", "TabletNum"});
+  if (version_.at_least(3, 5)) columns({"StatusCode"});
+  for (std::size_t i = 0; i < compute_nodes.size(); ++i) {
+    const SimulatedNode& node = compute_nodes[i];
+    const std::map<std::string, std::string> values = {
+        {"ComputeNodeId", std::to_string(20001 + i)}, {"IP", node.host}, {"HeartbeatPort", "9050"}, {"BePort", "9060"},
+        {"HttpPort", "8040"}, {"BrpcPort", "8060"}, {"LastStartTime", kStartTime}, {"LastHeartbeat", kStartTime},
+        {"Alive", node.alive ? "true" : "false"}, {"SystemDecommissioned", "false"},
+        {"ClusterDecommissioned", "false"}, {"ErrMsg", node.alive ? "" : "connection refused"},
+        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"}, {"CpuCores", "8"},
+        {"NumRunningQueries", "0"}, {"MemUsedPct", "1.00 %"}, {"CpuUsedPct", "0.5 %"}, {"HasStoragePath", "true"},
+        {"MemLimit", "13.5GB"}, {"DataCacheMetrics", "N/A"}, {"StarletPort", "9070"}, {"WorkerId", "1"},
+        {"WarehouseName", "default_warehouse"}, {"TabletNum", "30"},
+        {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
+    std::vector<std::optional<std::string>> row;
+    for (const auto& column : out.columns) row.emplace_back(values.at(column));
+    out.rows.push_back(std::move(row));
+  }
+  return out;
+}
+
+Answer Cluster::show_proc(std::size_t frontend, const ConnectionState& connection, const std::string& path) {
+  const bool leader_up = leader && frontends[*leader].alive;
+  if (path == "/cluster_balance" || path == "/transactions" || path == "/routine_loads") {
+    if (!leader_up) return NeedsLeader{};
+    if (path == "/cluster_balance") return cluster_balance();
+    return SimulatedResult{{"Name", "State"}, {}};
+  }
+  if (connection.forward_to_leader && !leader_up) return NeedsLeader{};
+  const bool runs_on_leader = leader_up && (connection.forward_to_leader || *leader == frontend);
+  if (path == "/statistic") {
+    SimulatedResult out{{"DbId", "DbName", "TableNum", "PartitionNum", "IndexNum", "TabletNum", "ReplicaNum",
+                         "UnhealthyTabletNum", "InconsistentTabletNum", "CloningTabletNum", "ErrorStateTabletNum"},
+                        {}};
+    const auto row = [&](const char* id, const char* name) {
+      const auto number = [](int value) { return std::optional(std::to_string(value)); };
+      out.rows.push_back({id, name, "3", "3", "3", number(statistic.tablets), number(3 * statistic.tablets),
+                          number(statistic.unhealthy), number(statistic.inconsistent),
+                          number(runs_on_leader ? statistic.cloning : 0), "0"});
+    };
+    row("10005", "shop");
+    row("Total", "Total");
+    return out;
+  }
+  return SqlError{1064, "HY000", "Proc path '" + path + "' doesn't exist"};
+}
+
+SimulatedResult Cluster::cluster_balance() {
+  const SimulatedBalance now = balance.front();
+  if (balance.size() > 1) balance.erase(balance.begin());
+  SimulatedResult out{{"Item", "Number"}, {}};
+  const auto row = [&](const char* item, int number) { out.rows.push_back({item, std::to_string(number)}); };
+  if (version_.at_least(3, 5)) row("balance_stat", 2);
+  row("cluster_load_stat", 1);
+  row("working_slots", static_cast<int>(backends.size()));
+  row("sched_stat", 1);
+  row("priority_repair", 0);
+  row("pending_tablets", now.pending_tablets);
+  row("running_tablets", now.running_tablets);
+  row("history_tablets", 1000);
+  row("all_tablets", now.pending_tablets + now.running_tablets);
+  return out;
+}
+
+}  // namespace gate::fake_frontend

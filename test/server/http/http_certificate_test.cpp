@@ -1,0 +1,82 @@
+// Certificates seen from outside: through real handshakes.
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "test/server/http/client.hpp"
+
+using namespace gate;
+using namespace gate::test;
+
+TEST_CASE("a renewed certificate is served to the next connection; open ones go on with the old") {
+  TestServer server(echo);
+  Client old(server.port());
+  const auto renewed = certificate_for_tests();
+  REQUIRE(write_dev_certificate(renewed, server.folder.path()));
+  REQUIRE(server.watcher->reload_now());
+  Client fresh(server.port(), {.trust = &renewed});
+  REQUIRE(fresh.connected());
+  CHECK(fresh.fingerprint() == server.watcher->current()->fingerprint());
+  CHECK(fresh.fingerprint() != old.fingerprint());
+  CHECK(old.ask(post("/validate", "x")));
+}
+
+TEST_CASE("the chain is sent with the leaf") {
+  const auto certificate = certificate_for_tests();
+  TestServer server(echo);
+  auto with_chain = certificate;
+  with_chain.certificate += certificate.ca;
+  REQUIRE(write_dev_certificate(with_chain, server.folder.path()));
+  REQUIRE(server.watcher->reload_now());
+  Client client(server.port());
+  CHECK(client.chain_length() == 2);
+}
+
+TEST_CASE("swapping certificates under load fails no request") {
+  constexpr int kClients = 4;
+  constexpr int kSwaps = 30;
+  TestServer server(echo);
+  std::atomic<bool> done = false;
+  std::atomic<int> failed = 0;
+  std::atomic<int> answered = 0;
+  std::vector<std::jthread> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.emplace_back([&] {
+      while (!done) {
+        Client client(server.port());
+        for (int request = 0; request < 3; ++request) {
+          const auto answer = client.ask(post("/validate", "x"));
+          ++(answer && answer->status == 200 ? answered : failed);
+        }
+      }
+    });
+  }
+  for (int swap = 0; swap < kSwaps; ++swap) {
+    REQUIRE(write_dev_certificate(certificate_for_tests(), server.folder.path()));
+    REQUIRE(server.watcher->reload_now());
+    const int before = answered;
+    REQUIRE(eventually([&] { return answered > before || failed > 0; }));
+  }
+  done = true;
+  clients.clear();
+  CHECK(failed == 0);
+  CHECK(server.watcher->counters().loaded == kSwaps + 1);
+}
+
+TEST_CASE("with a client CA, only its clients are served") {
+  const auto ours = certificate_for_tests();
+  const auto stranger = certificate_for_tests();
+  TemporaryFolder folder;
+  REQUIRE(write_dev_certificate(ours, folder.path()));
+  SystemClock clock;
+  const auto watcher = std::move(CertificateWatcher::start(
+      {folder.path() + "/tls.crt", folder.path() + "/tls.key", folder.path() + "/ca.crt"}, clock).value());
+  const auto server = std::move(start_webhook_server({"127.0.0.1"}, watcher->server_context(), echo).value());
+  CHECK(Client(server->port(), {.identity = &ours}).ask(post("/validate", "x")));
+  CHECK_FALSE(Client(server->port(), {.identity = &stranger}).ask(post("/validate", "x")));
+  CHECK_FALSE(Client(server->port()).ask(post("/validate", "x")));
+  CHECK(eventually([&] { return server->counters().tls_errors == 2; }));
+}

@@ -1,0 +1,234 @@
+#include "server/kubernetes/kube_cluster_access.hpp"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "test/server/kubernetes/api_server.hpp"
+#include "test/server/preparation_store_contract.hpp"
+
+namespace gate {
+
+using nlohmann::json;
+using test::in_seconds;
+
+namespace {
+
+const SystemClock kClock;
+
+void apply_yaml(const std::string& name_space, const std::string& yaml) {
+  const auto applied = test::api_server().kubectl({"apply", "-n", name_space, "-f", "-"}, {.input = yaml});
+  REQUIRE_MESSAGE(applied.exit_code == 0, applied.err);
+}
+
+std::string field_of(const std::string& name_space, const std::string& kind, const std::string& name,
+                const std::string& path) {
+  return test::api_server().kubectl({"get", kind, name, "-n", name_space, "-o", "jsonpath={" + path + "}"}).out;
+}
+
+constexpr const char* kService =
+    "apiVersion: v1\nkind: Service\nmetadata: {name: sr-fe-service}\nspec:\n  ports:\n"
+    "  - {name: http, port: 8030}\n  - {name: query, port: 19030, targetPort: 9030}\n";
+
+}  // namespace
+
+TEST_CASE("the frontend is the query port of the cluster's Service, the login the first that is configured") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, {});
+  apply_yaml(name_space, kService);
+  apply_yaml(name_space,
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: upgrader}\n"
+        "stringData: {username: upgrader, password: 'p@ss \"word\"', ca.crt: PEM}\n---\n"
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: rootcredential}\nstringData: {password: from-secret}\n");
+  struct Row {
+    const char* name;
+    const char* annotations;
+    const char* variables;
+    const char* username;
+    const char* password;
+    const char* ca_pem;
+  };
+  const Row rows[] = {
+      {"nothing configured", "{}", "[]", "root", "", ""},
+      {"a plain MYSQL_PWD", "{}", "[{name: TZ, value: UTC}, {name: MYSQL_PWD, value: plain}]", "root", "plain", ""},
+      {"MYSQL_PWD from a Secret", "{}",
+       "[{name: MYSQL_PWD, valueFrom: {secretKeyRef: {name: rootcredential, key: password}}}]", "root", "from-secret",
+       ""},
+      {"a Secret of its own wins", "{starrocks.com/upgrade-credentials-secret: upgrader}",
+       "[{name: MYSQL_PWD, value: plain}]", "upgrader", "p@ss \"word\"", "PEM"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    apply_yaml(name_space, std::string("apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, "
+                                  "annotations: ") +
+                          row.annotations + "}\nspec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: " + row.variables +
+                          "}}\n");
+    const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
+    REQUIRE_MESSAGE(found.ok(), (found.ok() ? "" : found.error().message));
+    CHECK(found->address.host == "sr-fe-service." + name_space + ".svc.cluster.local");
+    CHECK(found->address.port == 19030);
+    CHECK(found->username == row.username);
+    CHECK(found->password == row.password);
+    CHECK(found->ca_pem == row.ca_pem);
+    CHECK(test::api_server().kubectl({"delete", "src", "sr", "-n", name_space}).exit_code == 0);
+  }
+}
+
+TEST_CASE("what stands in the way of reaching the frontend is named, passwords never") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, {});
+  const auto no_cluster = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_FALSE(no_cluster.ok());
+  CHECK(no_cluster.error().code == ErrorCode::NotFound);
+
+  const auto cluster = [&](const std::string& secret) {
+    apply_yaml(name_space, "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, annotations: "
+                      "{starrocks.com/upgrade-credentials-secret: '" +
+                          secret + "'}}\nspec: {starRocksFeSpec: {image: 'fe:1'}}\n");
+  };
+  cluster("absent");
+  const auto no_service = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_FALSE(no_service.ok());
+  CHECK(no_service.error().code == ErrorCode::Unavailable);
+  CHECK(no_service.error().message.find("sr-fe-service") != std::string::npos);
+
+  apply_yaml(name_space, kService);
+  const auto no_secret = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_FALSE(no_secret.ok());
+  CHECK(no_secret.error().code == ErrorCode::NotFound);
+  CHECK(no_secret.error().message.find("absent") != std::string::npos);
+
+  apply_yaml(name_space, "apiVersion: v1\nkind: Secret\nmetadata: {name: half}\nstringData: {password: hunter2}\n");
+  cluster("half");
+  const auto half = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_FALSE(half.ok());
+  CHECK(half.error().code == ErrorCode::InvalidInput);
+  CHECK(half.error().message.find("hunter2") == std::string::npos);
+
+  cluster("../../../default/secrets/other");
+  const auto path = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_FALSE(path.ok());
+  CHECK(path.error().code == ErrorCode::InvalidInput);
+}
+
+TEST_CASE("the address can be overridden where there is no cluster DNS") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, {.frontend_address_override = FrontendAddress{"127.0.0.1", 29030}});
+  apply_yaml(name_space, "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec: {}\n");
+  const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE(found.ok());
+  CHECK(found->address == FrontendAddress{"127.0.0.1", 29030});
+}
+
+TEST_CASE("a rollout is finished when every pod of every changed component is new and ready") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, {});
+  Preparation record = test::sample_record(name_space, "sr-0123456789-1");
+  record.spec.changes = {{Component::Backend, "be:1", "be:2"}};
+  const auto waiting_for = [&] {
+    const auto state = access.rollout_state(record, in_seconds(30));
+    REQUIRE_MESSAGE(state.ok(), (state.ok() ? "" : state.error().message));
+    CHECK(state->finished == state->waiting_for.empty());
+    return state->waiting_for;
+  };
+  const auto stateful_set = [&](const std::string& name, const std::string& image) {
+    apply_yaml(name_space, "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: " + name +
+                          "}\nspec:\n  replicas: 3\n  serviceName: s\n  selector: {matchLabels: {app: a}}\n"
+                          "  template:\n    metadata: {labels: {app: a}}\n    spec:\n      containers:\n"
+                          "      - {name: log, image: 'log:7'}\n      - {name: be, image: '" +
+                          image + "'}\n      - {name: cn, image: '" + image + "'}\n");
+  };
+  const auto status = [&](const std::string& name, const json& values) {
+    REQUIRE(client->merge_patch(kube::kStatefulSets, name_space, name, "status", {{"status", values}}, in_seconds(30))
+                .ok());
+  };
+  CHECK(waiting_for() == "StatefulSet sr-be: does not exist");
+  stateful_set("sr-be", "be:1");
+  status("sr-be", {{"observedGeneration", 1}, {"replicas", 3}, {"updatedReplicas", 3}, {"readyReplicas", 3}});
+  CHECK(waiting_for() == "StatefulSet sr-be: does not have the new image yet");
+  stateful_set("sr-be", "be:2");
+  CHECK(waiting_for() == "StatefulSet sr-be: change not observed yet");
+  status("sr-be", {{"observedGeneration", 2}, {"updatedReplicas", 1}});
+  CHECK(waiting_for() == "StatefulSet sr-be: 1 of 3 updated");
+  status("sr-be", {{"updatedReplicas", 3}, {"readyReplicas", 2}});
+  CHECK(waiting_for() == "StatefulSet sr-be: 2 of 3 ready");
+  status("sr-be", {{"readyReplicas", 3}, {"replicas", 4}});
+  CHECK(waiting_for() == "StatefulSet sr-be: 1 surplus pods");
+  status("sr-be", {{"replicas", 3}});
+  CHECK(waiting_for().empty());
+
+  record.spec.object = {"StarRocksWarehouse", "wh", "uid"};
+  record.spec.changes = {{Component::Warehouse, "cn:1", "cn:2"}};
+  stateful_set("wh-warehouse-cn", "cn:1");
+  CHECK(waiting_for() == "StatefulSet wh-warehouse-cn: does not have the new image yet");
+}
+
+TEST_CASE("the mirror shows the latest record on the cluster, and its absence is no error") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, {});
+  const auto extended = test::api_server().kubectl(
+      {"patch", "crd", "starrocksclusters.starrocks.com", "--type=json",
+       "--patch-file=" + test::source_file("manifests/crd-extension/starrocksclusters-patch.yaml")});
+  REQUIRE_MESSAGE(extended.exit_code == 0, extended.err);
+  Preparation record = test::sample_record(name_space, "sr-0123456789-1");
+  record.status = test::sample_status();
+  CHECK(access.mirror_status(record, in_seconds(30)).ok());  // no such cluster
+
+  apply_yaml(name_space, "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec: {}\n");
+  CHECK(access.mirror_status(record, in_seconds(30)).ok());  // the operator has not written a status yet
+
+  REQUIRE(client->merge_patch(kube::kClusters, name_space, "sr", "status", {{"status", {{"phase", "running"}}}},
+                              in_seconds(30))
+              .ok());
+  // The API server serves the extended schema after a moment.
+  REQUIRE(test::eventually([&] {
+    const auto mirrored = access.mirror_status(record, in_seconds(30));
+    REQUIRE_MESSAGE(mirrored.ok(), (mirrored.ok() ? "" : mirrored.error().message));
+    return field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.phase") == "Completed";
+  }));
+  CHECK(field_of(name_space, "src", "sr", ".status.phase") == "running");
+  CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.preparation") == record.name);
+  CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.failedHooks") == "[\"look\"]");
+
+  const std::string version = field_of(name_space, "src", "sr", ".metadata.resourceVersion");
+  CHECK(access.mirror_status(record, in_seconds(30)).ok());
+  CHECK(field_of(name_space, "src", "sr", ".metadata.resourceVersion") == version);  // nothing new, nothing written
+
+  record.status = {};
+  record.status.phase = Phase::Running;
+  CHECK(access.mirror_status(record, in_seconds(30)).ok());
+  CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.completionTime").empty());
+}
+
+TEST_CASE("events appear on the object and on the record, repeats are counted") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  Preparation record = test::sample_record(name_space, "sr-0123456789-1");
+  record.uid = "uid-of-record";
+  {
+    KubeClusterAccess access(*client, kClock, {.identity = "gate-0"});
+    access.emit_event(record, true, "HookFailed", "disable-balancer: ERROR 1064");
+    access.emit_event(record, true, "HookFailed", "disable-balancer: ERROR 1064");
+    access.emit_event(record, false, "Prepared", "2 of 2 hooks");
+    const auto find = [&](const std::string& kind, const std::string& path) {
+      return test::api_server()
+          .kubectl({"get", "events", "-n", name_space, "--field-selector",
+                    "reason=HookFailed,involvedObject.kind=" + kind, "-o", "jsonpath={.items[*]" + path + "}"})
+          .out;
+    };
+    CHECK(test::eventually([&] { return find("StarRocksCluster", ".count") == "2"; }));
+    CHECK(test::eventually([&] { return find("UpgradePreparation", ".count") == "2"; }));
+    CHECK(find("UpgradePreparation", ".type") == "Warning");
+    CHECK(find("UpgradePreparation", ".involvedObject.name") == record.name);
+    access.emit_event(record, false, "Closing", "the last word");
+  }
+  const auto last = test::api_server().kubectl({"get", "events", "-n", name_space, "--field-selector", "reason=Closing"});
+  CHECK_MESSAGE(last.out.find("the last word") != std::string::npos, last.out);  // written while stopping
+}
+
+}  // namespace gate
