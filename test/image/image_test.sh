@@ -119,7 +119,7 @@ unshare --mount -- sh -euc '
   mount -t proc proc "$rootfs/proc"
   mount -o remount,bind,ro "$rootfs"
   exec setpriv --no-new-privs --inh-caps=-all chroot --userspec=65532:65532 "$rootfs" /usr/bin/upgrade-gate "$@"' \
-  sh "$rootfs" "$work/certs" serve --store=memory --listen="127.0.0.1:$https" --ops-listen="127.0.0.1:$ops" \
+  sh "$rootfs" "$work/certs" serve --store=memory --frontend-address=127.0.0.1:1 --listen="127.0.0.1:$https" --ops-listen="127.0.0.1:$ops" \
   --tls-cert-file=/certs/tls.crt --tls-key-file=/certs/tls.key >"$work/server.log" 2>&1 &
 server=$!
 
