@@ -96,6 +96,14 @@ check "it is small: $growth MiB over the base" test "$growth" -le $kGrowthMbMax
 # --- It runs: any user's view of --version, then serve with a read-only root, as in the Deployment ------------------------
 version_line=$(buildah run --isolation chroot "$container" -- /usr/bin/upgrade-gate --version 2>&1 || true)
 check "--version" grep -qF "$version" <<<"$version_line"
+flags_help=$(buildah run --isolation chroot "$container" -- /usr/bin/upgrade-gate serve --help 2>&1 || true)
+unknown_flags() {
+  local flag
+  grep -hoE -- "--[a-z-]+=" "$root"/manifests/base/deployment.yaml "$root"/manifests/overlays/*/kustomization.yaml | tr -d = | sort -u | while read -r flag; do
+    grep -qE -- "(^|[ ,])$flag([ ,:]|\$)" <<<"$flags_help" || echo "$flag"
+  done
+}
+check "it knows every flag in the manifests" same "$(unknown_flags)" ""
 
 "$root/certs/make-certificates.sh" "$work/certs" 127.0.0.1
 chmod 755 "$work/certs"
