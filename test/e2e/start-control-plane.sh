@@ -35,6 +35,9 @@ trap stop EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 
+# Even a SIGKILL of this script leaves no server behind.
+as_child() { exec setpriv --pdeathsig KILL "$@"; }
+
 free_port() {
   local port
   while port=$((RANDOM % 20000 + 12000)); do
@@ -62,12 +65,12 @@ start() {
   local client peer secure
   client=$(free_port) peer=$(free_port) secure=$(free_port)
   rm -rf "$directory/etcd-data"
-  "$etcd" --data-dir "$directory/etcd-data" --unsafe-no-fsync=true --log-level=warn \
+  as_child "$etcd" --data-dir "$directory/etcd-data" --unsafe-no-fsync=true --log-level=warn \
     --listen-client-urls "http://127.0.0.1:$client" --advertise-client-urls "http://127.0.0.1:$client" \
     --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
     --initial-cluster "default=http://127.0.0.1:$peer" >"$directory/etcd.log" 2>&1 &
   pids+=($!)
-  "$apiserver" --etcd-servers="http://127.0.0.1:$client" --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
+  as_child "$apiserver" --etcd-servers="http://127.0.0.1:$client" --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
     --secure-port="$secure" --cert-dir="$directory" --service-cluster-ip-range=10.0.0.0/24 \
     --tls-cert-file="$directory/apiserver.crt" --tls-private-key-file="$directory/apiserver.key" \
     --client-ca-file="$directory/ca.crt" --authorization-mode=RBAC --disable-admission-plugins=ServiceAccount \
@@ -82,9 +85,9 @@ users: [{name: admin, user: {client-certificate: "$directory/admin.crt", client-
 contexts: [{name: test, context: {cluster: test, user: admin, namespace: default}}]
 current-context: test
 END
-  local until=$((SECONDS + kReadySeconds))
+  local pid until=$((SECONDS + kReadySeconds))
   while ((SECONDS < until)); do
-    kill -0 "${pids[@]}" 2>/dev/null || return 1
+    for pid in "${pids[@]}"; do kill -0 "$pid" 2>/dev/null || return 1; done
     # "default" is made by the API server itself a moment after it calls itself ready.
     if "$kubectl" --kubeconfig "$directory/kubeconfig.new" get --raw /readyz >/dev/null 2>&1 &&
       "$kubectl" --kubeconfig "$directory/kubeconfig.new" get namespace default >/dev/null 2>&1; then
@@ -109,8 +112,11 @@ done
 
 export KUBECONFIG=$directory/kubeconfig KUBECTL=$kubectl
 if (($#)); then
+  # In the background, where a signal can end it too; with this script's standard input.
   code=0
-  "$@" || code=$?
+  "$@" <&0 &
+  pids+=($!)
+  wait $! || code=$?
   exit "$code"
 fi
 echo "$KUBECONFIG"
