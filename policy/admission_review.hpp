@@ -90,9 +90,9 @@ struct AuditAnnotation {
 /// What is answered. Built by allow(), deny(), patch(); rendered by render().
 struct AdmissionAnswer {
   bool allowed = true;
-  int code = 200;       ///< Of status, when denied.
-  std::string reason;   ///< Of status, when denied: CamelCase.
-  std::string message;  ///< Of status, when denied.
+  int code = 200;                     ///< Of status, when denied.
+  std::string reason;                 ///< Of status, when denied: CamelCase.
+  std::string message;                ///< Of status, when denied.
   std::vector<std::string> warnings;  ///< render() cuts each to 120 characters and drops control characters.
   std::vector<AuditAnnotation> audit;
   nlohmann::json json_patch;  ///< RFC 6902 array, or null for none.

@@ -18,11 +18,11 @@ enum class ReadBack { NotDone, Holds, Drifted, Unreachable };
 
 struct AdmissionFacts {
   bool dry_run = false;
-  std::string kind;        ///< StarRocksCluster or StarRocksWarehouse
+  std::string kind;  ///< StarRocksCluster or StarRocksWarehouse
   std::string name_space;
   std::string name;
   std::string object_uid;
-  std::string cluster;     ///< The StarRocksCluster whose FE is prepared.
+  std::string cluster;  ///< The StarRocksCluster whose FE is prepared.
   std::vector<ImageChange> changes;
   int other_changed_fields = 0;  ///< Top-level spec fields that change besides images: dropped with a denial.
   HookConfiguration configuration;
@@ -48,7 +48,7 @@ enum class Effect {
 struct Decision {
   Effect effect = Effect::None;
   AdmissionAnswer answer;
-  std::string subject;  ///< Name of the record the decision is about; may be empty.
+  std::string subject;                   ///< Name of the record the decision is about; may be empty.
   std::optional<PreparationSpec> start;  ///< For Effect::Start; requested_by is left to the caller.
   std::string start_name;
 };

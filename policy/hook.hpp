@@ -21,8 +21,8 @@ struct ConfigSetting {
 };
 
 struct Hook {
-  std::string name;    ///< Unique within a record.
-  std::string sql;     ///< One validated statement, without a trailing ';'.
+  std::string name;  ///< Unique within a record.
+  std::string sql;   ///< One validated statement, without a trailing ';'.
   bool critical = true;
   std::chrono::seconds timeout = kHookTimeoutDefault;
   /// Set when `sql` is ADMIN SET FRONTEND CONFIG: lets the runner capture, read back and restore.

@@ -41,8 +41,8 @@ struct ConfigurationFault {
 };
 
 struct HookConfiguration {
-  bool configured = false;   ///< Some source asks for preparation.
-  std::vector<Hook> hooks;   ///< Valid hooks, in order, names unique.
+  bool configured = false;  ///< Some source asks for preparation.
+  std::vector<Hook> hooks;  ///< Valid hooks, in order, names unique.
   std::vector<std::string> warnings;
   std::vector<ConfigurationFault> faults;
 };
@@ -56,7 +56,8 @@ struct HookConfiguration {
 ///   spec.upgradePreparation.enabled true): the recommended hooks.
 /// - Switched off (prepare-upgrade "false", enabled false): that source alone is off, and is not judged.
 /// - A timeout holds for the hooks of its source; that of the annotations also for `default_hooks`.
-/// - A hook of spec.upgradePreparation: `command` is a predefined name or one SQL statement; `critical` defaults to true
+/// - A hook of spec.upgradePreparation: `command` is a predefined name or one SQL statement; `critical` defaults to
+/// true
 ///   for SQL and to the catalogue's word for a predefined hook; `name` defaults to the predefined name, or "hook-<n>",
 ///   n counting the list from 1. A bundle's hooks keep their own names.
 /// - The same name twice: the first counts, with a warning; with other SQL it is a fault.

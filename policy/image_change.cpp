@@ -47,7 +47,7 @@ std::optional<Component> component_from(std::string_view text) {
 std::string_view spec_field(Component component) { return row_of(component).spec_field; }
 
 std::string image_version(std::string_view image) {
-  constexpr std::size_t kDigestShown = 19;  // "sha256:" and 12 digits, as container tools show it
+  constexpr std::size_t kDigestShown = 19;               // "sha256:" and 12 digits, as container tools show it
   const auto last = image.substr(image.rfind('/') + 1);  // npos + 1 is 0
   // A colon before the last slash belongs to the registry's port.
   const auto at = last.find('@');

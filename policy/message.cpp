@@ -46,9 +46,9 @@ std::string progress(const Preparation& record) {
 
 std::string hooks_invalid_message(const AdmissionFacts& facts) {
   const std::string faults = describe(facts.configuration.faults);
-  std::string line = first_line("upgrade hooks of " + facts.kind + " " + facts.name_space + "/" + facts.name +
-                                    " are not valid: ",
-                                faults, ". Nothing of this request was applied; correct the fields and repeat it.");
+  std::string line = first_line(
+      "upgrade hooks of " + facts.kind + " " + facts.name_space + "/" + facts.name + " are not valid: ", faults,
+      ". Nothing of this request was applied; correct the fields and repeat it.");
   if (facts.configuration.faults.size() == 1 && line.find(faults) != std::string::npos) return line;
   for (const auto& fault : facts.configuration.faults) line += "\n- " + clean_text(describe({fault}), 1000);
   return line;

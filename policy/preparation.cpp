@@ -141,10 +141,8 @@ void put(json& object, const char* key, std::string_view text) {
 }
 
 json to_json(const Hook& hook) {
-  json out{{"name", hook.name},
-           {"sql", hook.sql},
-           {"critical", hook.critical},
-           {"timeoutSeconds", hook.timeout.count()}};
+  json out{
+      {"name", hook.name}, {"sql", hook.sql}, {"critical", hook.critical}, {"timeoutSeconds", hook.timeout.count()}};
   if (hook.setting) out["setting"] = {{"key", hook.setting->key}, {"value", hook.setting->value}};
   return out;
 }
@@ -249,8 +247,8 @@ PreparationSpec read_spec(FieldReader spec, std::string& fault) {
     FieldReader change(element, path, fault);
     const auto component = component_from(change.required_text("component"));
     if (!component) change.fail("component", "fe, be, cn or warehouse");
-    out.changes.push_back({component.value_or(Component::Frontend), change.required_text("from"),
-                           change.required_text("to")});
+    out.changes.push_back(
+        {component.value_or(Component::Frontend), change.required_text("from"), change.required_text("to")});
   });
   spec.list("hooks", [&](const json& element, const std::string& path) {
     FieldReader reader(element, path, fault);
@@ -258,8 +256,8 @@ PreparationSpec read_spec(FieldReader spec, std::string& fault) {
     hook.name = reader.required_text("name");
     hook.sql = reader.required_text("sql");
     hook.critical = reader.boolean("critical", true);
-    hook.timeout = std::chrono::seconds(
-        reader.integer("timeoutSeconds", static_cast<int>(kHookTimeoutDefault.count())));
+    hook.timeout =
+        std::chrono::seconds(reader.integer("timeoutSeconds", static_cast<int>(kHookTimeoutDefault.count())));
     if (element.is_object() && element.contains("setting")) {
       auto setting = reader.child("setting");
       hook.setting = ConfigSetting{setting.required_text("key"), setting.required_text("value")};
@@ -341,9 +339,7 @@ std::string preparation_name(std::string_view object_name, std::string_view key,
   return head + tail;
 }
 
-bool is_open(const Preparation& record) {
-  return record.status.stage != Stage::Closed || record.status.restore_owed;
-}
+bool is_open(const Preparation& record) { return record.status.stage != Stage::Closed || record.status.restore_owed; }
 
 std::vector<std::string> hooks_in(const PreparationStatus& status, HookPhase phase) {
   std::vector<std::string> names;

@@ -68,9 +68,9 @@ struct HookStatus {
 
 /// A frontend setting that a hook overwrites: written to the record before the first SET.
 struct CapturedSetting {
-  std::string key;    ///< Canonical name, as ADMIN SHOW FRONTEND CONFIG reports it.
-  std::string value;  ///< Before the hook.
-  std::string set_to; ///< What the hook sets; restore happens only where the FE still has it.
+  std::string key;     ///< Canonical name, as ADMIN SHOW FRONTEND CONFIG reports it.
+  std::string value;   ///< Before the hook.
+  std::string set_to;  ///< What the hook sets; restore happens only where the FE still has it.
   friend bool operator==(const CapturedSetting&, const CapturedSetting&) = default;
 };
 

@@ -95,12 +95,18 @@ bool read_request(ondemand::value& value, Seen& seen) {
   constexpr std::array<std::string_view, 6> kKeys{"uid", "operation", "subResource", "resource", "object", "oldObject"};
   return visit_members(value, kKeys, [&](std::size_t key, ondemand::value& member) {
     switch (key) {
-      case 0: return read_text(member, seen.uid);
-      case 1: return read_text(member, seen.operation);
-      case 2: return read_text(member, seen.subresource);
-      case 3: return read_resource(member, seen);
-      case 4: return read_object(member, seen.object);
-      default: return read_object(member, seen.old_object);
+      case 0:
+        return read_text(member, seen.uid);
+      case 1:
+        return read_text(member, seen.operation);
+      case 2:
+        return read_text(member, seen.subresource);
+      case 3:
+        return read_resource(member, seen);
+      case 4:
+        return read_object(member, seen.object);
+      default:
+        return read_object(member, seen.old_object);
     }
   });
 }
@@ -109,9 +115,12 @@ bool read_review(ondemand::value& value, Seen& seen) {
   constexpr std::array<std::string_view, 3> kKeys{"apiVersion", "kind", "request"};
   return visit_members(value, kKeys, [&](std::size_t key, ondemand::value& member) {
     switch (key) {
-      case 0: return read_text(member, seen.api_version);
-      case 1: return read_text(member, seen.kind);
-      default: return read_request(member, seen);
+      case 0:
+        return read_text(member, seen.api_version);
+      case 1:
+        return read_text(member, seen.kind);
+      default:
+        return read_request(member, seen);
     }
   });
 }

@@ -32,15 +32,24 @@ Error refuse_kind(std::size_t offset, std::string_view reason) {
 /// What "\c" means inside quotes. "\%" and "\_" keep their backslash: they are LIKE escapes.
 std::string unescape(char c) {
   switch (c) {
-    case '0': return std::string(1, '\0');
-    case 'b': return "\b";
-    case 'n': return "\n";
-    case 'r': return "\r";
-    case 't': return "\t";
-    case 'Z': return "\x1A";
-    case '%': return "\\%";
-    case '_': return "\\_";
-    default: return std::string(1, c);
+    case '0':
+      return std::string(1, '\0');
+    case 'b':
+      return "\b";
+    case 'n':
+      return "\n";
+    case 'r':
+      return "\r";
+    case 't':
+      return "\t";
+    case 'Z':
+      return "\x1A";
+    case '%':
+      return "\\%";
+    case '_':
+      return "\\_";
+    default:
+      return std::string(1, c);
   }
 }
 
@@ -269,13 +278,20 @@ std::string quoted(std::string_view text) {
 
 std::string_view to_string(SqlKind kind) {
   switch (kind) {
-    case SqlKind::AdminSetConfig: return "ADMIN SET FRONTEND CONFIG";
-    case SqlKind::AdminShow: return "ADMIN SHOW";
-    case SqlKind::Show: return "SHOW";
-    case SqlKind::Select: return "SELECT";
-    case SqlKind::CreateImage: return "ALTER SYSTEM CREATE IMAGE";
-    case SqlKind::SetGlobal: return "SET GLOBAL";
-    case SqlKind::AdminRepair: return "ADMIN REPAIR";
+    case SqlKind::AdminSetConfig:
+      return "ADMIN SET FRONTEND CONFIG";
+    case SqlKind::AdminShow:
+      return "ADMIN SHOW";
+    case SqlKind::Show:
+      return "SHOW";
+    case SqlKind::Select:
+      return "SELECT";
+    case SqlKind::CreateImage:
+      return "ALTER SYSTEM CREATE IMAGE";
+    case SqlKind::SetGlobal:
+      return "SET GLOBAL";
+    case SqlKind::AdminRepair:
+      return "ADMIN REPAIR";
   }
   return "";
 }
@@ -322,12 +338,17 @@ Result<SqlStatement> validate_sql(std::string_view sql) {
       statement.setting = *std::move(setting);
       break;
     }
-    case SqlKind::SetGlobal: error = check_set_global(tokens, end_offset); break;
-    case SqlKind::Select: error = check_select(tokens); break;
+    case SqlKind::SetGlobal:
+      error = check_set_global(tokens, end_offset);
+      break;
+    case SqlKind::Select:
+      error = check_select(tokens);
+      break;
     case SqlKind::AdminShow:
     case SqlKind::Show:
     case SqlKind::CreateImage:
-    case SqlKind::AdminRepair: break;
+    case SqlKind::AdminRepair:
+      break;
   }
   if (error) return *std::move(error);
   return statement;

@@ -28,13 +28,13 @@ struct SqlToken {
 [[nodiscard]] Result<std::vector<SqlToken>> tokenize_sql(std::string_view sql);
 
 enum class SqlKind {
-  AdminSetConfig,   ///< ADMIN SET FRONTEND CONFIG ("k" = "v")
-  AdminShow,        ///< ADMIN SHOW ...
-  Show,             ///< SHOW ...
-  Select,           ///< SELECT ... (no INTO OUTFILE)
-  CreateImage,      ///< ALTER SYSTEM CREATE IMAGE
-  SetGlobal,        ///< SET GLOBAL name = value
-  AdminRepair,      ///< ADMIN REPAIR ... and ADMIN CANCEL REPAIR ...
+  AdminSetConfig,  ///< ADMIN SET FRONTEND CONFIG ("k" = "v")
+  AdminShow,       ///< ADMIN SHOW ...
+  Show,            ///< SHOW ...
+  Select,          ///< SELECT ... (no INTO OUTFILE)
+  CreateImage,     ///< ALTER SYSTEM CREATE IMAGE
+  SetGlobal,       ///< SET GLOBAL name = value
+  AdminRepair,     ///< ADMIN REPAIR ... and ADMIN CANCEL REPAIR ...
 };
 [[nodiscard]] std::string_view to_string(SqlKind kind);
 

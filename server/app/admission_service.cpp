@@ -15,6 +15,9 @@ using nlohmann::json;
 
 /// One exchange with the API server inside an admission: the webhook's own 10 s are nearly used up after it.
 constexpr std::chrono::seconds kStoreTimeout{3};
+/// For reading a finished record's settings back, beyond the admission wait: a few milliseconds per FE when all is
+/// well.
+constexpr std::chrono::seconds kReadBackTimeout{2};
 /// Start, wait, read back, reopen, wait again: more rounds than that means that others keep changing the record.
 constexpr int kRoundsMax = 8;
 
@@ -84,7 +87,9 @@ void AdmissionService::set_own_username(std::string username) {
 
 ReviewReply AdmissionService::review(std::string_view path, std::string_view body) {
   const auto began = clock_.steady_now();
-  const auto finish = [&](std::string decision) { on_answer_({path, std::move(decision), clock_.steady_now() - began}); };
+  const auto finish = [&](std::string decision) {
+    on_answer_({path, std::move(decision), clock_.steady_now() - began});
+  };
   std::string api_version;
   std::string uid;
   try {
@@ -175,8 +180,8 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
   facts.name_space = request.name_space;
   facts.name = request.name;
   facts.object_uid = text_member(member(request.object, "metadata"), "uid");
-  facts.cluster = request.kind == kWarehouseKind ? text_member(member(request.object, "spec"), "starRocksCluster")
-                                                 : request.name;
+  facts.cluster =
+      request.kind == kWarehouseKind ? text_member(member(request.object, "spec"), "starRocksCluster") : request.name;
   facts.other_changed_fields = other_changed_fields(request.old_object, request.object, facts.changes);
   facts.backoff = options_.failure_backoff;
 
@@ -227,7 +232,8 @@ void AdmissionService::carry_out(const Decision& decision, const AdmissionReques
       return;
     case Effect::ReadBack: {
       const auto* record = subject();
-      facts.read_back = record == nullptr ? ReadBack::NotDone : controller_.read_back(*record, deadline);
+      facts.read_back = record == nullptr ? ReadBack::NotDone
+                                          : controller_.read_back(*record, clock_.steady_now() + kReadBackTimeout);
       facts.read_back_possible = false;
       return;
     }

@@ -42,9 +42,11 @@ Result<std::string> read_small_file(const std::string& option, const std::string
   std::ifstream file(path, std::ios::binary);
   std::string text(kSmallFileBytesMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad() || (!file && !file.eof())) return Error{ErrorCode::InvalidInput, option + ": cannot read \"" + path + "\""};
+  if (file.bad() || (!file && !file.eof()))
+    return Error{ErrorCode::InvalidInput, option + ": cannot read \"" + path + "\""};
   text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kSmallFileBytesMax) return Error{ErrorCode::InvalidInput, option + ": \"" + path + "\" is larger than 1 MiB"};
+  if (text.size() > kSmallFileBytesMax)
+    return Error{ErrorCode::InvalidInput, option + ": \"" + path + "\" is larger than 1 MiB"};
   return text;
 }
 
@@ -248,8 +250,7 @@ std::string App::Impl::metrics_text() {
   snapshot.open_connections = http.connections_open;
   snapshot.refused_connections = http.connections_refused;
   snapshot.tls_errors = http.tls_errors;
-  snapshot.certificate_not_after_seconds =
-      static_cast<double>(certificate->not_after().time_since_epoch().count());
+  snapshot.certificate_not_after_seconds = static_cast<double>(certificate->not_after().time_since_epoch().count());
   snapshot.certificate_load_failures = certificate->counters().failed;
   snapshot.ready = !why_not_ready();
   return metrics.scrape(snapshot);

@@ -12,7 +12,8 @@ namespace gate {
 namespace {
 
 /// From the fast path (microseconds) to the longest admission wait.
-const prometheus::Histogram::BucketBoundaries kReviewSeconds{0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10};
+const prometheus::Histogram::BucketBoundaries kReviewSeconds{0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1,
+                                                             0.5,    1,      2.5,   5,     10};
 
 void set_to(prometheus::Counter& counter, std::uint64_t value) {
   const double more = static_cast<double>(value) - counter.Value();
@@ -26,10 +27,14 @@ class Metrics::Impl {
   prometheus::Registry registry;
   std::mutex scrape_mutex;  // one reader at a time moves the counters below forward
 
-  prometheus::Family<prometheus::Counter>& reviews =
-      prometheus::BuildCounter().Name("upgrade_gate_reviews_total").Help("Answered reviews by webhook path and decision").Register(registry);
-  prometheus::Family<prometheus::Histogram>& review_seconds =
-      prometheus::BuildHistogram().Name("upgrade_gate_review_duration_seconds").Help("From the request's bytes to the answer's").Register(registry);
+  prometheus::Family<prometheus::Counter>& reviews = prometheus::BuildCounter()
+                                                         .Name("upgrade_gate_reviews_total")
+                                                         .Help("Answered reviews by webhook path and decision")
+                                                         .Register(registry);
+  prometheus::Family<prometheus::Histogram>& review_seconds = prometheus::BuildHistogram()
+                                                                  .Name("upgrade_gate_review_duration_seconds")
+                                                                  .Help("From the request's bytes to the answer's")
+                                                                  .Register(registry);
 
   prometheus::Counter& counter(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
@@ -38,18 +43,24 @@ class Metrics::Impl {
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
   }
 
-  prometheus::Counter& prepared = counter("upgrade_gate_preparations_completed_total", "Preparations that completed on this replica");
-  prometheus::Counter& failed = counter("upgrade_gate_preparations_failed_total", "Preparations that failed on this replica");
-  prometheus::Counter& closed = counter("upgrade_gate_preparations_closed_total", "Records closed on this replica, everything put back");
-  prometheus::Counter& reasserted = counter("upgrade_gate_settings_reasserted_total", "Rounds that had to set again what an FE had lost");
+  prometheus::Counter& prepared =
+      counter("upgrade_gate_preparations_completed_total", "Preparations that completed on this replica");
+  prometheus::Counter& failed =
+      counter("upgrade_gate_preparations_failed_total", "Preparations that failed on this replica");
+  prometheus::Counter& closed =
+      counter("upgrade_gate_preparations_closed_total", "Records closed on this replica, everything put back");
+  prometheus::Counter& reasserted =
+      counter("upgrade_gate_settings_reasserted_total", "Rounds that had to set again what an FE had lost");
   prometheus::Counter& tls_errors = counter("upgrade_gate_tls_errors_total", "TLS handshakes that failed");
   prometheus::Counter& refused = counter("upgrade_gate_connections_refused_total", "Connections refused at the limit");
-  prometheus::Counter& certificate_failures = counter("upgrade_gate_certificate_load_failures_total", "Looks at the certificate files that found something unusable");
+  prometheus::Counter& certificate_failures = counter("upgrade_gate_certificate_load_failures_total",
+                                                      "Looks at the certificate files that found something unusable");
   prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
   prometheus::Gauge& owed = gauge("upgrade_gate_restores_owed", "Records whose captured settings are not back yet");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
-  prometheus::Gauge& not_after = gauge("upgrade_gate_certificate_not_after_seconds", "Expiry of the serving certificate, Unix time");
+  prometheus::Gauge& not_after =
+      gauge("upgrade_gate_certificate_not_after_seconds", "Expiry of the serving certificate, Unix time");
   prometheus::Gauge& ready = gauge("upgrade_gate_ready", "1 when /readyz says so");
 };
 

@@ -36,24 +36,29 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& targ
     long long number = 0;
     const auto [unit, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     const std::string suffix(unit, text.data() + text.size());
-    const std::map<std::string, std::chrono::milliseconds> units{
-        {"ms", std::chrono::milliseconds(1)}, {"s", std::chrono::seconds(1)}, {"m", std::chrono::minutes(1)},
-        {"h", std::chrono::hours(1)}};
+    const std::map<std::string, std::chrono::milliseconds> units{{"ms", std::chrono::milliseconds(1)},
+                                                                 {"s", std::chrono::seconds(1)},
+                                                                 {"m", std::chrono::minutes(1)},
+                                                                 {"h", std::chrono::hours(1)}};
     const auto found = units.find(suffix);
     const auto range = std::to_string(least.count()) + "s to " + std::to_string(most.count()) + "s";
     // A day's milliseconds times any number of this size still fits; larger numbers are out of range anyway.
     if (error != std::errc{} || found == units.end() || number < 0 || number > 100'000'000) {
-      throw CLI::ValidationError(name, "\"" + text + "\" is not a duration; accepted: a number with ms, s, m or h, from " + range);
+      throw CLI::ValidationError(
+          name, "\"" + text + "\" is not a duration; accepted: a number with ms, s, m or h, from " + range);
     }
     const auto value = found->second * number;
-    if (value < least || value > most) throw CLI::ValidationError(name, "\"" + text + "\" is out of range; accepted: " + range);
+    if (value < least || value > most)
+      throw CLI::ValidationError(name, "\"" + text + "\" is out of range; accepted: " + range);
     target = std::chrono::duration_cast<Duration>(value);
     return true;
   };
   const auto seconds = std::chrono::duration_cast<std::chrono::milliseconds>(target);
   const std::string shown = seconds.count() % 1000 == 0 ? std::to_string(seconds.count() / 1000) + "s"
                                                         : std::to_string(seconds.count()) + "ms";
-  return app.add_option_function<std::string>(name, [parse](const std::string& text) { parse(text); }, help)
+  return app
+      .add_option_function<std::string>(
+          name, [parse](const std::string& text) { parse(text); }, help)
       ->type_name("DURATION")
       ->default_str(shown)
       ->envname("UPGRADE_GATE" + [&] {
@@ -94,37 +99,50 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
   serve.add_option("--kubeconfig", options.kubeconfig, "Instead of the pod's service account");
   serve.add_option("--context", options.context, "Context of the kubeconfig; default: its current one");
   serve.add_option("--cluster-domain", options.cluster_domain, "Of the cluster's DNS")->capture_default_str();
-  serve.add_option_function<std::string>(
-           "--frontend-address",
-           [&options](const std::string& text) {
-             auto parsed = parse_listen_address(text);
-             if (!parsed || parsed->host.empty()) {
-               throw CLI::ValidationError("--frontend-address", "\"" + text + "\" is not HOST:PORT");
-             }
-             options.frontend_address = FrontendAddress{parsed->host, parsed->port};
-           },
-           "One FE for every cluster instead of <cluster>-fe-service (where there is no cluster DNS)")
+  serve
+      .add_option_function<std::string>(
+          "--frontend-address",
+          [&options](const std::string& text) {
+            auto parsed = parse_listen_address(text);
+            if (!parsed || parsed->host.empty()) {
+              throw CLI::ValidationError("--frontend-address", "\"" + text + "\" is not HOST:PORT");
+            }
+            options.frontend_address = FrontendAddress{parsed->host, parsed->port};
+          },
+          "One FE for every cluster instead of <cluster>-fe-service (where there is no cluster DNS)")
       ->type_name("HOST:PORT");
   serve.add_option("--frontend-user", options.frontend_user, "With --store=memory")->capture_default_str();
-  serve.add_option("--frontend-password-file", options.frontend_password_file, "With --store=memory; default: no password");
+  serve.add_option("--frontend-password-file", options.frontend_password_file,
+                   "With --store=memory; default: no password");
   serve.add_option("--frontend-tls", options.frontend_tls, "TLS towards the FE")
       ->transform(CLI::CheckedTransformer(kTlsModes, CLI::ignore_case))
       ->type_name("disabled|preferred|required|verify-ca|verify-identity")
       ->default_str("preferred");
   serve.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
-  serve.add_option("--default-hooks", options.default_hooks,
-                   "Hooks for clusters that configure none; makes every cluster gated")
+  serve
+      .add_option("--default-hooks", options.default_hooks,
+                  "Hooks for clusters that configure none; makes every cluster gated")
       ->delimiter(',');
-  add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation", seconds{0}, seconds{25});
-  add_duration(serve, "--admit-within", options.admit_within, "A preparation that nobody uses is undone after this", seconds{1}, 30 * kDay);
-  add_duration(serve, "--max-hold", options.max_hold, "Settings are put back when a rollout takes longer", seconds{1}, 30 * kDay);
-  add_duration(serve, "--reassert-interval", options.reassert_interval, "Between two read-backs of settings that must hold", seconds{1}, kDay);
-  add_duration(serve, "--failure-backoff", options.failure_backoff, "Before the second attempt; doubled for each further one", seconds{0}, kDay);
+  add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
+               seconds{0}, seconds{25});
+  add_duration(serve, "--admit-within", options.admit_within, "A preparation that nobody uses is undone after this",
+               seconds{1}, 30 * kDay);
+  add_duration(serve, "--max-hold", options.max_hold, "Settings are put back when a rollout takes longer", seconds{1},
+               30 * kDay);
+  add_duration(serve, "--reassert-interval", options.reassert_interval,
+               "Between two read-backs of settings that must hold", seconds{1}, kDay);
+  add_duration(serve, "--failure-backoff", options.failure_backoff,
+               "Before the second attempt; doubled for each further one", seconds{0}, kDay);
   add_duration(serve, "--failure-backoff-max", options.failure_backoff_max, "Longest back-off", seconds{0}, kDay);
-  add_duration(serve, "--claim-stale-after", options.claim_stale_after, "Another replica's work is taken over after this silence", seconds{1}, kDay);
-  add_duration(serve, "--drain", options.drain, "Serving goes on this long after SIGTERM while endpoints follow", seconds{0}, seconds{300});
-  add_duration(serve, "--stop-timeout", options.stop_timeout, "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
-  serve.add_option("--workers", options.workers, "Preparations worked on at once")->check(CLI::Range(1, 256))->capture_default_str();
+  add_duration(serve, "--claim-stale-after", options.claim_stale_after,
+               "Another replica's work is taken over after this silence", seconds{1}, kDay);
+  add_duration(serve, "--drain", options.drain, "Serving goes on this long after SIGTERM while endpoints follow",
+               seconds{0}, seconds{300});
+  add_duration(serve, "--stop-timeout", options.stop_timeout,
+               "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
+  serve.add_option("--workers", options.workers, "Preparations worked on at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   serve.add_option("--identity", options.identity, "Of this replica; default: POD_NAME, else the host's name");
   serve.add_option("--log-level", options.log_level, "Least level that is logged")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))

@@ -67,7 +67,12 @@ std::string mirror_text(const Preparation& record) {
 PreparationController::PreparationController(PreparationStore& store, ClusterAccess& clusters,
                                              FrontendConnector& connector, const Clock& clock, spdlog::logger& log,
                                              ControllerOptions options)
-    : store_(store), clusters_(clusters), connector_(connector), clock_(clock), log_(log), options_(std::move(options)) {}
+    : store_(store),
+      clusters_(clusters),
+      connector_(connector),
+      clock_(clock),
+      log_(log),
+      options_(std::move(options)) {}
 
 PreparationController::~PreparationController() { stop(); }
 
@@ -188,8 +193,8 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   const auto& runner = record.status.runner;
   if (!runner.identity.empty() && runner.identity != options_.identity) {
     const bool worked_on = record.status.stage == Stage::Preparing || record.status.stage == Stage::Restoring;
-    const auto patience = worked_on ? options_.claim_stale_after
-                                    : std::max(options_.claim_stale_after, 3 * options_.reassert_interval);
+    const auto patience =
+        worked_on ? options_.claim_stale_after : std::max(options_.claim_stale_after, 3 * options_.reassert_interval);
     const std::string renewal = runner.identity + record.resource_version;
     const std::lock_guard lock(mutex_);
     auto& tracked = tracked_[key];

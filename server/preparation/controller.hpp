@@ -29,7 +29,8 @@ class logger;
 namespace gate {
 
 struct ControllerOptions {
-  std::string identity;  ///< Of this replica; the pod's name. The same name after a restart takes its claims back at once.
+  std::string
+      identity;  ///< Of this replica; the pod's name. The same name after a restart takes its claims back at once.
   std::size_t workers = 8;  ///< Records worked on at once; each may wait on one FE for as long as a hook's timeout.
   std::chrono::seconds reassert_interval{30};  ///< Between two read-backs while the settings must hold.
   std::chrono::seconds admit_within{3600};     ///< A preparation that nobody uses is undone after this.
@@ -96,7 +97,7 @@ class PreparationController {
     std::string others_claim;      ///< Last renewal seen of another replica's claim.
     SteadyTime others_claim_seen;  ///< When it was first seen.
     int restore_failures = 0;
-    std::string mirrored;          ///< What the cluster's status was last told.
+    std::string mirrored;  ///< What the cluster's status was last told.
     std::shared_ptr<const Preparation> to_mirror;
   };
   struct Verification {

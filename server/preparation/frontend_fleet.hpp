@@ -38,7 +38,8 @@ struct SettingReading {
 /// FE's address in the message; a broken connection is replaced by the next call.
 class FrontendFleet {
  public:
-  FrontendFleet(FrontendConnector& connector, FrontendAccess access) : connector_(connector), access_(std::move(access)) {}
+  FrontendFleet(FrontendConnector& connector, FrontendAccess access)
+      : connector_(connector), access_(std::move(access)) {}
 
   /// On the one connection of this hook sequence.
   [[nodiscard]] Result<QueryResult> execute(std::string_view sql, Deadline deadline);

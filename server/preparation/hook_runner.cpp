@@ -44,8 +44,8 @@ std::string failure_text(const Hook& hook, const Error& error) {
 
 }  // namespace
 
-HookRunner::HookRunner(ClaimedRecord& record, ClusterAccess& clusters, FrontendConnector& connector,
-                       const Clock& clock, RetryPolicy retry, std::stop_token stop)
+HookRunner::HookRunner(ClaimedRecord& record, ClusterAccess& clusters, FrontendConnector& connector, const Clock& clock,
+                       RetryPolicy retry, std::stop_token stop)
     : record_(record),
       clusters_(clusters),
       connector_(connector),

@@ -162,7 +162,8 @@ class MysqlFrontendSession final : public FrontendSession {
       bytes += columns * sizeof(row[0]);
       out.rows.push_back(std::move(row));
       if (bytes > kResultBytesMax)
-        return give_up(ErrorCode::Unavailable, "the answer has more than " + std::to_string(kResultBytesMax) + " bytes");
+        return give_up(ErrorCode::Unavailable,
+                       "the answer has more than " + std::to_string(kResultBytesMax) + " bytes");
       if (wait.over()) return give_up(ErrorCode::DeadlineExceeded, "the answer was not read in time");
     }
     if (mysql_errno(mysql_.get()) != 0) return failure(wait);
@@ -234,8 +235,7 @@ Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, co
       mysql_real_connect(mysql.get(), address.c_str(), access.username.c_str(), access.password.c_str(), nullptr,
                          access.address.port, nullptr, CLIENT_MULTI_RESULTS);
   if (connected == nullptr) return login_failure(*mysql, wait, guard, who);
-  if (!guard.passed())
-    return Error{ErrorCode::PermissionDenied, who + ": the server let the login pass unchecked", 0};
+  if (!guard.passed()) return Error{ErrorCode::PermissionDenied, who + ": the server let the login pass unchecked", 0};
   return std::unique_ptr<FrontendSession>(std::make_unique<MysqlFrontendSession>(std::move(mysql), peer));
 }
 
@@ -267,9 +267,9 @@ Result<std::unique_ptr<FrontendSession>> MysqlFrontendConnector::connect(const F
     const auto now = steady_clock::now();
     const auto share = (deadline - now) / static_cast<int>(addresses->size() - i);
     auto session = log_in(access, (*addresses)[i], now + share);
-    const bool try_next = !session && i + 1 < addresses->size() &&
-                          (session.error().code == ErrorCode::Unavailable ||
-                           session.error().code == ErrorCode::DeadlineExceeded);
+    const bool try_next =
+        !session && i + 1 < addresses->size() &&
+        (session.error().code == ErrorCode::Unavailable || session.error().code == ErrorCode::DeadlineExceeded);
     if (!try_next) return session;
   }
 }

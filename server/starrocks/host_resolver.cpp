@@ -10,7 +10,7 @@
 namespace gate {
 
 struct HostResolver::Lookup {
-  int failure = 0;                     ///< An EAI_ code. Guarded by the resolver's lock, like all here but `thread`.
+  int failure = 0;  ///< An EAI_ code. Guarded by the resolver's lock, like all here but `thread`.
   std::vector<std::string> addresses;
   bool done = false;
   std::jthread thread;
@@ -20,7 +20,8 @@ namespace {
 
 bool is_numeric(const std::string& host) {
   std::array<unsigned char, sizeof(in6_addr)> address{};
-  return inet_pton(AF_INET, host.c_str(), address.data()) == 1 || inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
+  return inet_pton(AF_INET, host.c_str(), address.data()) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
 }
 
 int look_up(const std::string& host, std::vector<std::string>& out) {

@@ -1,6 +1,6 @@
-// Goal: what users see, through real kubectl on a real API server, with our manifests, the real binary and simulated FEs.
-// Method: one control plane for all cases; each case has its own clusters, FE and gate. Assertions are made on what
-// kubectl printed, on the objects, and on the statements that reached the FE.
+// Goal: what users see, through real kubectl on a real API server, with our manifests, the real binary and simulated
+// FEs. Method: one control plane for all cases; each case has its own clusters, FE and gate. Assertions are made on
+// what kubectl printed, on the objects, and on the statements that reached the FE.
 
 #include <doctest/doctest.h>
 
@@ -55,10 +55,10 @@ class ControlPlane {
   /// Points our webhook configurations to a gate on `port` and waits until the API server uses them.
   void register_webhooks(std::uint16_t port) {
     if (port == registered_port_) return;
-    const auto rendered =
-        run_process("/bin/bash", {kSource + "/test/e2e/webhooks-by-url.sh", "https://127.0.0.1:" + std::to_string(port),
-                                  file("ca.crt").string()},
-                    {.environment = {"KUBECTL=" + environment_->kubectl_path().string()}});
+    const auto rendered = run_process("/bin/bash",
+                                      {kSource + "/test/e2e/webhooks-by-url.sh",
+                                       "https://127.0.0.1:" + std::to_string(port), file("ca.crt").string()},
+                                      {.environment = {"KUBECTL=" + environment_->kubectl_path().string()}});
     INFO(rendered.err);
     REQUIRE(rendered.exit_code == 0);
     must({"apply", "-f", "-"}, {.input = rendered.out});
@@ -117,18 +117,35 @@ class Scene {
     plane.apply(cluster(name_, annotations));
   }
 
+  ~Scene() {
+    // Whatever is left open would be worked on by the next scene's gate, on the next scene's FE.
+    gate_.reset();
+    plane.kubectl({"delete", "starrocksclusters,upgradepreparations", "--all", "--wait=false"});
+  }
+  Scene(const Scene&) = delete;
+  Scene& operator=(const Scene&) = delete;
+
   void start_gate() {
-    std::vector<std::string> arguments{
-        "--listen", "127.0.0.1:" + std::to_string(plane.registered_port()),
-        "--ops-listen", "127.0.0.1:0",
-        "--tls-cert-file", plane.file("tls.crt"),
-        "--tls-key-file", plane.file("tls.key"),
-        "--kubeconfig", plane.kubernetes().kubeconfig(),
-        "--frontend-address", "127.0.0.1:" + std::to_string(simulator_.frontend(0).port()),
-        "--identity", "gate-0",
-        "--reassert-interval", "300s",
-        "--failure-backoff", "1s",
-        "--drain", "0s"};
+    std::vector<std::string> arguments{"--listen",
+                                       "127.0.0.1:" + std::to_string(plane.registered_port()),
+                                       "--ops-listen",
+                                       "127.0.0.1:0",
+                                       "--tls-cert-file",
+                                       plane.file("tls.crt"),
+                                       "--tls-key-file",
+                                       plane.file("tls.key"),
+                                       "--kubeconfig",
+                                       plane.kubernetes().kubeconfig(),
+                                       "--frontend-address",
+                                       "127.0.0.1:" + std::to_string(simulator_.frontend(0).port()),
+                                       "--identity",
+                                       "gate-0",
+                                       "--reassert-interval",
+                                       "300s",
+                                       "--failure-backoff",
+                                       "1s",
+                                       "--drain",
+                                       "0s"};
     arguments.insert(arguments.end(), flags_.begin(), flags_.end());
     // Kept in the working directory: the first thing to read when a case fails.
     gate_.emplace(arguments, "gate-" + name_ + ".log");
@@ -142,7 +159,9 @@ class Scene {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return plane.kubectl(arguments);
   }
-  ProcessResult to(const std::string& version) { return patch_image("starRocksBeSpec", "starrocks/be-ubuntu:" + version); }
+  ProcessResult to(const std::string& version) {
+    return patch_image("starRocksBeSpec", "starrocks/be-ubuntu:" + version);
+  }
 
   [[nodiscard]] std::string image(const std::string& component = "starRocksBeSpec") {
     return object().at("spec").at(component).at("image");
@@ -230,15 +249,20 @@ TEST_CASE("slow hook: on hold with a reason, nothing written, the record tells t
 
   const auto table = scene.plane.must({"get", "upgradepreparations"});
   INFO(table);
-  CHECK(std::regex_search(table, std::regex(R"(slow\s+be 3\.3\.0\s+be 3\.3\.1\s+Running\s+Preparing\s+1/2\s+disable-balancer)")));
+  CHECK(std::regex_search(
+      table, std::regex(R"(slow\s+be 3\.3\.0\s+be 3\.3\.1\s+Running\s+Preparing\s+1/2\s+disable-balancer)")));
   CHECK(scene.plane.must({"get", "srup"}) == table);
   CHECK(eventually(kPatience, [&] {
-    return scene.object().value("status", json::object()).value("upgradePreparationStatus", json::object()).value("phase", "") == "Running";
+    return scene.object()
+               .value("status", json::object())
+               .value("upgradePreparationStatus", json::object())
+               .value("phase", "") == "Running";
   }));
 
   CHECK(scene.record_becomes("phase", "Completed"));
-  CHECK(scene.plane.kubectl({"wait", "--for=condition=Prepared", "--timeout=10s",
-                             "upgradepreparation/" + scene.records().back()["metadata"]["name"].get<std::string>()})
+  CHECK(scene.plane
+            .kubectl({"wait", "--for=condition=Prepared", "--timeout=10s",
+                      "upgradepreparation/" + scene.records().back()["metadata"]["name"].get<std::string>()})
             .exit_code == 0);
   CHECK(scene.to("3.3.1").exit_code == 0);
   CHECK(scene.image() == "starrocks/be-ubuntu:3.3.1");
@@ -382,8 +406,8 @@ TEST_CASE("without configuration nothing happens") {
 
 TEST_CASE("a bad configuration is refused when it is written, all faults named") {
   Scene scene("bad", json::object());
-  auto object = cluster("bad2", {{"starrocks.com/upgrade-hooks", "disable-balancr"},
-                                 {"starrocks.com/upgrade-timeout-seconds", "0"}});
+  auto object = cluster(
+      "bad2", {{"starrocks.com/upgrade-hooks", "disable-balancr"}, {"starrocks.com/upgrade-timeout-seconds", "0"}});
   object["spec"]["upgradePreparation"] = {{"enabled", true},
                                           {"hooks", json::array({{{"name", "x"}, {"command", "DROP DATABASE prod"}}})}};
   const auto refused = scene.plane.kubectl({"create", "-f", "-"}, {.input = object.dump()});
@@ -394,12 +418,13 @@ TEST_CASE("a bad configuration is refused when it is written, all faults named")
     INFO(part);
     CHECK(contains(refused.err, part));
   }
-  CHECK(contains(scene.plane.kubectl({"annotate", "starrockscluster", "bad",
-                                      "starrocks.com/upgrade-hooks=nonsense"}).err,
-                 "UpgradeHooksInvalid"));
+  CHECK(
+      contains(scene.plane.kubectl({"annotate", "starrockscluster", "bad", "starrocks.com/upgrade-hooks=nonsense"}).err,
+               "UpgradeHooksInvalid"));
 }
 
-TEST_CASE("every way kubectl has to change an image meets the gate, and each is admitted when the preparation is done") {
+TEST_CASE(
+    "every way kubectl has to change an image meets the gate, and each is admitted when the preparation is done") {
   Scene scene("verbs", with_hooks("disable-balancer"), {}, {"--admission-wait", "0s"});
   auto& plane = scene.plane;
   int next = 0;
@@ -409,20 +434,51 @@ TEST_CASE("every way kubectl has to change an image meets the gate, and each is 
     return object;
   };
   const auto editor = plane.file("editor.sh");
-  const auto verbs = std::vector<std::pair<std::string, std::function<ProcessResult(const std::string&)>>>{
-      {"patch", [&](const std::string& image) { return scene.patch_image("starRocksBeSpec", image); }},
-      {"apply", [&](const std::string& image) { return plane.kubectl({"apply", "-f", "-"}, {.input = object_with(image).dump()}); }},
-      {"apply --server-side",
-       [&](const std::string& image) {
-         return plane.kubectl({"apply", "--server-side", "--force-conflicts", "-f", "-"}, {.input = object_with(image).dump()});
-       }},
-      {"replace", [&](const std::string& image) { return plane.kubectl({"replace", "-f", "-"}, {.input = object_with(image).dump()}); }},
-      {"edit",
-       [&](const std::string& image) {
-         std::ofstream(editor) << "#!/bin/sh\nexec sed -i 's#image: starrocks/be-ubuntu:.*#image: " << image << "#' \"$1\"\n";
-         std::filesystem::permissions(editor, std::filesystem::perms::owner_all);
-         return plane.kubectl({"edit", "starrockscluster", "verbs"}, {.environment = {"KUBE_EDITOR=" + editor.string()}});
-       }}};
+  const auto verbs = std::vector<
+      std::pair<std::string, std::function<ProcessResult(const std::string&)>>>{{"patch",
+                                                                                 [&](const std::string& image) {
+                                                                                   return scene.patch_image(
+                                                                                       "starRocksBeSpec", image);
+                                                                                 }},
+                                                                                {"apply",
+                                                                                 [&](const std::string& image) {
+                                                                                   return plane.kubectl(
+                                                                                       {"apply", "-f", "-"},
+                                                                                       {.input =
+                                                                                            object_with(image).dump()});
+                                                                                 }},
+                                                                                {"apply --server-side",
+                                                                                 [&](const std::string& image) {
+                                                                                   return plane.kubectl(
+                                                                                       {"apply", "--server-side",
+                                                                                        "--force-conflicts", "-f", "-"},
+                                                                                       {.input =
+                                                                                            object_with(image).dump()});
+                                                                                 }},
+                                                                                {"replace",
+                                                                                 [&](const std::string& image) {
+                                                                                   return plane.kubectl(
+                                                                                       {"replace", "-f", "-"},
+                                                                                       {.input =
+                                                                                            object_with(image).dump()});
+                                                                                 }},
+                                                                                {"edit", [&](const std::string& image) {
+                                                                                   std::ofstream(editor)
+                                                                                       << "#!/bin/sh\nexec sed -i "
+                                                                                          "'s#image: "
+                                                                                          "starrocks/"
+                                                                                          "be-ubuntu:.*#image: "
+                                                                                       << image << "#' \"$1\"\n";
+                                                                                   std::filesystem::permissions(
+                                                                                       editor, std::filesystem::perms::
+                                                                                                   owner_all);
+                                                                                   return plane.kubectl(
+                                                                                       {"edit", "starrockscluster",
+                                                                                        "verbs"},
+                                                                                       {.environment = {
+                                                                                            "KUBE_EDITOR=" +
+                                                                                            editor.string()}});
+                                                                                 }}};
   for (const auto& [verb, change] : verbs) {
     INFO(verb);
     const auto image = "starrocks/be-ubuntu:3.3." + std::to_string(++next);
@@ -447,8 +503,10 @@ TEST_CASE("with the gate away everything but an image change works") {
   auto& plane = scene.plane;
   plane.must({"label", "starrockscluster", "away", "team=a"});
   plane.must({"annotate", "starrockscluster", "away", "note=b"});
-  plane.must({"patch", "starrockscluster", "away", "--type=merge", "-p", R"({"spec":{"starRocksBeSpec":{"replicas":5}}})"});
-  plane.must({"patch", "starrockscluster", "away", "--subresource=status", "--type=merge", "-p", R"({"status":{"phase":"running"}})"});
+  plane.must(
+      {"patch", "starrockscluster", "away", "--type=merge", "-p", R"({"spec":{"starRocksBeSpec":{"replicas":5}}})"});
+  plane.must({"patch", "starrockscluster", "away", "--subresource=status", "--type=merge", "-p",
+              R"({"status":{"phase":"running"}})"});
   plane.must({"scale", "starrockscluster", "away", "--replicas=2"});
   const auto refused = scene.to("3.3.1");
   CHECK(refused.exit_code == 1);
@@ -480,7 +538,10 @@ TEST_CASE("the operator's full status write keeps the mirror and causes no furth
   Scene scene("mirror", with_hooks("disable-balancer"));
   REQUIRE(scene.to("3.3.1").exit_code == 0);
   REQUIRE(eventually(kPatience, [&] {
-    return scene.object().value("status", json::object()).value("upgradePreparationStatus", json::object()).value("phase", "") == "Completed";
+    return scene.object()
+               .value("status", json::object())
+               .value("upgradePreparationStatus", json::object())
+               .value("phase", "") == "Completed";
   }));
   auto object = scene.object();
   const auto mirror = object["status"]["upgradePreparationStatus"];
@@ -516,8 +577,14 @@ TEST_CASE("after the rollout the captured values come back; a human's later valu
                {"spec", {{"containers", json::array({{{"name", "be"}, {"image", "starrocks/be-ubuntu:3.3.1"}}})}}}}}}}};
   scene.plane.apply(set);
   const json status{{"status",
-                     {{"observedGeneration", 1}, {"replicas", 3}, {"readyReplicas", 3}, {"updatedReplicas", 3},
-                      {"currentReplicas", 3}, {"availableReplicas", 3}, {"currentRevision", "r2"}, {"updateRevision", "r2"}}}};
+                     {{"observedGeneration", 1},
+                      {"replicas", 3},
+                      {"readyReplicas", 3},
+                      {"updatedReplicas", 3},
+                      {"currentReplicas", 3},
+                      {"availableReplicas", 3},
+                      {"currentRevision", "r2"},
+                      {"updateRevision", "r2"}}}};
   scene.plane.must({"patch", "statefulset", "restore-be", "--subresource=status", "--type=merge", "-p", status.dump()});
   CHECK(scene.record_becomes("outcome", "Succeeded"));
   CHECK(scene.record_becomes("stage", "Closed"));
@@ -546,7 +613,8 @@ TEST_CASE("hostile and mistaken requests get the right answer and learn nothing"
     const char* type;
     int status;
   };
-  const std::string uid_only = R"({"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u-1"}})";
+  const std::string uid_only =
+      R"({"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u-1"}})";
   for (const Row& row : {Row{"not JSON", "/validate", "not json", "application/json", 400},
                          Row{"empty", "/validate", "", "application/json", 400},
                          Row{"wrong media type", "/validate", "{}", "text/plain", 415},

@@ -110,7 +110,8 @@ int main(int argc, char** argv) {
 
   options.backends.clear();
   for (std::size_t i = 0; i < backends; ++i) options.backends.push_back({"be-" + std::to_string(i), true, ""});
-  for (std::size_t i = 0; i < compute_nodes; ++i) options.compute_nodes.push_back({"cn-" + std::to_string(i), true, ""});
+  for (std::size_t i = 0; i < compute_nodes; ++i)
+    options.compute_nodes.push_back({"cn-" + std::to_string(i), true, ""});
   options.on_statement = [](const gate::ReceivedStatement& statement) {
     std::string line = statement.sql;
     for (char& c : line)

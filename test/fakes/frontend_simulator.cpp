@@ -269,8 +269,8 @@ struct FrontendSimulator::Impl {
       return refuse({5205, "HY000", "Connections using insecure transport are prohibited"});
     if (login->username != options.username || !password_matches(*login, greeting.scramble))
       return refuse({1045, "28000",
-                     "Access denied for user '" + login->username + "' (using password: " +
-                         (login->auth_response.empty() ? "NO" : "YES") + ")"});
+                     "Access denied for user '" + login->username +
+                         "' (using password: " + (login->auth_response.empty() ? "NO" : "YES") + ")"});
     if (fault && fault->kind == FaultKind::FailLogin) return refuse(fault->error);
     return wire.write_packet(fake_frontend::ok_payload(0));
   }
@@ -302,8 +302,8 @@ struct FrontendSimulator::Impl {
     const std::lock_guard lock(mutex);
     for (auto it = faults.rbegin(); it != faults.rend(); ++it) {
       const bool of_login = it->kind == FaultKind::FailLogin || it->kind == FaultKind::HangLogin;
-      const bool fits = of_login == login && it->times > 0 &&
-                        (!it->frontend || *it->frontend == frontend) && sql.find(it->substring) != std::string::npos;
+      const bool fits = of_login == login && it->times > 0 && (!it->frontend || *it->frontend == frontend) &&
+                        sql.find(it->substring) != std::string::npos;
       if (!fits) continue;
       if (it->times != SIZE_MAX) --it->times;
       return *it;
@@ -399,8 +399,7 @@ struct FrontendSimulator::Impl {
         const auto victim = *std::exchange(cluster.kill_requested, std::nullopt);
         const auto found = std::find_if(connections.begin(), connections.end(),
                                         [&](const Connection& other) { return other.id == victim && !other.done; });
-        if (found == connections.end())
-          return SqlError{1094, "HY000", "Unknown thread id: " + std::to_string(victim)};
+        if (found == connections.end()) return SqlError{1094, "HY000", "Unknown thread id: " + std::to_string(victim)};
         ::shutdown(found->socket.get(), SHUT_RDWR);
       }
       if (!std::holds_alternative<NeedsLeader>(answer)) return answer;

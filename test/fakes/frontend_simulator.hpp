@@ -52,9 +52,9 @@ struct SimulatedResult {
 };
 
 struct ReceivedStatement {
-  std::size_t order = 0;  ///< 0, 1, 2... over all FEs.
-  std::string frontend;   ///< "fe-0": the FE that the client was connected to.
-  std::string sql;        ///< One statement; a chain is logged statement by statement as each starts.
+  std::size_t order = 0;      ///< 0, 1, 2... over all FEs.
+  std::string frontend;       ///< "fe-0": the FE that the client was connected to.
+  std::string sql;            ///< One statement; a chain is logged statement by statement as each starts.
   bool acknowledged = false;  ///< Its whole answer (OK, rows or error) was written to the client.
 };
 
@@ -67,18 +67,18 @@ struct ReceivedLogin {
 
 struct FrontendSimulatorOptions {
   std::size_t frontends = 1;
-  std::string version = "3.5.7";        ///< Decides columns, capabilities and how ADMIN SET travels.
-  std::string greeting_version = {};         ///< Empty: "8.0.33" from 3.4 on, "5.1.0" before.
+  std::string version = "3.5.7";      ///< Decides columns, capabilities and how ADMIN SET travels.
+  std::string greeting_version = {};  ///< Empty: "8.0.33" from 3.4 on, "5.1.0" before.
   std::string username = "root";
-  std::string password = {};                 ///< Empty: login without a password.
+  std::string password = {};                             ///< Empty: login without a password.
   std::string account_plugin = "mysql_native_password";  ///< Or "mysql_clear_password", as for LDAP users.
-  bool operate_privilege = true;        ///< false: statements that need OPERATE or NODE yield 5203.
-  std::string certificate_pem = {};          ///< With private_key_pem: the greeting offers TLS.
+  bool operate_privilege = true;                         ///< false: statements that need OPERATE or NODE yield 5203.
+  std::string certificate_pem = {};                      ///< With private_key_pem: the greeting offers TLS.
   std::string private_key_pem = {};
-  bool force_tls = false;               ///< ssl_force_secure_transport; here 127.0.0.1 is not exempt.
+  bool force_tls = false;                 ///< ssl_force_secure_transport; here 127.0.0.1 is not exempt.
   bool fake_plugin_auth_missing = false;  ///< A greeting without PLUGIN_AUTH, as a man in the middle would send.
-  bool infile_attack = false;           ///< Every query is answered by a request for the client's /etc/hostname.
-  std::vector<std::uint16_t> ports = {};     ///< Empty: chosen by the system.
+  bool infile_attack = false;             ///< Every query is answered by a request for the client's /etc/hostname.
+  std::vector<std::uint16_t> ports = {};  ///< Empty: chosen by the system.
   std::map<std::string, std::string> fe_conf = {};  ///< Values (canonical names) every FE starts, and restarts, with.
   std::vector<SimulatedNode> backends = {{"be-0"}, {"be-1"}, {"be-2"}};
   std::vector<SimulatedNode> compute_nodes = {};
@@ -137,7 +137,7 @@ class FrontendSimulator {
 
   /// Closed: new connections are refused, open ones are cut, other FEs see it dead. Its port stays reserved.
   void stop(std::size_t frontend);
-  void start(std::size_t frontend);  ///< Listens again, with the configuration of fe.conf.
+  void start(std::size_t frontend);    ///< Listens again, with the configuration of fe.conf.
   void restart(std::size_t frontend);  ///< Configuration lost, connections cut, listening all the time.
   /// ADMIN SET reaches this FE no more although it is alive: 5101 (from 3.5 on) or 5076.
   void break_broadcast_to(std::size_t frontend, bool broken = true);

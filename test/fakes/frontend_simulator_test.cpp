@@ -65,7 +65,8 @@ TEST_CASE("statements that StarRocks refuses, with its numbers and texts") {
     const char* text;
   };
   for (const Row& row : {
-           Row{"3.5.7", set("no_such_key", "1"), 1064, "(HY000): Config 'no_such_key' does not exist or is not mutable"},
+           Row{"3.5.7", set("no_such_key", "1"), 1064,
+               "(HY000): Config 'no_such_key' does not exist or is not mutable"},
            Row{"3.5.7", set("query_port", "1"), 1064, "Config 'query_port' does not exist or is not mutable"},
            Row{"2.5.22", set("no_such_key", "1"), 1064, "Unexpected exception: Config"},
            Row{"3.5.7", set("max_balancing_tablets", "abc"), 1064, "err: For input string: \"abc\""},
@@ -138,7 +139,8 @@ TEST_CASE("columns grow with the version") {
     const char* version;
     bool frontend_id, memory_limit, status_code;
   };
-  for (const Row& row : {Row{"2.5.22", false, false, false}, Row{"3.3.9", false, true, false}, Row{"3.5.7", true, true, true}}) {
+  for (const Row& row :
+       {Row{"2.5.22", false, false, false}, Row{"3.3.9", false, true, false}, Row{"3.5.7", true, true, true}}) {
     INFO(row.version);
     FrontendSimulator simulator({.version = row.version, .compute_nodes = {{"cn-0"}}});
     CHECK(run(simulator, "SHOW FRONTENDS")->column("Id").has_value() == row.frontend_id);

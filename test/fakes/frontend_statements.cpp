@@ -139,7 +139,9 @@ std::vector<Token> tokens_of(std::string_view sql) {
       i = end;
       continue;
     }
-    const auto is_word = [](char w) { return std::isalnum(static_cast<unsigned char>(w)) || w == '_' || w == '@' || w == '.'; };
+    const auto is_word = [](char w) {
+      return std::isalnum(static_cast<unsigned char>(w)) || w == '_' || w == '@' || w == '.';
+    };
     if (is_word(c)) {
       std::size_t end = i;
       while (end < sql.size() && is_word(sql[end])) ++end;
@@ -369,8 +371,8 @@ SimulatedResult Cluster::show_frontend_config(std::size_t frontend, const std::o
   for (const ConfigKey& key : kConfigKeys) {
     const bool shown = !wanted || like(*wanted, key.name) || (key.alias[0] != '\0' && like(*wanted, key.alias));
     if (!shown) continue;
-    out.rows.push_back({key.name, "[" + std::string(key.alias) + "]", frontends[frontend].config.at(key.name),
-                        key.type, key.is_mutable ? "true" : "false", key.comment});
+    out.rows.push_back({key.name, "[" + std::string(key.alias) + "]", frontends[frontend].config.at(key.name), key.type,
+                        key.is_mutable ? "true" : "false", key.comment});
   }
   return out;
 }
@@ -379,8 +381,9 @@ SimulatedResult Cluster::show_frontends(std::size_t asked) const {
   SimulatedResult out;
   const bool has_id = version_.at_least(3, 4);
   if (has_id) out.columns.emplace_back("Id");
-  for (const char* column : {"Name", "IP", "EditLogPort", "HttpPort", "QueryPort", "RpcPort", "Role", "ClusterId", "Join",
-                             "Alive", "ReplayedJournalId", "LastHeartbeat", "IsHelper", "ErrMsg", "StartTime", "Version"})
+  for (const char* column :
+       {"Name", "IP", "EditLogPort", "HttpPort", "QueryPort", "RpcPort", "Role", "ClusterId", "Join", "Alive",
+        "ReplayedJournalId", "LastHeartbeat", "IsHelper", "ErrMsg", "StartTime", "Version"})
     out.columns.emplace_back(column);
   for (std::size_t i = 0; i < frontends.size(); ++i) {
     const FrontendState& fe = frontends[i];
@@ -404,10 +407,29 @@ SimulatedResult Cluster::show_backends() const {
   const auto columns = [&](std::initializer_list<const char*> names) {
     out.columns.insert(out.columns.end(), names.begin(), names.end());
   };
-  columns({"BackendId", "IP", "HeartbeatPort", "BePort", "HttpPort", "BrpcPort", "LastStartTime", "LastHeartbeat",
-           "Alive", "SystemDecommissioned", "ClusterDecommissioned", "TabletNum", "DataUsedCapacity", "AvailCapacity",
-           "TotalCapacity", "UsedPct", "MaxDiskUsedPct", "ErrMsg", "Version", "Status", "DataTotalCapacity",
-           "DataUsedPct", "CpuCores"});
+  columns({"BackendId",
+           "IP",
+           "HeartbeatPort",
+           "BePort",
+           "HttpPort",
+           "BrpcPort",
+           "LastStartTime",
+           "LastHeartbeat",
+           "Alive",
+           "SystemDecommissioned",
+           "ClusterDecommissioned",
+           "TabletNum",
+           "DataUsedCapacity",
+           "AvailCapacity",
+           "TotalCapacity",
+           "UsedPct",
+           "MaxDiskUsedPct",
+           "ErrMsg",
+           "Version",
+           "Status",
+           "DataTotalCapacity",
+           "DataUsedPct",
+           "CpuCores"});
   if (version_.at_least(3, 3)) columns({"MemLimit"});
   columns({"NumRunningQueries", "MemUsedPct", "CpuUsedPct"});
   if (version_.at_least(3, 3)) columns({"DataCacheMetrics", "Location"});
@@ -415,16 +437,36 @@ SimulatedResult Cluster::show_backends() const {
   for (std::size_t i = 0; i < backends.size(); ++i) {
     const SimulatedNode& node = backends[i];
     const std::map<std::string, std::string> values = {
-        {"BackendId", std::to_string(10001 + i)}, {"IP", node.host}, {"HeartbeatPort", "9050"}, {"BePort", "9060"},
-        {"HttpPort", "8040"}, {"BrpcPort", "8060"}, {"LastStartTime", kStartTime}, {"LastHeartbeat", kStartTime},
-        {"Alive", node.alive ? "true" : "false"}, {"SystemDecommissioned", "false"},
-        {"ClusterDecommissioned", "false"}, {"TabletNum", "30"}, {"DataUsedCapacity", "1.000 GB"},
-        {"AvailCapacity", "90.000 GB"}, {"TotalCapacity", "100.000 GB"}, {"UsedPct", "10.00 %"},
-        {"MaxDiskUsedPct", "10.00 %"}, {"ErrMsg", node.alive ? "" : "connection refused"},
-        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"}, {"Status", "{}"},
-        {"DataTotalCapacity", "91.000 GB"}, {"DataUsedPct", "1.10 %"}, {"CpuCores", "8"}, {"MemLimit", "13.5GB"},
-        {"NumRunningQueries", "0"}, {"MemUsedPct", "1.00 %"}, {"CpuUsedPct", "0.5 %"}, {"DataCacheMetrics", "N/A"},
-        {"Location", ""}, {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
+        {"BackendId", std::to_string(10001 + i)},
+        {"IP", node.host},
+        {"HeartbeatPort", "9050"},
+        {"BePort", "9060"},
+        {"HttpPort", "8040"},
+        {"BrpcPort", "8060"},
+        {"LastStartTime", kStartTime},
+        {"LastHeartbeat", kStartTime},
+        {"Alive", node.alive ? "true" : "false"},
+        {"SystemDecommissioned", "false"},
+        {"ClusterDecommissioned", "false"},
+        {"TabletNum", "30"},
+        {"DataUsedCapacity", "1.000 GB"},
+        {"AvailCapacity", "90.000 GB"},
+        {"TotalCapacity", "100.000 GB"},
+        {"UsedPct", "10.00 %"},
+        {"MaxDiskUsedPct", "10.00 %"},
+        {"ErrMsg", node.alive ? "" : "connection refused"},
+        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"},
+        {"Status", "{}"},
+        {"DataTotalCapacity", "91.000 GB"},
+        {"DataUsedPct", "1.10 %"},
+        {"CpuCores", "8"},
+        {"MemLimit", "13.5GB"},
+        {"NumRunningQueries", "0"},
+        {"MemUsedPct", "1.00 %"},
+        {"CpuUsedPct", "0.5 %"},
+        {"DataCacheMetrics", "N/A"},
+        {"Location", ""},
+        {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
     std::vector<std::optional<std::string>> row;
     for (const auto& column : out.columns) row.emplace_back(values.at(column));
     out.rows.push_back(std::move(row));
@@ -446,14 +488,30 @@ SimulatedResult Cluster::show_compute_nodes() const {
   for (std::size_t i = 0; i < compute_nodes.size(); ++i) {
     const SimulatedNode& node = compute_nodes[i];
     const std::map<std::string, std::string> values = {
-        {"ComputeNodeId", std::to_string(20001 + i)}, {"IP", node.host}, {"HeartbeatPort", "9050"}, {"BePort", "9060"},
-        {"HttpPort", "8040"}, {"BrpcPort", "8060"}, {"LastStartTime", kStartTime}, {"LastHeartbeat", kStartTime},
-        {"Alive", node.alive ? "true" : "false"}, {"SystemDecommissioned", "false"},
-        {"ClusterDecommissioned", "false"}, {"ErrMsg", node.alive ? "" : "connection refused"},
-        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"}, {"CpuCores", "8"},
-        {"NumRunningQueries", "0"}, {"MemUsedPct", "1.00 %"}, {"CpuUsedPct", "0.5 %"}, {"HasStoragePath", "true"},
-        {"MemLimit", "13.5GB"}, {"DataCacheMetrics", "N/A"}, {"StarletPort", "9070"}, {"WorkerId", "1"},
-        {"WarehouseName", "default_warehouse"}, {"TabletNum", "30"},
+        {"ComputeNodeId", std::to_string(20001 + i)},
+        {"IP", node.host},
+        {"HeartbeatPort", "9050"},
+        {"BePort", "9060"},
+        {"HttpPort", "8040"},
+        {"BrpcPort", "8060"},
+        {"LastStartTime", kStartTime},
+        {"LastHeartbeat", kStartTime},
+        {"Alive", node.alive ? "true" : "false"},
+        {"SystemDecommissioned", "false"},
+        {"ClusterDecommissioned", "false"},
+        {"ErrMsg", node.alive ? "" : "connection refused"},
+        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"},
+        {"CpuCores", "8"},
+        {"NumRunningQueries", "0"},
+        {"MemUsedPct", "1.00 %"},
+        {"CpuUsedPct", "0.5 %"},
+        {"HasStoragePath", "true"},
+        {"MemLimit", "13.5GB"},
+        {"DataCacheMetrics", "N/A"},
+        {"StarletPort", "9070"},
+        {"WorkerId", "1"},
+        {"WarehouseName", "default_warehouse"},
+        {"TabletNum", "30"},
         {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
     std::vector<std::optional<std::string>> row;
     for (const auto& column : out.columns) row.emplace_back(values.at(column));

@@ -39,7 +39,7 @@ struct ConnectionState {
 struct FrontendState {
   std::string name;
   std::uint16_t port = 0;
-  bool alive = true;             ///< Listening; what the leader's heartbeat would say.
+  bool alive = true;  ///< Listening; what the leader's heartbeat would say.
   bool broadcast_broken = false;
   std::string version;
   std::map<std::string, std::string> config;  ///< By canonical name.
@@ -66,7 +66,8 @@ class Cluster {
 
  private:
   [[nodiscard]] Answer set_frontend_config(std::size_t frontend, const std::string& key, const std::string& value);
-  [[nodiscard]] SimulatedResult show_frontend_config(std::size_t frontend, const std::optional<std::string>& like) const;
+  [[nodiscard]] SimulatedResult show_frontend_config(std::size_t frontend,
+                                                     const std::optional<std::string>& like) const;
   [[nodiscard]] SimulatedResult show_frontends(std::size_t asked) const;
   [[nodiscard]] SimulatedResult show_backends() const;
   [[nodiscard]] SimulatedResult show_compute_nodes() const;

@@ -122,7 +122,8 @@ std::string eof_payload(std::uint16_t extra_status) {
 SslContext make_tls_context(const std::string& certificate_pem, const std::string& private_key_pem) {
   SslContext context(SSL_CTX_new(TLS_server_method()));
   using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
-  const Bio certificate_bio(BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())), BIO_free);
+  const Bio certificate_bio(BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())),
+                            BIO_free);
   const Bio key_bio(BIO_new_mem_buf(private_key_pem.data(), static_cast<int>(private_key_pem.size())), BIO_free);
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(
       PEM_read_bio_X509(certificate_bio.get(), nullptr, nullptr, nullptr), X509_free);

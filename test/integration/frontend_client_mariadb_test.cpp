@@ -38,7 +38,8 @@ struct World {
          {"CREATE USER with_password@'%' IDENTIFIED BY 'secret'", "CREATE USER without_password@'%'",
           "CREATE USER tls_only@'%' IDENTIFIED BY 'secret' REQUIRE SSL", "CREATE DATABASE gate",
           "CREATE PROCEDURE gate.two_results() BEGIN SELECT 1 AS a; SELECT 2 AS b UNION SELECT 3; END",
-          "CREATE PROCEDURE gate.late_error() BEGIN SELECT 1 AS a; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='late'; END"}) {
+          "CREATE PROCEDURE gate.late_error() BEGIN SELECT 1 AS a; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='late'; "
+          "END"}) {
       const auto done = root->execute(sql, in(kAmple));
       if (!done) throw std::runtime_error(done.error().message);
     }
@@ -84,13 +85,14 @@ TEST_CASE("TLS modes against a server that offers TLS") {
   const std::string none;
   const std::string& good = world->authority.certificate_pem;
   const std::string& bad = world->other_authority.certificate_pem;
-  for (const Row& row : {Row{"disabled", FrontendTls::Disabled, "127.0.0.1", &none, true, false},
-                         Row{"preferred", FrontendTls::Preferred, "127.0.0.1", &none, true, true},
-                         Row{"required", FrontendTls::Required, "127.0.0.1", &none, true, true},
-                         Row{"verify-ca", FrontendTls::VerifyCa, "127.0.0.1", &good, true, true},
-                         Row{"verify-ca, other CA", FrontendTls::VerifyCa, "127.0.0.1", &bad, false, false},
-                         Row{"verify-identity", FrontendTls::VerifyIdentity, "localhost", &good, true, true},
-                         Row{"verify-identity, other name", FrontendTls::VerifyIdentity, "127.0.0.1", &good, false, false}}) {
+  for (const Row& row :
+       {Row{"disabled", FrontendTls::Disabled, "127.0.0.1", &none, true, false},
+        Row{"preferred", FrontendTls::Preferred, "127.0.0.1", &none, true, true},
+        Row{"required", FrontendTls::Required, "127.0.0.1", &none, true, true},
+        Row{"verify-ca", FrontendTls::VerifyCa, "127.0.0.1", &good, true, true},
+        Row{"verify-ca, other CA", FrontendTls::VerifyCa, "127.0.0.1", &bad, false, false},
+        Row{"verify-identity", FrontendTls::VerifyIdentity, "localhost", &good, true, true},
+        Row{"verify-identity, other name", FrontendTls::VerifyIdentity, "127.0.0.1", &good, false, false}}) {
     INFO(row.name);
     auto access = world->access("with_password", "secret");
     access.address.host = row.host;
@@ -192,8 +194,9 @@ TEST_CASE("a killed connection ends the session, a killed query does not") {
   auto running = std::async(std::launch::async, [&] { return session->execute("SELECT SLEEP(60)", in(kAmple)); });
   const auto wait_until_asleep = [&] {
     const auto give_up = in(kAmple);
-    const std::string asleep = "SELECT SLEEP(0.01), COUNT(*) AS n FROM information_schema.processlist WHERE id = " + id +
-                               " AND info LIKE 'SELECT SLEEP%'";
+    const std::string asleep =
+        "SELECT SLEEP(0.01), COUNT(*) AS n FROM information_schema.processlist WHERE id = " + id +
+        " AND info LIKE 'SELECT SLEEP%'";
     while (steady_clock::now() < give_up)
       if (root->execute(asleep, in(kAmple))->text(0, "n") == "1") return;
   };
@@ -219,7 +222,9 @@ TEST_CASE("a server that dies under a statement ends the session, which never re
     const auto give_up = in(kAmple);
     while (steady_clock::now() < give_up &&
            watcher->execute("SELECT SLEEP(0.01), COUNT(*) AS n FROM information_schema.processlist WHERE info = "
-                            "'SELECT SLEEP(60)'", in(kAmple))->text(0, "n") != "1") {
+                            "'SELECT SLEEP(60)'",
+                            in(kAmple))
+                   ->text(0, "n") != "1") {
     }
   }
   world->server.kill();

@@ -21,7 +21,8 @@ struct MariadbPrograms {
 /// Throws std::runtime_error with the server's own words when it does not start.
 class MariadbServer {
  public:
-  MariadbServer(const MariadbPrograms& programs, const std::string& certificate_pem, const std::string& private_key_pem);
+  MariadbServer(const MariadbPrograms& programs, const std::string& certificate_pem,
+                const std::string& private_key_pem);
   ~MariadbServer();
   MariadbServer(const MariadbServer&) = delete;
   MariadbServer& operator=(const MariadbServer&) = delete;

@@ -96,11 +96,10 @@ TEST_CASE("a dry run has no effect in any state and is allowed whenever a real r
     const char* name;
     std::optional<std::pair<Phase, Stage>> state;
   };
-  for (const Row& row : {Row{"no record", {}}, Row{"pending", {{Phase::Pending, Stage::Preparing}}},
-                         Row{"running", {{Phase::Running, Stage::Preparing}}},
-                         Row{"failed", {{Phase::Failed, Stage::Restoring}}},
-                         Row{"completed", {{Phase::Completed, Stage::Prepared}}},
-                         Row{"expired", {{Phase::Completed, Stage::Closed}}}}) {
+  for (const Row& row :
+       {Row{"no record", {}}, Row{"pending", {{Phase::Pending, Stage::Preparing}}},
+        Row{"running", {{Phase::Running, Stage::Preparing}}}, Row{"failed", {{Phase::Failed, Stage::Restoring}}},
+        Row{"completed", {{Phase::Completed, Stage::Prepared}}}, Row{"expired", {{Phase::Completed, Stage::Closed}}}}) {
     INFO(row.name);
     auto given = facts();
     given.dry_run = true;
@@ -314,8 +313,9 @@ TEST_CASE("a denial says what was changed, how far it is, that nothing was appli
   given.other_changed_fields = 2;
   given.records = {record_for(given, Phase::Running, Stage::Preparing)};
   const auto line = first_line(decide(given).answer.message);
-  for (const char* part : {"StarRocksCluster prod/sr", "be 3.3.0 -> 3.3.1", "0/1 hooks", "Nothing of this request was applied",
-                           "2 other changed spec fields", "Repeat the same apply"}) {
+  for (const char* part :
+       {"StarRocksCluster prod/sr", "be 3.3.0 -> 3.3.1", "0/1 hooks", "Nothing of this request was applied",
+        "2 other changed spec fields", "Repeat the same apply"}) {
     INFO(line);
     CHECK(line.find(part) != std::string::npos);
   }

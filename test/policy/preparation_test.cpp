@@ -23,7 +23,8 @@ Preparation full_record() {
   record.spec.cluster = "sr";
   record.spec.attempt = 2;
   record.spec.changes = {{Component::Frontend, "fe:1.0.0", "fe:1.0.1"}, {Component::ComputeNode, "cn:1", "cn:2"}};
-  Hook set{"disable-balancer", "ADMIN SET ...", true, std::chrono::seconds(30), ConfigSetting{"disable_balance", "true"}};
+  Hook set{"disable-balancer", "ADMIN SET ...", true, std::chrono::seconds(30),
+           ConfigSetting{"disable_balance", "true"}};
   Hook plain{"image", "ALTER SYSTEM CREATE IMAGE", false, std::chrono::seconds(300), {}};
   record.spec.hooks = {set, plain};
   record.spec.requested_by = {"alice", {"dev", "ops"}, "request-1"};
@@ -75,13 +76,14 @@ TEST_CASE("a damaged object is refused by the name of the field, never by an exc
     nlohmann::json value;
     const char* expected;
   };
-  for (const Row& row : {Row{"spec is text", "/spec", "x", "UpgradePreparation.spec: expected an object"},
-                         Row{"attempt is text", "/spec/attempt", "x", "spec.attempt: expected an integer"},
-                         Row{"unknown component", "/spec/changes/0/component", "xx", "changes[0].component"},
-                         Row{"hooks is an object", "/spec/hooks", nlohmann::json::object(), "spec.hooks: expected an array"},
-                         Row{"unknown phase", "/status/phase", "Odd", "status.phase: expected a known value, not \"Odd\""},
-                         Row{"bad time", "/status/startTime", "yesterday", "status.startTime: expected an RFC 3339 time"},
-                         Row{"no name", "/metadata/name", 7, "metadata.name: expected a string"}}) {
+  for (const Row& row :
+       {Row{"spec is text", "/spec", "x", "UpgradePreparation.spec: expected an object"},
+        Row{"attempt is text", "/spec/attempt", "x", "spec.attempt: expected an integer"},
+        Row{"unknown component", "/spec/changes/0/component", "xx", "changes[0].component"},
+        Row{"hooks is an object", "/spec/hooks", nlohmann::json::object(), "spec.hooks: expected an array"},
+        Row{"unknown phase", "/status/phase", "Odd", "status.phase: expected a known value, not \"Odd\""},
+        Row{"bad time", "/status/startTime", "yesterday", "status.startTime: expected an RFC 3339 time"},
+        Row{"no name", "/metadata/name", 7, "metadata.name: expected a string"}}) {
     INFO(row.name);
     auto object = to_json(full_record());
     object[nlohmann::json::json_pointer(row.pointer)] = row.value;

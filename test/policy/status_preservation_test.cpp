@@ -40,9 +40,9 @@ TEST_CASE("what needs no help is allowed without a patch") {
   of_gate.user.username = "gate";
   auto main_resource = status_update(kWith, without);
   main_resource.subresource.clear();
-  for (const auto& request : {status_update(without, without), status_update(kWith, kWith),
-                              status_update(kWith, changed), status_update(nullptr, without),
-                              status_update(kWith, nullptr), of_gate, main_resource}) {
+  for (const auto& request :
+       {status_update(without, without), status_update(kWith, kWith), status_update(kWith, changed),
+        status_update(nullptr, without), status_update(kWith, nullptr), of_gate, main_resource}) {
     const auto answer = preserve_status(request, "gate");
     CHECK(answer.allowed);
     CHECK(answer.json_patch.is_null());

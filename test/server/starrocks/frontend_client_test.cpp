@@ -63,8 +63,9 @@ TEST_CASE("both greetings, with and without a password, with the account's plugi
     const char* greeting;
     const char* password;
   };
-  for (const Row& row : {Row{"2.5, no password", "2.5.22", "5.1.0", ""}, Row{"3.3, password", "3.3.9", "5.1.0", "p'w\"d"},
-                         Row{"3.5, password", "3.5.7", "8.0.33", "secret"}, Row{"4.0, no password", "4.0.2", "8.0.33", ""}}) {
+  for (const Row& row :
+       {Row{"2.5, no password", "2.5.22", "5.1.0", ""}, Row{"3.3, password", "3.3.9", "5.1.0", "p'w\"d"},
+        Row{"3.5, password", "3.5.7", "8.0.33", "secret"}, Row{"4.0, no password", "4.0.2", "8.0.33", ""}}) {
     INFO(row.name);
     FrontendSimulator simulator({.version = row.version, .greeting_version = row.greeting, .password = row.password});
     auto access = access_to(simulator);
@@ -98,10 +99,16 @@ TEST_CASE("errors of the login say whether another try may help") {
     ErrorCode expected;
   };
   for (const Row& row : {
-           Row{"cluster limit", {1064, "HY000", "Reach cluster-wide connection limit, qe_max_connection=4096"}, ErrorCode::Unavailable},
-           Row{"user limit", {1064, "HY000", "Reach user-level(qualifiedUser: root) connection limit"}, ErrorCode::Unavailable},
+           Row{"cluster limit",
+               {1064, "HY000", "Reach cluster-wide connection limit, qe_max_connection=4096"},
+               ErrorCode::Unavailable},
+           Row{"user limit",
+               {1064, "HY000", "Reach user-level(qualifiedUser: root) connection limit"},
+               ErrorCode::Unavailable},
            Row{"too many connections", {1040, "08004", "Too many connections"}, ErrorCode::Unavailable},
-           Row{"insecure transport", {5205, "HY000", "Connections using insecure transport are prohibited"}, ErrorCode::PermissionDenied},
+           Row{"insecure transport",
+               {5205, "HY000", "Connections using insecure transport are prohibited"},
+               ErrorCode::PermissionDenied},
            Row{"group", {5206, "HY000", "Group access denied"}, ErrorCode::PermissionDenied},
        }) {
     INFO(row.name);
@@ -359,9 +366,8 @@ TEST_CASE_FIXTURE(TlsFixture, "verify-identity accepts an address that the certi
 }
 
 TEST_CASE_FIXTURE(TlsFixture, "a forced transport refuses plain text and takes TLS") {
-  FrontendSimulator simulator({.certificate_pem = server.certificate_pem,
-                               .private_key_pem = server.private_key_pem,
-                               .force_tls = true});
+  FrontendSimulator simulator(
+      {.certificate_pem = server.certificate_pem, .private_key_pem = server.private_key_pem, .force_tls = true});
   auto access = access_to(simulator);
   CHECK(session_with(access)->execute("SELECT 1", in(kAmple)).ok());
   access.tls = FrontendTls::Disabled;
