@@ -48,7 +48,11 @@ int serve(const gate::ServeOptions& options, const sigset_t& signals) {
             (*app)->ops_port());
   int signal = 0;
   sigwait(&signals, &signal);
-  log->info("signal {}", signal);
+  log->info("signal {}: readiness is off, serving on for {} s", signal, options.drain.count());
+  (*app)->begin_drain();
+  // A second signal ends the drain early.
+  const timespec drain{options.drain.count(), 0};
+  sigtimedwait(&signals, nullptr, &drain);
   (*app)->stop();
   log->info("stopped");
   return 0;

@@ -62,6 +62,12 @@ Result<std::string> read_password(const std::string& path) {
 class App::Impl {
  public:
   Impl(const ServeOptions& serve_options, spdlog::logger& logger) : options(serve_options), log(logger) {}
+  ~Impl() {
+    // The store is older than the parts that its watch tells of changes, so the watch ends before they do.
+    if (kube_store != nullptr) kube_store->stop();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   Status start_certificate();
   Status start_backend();
@@ -270,12 +276,13 @@ Result<std::unique_ptr<App>> App::start(const ServeOptions& options, spdlog::log
 std::uint16_t App::port() const { return impl_->webhooks->port(); }
 std::uint16_t App::ops_port() const { return impl_->ops->port(); }
 
+void App::begin_drain() {
+  impl_->draining = true;
+  impl_->webhooks->begin_drain();
+}
+
 void App::stop() {
   auto& app = *impl_;
-  app.draining = true;
-  app.webhooks->begin_drain();
-  app.log.info("stopping: readiness is off, serving on for {} s", app.options.drain.count());
-  std::this_thread::sleep_until(app.clock.steady_now() + app.options.drain);
   app.waiters->stop();
   app.webhooks->stop(app.clock.steady_now() + app.options.stop_timeout);
   app.cluster_watch.reset();

@@ -23,7 +23,11 @@ class App {
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::uint16_t ops_port() const;
 
-  /// Readiness off, serve on for the drain, finish what is in flight, hand over claims, close. Blocks.
+  /// Readiness off; serves on, but every answer closes its connection, so that clients move to other replicas. The
+  /// caller waits for ServeOptions::drain before stop(): endpoints take time to follow.
+  void begin_drain();
+
+  /// Finishes what is in flight, hands over claims, closes. Blocks for ServeOptions::stop_timeout at most.
   void stop();
 
  private:

@@ -32,6 +32,8 @@ KubePreparationStore::~KubePreparationStore() = default;
 
 void KubePreparationStore::start() { watch_.start(); }
 
+void KubePreparationStore::stop() { watch_.stop(); }
+
 Result<Preparation> KubePreparationStore::create(const Preparation& record, Deadline deadline) {
   json object = to_json(record);
   object.erase("status");  // a subresource: the API server drops it from a create

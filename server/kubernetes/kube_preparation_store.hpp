@@ -21,6 +21,8 @@ class KubePreparationStore final : public PreparationStore {
 
   /// Once, after the observers are registered.
   void start();
+  /// Ends the watch: observers are not called any more. The live calls still work.
+  void stop();
 
   Result<Preparation> create(const Preparation& record, Deadline deadline) override;
   Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override;

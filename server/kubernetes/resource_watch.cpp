@@ -55,6 +55,10 @@ void ResourceWatch::start() {
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
+void ResourceWatch::stop() {
+  thread_ = {};  // asks it to stop, and joins
+}
+
 void ResourceWatch::run(const std::stop_token& stop) {
   auto backoff = options_.backoff_base;
   while (!stop.stop_requested()) {

@@ -37,6 +37,8 @@ class ResourceWatch {
   ~ResourceWatch();  ///< Stops and joins.
 
   void start();
+  /// Joins; the observer is not called any more. Not from within the observer.
+  void stop();
 
   /// True once the first list was passed on and while the stream is not known to be broken.
   [[nodiscard]] bool synced() const { return synced_.load(); }

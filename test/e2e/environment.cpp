@@ -351,7 +351,7 @@ Status KubernetesEnvironment::wait_until_ready() {
     } else {
       last = ready.err;
     }
-    std::this_thread::sleep_for(kPollInterval);
+    std::this_thread::sleep_for(kPollInterval);  // sleeps: polls another process
   }
   return fault("kube-apiserver is not ready in time: " + last + "\n" + api_server_log());
 }

@@ -115,6 +115,9 @@ class Scene {
       return plane.kubectl({"create", "--dry-run=server", "-f", "-"}, {.input = probe.dump()}).exit_code != 0;
     }));
     plane.apply(cluster(name_, annotations));
+    // As the operator does soon after; its CRD takes no status without a phase.
+    plane.must({"patch", "starrockscluster", name_, "--subresource=status", "--type=merge", "-p",
+                R"({"status":{"phase":"running"}})"});
   }
 
   ~Scene() {
@@ -140,8 +143,6 @@ class Scene {
                                        "127.0.0.1:" + std::to_string(simulator_.frontend(0).port()),
                                        "--identity",
                                        "gate-0",
-                                       "--reassert-interval",
-                                       "300s",
                                        "--failure-backoff",
                                        "1s",
                                        "--drain",
@@ -545,17 +546,24 @@ TEST_CASE("the operator's full status write keeps the mirror and causes no furth
   }));
   auto object = scene.object();
   const auto mirror = object["status"]["upgradePreparationStatus"];
-  object["status"] = {{"phase", "running"}};  // as a typed client that does not know the field
-  scene.plane.must({"replace", "--subresource=status", "-f", "-"}, {.input = object.dump()});
-  const auto after = scene.object();
-  CHECK(after["status"]["phase"] == "running");
-  CHECK(after["status"]["upgradePreparationStatus"] == mirror);
-  object["metadata"]["resourceVersion"] = after["metadata"]["resourceVersion"];
-  scene.plane.must({"replace", "--subresource=status", "-f", "-"}, {.input = object.dump()});
-  CHECK(scene.object()["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]);
+  object["status"] = {{"phase", "reconciling"}};  // as a typed client that does not know the field
+  // Not the gate's own account: that one may remove the field.
+  const auto replace = [&] {
+    const auto done = scene.plane.kubernetes().kubectl_as("operator", {"replace", "--subresource=status", "-f", "-"},
+                                                          {.input = object.dump()});
+    INFO(done.err);
+    REQUIRE(done.exit_code == 0);
+    return scene.object();
+  };
+  const auto after = replace();
+  CHECK(after.at("status").at("phase") == "reconciling");
+  CHECK(after.at("status").value("upgradePreparationStatus", json()) == mirror);
+  // The same write again changes nothing: no new version, so no event that could start a loop.
+  object["metadata"]["resourceVersion"] = after.at("metadata").at("resourceVersion");
+  CHECK(replace().at("metadata").at("resourceVersion") == after.at("metadata").at("resourceVersion"));
 }
 
-TEST_CASE("after the rollout the captured values come back; a human's later value stays") {
+TEST_CASE("settings are held while the rollout runs, and after it the captured values come back") {
   Scene scene("restore", with_hooks("disable-tablet-clone,disable-balancer"), {}, {"--reassert-interval", "1s"});
   REQUIRE(scene.to("3.3.1").exit_code == 0);
   REQUIRE(scene.record_becomes("stage", "RollingOut"));

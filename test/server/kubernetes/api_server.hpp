@@ -33,7 +33,7 @@ bool eventually(Condition holds, int seconds = 30) {
   const auto deadline = in_seconds(seconds);
   while (!holds()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // sleeps: polls the API server
   }
   return true;
 }
