@@ -53,10 +53,12 @@ class HttplibStream : public httplib::Stream {
 
   bool is_readable() const override { return true; }
   // The three below are pure in some versions and absent in others, hence no `override`.
+  // NOLINTBEGIN(modernize-use-override)
   virtual bool is_writable() const { return true; }
   virtual bool wait_readable() const { return true; }
   virtual bool wait_writable() const { return true; }
   virtual time_t duration() const { return 0; }
+  // NOLINTEND(modernize-use-override)
   void get_remote_ip_and_port(std::string&, int&) const override {}
   void get_local_ip_and_port(std::string&, int&) const override {}
   // Builds without poll() refuse sockets above FD_SETSIZE; the stream's owner does the waiting, so there is none.

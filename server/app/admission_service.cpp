@@ -172,7 +172,7 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
   AdmissionFacts facts;
   facts.changes = image_changes(request.kind, request.old_object, request.object);
   if (facts.changes.empty()) return decide(facts).answer;
-  facts.configuration = resolve_hooks(request.object, options_.default_hooks);
+  facts.configuration = resolve_hooks(request.object, options_.default_hooks, facts.changes);
   if (!facts.configuration.configured) return decide(facts).answer;
 
   facts.dry_run = request.dry_run;

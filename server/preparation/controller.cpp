@@ -418,7 +418,7 @@ Status PreparationController::take_over_debt(ClaimedRecord& claim) {
     old = std::move(frozen).value();
   }
   if (!record.status.debt_taken_over) {
-    const auto copied = claim.update(
+    auto copied = claim.update(
         [&](PreparationStatus& status) {
           status.captured = old->status.captured;
           status.restore_owed = old->status.restore_owed && !status.captured.empty();

@@ -14,7 +14,7 @@
 namespace gate {
 
 /// Result sets larger than this are refused (Unavailable): SHOW BACKENDS of a thousand nodes is under 1 MB.
-inline constexpr std::size_t kResultBytesMax = 16 * 1024 * 1024;
+inline constexpr std::size_t kResultBytesMax = 16u << 20;
 
 /// Thread safe; sessions do not refer to it and may outlive it. The destructor waits for name lookups under way.
 class MysqlFrontendConnector final : public FrontendConnector {

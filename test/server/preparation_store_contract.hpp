@@ -191,6 +191,7 @@ inline void check_preparation_store_contract(const StoreFactory& make_store, con
     std::atomic<int> faults{0};
     {
       std::vector<std::jthread> writers;
+      writers.reserve(kWriters);
       for (int writer = 0; writer < kWriters; ++writer) {
         writers.emplace_back([&] {
           for (int done = 0; done < kRounds;) {

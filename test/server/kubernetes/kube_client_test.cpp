@@ -211,8 +211,10 @@ TEST_CASE("no more requests are in flight than allowed") {
   const auto client = server.client({.connections_max = 3});
   std::atomic<int> good{0};
   {
+    constexpr int kThreads = 12;
     std::vector<std::jthread> threads;
-    for (int i = 0; i < 12; ++i) {
+    threads.reserve(kThreads);
+    for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&] {
         for (int n = 0; n < 5; ++n) good += get_one(*client).ok();
       });
