@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the libFuzzer targets with clang and runs each for FUZZ_SECONDS (60). New inputs that reach more code are kept
-# in build/fuzz/corpus/, beside the seeds in test/fuzz/corpus/TARGET/; a crash leaves its input in build/fuzz/crashes/.
+# in build/fuzz/corpus/, beside the seeds in test/fuzz/corpus/; a crash leaves its input in build/fuzz/crashes/.
 # usage: fuzz.sh [TARGET...]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -18,7 +18,9 @@ for target in "${targets[@]}"; do
   corpus=build/fuzz/corpus/$target
   mkdir -p "$corpus"
   seeds=()
-  if [ -d "test/fuzz/corpus/$target" ]; then seeds=("test/fuzz/corpus/$target"); fi
+  part=${target#fuzz_}
+  if [ -d "test/fuzz/corpus/$part" ]; then seeds=("test/fuzz/corpus/$part"); fi
+  if [ -f "test/fuzz/$part.dict" ]; then seeds+=("-dict=test/fuzz/$part.dict"); fi
   echo "=== $target, $seconds s"
   if ! "build/fuzz/test/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/crashes/$target-" "$corpus" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1; then

@@ -6,7 +6,6 @@
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/../..")
 readonly kSuite=bookworm
-readonly kMirror=${DEBIAN_MIRROR:-}
 readonly kBase=localhost/upgrade-gate-base:12
 readonly kImage=localhost/upgrade-gate:test
 readonly kGrowthMbMax=40   # Over the base. A compiler or -dev package that slips in costs more than this.
@@ -45,7 +44,7 @@ finish() { echo "$passed passed, $failed failed"; ((failed == 0)); exit; }
 base_tar=$cache/debian-$kSuite-minbase.tar
 if [[ ! -s $base_tar ]]; then
   echo "debootstrap $kSuite"
-  debootstrap --variant=minbase "$kSuite" "$work/base" "$kMirror" >"$work/debootstrap.log" 2>&1 ||
+  debootstrap --variant=minbase "$kSuite" "$work/base" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$work/debootstrap.log" 2>&1 ||
     { tail -20 "$work/debootstrap.log"; exit 1; }
   rm -rf "$work"/base/var/cache/apt/archives/*.deb "$work"/base/var/lib/apt/lists/*
   mkdir -p "$cache"
