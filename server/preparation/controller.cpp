@@ -89,6 +89,8 @@ void PreparationController::start() {
 
 void PreparationController::stop() {
   for (auto& thread : threads_) thread.request_stop();
+  // A step may wait on a hung FE for as long as its hook may take; the record says how to go on without it.
+  connector_.interrupt();
   threads_.clear();
   // Hand over at once instead of letting the others wait until the claims look stale.
   std::vector<std::string> keys;

@@ -60,7 +60,7 @@ class PreparationController {
 
   /// Starts the threads. Registers nothing: the app passes the store's events to record_changed().
   void start();
-  /// Ends after the steps in hand; claims are released so that another replica continues at once.
+  /// Interrupts the connector and joins; claims are released so that another replica continues at once.
   void stop();
 
   void record_changed(const Preparation& record, bool removed);
