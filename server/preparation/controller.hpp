@@ -99,6 +99,7 @@ class PreparationController {
     int restore_failures = 0;
     std::string mirrored;  ///< What the cluster's status was last told.
     std::shared_ptr<const Preparation> to_mirror;
+    bool mirroring = false;  ///< Being written: a newer state waits, or it could be overtaken.
   };
   struct Verification {
     Preparation record;
@@ -127,6 +128,7 @@ class PreparationController {
   [[nodiscard]] Status close(ClaimedRecord& claim, bool object_gone);
   void prune(const Preparation& closed);
   void forget(const std::string& key);
+  void drop_if_idle(const std::string& key);  // requires mutex_
   void want_mirror(const std::string& key, const Preparation& record);
   void flush_mirrors();
   void renew_claims();
