@@ -47,6 +47,11 @@ std::optional<CapturedSetting> missing_capture(const PreparationStatus& status, 
   return CapturedSetting{reading.canonical_key, *before, wanted};
 }
 
+/// Such a hook holds nothing. (A critical one that failed ended the preparation.)
+bool allowed_to_fail_and_did(const PreparationStatus& status, std::size_t index) {
+  return index < status.hooks.size() && status.hooks[index].phase == HookPhase::Failed;
+}
+
 /// A step that timed out or met a broken connection says nothing about the hook: it is repeated.
 bool worth_repeating(const Error& error) {
   return error.code == ErrorCode::Unavailable || error.code == ErrorCode::DeadlineExceeded;
@@ -233,8 +238,10 @@ Status HookRunner::capture(const SettingReading& reading, const Hook& hook) {
 
 Status HookRunner::reassert(std::chrono::seconds budget, std::string& detail) {
   const Deadline deadline = clock_.steady_now() + budget;
-  for (const auto& hook : record_.snapshot().spec.hooks) {
-    if (!hook.setting) continue;
+  const auto record = record_.snapshot();
+  for (std::size_t i = 0; i < record.spec.hooks.size(); ++i) {
+    const auto& hook = record.spec.hooks[i];
+    if (!hook.setting || allowed_to_fail_and_did(record.status, i)) continue;
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
     const auto reading = (*frontends)->read(hook.setting->key, deadline);
@@ -251,9 +258,7 @@ Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
   const auto record = record_.snapshot();
   for (std::size_t i = 0; i < record.spec.hooks.size(); ++i) {
     const auto& hook = record.spec.hooks[i];
-    if (!hook.setting) continue;
-    // A hook that was allowed to fail holds nothing.
-    if (i < record.status.hooks.size() && record.status.hooks[i].phase == HookPhase::Failed) continue;
+    if (!hook.setting || allowed_to_fail_and_did(record.status, i)) continue;
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
     const auto reading = (*frontends)->read(hook.setting->key, deadline);
