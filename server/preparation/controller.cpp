@@ -179,6 +179,8 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   auto claimed = claim(key, record, look_again);
   if (!claimed) return look_again;
   const auto again = advance(*claimed, key, stop);
+  // Before the lock: the heartbeat may hold the claim for as long as the store takes.
+  const auto state = state_text((*claimed)->snapshot());
   const std::lock_guard lock(mutex_);
   auto& tracked = tracked_[key];
   tracked.claim.reset();
@@ -186,7 +188,7 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     drop_if_idle(key);
     return std::nullopt;
   }
-  tracked.looked_at = state_text((*claimed)->snapshot());
+  tracked.looked_at = state;
   // What changed while this look was under way was perhaps read too early.
   if (tracked.hurried) return milliseconds{0};
   tracked.next_look = clock_.steady_now() + *again;
