@@ -70,7 +70,7 @@ struct HookStatus {
 struct CapturedSetting {
   std::string key;     ///< Canonical name, as ADMIN SHOW FRONTEND CONFIG reports it.
   std::string value;   ///< Before the hook.
-  std::string set_to;  ///< What the hook sets; restore happens only where the FE still has it.
+  std::string set_to;  ///< What the hook sets; restore happens only where the FE still has it. One entry per value.
   friend bool operator==(const CapturedSetting&, const CapturedSetting&) = default;
 };
 

@@ -60,7 +60,7 @@ AdmissionAnswer internal_error(std::string_view path, std::string_view uid) {
   // Losing the mirror of a status is a smaller harm than stopping the operator's own writes.
   auto answer = path == AdmissionService::kStatusPath
                     ? allow()
-                    : deny(500, "InternalError",
+                    : deny(kDenialCode, "InternalError",
                            "internal error of the upgrade gate while it handled request " + clean_text(uid) +
                                "; its log has the details. Nothing of this request was applied.");
   answer.audit.push_back({"decision", "error"});

@@ -104,8 +104,9 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
           "--frontend-address",
           [&options](const std::string& text) {
             auto parsed = parse_listen_address(text);
-            if (!parsed || parsed->host.empty()) {
-              throw CLI::ValidationError("--frontend-address", "\"" + text + "\" is not HOST:PORT");
+            if (!parsed || text.front() == ':' || parsed->port == 0) {
+              throw CLI::ValidationError("--frontend-address",
+                                         "\"" + text + "\" is not an address; accepted: HOST:PORT, port 1 to 65535");
             }
             options.frontend_address = FrontendAddress{parsed->host, parsed->port};
           },

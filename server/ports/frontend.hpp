@@ -64,6 +64,10 @@ class FrontendConnector {
   /// reset, unknown host, connection limit. Errors name the address and user, never the password.
   [[nodiscard]] virtual Result<std::unique_ptr<FrontendSession>> connect(const FrontendAccess& access,
                                                                          Deadline deadline) = 0;
+
+  /// For shutting down: every call in progress or to come, here and in every session, returns Unavailable within a
+  /// second. There is no way back. Nothing is known about the effect of a statement that was in progress.
+  virtual void interrupt() = 0;
 };
 
 }  // namespace gate

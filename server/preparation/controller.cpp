@@ -89,6 +89,8 @@ void PreparationController::start() {
 
 void PreparationController::stop() {
   for (auto& thread : threads_) thread.request_stop();
+  // A step may wait on a hung FE for as long as its hook may take; the record says how to go on without it.
+  connector_.interrupt();
   threads_.clear();
   // Hand over at once instead of letting the others wait until the claims look stale.
   std::vector<std::string> keys;
@@ -177,13 +179,19 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   auto claimed = claim(key, record, look_again);
   if (!claimed) return look_again;
   const auto again = advance(*claimed, key, stop);
+  // Before the lock: the heartbeat may hold the claim for as long as the store takes.
+  const auto state = state_text((*claimed)->snapshot());
   const std::lock_guard lock(mutex_);
   auto& tracked = tracked_[key];
   tracked.claim.reset();
-  tracked.looked_at = state_text((*claimed)->snapshot());
+  if (!again) {
+    drop_if_idle(key);
+    return std::nullopt;
+  }
+  tracked.looked_at = state;
   // What changed while this look was under way was perhaps read too early.
-  if (again && tracked.hurried) return milliseconds{0};
-  tracked.next_look = clock_.steady_now() + again.value_or(milliseconds{0});
+  if (tracked.hurried) return milliseconds{0};
+  tracked.next_look = clock_.steady_now() + *again;
   return again;
 }
 
@@ -286,6 +294,11 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
   const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
   const bool gone = object ? uid_of(*object) != record.spec.object.uid : object.error().code == ErrorCode::NotFound;
   if (gone) {
+    // Its FE may live on: without an API server behind the gate, or after a deletion that orphans.
+    if (record.status.restore_owed && !object) {
+      if (auto begun = begin_restore(claim, Outcome::Expired, "the object is gone"); !begun) return kStoreRetry;
+      return milliseconds{0};
+    }
     if (auto closed = close(claim, true); !closed) return kStoreRetry;
     return std::nullopt;
   }
@@ -305,7 +318,7 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
       if (!admitted) return kStoreRetry;
       record = claim.snapshot();
       clusters_.emit_event(record, false, "UpgradeAdmitted", "the new images are on the object; following the rollout");
-    } else if (now - record.status.completion_time.value_or(now) > options_.admit_within) {
+    } else if (object && now - record.status.completion_time.value_or(now) > options_.admit_within) {
       return restore_as(Outcome::Expired, "nobody repeated the upgrade in time");
     }
   }
@@ -449,9 +462,14 @@ void PreparationController::prune(const Preparation& closed) {
 
 void PreparationController::forget(const std::string& key) {
   const std::lock_guard lock(mutex_);
+  drop_if_idle(key);
+}
+
+void PreparationController::drop_if_idle(const std::string& key) {
   const auto found = tracked_.find(key);
-  // A last mirror may still be due; the heartbeat drops the entry after it.
-  if (found != tracked_.end() && !found->second.to_mirror) tracked_.erase(found);
+  // A last mirror may still be due; the entry goes after it.
+  if (found == tracked_.end() || found->second.claim || found->second.to_mirror || found->second.mirroring) return;
+  tracked_.erase(found);
 }
 
 void PreparationController::want_mirror(const std::string& key, const Preparation& record) {
@@ -471,22 +489,23 @@ void PreparationController::flush_mirrors() {
   {
     const std::lock_guard lock(mutex_);
     for (auto& [key, tracked] : tracked_) {
-      if (!tracked.to_mirror) continue;
+      if (!tracked.to_mirror || tracked.mirroring) continue;
       if (answering_.contains(tracked.to_mirror->name_space + "/" + tracked.to_mirror->spec.cluster)) continue;
       due.emplace_back(key, std::move(tracked.to_mirror));
       tracked.to_mirror.reset();
+      tracked.mirroring = true;
     }
   }
   for (auto& [key, record] : due) {
     const auto written = clusters_.mirror_status(*record, store_deadline());
     const std::lock_guard lock(mutex_);
-    const auto found = tracked_.find(key);
-    if (found == tracked_.end()) continue;
+    auto& tracked = tracked_[key];
+    tracked.mirroring = false;
     if (written) {
-      found->second.mirrored = mirror_text(*record);
-      if (!is_open(*record) && !found->second.claim && !found->second.to_mirror) tracked_.erase(found);
-    } else if (!found->second.to_mirror) {
-      found->second.to_mirror = std::move(record);
+      tracked.mirrored = mirror_text(*record);
+      if (!is_open(*record)) drop_if_idle(key);
+    } else if (!tracked.to_mirror) {
+      tracked.to_mirror = std::move(record);
     }
   }
 }

@@ -60,7 +60,7 @@ class PreparationController {
 
   /// Starts the threads. Registers nothing: the app passes the store's events to record_changed().
   void start();
-  /// Ends after the steps in hand; claims are released so that another replica continues at once.
+  /// Interrupts the connector and joins; claims are released so that another replica continues at once.
   void stop();
 
   void record_changed(const Preparation& record, bool removed);
@@ -99,6 +99,7 @@ class PreparationController {
     int restore_failures = 0;
     std::string mirrored;  ///< What the cluster's status was last told.
     std::shared_ptr<const Preparation> to_mirror;
+    bool mirroring = false;  ///< Being written: a newer state waits, or it could be overtaken.
   };
   struct Verification {
     Preparation record;
@@ -127,6 +128,7 @@ class PreparationController {
   [[nodiscard]] Status close(ClaimedRecord& claim, bool object_gone);
   void prune(const Preparation& closed);
   void forget(const std::string& key);
+  void drop_if_idle(const std::string& key);  // requires mutex_
   void want_mirror(const std::string& key, const Preparation& record);
   void flush_mirrors();
   void renew_claims();

@@ -26,13 +26,36 @@ HookStatus& status_of(PreparationStatus& status, const PreparationSpec& spec, st
   return status.hooks[index];
 }
 
-bool already_captured(const PreparationStatus& status, const std::string& key) {
-  return std::any_of(status.captured.begin(), status.captured.end(),
-                     [&](const CapturedSetting& captured) { return captured.key == key; });
+/// What must be in the record before `key` is set to `wanted`; nullopt when it is there.
+/// A key that is set twice, by a record and by the one that supersedes it, has an entry for each value and the same old
+/// one in both: between the write and the SET the FE still has the first, and must be known as ours then, too.
+std::optional<CapturedSetting> missing_capture(const PreparationStatus& status, const SettingReading& reading,
+                                               const std::string& wanted) {
+  const std::string* before = nullptr;
+  for (const auto& captured : status.captured) {
+    if (captured.key != reading.canonical_key) continue;
+    if (same_config_value(captured.set_to, wanted)) return std::nullopt;
+    before = &captured.value;
+  }
+  if (before == nullptr) {
+    // The leader's scheduler is what the setting acts on; where the leader has the value already, nobody's is changed.
+    if (same_config_value(reading.leader_value(), wanted)) return std::nullopt;
+    before = &reading.leader_value();
+  } else if (same_config_value(*before, wanted)) {
+    return std::nullopt;  // The hook itself puts it back.
+  }
+  return CapturedSetting{reading.canonical_key, *before, wanted};
+}
+
+/// Such a hook holds nothing. (A critical one that failed ended the preparation.)
+bool allowed_to_fail_and_did(const PreparationStatus& status, std::size_t index) {
+  return index < status.hooks.size() && status.hooks[index].phase == HookPhase::Failed;
 }
 
 /// A step that timed out or met a broken connection says nothing about the hook: it is repeated.
-bool worth_repeating(const Error& error) { return error.code == ErrorCode::Unavailable; }
+bool worth_repeating(const Error& error) {
+  return error.code == ErrorCode::Unavailable || error.code == ErrorCode::DeadlineExceeded;
+}
 
 std::string failure_text(const Hook& hook, const Error& error) {
   std::string text = (hook.critical ? "critical hook \"" : "hook \"") + hook.name + "\" failed: " + error.message;
@@ -67,7 +90,7 @@ Status HookRunner::retry(Deadline deadline, const std::function<Status()>& step)
   auto ceiling = retry_.base;
   for (;;) {
     auto result = step();
-    if (result || !worth_repeating(result.error())) return result;
+    if (result || !worth_repeating(result.error()) || record_.lost()) return result;
     std::uniform_int_distribution<std::int64_t> jitter(1, ceiling.count());
     const std::chrono::milliseconds wait(jitter(random_));
     ceiling = std::min(ceiling * 2, retry_.max);
@@ -198,13 +221,15 @@ Status HookRunner::run_setting(const Hook& hook, Deadline deadline) {
 }
 
 Status HookRunner::capture(const SettingReading& reading, const Hook& hook) {
-  if (already_captured(record_.snapshot().status, reading.canonical_key)) return Ok{};
-  // The leader's scheduler is what the setting acts on; where the leader has the value already, nobody's is changed.
-  if (same_config_value(reading.leader_value(), hook.setting->value)) return Ok{};
+  // Who took the claim over decides what is set from now on.
+  if (record_.lost()) return Error{ErrorCode::Conflict, "the claim is lost"};
+  const auto& wanted = hook.setting->value;
+  if (!missing_capture(record_.snapshot().status, reading, wanted)) return Ok{};
   return record_.update(
       [&](PreparationStatus& status) {
-        if (already_captured(status, reading.canonical_key)) return;
-        status.captured.push_back({reading.canonical_key, reading.leader_value(), hook.setting->value});
+        auto missing = missing_capture(status, reading, wanted);
+        if (!missing) return;
+        status.captured.push_back(std::move(*missing));
         status.restore_owed = true;
         status.restored_time.reset();
       },
@@ -213,8 +238,10 @@ Status HookRunner::capture(const SettingReading& reading, const Hook& hook) {
 
 Status HookRunner::reassert(std::chrono::seconds budget, std::string& detail) {
   const Deadline deadline = clock_.steady_now() + budget;
-  for (const auto& hook : record_.snapshot().spec.hooks) {
-    if (!hook.setting) continue;
+  const auto record = record_.snapshot();
+  for (std::size_t i = 0; i < record.spec.hooks.size(); ++i) {
+    const auto& hook = record.spec.hooks[i];
+    if (!hook.setting || allowed_to_fail_and_did(record.status, i)) continue;
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
     const auto reading = (*frontends)->read(hook.setting->key, deadline);
@@ -231,9 +258,7 @@ Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
   const auto record = record_.snapshot();
   for (std::size_t i = 0; i < record.spec.hooks.size(); ++i) {
     const auto& hook = record.spec.hooks[i];
-    if (!hook.setting) continue;
-    // A hook that was allowed to fail holds nothing.
-    if (i < record.status.hooks.size() && record.status.hooks[i].phase == HookPhase::Failed) continue;
+    if (!hook.setting || allowed_to_fail_and_did(record.status, i)) continue;
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
     const auto reading = (*frontends)->read(hook.setting->key, deadline);
@@ -248,10 +273,12 @@ Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
 
 Status HookRunner::restore(std::chrono::seconds budget) {
   const Deadline deadline = clock_.steady_now() + budget;
+  Status all = Ok{};
   for (const auto& captured : record_.snapshot().status.captured) {
-    if (auto done = put_back(captured, deadline); !done) return done;
+    // One setting that an FE refuses must not keep the others from being put back.
+    if (auto done = put_back(captured, deadline); !done && all) all = done;
   }
-  return Ok{};
+  return all;
 }
 
 Status HookRunner::put_back(const CapturedSetting& captured, Deadline deadline) {

@@ -27,7 +27,17 @@ void OutcomeWaiters::wait(const std::string& name_space, const std::string& name
   bool over = false;
   std::unique_lock lock(mutex_);
   if (stopped_ || waiting_.size() >= kWaitingAdmissionsMax) return;
-  const auto entry = waiting_.emplace(name_space + "/" + name, &over);
+  // Gone when this ends, by an exception of the store's too: what it points to is on this stack.
+  struct Registration {
+    ~Registration() {
+      if (!held.owns_lock()) held.lock();
+      entries.erase(entry);
+    }
+    std::unique_lock<std::mutex>& held;
+    std::multimap<std::string, bool*>& entries;
+    const std::multimap<std::string, bool*>::iterator entry;
+  };
+  const Registration registered{lock, waiting_, waiting_.emplace(name_space + "/" + name, &over)};
   lock.unlock();
   // Registered first, then read: what finishes in between is seen by one or the other.
   const auto current = store_.get(name_space, name, deadline);
@@ -35,7 +45,6 @@ void OutcomeWaiters::wait(const std::string& name_space, const std::string& name
   if (current ? !finished(*current) : current.error().code != ErrorCode::NotFound) {
     changed_.wait_until(lock, deadline, [&] { return over || stopped_; });
   }
-  waiting_.erase(entry);
 }
 
 void OutcomeWaiters::stop() {

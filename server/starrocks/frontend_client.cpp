@@ -4,10 +4,13 @@
 #include <mysql.h>
 #include <mysqld_error.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <stdexcept>
@@ -17,6 +20,28 @@
 #include "server/starrocks/login_guard.hpp"
 
 namespace gate {
+
+class Interruption {
+ public:
+  Interruption() : event_(::eventfd(0, EFD_CLOEXEC)) {
+    if (event_ < 0) throw std::runtime_error("no event descriptor for the FE connections");
+  }
+  ~Interruption() { ::close(event_); }
+  Interruption(const Interruption&) = delete;
+  Interruption& operator=(const Interruption&) = delete;
+
+  void raise() {
+    raised_ = true;
+    ::eventfd_write(event_, 1);  // Never read: it stays readable for every wait to come.
+  }
+  [[nodiscard]] bool raised() const { return raised_; }
+  [[nodiscard]] int event() const { return event_; }
+
+ private:
+  const int event_;
+  std::atomic<bool> raised_{false};
+};
+
 namespace {
 
 using std::chrono::milliseconds;
@@ -24,19 +49,27 @@ using std::chrono::steady_clock;
 
 // ---- Waiting: the one place where the library blocks ----
 
-/// The deadline of the library call that this thread is in.
+/// What ends the waits of the library call that this thread is in.
 struct Wait {
-  explicit Wait(Deadline given) : deadline(given) { current = this; }
+  Wait(Deadline given, const Interruption& from_outside) : deadline(given), interruption(from_outside) {
+    current = this;
+  }
   ~Wait() { current = nullptr; }
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 
   [[nodiscard]] bool over() {
+    interrupted = interrupted || interruption.raised();
     timed_out = timed_out || steady_clock::now() >= deadline;
-    return timed_out;
+    return interrupted || timed_out;
   }
+  /// Why it is over.
+  [[nodiscard]] ErrorCode code() const { return interrupted ? ErrorCode::Unavailable : ErrorCode::DeadlineExceeded; }
+  [[nodiscard]] std::string reason(const char* timeout) const { return interrupted ? "shutting down" : timeout; }
 
   const Deadline deadline;
+  const Interruption& interruption;
+  bool interrupted = false;
   bool timed_out = false;
 
   static thread_local Wait* current;
@@ -51,10 +84,13 @@ int wait_for_socket(my_socket socket, my_bool for_reading, int /*timeout: the de
       return 0;
     }
     const auto left = std::chrono::ceil<milliseconds>(Wait::current->deadline - steady_clock::now());
-    pollfd waiting{socket, static_cast<short>(for_reading != 0 ? POLLIN : POLLOUT), 0};
+    std::array waiting{pollfd{socket, static_cast<short>(for_reading != 0 ? POLLIN : POLLOUT), 0},
+                       pollfd{Wait::current->interruption.event(), POLLIN, 0}};
     const auto longest = milliseconds(std::chrono::hours(1));  // poll() counts in int
-    const int ready = ::poll(&waiting, 1, static_cast<int>(std::clamp(left, milliseconds(1), longest).count()));
-    if (ready > 0 || (ready < 0 && errno != EINTR)) return ready;
+    const int ready =
+        ::poll(waiting.data(), waiting.size(), static_cast<int>(std::clamp(left, milliseconds(1), longest).count()));
+    if (ready < 0 && errno != EINTR) return ready;
+    if (ready > 0 && waiting[0].revents != 0 && waiting[1].revents == 0) return 1;
   }
 }
 
@@ -117,13 +153,14 @@ using Rows = std::unique_ptr<MYSQL_RES, FreeResult>;
 
 class MysqlFrontendSession final : public FrontendSession {
  public:
-  MysqlFrontendSession(Handle handle, std::string peer) : mysql_(std::move(handle)), peer_(std::move(peer)) {}
+  MysqlFrontendSession(Handle handle, std::string peer, std::shared_ptr<const Interruption> interruption)
+      : mysql_(std::move(handle)), peer_(std::move(peer)), interruption_(std::move(interruption)) {}
 
   Result<QueryResult> execute(std::string_view sql, Deadline deadline) override {
     prepare_thread();
     if (dead_) return Error{ErrorCode::Unavailable, "the session with " + peer_ + " is over", 0};
-    Wait wait(deadline);
-    if (wait.over()) return give_up(ErrorCode::DeadlineExceeded, "no time was left for the statement");
+    Wait wait(deadline, *interruption_);
+    if (wait.over()) return give_up(wait.code(), wait.reason("no time was left for the statement"));
     if (mysql_real_query(mysql_.get(), sql.data(), sql.size()) != 0) return failure(wait);
     QueryResult last;
     for (std::size_t bytes = 0;;) {
@@ -141,7 +178,7 @@ class MysqlFrontendSession final : public FrontendSession {
     const Rows rows(mysql_use_result(mysql_.get()));
     if (!rows) {
       if (mysql_field_count(mysql_.get()) != 0) return failure(wait);
-      return wait.over() ? std::optional(give_up(ErrorCode::DeadlineExceeded, "the answer was not read in time"))
+      return wait.over() ? std::optional(give_up(wait.code(), wait.reason("the answer was not read in time")))
                          : std::nullopt;
     }
     out = {};
@@ -164,7 +201,7 @@ class MysqlFrontendSession final : public FrontendSession {
       if (bytes > kResultBytesMax)
         return give_up(ErrorCode::Unavailable,
                        "the answer has more than " + std::to_string(kResultBytesMax) + " bytes");
-      if (wait.over()) return give_up(ErrorCode::DeadlineExceeded, "the answer was not read in time");
+      if (wait.over()) return give_up(wait.code(), wait.reason("the answer was not read in time"));
     }
     if (mysql_errno(mysql_.get()) != 0) return failure(wait);
     return std::nullopt;
@@ -177,8 +214,8 @@ class MysqlFrontendSession final : public FrontendSession {
     const int peer_code = static_cast<int>(code);
     if (!is_client_error(code) && !contains(kSessionEnded, code) && code != 0)
       return Error{ErrorCode::Rejected, text, peer_code};
-    Error out = wait.timed_out ? give_up(ErrorCode::DeadlineExceeded, "no answer in time")
-                               : give_up(ErrorCode::Unavailable, text);
+    Error out = wait.interrupted || wait.timed_out ? give_up(wait.code(), wait.reason("no answer in time"))
+                                                   : give_up(ErrorCode::Unavailable, text);
     out.peer_code = peer_code;
     return out;
   }
@@ -192,6 +229,7 @@ class MysqlFrontendSession final : public FrontendSession {
 
   Handle mysql_;
   std::string peer_;
+  std::shared_ptr<const Interruption> interruption_;
   bool dead_ = false;
 };
 
@@ -201,7 +239,8 @@ Error login_failure(MYSQL& mysql, const Wait& wait, const LoginGuard& guard, con
   if (!guard.refusal().empty()) return {ErrorCode::PermissionDenied, who + ": " + guard.refusal(), 0};
   const unsigned code = mysql_errno(&mysql);
   const int peer_code = static_cast<int>(code);
-  if (wait.timed_out) return {ErrorCode::DeadlineExceeded, who + ": no answer to the login in time", peer_code};
+  if (wait.interrupted || wait.timed_out)
+    return {wait.code(), who + ": " + wait.reason("no answer to the login in time"), peer_code};
   const std::string text = who + ": " + describe(mysql);
   if (code == CR_PLUGIN_NOT_ALLOWED && guard.passed())
     return {ErrorCode::PermissionDenied, text + " (a password in clear text is sent over TLS only)", peer_code};
@@ -211,7 +250,8 @@ Error login_failure(MYSQL& mysql, const Wait& wait, const LoginGuard& guard, con
 }
 
 Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, const std::string& address,
-                                                Deadline deadline) {
+                                                Deadline deadline,
+                                                const std::shared_ptr<const Interruption>& interruption) {
   const std::string peer = clean_text(access.address.host) + ":" + std::to_string(access.address.port);
   const std::string who = clean_text(access.username) + "@" + peer;
   Handle mysql(mysql_init(nullptr));
@@ -230,20 +270,20 @@ Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, co
   LoginGuard guard(access);
   guard.prepare(*mysql);
 
-  Wait wait(deadline);
+  Wait wait(deadline, *interruption);
   const MYSQL* connected =
       mysql_real_connect(mysql.get(), address.c_str(), access.username.c_str(), access.password.c_str(), nullptr,
                          access.address.port, nullptr, CLIENT_MULTI_RESULTS);
   if (connected == nullptr) return login_failure(*mysql, wait, guard, who);
   if (!guard.passed()) return Error{ErrorCode::PermissionDenied, who + ": the server let the login pass unchecked", 0};
-  return std::unique_ptr<FrontendSession>(std::make_unique<MysqlFrontendSession>(std::move(mysql), peer));
+  return std::unique_ptr<FrontendSession>(std::make_unique<MysqlFrontendSession>(std::move(mysql), peer, interruption));
 }
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
 }  // namespace
 
-MysqlFrontendConnector::MysqlFrontendConnector() {
+MysqlFrontendConnector::MysqlFrontendConnector() : interruption_(std::make_shared<Interruption>()) {
   static const Status registered = [] {
     if (mysql_library_init(0, nullptr, nullptr) != 0)
       return Status(Error{ErrorCode::Internal, "the MySQL client library does not start", 0});
@@ -266,12 +306,17 @@ Result<std::unique_ptr<FrontendSession>> MysqlFrontendConnector::connect(const F
     // An address that swallows packets must leave time for the next one.
     const auto now = steady_clock::now();
     const auto share = (deadline - now) / static_cast<int>(addresses->size() - i);
-    auto session = log_in(access, (*addresses)[i], now + share);
+    auto session = log_in(access, (*addresses)[i], now + share, interruption_);
     const bool try_next =
         !session && i + 1 < addresses->size() &&
         (session.error().code == ErrorCode::Unavailable || session.error().code == ErrorCode::DeadlineExceeded);
     if (!try_next) return session;
   }
+}
+
+void MysqlFrontendConnector::interrupt() {
+  interruption_->raise();
+  resolver_.interrupt();
 }
 
 }  // namespace gate

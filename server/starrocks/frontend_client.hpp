@@ -16,6 +16,9 @@ namespace gate {
 /// Result sets larger than this are refused (Unavailable): SHOW BACKENDS of a thousand nodes is under 1 MB.
 inline constexpr std::size_t kResultBytesMax = 16u << 20;
 
+/// Ends waits from outside of them; shared by a connector and its sessions.
+class Interruption;
+
 /// Thread safe; sessions do not refer to it and may outlive it. The destructor waits for name lookups under way.
 class MysqlFrontendConnector final : public FrontendConnector {
  public:
@@ -24,8 +27,10 @@ class MysqlFrontendConnector final : public FrontendConnector {
   /// Tries each address of the host in turn until one answers.
   [[nodiscard]] Result<std::unique_ptr<FrontendSession>> connect(const FrontendAccess& access,
                                                                  Deadline deadline) override;
+  void interrupt() override;
 
  private:
+  const std::shared_ptr<Interruption> interruption_;
   HostResolver resolver_;
 };
 

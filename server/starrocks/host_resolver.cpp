@@ -62,12 +62,21 @@ void HostResolver::reap_finished() {
   for (const auto& lookup : finished) lookup->thread.join();  // It has released the lock for the last time: at once.
 }
 
+void HostResolver::interrupt() {
+  {
+    const std::lock_guard lock(mutex_);
+    interrupted_ = true;
+  }
+  finished_.notify_all();
+}
+
 Result<std::vector<std::string>> HostResolver::resolve(const std::string& host, Deadline deadline) {
   if (is_numeric(host)) return std::vector<std::string>{host};
   reap_finished();
 
   const auto lookup = std::make_shared<Lookup>();
   std::unique_lock lock(mutex_);
+  if (interrupted_) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};
   if (lookups_.size() >= kLookupsMax)
     return Error{ErrorCode::Unavailable, "cannot look up " + host + ": too many lookups wait for the name server", 0};
   lookups_.push_back(lookup);
@@ -80,8 +89,9 @@ Result<std::vector<std::string>> HostResolver::resolve(const std::string& host, 
     result.done = true;
     finished_.notify_all();
   });
-  if (!finished_.wait_until(lock, deadline, [&] { return lookup->done; }))
+  if (!finished_.wait_until(lock, deadline, [&] { return lookup->done || interrupted_; }))
     return Error{ErrorCode::DeadlineExceeded, "the name server did not answer for " + host + " in time", 0};
+  if (!lookup->done) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};
   if (lookup->failure != 0)
     return Error{ErrorCode::Unavailable, "cannot look up " + host + ": " + ::gai_strerror(lookup->failure), 0};
   return lookup->addresses;

@@ -29,6 +29,9 @@ class HostResolver {
   /// name or failing name server. DeadlineExceeded: no answer in time.
   [[nodiscard]] Result<std::vector<std::string>> resolve(const std::string& host, Deadline deadline);
 
+  /// Lookups waited for, now and from now on, are Unavailable at once.
+  void interrupt();
+
  private:
   struct Lookup;
 
@@ -37,6 +40,7 @@ class HostResolver {
   std::mutex mutex_;
   std::condition_variable finished_;
   std::list<std::shared_ptr<Lookup>> lookups_;  // Guarded by mutex_.
+  bool interrupted_ = false;                    // Guarded by mutex_.
 };
 
 }  // namespace gate

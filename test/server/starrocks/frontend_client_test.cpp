@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "test/fakes/certificates.hpp"
 #include "test/fakes/frontend_simulator.hpp"
 
@@ -441,6 +443,33 @@ TEST_CASE_FIXTURE(TlsFixture, "over TLS too: hang, cut and restart end in time a
   const auto session = session_with(access);
   simulator.restart(0);
   CHECK(session->execute("SELECT 1", in(kAmple)).error().code == ErrorCode::Unavailable);
+}
+
+TEST_CASE("an interrupted connector ends what hangs, and everything after it") {
+  FrontendSimulator simulator;
+  MysqlFrontendConnector connector;
+  auto session = connector.connect(access_to(simulator), in(kAmple));
+  REQUIRE(session.ok());
+  auto idle = connector.connect(access_to(simulator), in(kAmple));
+  REQUIRE(idle.ok());
+  simulator.hang("ADMIN SET");
+  std::optional<Result<QueryResult>> answer;
+  std::jthread caller([&] { answer = (*session)->execute(kDisable, in(10min)); });
+  REQUIRE(simulator.wait_for_statement("ADMIN SET", in(kAmple)));
+  const auto began = steady_clock::now();
+  connector.interrupt();
+  caller.join();
+  CHECK(steady_clock::now() - began < kAmple);
+  REQUIRE(answer);
+  REQUIRE_FALSE(answer->ok());
+  CHECK(answer->error().code == ErrorCode::Unavailable);
+
+  const auto later = (*idle)->execute("SHOW FRONTENDS", in(kAmple));
+  REQUIRE_FALSE(later.ok());
+  CHECK(later.error().code == ErrorCode::Unavailable);
+  const auto login = connector.connect(access_to(simulator), in(kAmple));
+  REQUIRE_FALSE(login.ok());
+  CHECK(login.error().code == ErrorCode::Unavailable);
 }
 
 }  // namespace

@@ -42,5 +42,13 @@ TEST_CASE("a deadline that has passed ends the wait, and the lookup is joined") 
   if (!found) CHECK(found.error().code == ErrorCode::DeadlineExceeded);  // it may have been quicker
 }
 
+TEST_CASE("an interrupted resolver starts no lookup") {
+  HostResolver resolver;
+  resolver.interrupt();
+  const auto found = resolver.resolve("localhost", std::chrono::steady_clock::now() + std::chrono::seconds(20));
+  REQUIRE_FALSE(found.ok());
+  CHECK(found.error().code == ErrorCode::Unavailable);
+}
+
 }  // namespace
 }  // namespace gate

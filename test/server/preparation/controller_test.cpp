@@ -1,0 +1,365 @@
+// The life of records, from the first look to the last, with FEs on sockets.
+
+#include "server/preparation/controller.hpp"
+
+#include <doctest/doctest.h>
+
+#include "test/server/preparation/world.hpp"
+
+using namespace std::chrono_literals;
+
+namespace gate {
+namespace {
+
+using namespace test;
+
+std::size_t count(const std::vector<std::string>& all, const std::string& wanted) {
+  return static_cast<std::size_t>(std::count(all.begin(), all.end(), wanted));
+}
+
+/// A record of another time: prepared, its setting on the FE, nobody working on it.
+Preparation prepared_before(World& world, const std::string& name = "r") {
+  world.simulator.frontend(0).set_config(kScheduling, "0");
+  world.create(record_of(name, {no_scheduling()}));
+  world.write(name, [&](PreparationStatus& status) {
+    status.phase = Phase::Completed;
+    status.stage = Stage::Prepared;
+    status.completion_time = world.clock.wall_now();
+    status.captured = {{kScheduling, kSchedulingDefault, "0"}};
+    status.restore_owed = true;
+  });
+  return world.get(name);
+}
+
+TEST_CASE("prepared, admitted, rolled out, put back, closed") {
+  World world({.frontends = 2});
+  const Replica replica(world);
+  world.create(record_of("r", {no_scheduling()}));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  CHECK(world.get("r").status.phase == Phase::Completed);
+  CHECK(world.config(1) == "0");
+  world.object_becomes(object_with("fe:2"));
+  REQUIRE(world.reaches("r", Stage::RollingOut));
+  CHECK(world.get("r").status.admitted_time);
+  CHECK(world.config(1) == "0");
+  world.clusters.set_rolled_out();
+  REQUIRE(world.reaches("r", Stage::Closed));
+  const auto status = world.get("r").status;
+  CHECK(status.outcome == Outcome::Succeeded);
+  CHECK_FALSE(status.restore_owed);
+  CHECK(status.rolled_out_time);
+  CHECK(status.restored_time);
+  for (const std::size_t fe : {0, 1}) CHECK(world.config(fe) == kSchedulingDefault);
+  CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradePreparationClosed") == 1; }));
+  const auto stats = replica.controller.stats();
+  CHECK(stats.prepared == 1);
+  CHECK(stats.restored == 1);
+  CHECK(stats.restores_owed == 0);
+}
+
+TEST_CASE("a rollout is not finished while a node is dead") {
+  World world({.backends = {{"be-0"}, {"be-1", false}}});
+  const Replica replica(world);
+  world.clusters.set_rolled_out();
+  world.create(record_of("r", {no_scheduling()}));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  world.simulator.forget_statements();
+  world.object_becomes(object_with("fe:2"));
+  REQUIRE(world.simulator.wait_for_statement("SHOW COMPUTE NODES", ample()));
+  CHECK(world.get("r").status.stage == Stage::RollingOut);
+  CHECK(world.config() == "0");
+  world.simulator.set_backends({{"be-0"}, {"be-1"}});
+  CHECK(world.reaches("r", Stage::Closed));
+}
+
+TEST_CASE("what ends a prepared record early, and with what outcome") {
+  struct Row {
+    const char* name;
+    bool admitted;
+    std::function<void(World&)> then;
+    Outcome outcome;
+    const char* left;
+  };
+  for (const Row& row : {
+           Row{"reverted", true, [](World& world) { world.object_becomes(object_with("fe:1")); }, Outcome::Reverted,
+               kSchedulingDefault},
+           Row{"another image", true, [](World& world) { world.object_becomes(object_with("fe:3")); },
+               Outcome::Reverted, kSchedulingDefault},
+           Row{"not used in time", false, [](World& world) { world.clock.move(2h); }, Outcome::Expired,
+               kSchedulingDefault},
+           Row{"rollout too long", true, [](World& world) { world.clock.move(7h); }, Outcome::Expired,
+               kSchedulingDefault},
+           Row{"deleted, the FE lives on", false, [](World& world) { world.object_becomes({}); }, Outcome::Expired,
+               kSchedulingDefault},
+           Row{"another object of the name", false,
+               [](World& world) { world.object_becomes(object_with("fe:1", "uid-new")); }, Outcome::Expired, "0"},
+       }) {
+    INFO(row.name);
+    World world;
+    const Replica replica(world);
+    world.create(record_of("r", {no_scheduling()}));
+    REQUIRE(world.reaches("r", Stage::Prepared));
+    if (row.admitted) {
+      world.object_becomes(object_with("fe:2"));
+      REQUIRE(world.reaches("r", Stage::RollingOut));
+    }
+    row.then(world);
+    REQUIRE(world.reaches("r", Stage::Closed));
+    CHECK(world.get("r").status.outcome == row.outcome);
+    CHECK_FALSE(world.get("r").status.restore_owed);
+    CHECK(world.config() == row.left);
+  }
+}
+
+TEST_CASE("an object that is gone with its FE owes nothing") {
+  World world;
+  const Replica replica(world);
+  world.create(record_of("r", {no_scheduling()}));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  world.simulator.stop(0);
+  world.object_becomes({});
+  REQUIRE(world.reaches("r", Stage::Closed));
+  CHECK_FALSE(world.get("r").status.restore_owed);
+  CHECK_FALSE(world.get("r").status.restored_time);
+}
+
+TEST_CASE("a failed critical hook is undone at once") {
+  World world;
+  world.simulator.fail("CREATE IMAGE", {1064, "42000", "no"});
+  const Replica replica(world);
+  world.create(record_of("r", {no_scheduling(), statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")}));
+  REQUIRE(world.reaches("r", Stage::Closed));
+  const auto status = world.get("r").status;
+  CHECK(status.phase == Phase::Failed);
+  CHECK(status.outcome == Outcome::Failed);
+  CHECK(status.hooks.front().phase == HookPhase::Completed);
+  CHECK(world.config() == kSchedulingDefault);
+  CHECK(count(world.clusters.events(), "UpgradePreparationFailed") == 1);
+}
+
+TEST_CASE("a successor takes captured values and debt over, once") {
+  World world;
+  prepared_before(world, "old");
+  const Replica replica(world);
+  auto successor = record_of("new", {no_scheduling()});
+  successor.spec.changes = {{Component::Frontend, "fe:1", "fe:3"}};
+  successor.spec.supersedes = "old";
+  world.create(successor);
+  REQUIRE(world.reaches("new", Stage::Prepared));
+  const auto taken = world.get("new").status;
+  CHECK(taken.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
+  CHECK(taken.restore_owed);
+  CHECK(taken.debt_taken_over);
+  const auto old = world.get("old").status;
+  CHECK(old.outcome == Outcome::Superseded);
+  CHECK(old.stage == Stage::Closed);
+  CHECK_FALSE(old.restore_owed);
+  CHECK(world.config() == "0");
+  world.object_becomes(object_with("fe:3"));
+  world.clusters.set_rolled_out();
+  REQUIRE(world.reaches("new", Stage::Closed));
+  CHECK(world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("a successor with another value for the key puts the first value back") {
+  World world;
+  prepared_before(world, "old");
+  const Replica replica(world);
+  auto successor = record_of("new", {setting_hook("few", kScheduling, "5")});
+  successor.spec.supersedes = "old";
+  world.create(successor);
+  REQUIRE(world.reaches("new", Stage::Prepared));
+  CHECK(world.config() == "5");
+  world.clock.move(2h);
+  REQUIRE(world.reaches("new", Stage::Closed));
+  CHECK(world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("a predecessor that hangs on its FE is superseded all the same") {
+  World world;
+  world.simulator.hang("CREATE IMAGE");
+  const Replica replica(world);
+  world.create(record_of("old", {no_scheduling(), statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")}));
+  REQUIRE(world.simulator.wait_for_statement("CREATE IMAGE", ample()));
+  auto successor = record_of("new", {no_scheduling()});
+  successor.spec.supersedes = "old";
+  world.create(successor);
+  REQUIRE(world.reaches("new", Stage::Prepared));
+  CHECK(world.get("new").status.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
+  world.simulator.clear_faults();
+  world.clock.move(2h);
+  REQUIRE(world.reaches("new", Stage::Closed));
+  CHECK(world.config() == kSchedulingDefault);
+  CHECK(world.get("old").status.outcome == Outcome::Superseded);
+  CHECK_FALSE(world.get("old").status.restore_owed);
+  CHECK(world.get("old").status.phase == Phase::Running);  // what its runner had to say came too late
+}
+
+TEST_CASE("a superseded record whose successor is gone pays its debt itself") {
+  World world;
+  prepared_before(world, "old");
+  world.write("old", [](PreparationStatus& status) {
+    status.outcome = Outcome::Superseded;
+    status.stage = Stage::Closed;
+  });
+  const Replica replica(world);
+  CHECK(world.signal.eventually([&] { return !world.get("old").status.restore_owed; }));
+  CHECK(world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("another replica's claim is respected while it is renewed, and taken over when it is silent") {
+  World world;
+  world.create(record_of("r", {no_scheduling()}));
+  world.write("r", [&](PreparationStatus& status) {
+    status.phase = Phase::Running;
+    status.runner = {"gate-1", world.clock.wall_now()};
+  });
+  const auto began = std::chrono::steady_clock::now();
+  const Replica replica(world);  // patience: 2 s
+  auto renewed = began;
+  REQUIRE(world.signal.eventually([&] {
+    if (std::chrono::steady_clock::now() - renewed > 500ms) {
+      world.write("r", [&](PreparationStatus& status) { status.runner.renew_time = world.clock.wall_now(); });
+      renewed = std::chrono::steady_clock::now();
+    }
+    CHECK(world.get("r").status.runner.identity == "gate-1");
+    return renewed - began > 3s;
+  }));
+  CHECK(world.simulator.statements().empty());
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  CHECK(std::chrono::steady_clock::now() - renewed >= 2s);
+  CHECK(world.get("r").status.runner.identity == "gate-0");
+}
+
+TEST_CASE("two replicas prepare a record once") {
+  World world;
+  const Replica first(world, quick_options("gate-0"));
+  const Replica second(world, quick_options("gate-1"));
+  for (int i = 0; i < 8; ++i) {
+    const auto name = "r" + std::to_string(i);
+    auto record = record_of(name, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")});
+    world.create(record);
+    REQUIRE(world.reaches(name, Stage::Prepared));
+    CHECK(world.get(name).status.hooks.front().attempts == 1);
+  }
+  const auto prepared = [&] { return first.controller.stats().prepared + second.controller.stats().prepared; };
+  CHECK(world.signal.eventually([&] { return prepared() >= 8; }));
+  CHECK(prepared() == 8);
+}
+
+TEST_CASE("a restore stays owed, and is tried again, until the FE is back") {
+  World world;
+  prepared_before(world);
+  world.simulator.stop(0);
+  world.write("r", [](PreparationStatus& status) {
+    status.stage = Stage::Restoring;
+    status.outcome = Outcome::Expired;
+  });
+  const Replica replica(world);
+  REQUIRE(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradeRestoreOwed") == 1; }));
+  CHECK(world.get("r").status.restore_owed);
+  CHECK(world.get("r").status.stage == Stage::Restoring);
+  CHECK(replica.controller.stats().restores_owed == 1);
+  world.simulator.start(0);
+  world.simulator.frontend(0).set_config(kScheduling, "0");
+  REQUIRE(world.reaches("r", Stage::Closed));
+  CHECK_FALSE(world.get("r").status.restore_owed);
+  CHECK(world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("what an FE loses by a restart is set again") {
+  World world({.frontends = 2});
+  const Replica replica(world);
+  world.create(record_of("r", {no_scheduling()}));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  world.simulator.restart(1);
+  CHECK(world.config(1) == kSchedulingDefault);
+  REQUIRE(world.signal.eventually([&] { return world.config(1) == "0"; }));
+  CHECK(world.signal.eventually([&] { return replica.controller.stats().reasserted >= 1; }));
+}
+
+TEST_CASE("ten closed records of a cluster are kept, and whatever is open") {
+  World world;
+  for (int i = 0; i < 12; ++i) {
+    const auto name = "closed-" + std::to_string(i);
+    auto record = record_of(name, {});
+    record.spec.attempt = i + 1;
+    world.create(record);
+    world.write(name, [](PreparationStatus& status) { status.stage = Stage::Closed; });
+  }
+  auto other = record_of("of-another-cluster", {});
+  other.spec.cluster = "sr2";
+  world.create(other);
+  world.write("of-another-cluster", [](PreparationStatus& status) { status.stage = Stage::Closed; });
+  const Replica replica(world);
+  auto last = record_of("last", {});
+  last.spec.attempt = 13;
+  world.create(last);
+  REQUIRE(world.reaches("last", Stage::Prepared));
+  CHECK(world.store.list_of_cluster("db", "sr", ample()).value().size() == 13);
+  world.clock.move(2h);
+  REQUIRE(world.signal.eventually([&] { return world.store.list_of_cluster("db", "sr", ample())->size() == 10; }));
+  CHECK(world.get("last").name == "last");
+  CHECK(world.get("closed-3").name == "closed-3");
+  CHECK(world.get("closed-2").name.empty());
+  CHECK(world.get("of-another-cluster").name == "of-another-cluster");
+}
+
+TEST_CASE("a cluster is not written while an admission of it is answered, and told the last state afterwards") {
+  World world;
+  const Replica replica(world);
+  auto& controller = const_cast<PreparationController&>(replica.controller);
+  {
+    const PreparationController::AnsweringScope answering(controller, "db/sr");
+    world.create(record_of("r", {no_scheduling()}));
+    REQUIRE(world.reaches("r", Stage::Prepared));
+    // The follow-up looks come each second; two of them pass with every chance to write.
+    world.simulator.forget_statements();
+    REQUIRE(world.simulator.wait_for_statement("ADMIN SHOW", ample()));
+    CHECK(world.clusters.mirrors().empty());
+  }
+  REQUIRE(world.signal.eventually([&] { return !world.clusters.mirrors().empty(); }));
+  CHECK(world.clusters.mirrors().back().status.phase == Phase::Completed);
+}
+
+TEST_CASE("a read-back tells what holds, what drifted and what cannot be asked, and writes nothing") {
+  World world({.frontends = 2});
+  ControllerOptions options = quick_options("gate-0");
+  options.reassert_interval = 1h;
+  Replica replica(world, options);
+  world.create(record_of("r", {no_scheduling()}));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  REQUIRE(world.signal.eventually([&] { return replica.controller.stats().prepared == 1; }));
+  const auto record = world.get("r");
+  CHECK(replica.controller.read_back(record, ample()) == ReadBack::Holds);
+  world.simulator.restart(1);
+  CHECK(replica.controller.read_back(record, ample()) == ReadBack::Drifted);
+  world.simulator.fail("SHOW FRONTENDS", {1064, "42000", "no"});
+  CHECK(replica.controller.read_back(record, ample()) == ReadBack::Unreachable);
+  world.simulator.hang("SHOW FRONTENDS");
+  CHECK(replica.controller.read_back(record, std::chrono::steady_clock::now() + 100ms) != ReadBack::Holds);
+  CHECK(world.config(1) == kSchedulingDefault);
+  CHECK(world.get("r").resource_version == record.resource_version);
+}
+
+TEST_CASE("stop does not wait for an FE that hangs, and hands the claim over") {
+  World world;
+  world.simulator.hang("ADMIN SHOW");
+  auto hook = no_scheduling();
+  hook.timeout = kHookTimeoutMax;
+  auto first = std::make_unique<Replica>(world, quick_options("gate-0"));
+  world.create(record_of("r", {hook}));
+  REQUIRE(world.simulator.wait_for_statement("ADMIN SHOW", ample()));
+  CHECK(world.get("r").status.runner.identity == "gate-0");
+  const auto began = std::chrono::steady_clock::now();
+  first.reset();
+  CHECK(std::chrono::steady_clock::now() - began < 4s);  // below the 5 s of one read
+  CHECK(world.get("r").status.runner.identity.empty());
+  CHECK(world.get("r").status.stage == Stage::Preparing);
+  world.simulator.clear_faults();
+  const Replica second(world, quick_options("gate-1"));
+  CHECK(world.reaches("r", Stage::Prepared));
+}
+
+}  // namespace
+}  // namespace gate

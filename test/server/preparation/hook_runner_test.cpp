@@ -1,0 +1,289 @@
+// Hooks against FEs on sockets: what is in the record when a statement arrives, and what is left behind.
+
+#include "server/preparation/hook_runner.hpp"
+
+#include <doctest/doctest.h>
+
+#include "test/server/preparation/world.hpp"
+
+using namespace std::chrono_literals;
+
+namespace gate {
+namespace {
+
+using namespace test;
+
+constexpr SqlError kRefused{1064, "42000", "no such thing"};
+
+/// One claimed record of `world` and its runner.
+struct Run {
+  World& world;
+  MysqlFrontendConnector connector;
+  std::unique_ptr<ClaimedRecord> claim;
+  std::stop_source stop;
+  std::unique_ptr<HookRunner> runner;
+
+  Run(World& in, std::vector<Hook> hooks, const std::function<void(PreparationStatus&)>& before = {}) : world(in) {
+    auto record = world.create(record_of("r", std::move(hooks)));
+    record.status.runner = {"me", world.clock.wall_now()};
+    record.status.phase = Phase::Running;
+    if (before) before(record.status);
+    auto stored = world.store.update_status(record, ample());
+    REQUIRE(stored.ok());
+    claim = std::make_unique<ClaimedRecord>(world.store, world.clock, "me", *stored);
+    again();
+  }
+  void again() {
+    runner = std::make_unique<HookRunner>(*claim, world.clusters, connector, world.clock, RetryPolicy{10ms, 50ms},
+                                          stop.get_token());
+  }
+  PreparationStatus status() { return world.get("r").status; }
+};
+
+std::size_t count(FrontendSimulator& simulator, const std::string& part) {
+  const auto all = simulator.statements();
+  return static_cast<std::size_t>(std::count_if(
+      all.begin(), all.end(), [&](const ReceivedStatement& one) { return one.sql.find(part) != std::string::npos; }));
+}
+
+TEST_CASE("the old value is in the record before the SET reaches the FE") {
+  std::function<void(const ReceivedStatement&)> look = [](const auto&) {};
+  World world({.on_statement = [&](const ReceivedStatement& statement) { look(statement); }});
+  std::vector<CapturedSetting> seen;
+  bool owed = false;
+  look = [&](const ReceivedStatement& statement) {
+    if (statement.sql.find("ADMIN SET") == std::string::npos) return;
+    seen = world.get("r").status.captured;
+    owed = world.get("r").status.restore_owed;
+  };
+  // Named by its alias, as old instructions do.
+  Run run(world, {setting_hook("disable-balancer", "disable_balance", "true")});
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(seen == std::vector<CapturedSetting>{{"tablet_sched_disable_balance", "false", "true"}});
+  CHECK(owed);
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(run.status().stage == Stage::Prepared);
+  CHECK(world.config(0, "disable_balance") == "true");
+  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(world.config(0, "disable_balance") == "false");
+}
+
+TEST_CASE("a value that is as wanted already is not set, not captured and never put back") {
+  World world({.fe_conf = {{kScheduling, "0"}}});
+  Run run(world, {no_scheduling()});
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(run.status().captured.empty());
+  CHECK_FALSE(run.status().restore_owed);
+  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(count(world.simulator, "ADMIN SET") == 0);
+}
+
+TEST_CASE("every FE is asked at its own address, and one that differs is found") {
+  World world({.frontends = 3});
+  Run run(world, {no_scheduling()});
+  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  std::string drifted;
+  auto holds = run.runner->holds(ample(), drifted);
+  REQUIRE(holds.ok());
+  CHECK(*holds);
+  world.simulator.frontend(2).set_config(kScheduling, "77");
+  holds = run.runner->holds(ample(), drifted);
+  REQUIRE(holds.ok());
+  CHECK_FALSE(*holds);
+  CHECK(drifted.find(std::to_string(world.simulator.frontend(2).port())) != std::string::npos);
+  CHECK(drifted.find("\"77\"") != std::string::npos);
+  std::string detail;
+  CHECK(run.runner->reassert(kAmple, detail).ok());
+  CHECK(detail.find("disable-tablet-clone") != std::string::npos);
+  for (std::size_t fe = 0; fe < 3; ++fe) CHECK(world.config(fe) == "0");
+}
+
+TEST_CASE("an FE that does not take the broadcast fails the hook, and what the others took is undone") {
+  for (const std::string version : {"3.5.7", "3.3.9"}) {
+    INFO(version);
+    World world({.frontends = 2, .version = version});
+    world.simulator.break_broadcast_to(1);
+    Run run(world, {no_scheduling()});
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    const auto status = run.status();
+    CHECK(status.phase == Phase::Failed);
+    CHECK(status.stage == Stage::Restoring);
+    CHECK(status.outcome == Outcome::Failed);
+    CHECK(status.message.find("critical hook \"disable-tablet-clone\" failed") != std::string::npos);
+    CHECK(status.restore_owed);
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(world.config(0) == kSchedulingDefault);
+    CHECK(world.config(1) == kSchedulingDefault);
+  }
+}
+
+TEST_CASE("putting back is a compare-and-set") {
+  struct Row {
+    const char* name;
+    const char* now;
+    const char* afterwards;
+  };
+  for (const Row& row : {Row{"still ours", "0", kSchedulingDefault}, Row{"somebody's later value", "123", "123"},
+                         Row{"back already", kSchedulingDefault, kSchedulingDefault}}) {
+    INFO(row.name);
+    World world;
+    Run run(world, {no_scheduling()});
+    REQUIRE(run.runner->prepare() == RunEnd::Finished);
+    world.simulator.frontend(0).set_config(kScheduling, row.now);
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(world.config() == row.afterwards);
+  }
+}
+
+TEST_CASE("a connection that breaks in the middle of an answer is replaced and the statement repeated") {
+  World world;
+  world.simulator.drop("ADMIN SHOW", {}, 1);
+  world.simulator.drop("ADMIN SET", {}, 1);
+  Run run(world, {no_scheduling()});
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  const auto status = run.status();
+  CHECK(status.phase == Phase::Completed);
+  // The SET that was cut had been executed: what it overwrote is captured once, and is not its own value.
+  CHECK(status.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
+  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("a read that times out is repeated within the hook's time") {
+  World world;
+  world.simulator.hang("ADMIN SHOW");
+  Run run(world, {no_scheduling()});
+  std::optional<RunEnd> end;
+  std::jthread worker([&] { end = run.runner->prepare(); });
+  // The second question means that the first was given up.
+  CHECK(world.signal.eventually([&] { return count(world.simulator, "ADMIN SHOW") >= 2; }));
+  world.simulator.clear_faults();
+  worker.join();
+  CHECK(end == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Completed);
+}
+
+TEST_CASE("an SQL error is not repeated; a critical hook ends the preparation, another does not") {
+  struct Row {
+    const char* name;
+    bool critical;
+    Phase phase;
+    std::size_t sets;
+  };
+  for (const Row& row : {Row{"critical", true, Phase::Failed, 0}, Row{"not critical", false, Phase::Completed, 1}}) {
+    INFO(row.name);
+    World world;
+    world.simulator.fail("CREATE IMAGE", kRefused);
+    Run run(world, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE", row.critical), no_scheduling()});
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    const auto status = run.status();
+    CHECK(status.phase == row.phase);
+    CHECK(status.hooks.front().phase == HookPhase::Failed);
+    CHECK(status.hooks.front().message.find("no such thing") != std::string::npos);
+    CHECK(count(world.simulator, "CREATE IMAGE") == 1);
+    CHECK(count(world.simulator, "ADMIN SET") == row.sets);
+  }
+}
+
+TEST_CASE("a hook that was allowed to fail is neither expected to hold nor in the way of others") {
+  World world;
+  Run run(world, {setting_hook("unknown", "no_such_item", "1", false), no_scheduling()});
+  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  REQUIRE(run.status().phase == Phase::Completed);
+  world.simulator.restart(0);
+  run.again();
+  std::string drifted;
+  const auto holds = run.runner->holds(ample(), drifted);
+  REQUIRE(holds.ok());
+  CHECK_FALSE(*holds);
+  std::string detail;
+  CHECK(run.runner->reassert(kAmple, detail).ok());
+  CHECK(world.config() == "0");
+}
+
+TEST_CASE("after a crash only what is not completed runs, and nothing is captured twice") {
+  World world;
+  world.simulator.frontend(0).set_config(kScheduling, "0");
+  Run run(world, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE"), no_scheduling()},
+          [](PreparationStatus& status) {
+            status.hooks.resize(2);
+            status.hooks[0].name = "create-image";
+            status.hooks[0].phase = HookPhase::Completed;
+            status.hooks[1].name = "disable-tablet-clone";
+            status.hooks[1].phase = HookPhase::Running;
+            status.hooks[1].attempts = 1;
+            status.captured = {{kScheduling, "500", "0"}};
+            status.restore_owed = true;
+          });
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(count(world.simulator, "CREATE IMAGE") == 0);
+  CHECK(run.status().hooks.back().attempts == 2);
+  CHECK(run.status().captured == std::vector<CapturedSetting>{{kScheduling, "500", "0"}});
+  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(world.config() == "500");
+}
+
+TEST_CASE("a captured key that is set to another value is known as ours before and after the SET") {
+  std::function<void(const ReceivedStatement&)> look = [](const auto&) {};
+  World world({.on_statement = [&](const ReceivedStatement& statement) { look(statement); }});
+  world.simulator.frontend(0).set_config(kScheduling, "0");
+  Run run(world, {setting_hook("few", kScheduling, "5")}, [](PreparationStatus& status) {
+    status.captured = {{kScheduling, kSchedulingDefault, "0"}};
+    status.restore_owed = true;
+  });
+  const std::vector<CapturedSetting> both{{kScheduling, kSchedulingDefault, "0"},
+                                          {kScheduling, kSchedulingDefault, "5"}};
+  std::vector<CapturedSetting> seen;
+  look = [&](const ReceivedStatement& statement) {
+    if (statement.sql.find("\"5\"") != std::string::npos) seen = world.get("r").status.captured;
+  };
+  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  CHECK(seen == both);
+  for (const char* left : {"5", "0"}) {  // after the SET; before it, had we died there
+    INFO(left);
+    world.simulator.frontend(0).set_config(kScheduling, left);
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(world.config() == kSchedulingDefault);
+  }
+}
+
+TEST_CASE("one setting that an FE refuses does not keep the others from being put back") {
+  World world;
+  Run run(world, {setting_hook("disable-balancer", "disable_balance", "true"), no_scheduling()});
+  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  world.simulator.fail("tablet_sched_disable_balance\" = ", kRefused);
+  world.simulator.fail("tablet_sched_disable_balance\"=", kRefused);
+  CHECK_FALSE(run.runner->restore(1s).ok());
+  CHECK(world.config() == kSchedulingDefault);
+  CHECK(world.config(0, "disable_balance") == "true");
+}
+
+TEST_CASE("who lost the claim while the FE was away sets nothing afterwards") {
+  World world;
+  world.simulator.hang("ADMIN SHOW");
+  Run run(world, {no_scheduling()}, [](PreparationStatus& status) {
+    status.captured = {{kScheduling, kSchedulingDefault, "0"}};
+    status.restore_owed = true;
+  });
+  std::optional<RunEnd> end;
+  std::jthread worker([&] { end = run.runner->prepare(); });
+  REQUIRE(world.simulator.wait_for_statement("ADMIN SHOW", ample()));
+  world.write("r", [](PreparationStatus& status) { status.runner.identity = "other"; });
+  CHECK_FALSE(run.claim->renew(ample()).ok());  // as the heartbeat does
+  world.simulator.clear_faults();
+  worker.join();
+  CHECK(end == RunEnd::Interrupted);
+  CHECK(count(world.simulator, "ADMIN SET") == 0);
+}
+
+TEST_CASE("dead nodes are named by kind and address") {
+  World world({.backends = {{"be-0"}, {"be-1", false}}, .compute_nodes = {{"cn-0", false}}});
+  Run run(world, {});
+  const auto dead = run.runner->dead_nodes(ample());
+  REQUIRE(dead.ok());
+  CHECK(*dead == std::vector<std::string>{"backend be-1", "compute node cn-0"});
+}
+
+}  // namespace
+}  // namespace gate

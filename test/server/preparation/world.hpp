@@ -1,0 +1,273 @@
+#pragma once
+// A cluster to prepare: records in memory, FEs as sockets, the object and its rollout as the test wants them.
+
+#include <spdlog/logger.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "policy/sql.hpp"
+#include "server/memory/memory_preparation_store.hpp"
+#include "server/ports/cluster_access.hpp"
+#include "server/preparation/controller.hpp"
+#include "server/starrocks/frontend_client.hpp"
+#include "test/fakes/frontend_simulator.hpp"
+
+namespace gate::test {
+
+inline constexpr std::chrono::seconds kAmple{30};  // For what must come, on a slow machine too.
+
+inline Deadline ample() { return std::chrono::steady_clock::now() + kAmple; }
+
+/// Real for waiting; the wall can be moved.
+class MovableClock final : public Clock {
+ public:
+  [[nodiscard]] SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
+  [[nodiscard]] WallTime wall_now() const override {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) +
+           std::chrono::seconds(ahead_.load());
+  }
+  void move(std::chrono::seconds by) { ahead_ += by.count(); }
+
+ private:
+  std::atomic<std::int64_t> ahead_{0};
+};
+
+/// Something moved: whoever waits looks again.
+class Signal {
+ public:
+  void notify() {
+    {
+      const std::lock_guard lock(mutex_);
+      ++moves_;
+    }
+    moved_.notify_all();
+  }
+  /// Until `holds`; looks again at each notify(), and now and then since FEs change without one.
+  [[nodiscard]] bool eventually(const std::function<bool()>& holds) {
+    const auto deadline = ample();
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      const auto seen = moves_;
+      lock.unlock();
+      if (holds()) return true;
+      if (std::chrono::steady_clock::now() >= deadline) return false;
+      lock.lock();
+      moved_.wait_for(lock, std::chrono::milliseconds(20), [&] { return moves_ != seen; });
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable moved_;
+  std::uint64_t moves_ = 0;
+};
+
+/// The Kubernetes side, as the test says it is.
+class ScriptedClusters final : public ClusterAccess {
+ public:
+  ScriptedClusters(Signal& signal, FrontendAccess access) : signal_(signal), access_(std::move(access)) {}
+
+  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override { return access_; }
+  Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    if (object_.is_null()) return Error{ErrorCode::NotFound, "no such object"};
+    return object_;
+  }
+  Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    return rollout_;
+  }
+  Status mirror_status(const Preparation& record, Deadline) override {
+    {
+      const std::lock_guard lock(mutex_);
+      mirrors_.push_back(record);
+    }
+    signal_.notify();
+    return Ok{};
+  }
+  void emit_event(const Preparation&, bool, const std::string& reason, const std::string&) override {
+    {
+      const std::lock_guard lock(mutex_);
+      events_.push_back(reason);
+    }
+    signal_.notify();
+  }
+
+  void set_object(nlohmann::json object) {
+    const std::lock_guard lock(mutex_);
+    object_ = std::move(object);
+  }
+  void set_rolled_out() {
+    const std::lock_guard lock(mutex_);
+    rollout_ = {true, ""};
+  }
+  [[nodiscard]] std::vector<Preparation> mirrors() const {
+    const std::lock_guard lock(mutex_);
+    return mirrors_;
+  }
+  [[nodiscard]] std::vector<std::string> events() const {
+    const std::lock_guard lock(mutex_);
+    return events_;
+  }
+
+ private:
+  Signal& signal_;
+  const FrontendAccess access_;
+  mutable std::mutex mutex_;
+  nlohmann::json object_;                             // guarded by mutex_
+  RolloutState rollout_{false, "StatefulSet sr-fe"};  // guarded by mutex_
+  std::vector<Preparation> mirrors_;                  // guarded by mutex_
+  std::vector<std::string> events_;                   // guarded by mutex_
+};
+
+inline Hook setting_hook(const std::string& name, const std::string& key, const std::string& value,
+                         bool critical = true) {
+  Hook hook;
+  hook.name = name;
+  hook.sql = set_config_sql(key, value);
+  hook.critical = critical;
+  hook.timeout = kAmple;
+  hook.setting = ConfigSetting{key, value};
+  return hook;
+}
+
+inline Hook statement_hook(const std::string& name, const std::string& sql, bool critical = true) {
+  Hook hook;
+  hook.name = name;
+  hook.sql = sql;
+  hook.critical = critical;
+  hook.timeout = kAmple;
+  return hook;
+}
+
+inline Hook no_scheduling() { return setting_hook("disable-tablet-clone", "tablet_sched_max_scheduling_tablets", "0"); }
+inline constexpr const char* kScheduling = "tablet_sched_max_scheduling_tablets";
+inline constexpr const char* kSchedulingDefault = "10000";
+
+inline nlohmann::json object_with(const std::string& image, const std::string& uid = "uid-sr") {
+  return {{"kind", "StarRocksCluster"},
+          {"metadata", {{"namespace", "db"}, {"name", "sr"}, {"uid", uid}}},
+          {"spec", {{"starRocksFeSpec", {{"image", image}}}}}};
+}
+
+inline Preparation record_of(const std::string& name, std::vector<Hook> hooks) {
+  Preparation record;
+  record.name = name;
+  record.name_space = "db";
+  record.spec.object = {"StarRocksCluster", "sr", "uid-sr"};
+  record.spec.cluster = "sr";
+  record.spec.changes = {{Component::Frontend, "fe:1", "fe:2"}};
+  record.spec.hooks = std::move(hooks);
+  return record;
+}
+
+class World {
+ public:
+  explicit World(FrontendSimulatorOptions frontends = {})
+      : simulator(std::move(frontends)), clusters(signal, access()), log("test") {
+    clusters.set_object(object_with("fe:1"));
+    store.observe([this](const Preparation& record, bool removed) {
+      {
+        const std::lock_guard lock(mutex_);
+        for (auto* controller : controllers_) controller->record_changed(record, removed);
+      }
+      signal.notify();
+    });
+  }
+
+  [[nodiscard]] FrontendAccess access() {
+    FrontendAccess out;
+    out.address = {"127.0.0.1", simulator.frontend(0).port()};
+    return out;
+  }
+  Preparation create(const Preparation& record) {
+    auto made = store.create(record, ample());
+    if (!made) throw std::runtime_error(made.error().message);
+    return *made;
+  }
+  [[nodiscard]] Preparation get(const std::string& name) {
+    auto found = store.get("db", name, ample());
+    return found ? *found : Preparation{};
+  }
+  /// The status of a record is written as if by somebody else.
+  void write(const std::string& name, const std::function<void(PreparationStatus&)>& change) {
+    for (;;) {
+      auto record = store.get("db", name, ample());
+      if (!record) throw std::runtime_error(record.error().message);
+      change(record->status);
+      if (auto written = store.update_status(*record, ample()); written) return;
+    }
+  }
+  [[nodiscard]] bool reaches(const std::string& name, Stage stage) {
+    return signal.eventually([&] { return get(name).status.stage == stage; });
+  }
+  [[nodiscard]] std::string config(std::size_t frontend = 0, const std::string& key = kScheduling) {
+    return simulator.frontend(frontend).config(key).value_or("?");
+  }
+  void object_becomes(nlohmann::json object) {
+    clusters.set_object(std::move(object));
+    const std::lock_guard lock(mutex_);
+    for (auto* controller : controllers_) controller->object_changed("db", "StarRocksCluster", "sr");
+  }
+
+  MovableClock clock;
+  Signal signal;
+  MemoryPreparationStore store{clock};
+  FrontendSimulator simulator;
+  ScriptedClusters clusters;
+  spdlog::logger log;
+
+ private:
+  friend class Replica;
+  std::mutex mutex_;
+  std::vector<PreparationController*> controllers_;  // guarded by mutex_
+};
+
+inline ControllerOptions quick_options(const std::string& identity) {
+  ControllerOptions options;
+  options.identity = identity;
+  options.workers = 4;
+  options.reassert_interval = std::chrono::seconds(1);
+  options.claim_renewal = std::chrono::seconds(1);
+  options.claim_stale_after = std::chrono::seconds(2);
+  return options;
+}
+
+/// A controller at work in a world.
+class Replica {
+ public:
+  explicit Replica(World& world, const ControllerOptions& options = quick_options("gate-0"))
+      : world_(world), controller(world.store, world.clusters, connector_, world.clock, world.log, options) {
+    {
+      const std::lock_guard lock(world_.mutex_);
+      world_.controllers_.push_back(&controller);
+    }
+    controller.start();
+  }
+  ~Replica() {
+    {
+      const std::lock_guard lock(world_.mutex_);
+      std::erase(world_.controllers_, &controller);
+    }
+    controller.stop();
+  }
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
+
+ private:
+  World& world_;
+  MysqlFrontendConnector connector_;
+
+ public:
+  PreparationController controller;
+};
+
+}  // namespace gate::test
