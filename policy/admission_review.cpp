@@ -151,7 +151,7 @@ std::string find_uid(std::string_view body) {
   if (!body.starts_with('"')) return {};
   drop(1);
   const std::size_t end = body.find('"');
-  if (end == std::string_view::npos || end > kUidMax) return {};
+  if (end > kUidMax) return {};  // npos, for no closing quote, is larger still
   const std::string_view uid = body.substr(0, end);
   const bool plausible = std::all_of(uid.begin(), uid.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';

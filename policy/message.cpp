@@ -26,11 +26,13 @@ std::string nothing_applied(const AdmissionFacts& facts) {
          " other changed spec fields. ";
 }
 
-/// `head` + as much of `foreign` as the first line has room for + `tail`.
+/// `head` + as much of `foreign` as the first line has room for + `tail`, which begins with a full stop.
 std::string first_line(const std::string& head, std::string_view foreign, const std::string& tail) {
   const std::size_t used = head.size() + tail.size();
   const std::size_t room = used + kCauseMin < kFirstLineMax ? kFirstLineMax - used : kCauseMin;
-  return clean_text(head + clean_text(foreign, room) + tail, kFirstLineMax);
+  const std::string text = head + clean_text(foreign, room);
+  // A sentence that was cut, or that ends by itself, needs no second full stop.
+  return clean_text(text + (text.back() == '.' ? tail.substr(1) : tail), kFirstLineMax);
 }
 
 std::string show_command(const AdmissionFacts& facts, const Preparation& record) {

@@ -158,7 +158,7 @@ void ResourceWatch::report_removed(const Key& key, const Seen& seen) {
   take({{"metadata", {{"namespace", key.first}, {"name", key.second}, {"uid", seen.uid}}}}, true);
 }
 
-ClusterWatch::ClusterWatch(KubeClient& client, const ResourceWatchOptions& options, Observer observer)
+ClusterWatch::ClusterWatch(KubeClient& client, const ResourceWatchOptions& options, const Observer& observer)
     : clusters_(client, kube::kClusters, options,
                 [observer](const json& object, bool removed) { observer(kClusterKind, object, removed); }),
       warehouses_(client, kube::kWarehouses, options,

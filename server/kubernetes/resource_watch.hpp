@@ -77,7 +77,7 @@ class ClusterWatch {
   /// Called from two threads (one per kind); see ResourceWatch::Observer. `kind` is kClusterKind or kWarehouseKind.
   using Observer = std::function<void(std::string_view kind, const nlohmann::json& object, bool removed)>;
 
-  ClusterWatch(KubeClient& client, const ResourceWatchOptions& options, Observer observer);
+  ClusterWatch(KubeClient& client, const ResourceWatchOptions& options, const Observer& observer);
   void start();
   /// Of the clusters; warehouses are an optional kind.
   [[nodiscard]] bool synced() const { return clusters_.synced(); }

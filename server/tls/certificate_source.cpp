@@ -58,6 +58,7 @@ struct CertificateWatcher::Loaded final : Certificate {
   [[nodiscard]] WallTime not_after() const override { return not_after_; }
   [[nodiscard]] const std::string& fingerprint() const override { return fingerprint_; }
 
+  // NOLINTBEGIN(readability-identifier-naming): the plain names are the accessors'.
   std::string files_content_;  ///< What it was read from, to see a change. Holds the key: never shown.
   openssl::X509Ptr leaf_;
   openssl::ChainPtr chain_;
@@ -66,6 +67,7 @@ struct CertificateWatcher::Loaded final : Certificate {
   WallTime not_before_;
   WallTime not_after_;
   std::string fingerprint_;
+  // NOLINTEND(readability-identifier-naming)
 };
 
 /// Called by OpenSSL for each new connection, once its ClientHello is there.

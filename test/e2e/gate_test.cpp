@@ -480,7 +480,9 @@ TEST_CASE(
                                                                                             "KUBE_EDITOR=" +
                                                                                             editor.string()}});
                                                                                  }}};
-  for (const auto& [verb, change] : verbs) {
+  for (const auto& row : verbs) {
+    const auto& verb = row.first;
+    const auto& change = row.second;
     INFO(verb);
     const auto image = "starrocks/be-ubuntu:3.3." + std::to_string(++next);
     const auto refused = change(image);

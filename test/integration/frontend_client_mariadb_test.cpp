@@ -34,6 +34,7 @@ struct World {
   World() {
     server.start(true);
     const auto root = session("root", "");
+    // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one statement over two lines
     for (const char* sql :
          {"CREATE USER with_password@'%' IDENTIFIED BY 'secret'", "CREATE USER without_password@'%'",
           "CREATE USER tls_only@'%' IDENTIFIED BY 'secret' REQUIRE SSL", "CREATE DATABASE gate",

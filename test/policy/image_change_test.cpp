@@ -99,7 +99,7 @@ TEST_CASE("the version shown for an image is its tag, else its shortened digest,
                                                         {"fe:1.2.3@" + digest, "1.2.3"},
                                                         {"fe", "fe"},
                                                         {"", ""}}) {
-    INFO(image);
-    CHECK(gate::image_version(image) == version);
+    INFO(row.first);
+    CHECK(gate::image_version(row.first) == row.second);
   }
 }

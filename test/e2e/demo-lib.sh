@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# What both demos share: the simulated FE, the gate, waiting, and telling the story. Sourced, not run.
+
+demo_dir=$(mktemp -d)
+fe_pid= gate_pid=
+demo_cleanup() {
+  [[ -z $gate_pid ]] || kill "$gate_pid" 2>/dev/null || true
+  [[ -z $fe_pid ]] || kill "$fe_pid" 2>/dev/null || true
+  wait 2>/dev/null || true
+  rm -rf "$demo_dir"
+}
+trap demo_cleanup EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+
+readonly kPatienceSeconds=60
+
+title() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+show() { printf '%s\n' "$*" | sed 's/^/   /'; }
+die() {
+  printf '\nDEMO FAILED: %s\n' "$*" >&2
+  if [[ -s $demo_dir/gate.log ]]; then tail -n 20 "$demo_dir/gate.log" >&2; fi
+  exit 1
+}
+# expect NAME TEXT PATTERN: TEXT contains PATTERN, or the demo fails.
+expect() { [[ $2 == *"$3"* ]] || die "$1: expected \"$3\" in: $2"; }
+# until_true WHAT COMMAND...: waits for what another process does in its own time.
+until_true() {
+  local what=$1 until=$((SECONDS + kPatienceSeconds)); shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < until)) || die "gave up waiting: $what"
+    sleep 0.1
+  done
+}
+
+# start_frontend BUILD_DIR: sets fe_port. Its statements go to $demo_dir/fe.log, commands to it through fe().
+start_frontend() {
+  mkfifo "$demo_dir/fe.in"
+  "$1/test/fakes/fe-simulator" <"$demo_dir/fe.in" >"$demo_dir/fe.log" 2>&1 &
+  fe_pid=$!
+  exec 3>"$demo_dir/fe.in"
+  until_true "the simulated FE listens" grep -q '^fe-0 127.0.0.1:' "$demo_dir/fe.log"
+  fe_port=$(sed -n 's/^fe-0 127.0.0.1:\([0-9]*\)$/\1/p' "$demo_dir/fe.log" | head -n 1)
+}
+fe() {
+  local done_before
+  done_before=$(grep -cE '^(done|error)' "$demo_dir/fe.log" || true)
+  printf '%s\n' "$*" >&3
+  fe_answered() { (($(grep -cE '^(done|error)' "$demo_dir/fe.log") > done_before)); }
+  until_true "the simulated FE takes: $*" fe_answered
+  grep -E '^(done|error)' "$demo_dir/fe.log" | tail -n 1
+}
+sql_seen() { grep '^fe-0 ADMIN SET' "$demo_dir/fe.log" | sed 's/^fe-0 //'; }
+# setting KEY: its value in the FE's memory.
+setting() { fe config "$1" >/dev/null; grep "^config fe-0 $1=" "$demo_dir/fe.log" | tail -n 1 | sed 's/.*=//'; }
+
+# start_gate BUILD_DIR FLAG...: sets gate_port.
+start_gate() {
+  local build=$1; shift
+  "$build/server/app/upgrade-gate" serve --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 \
+    --frontend-address "127.0.0.1:$fe_port" --admission-wait 1s --failure-backoff 2s --drain 0s "$@" 2>"$demo_dir/gate.log" &
+  gate_pid=$!
+  until_true "the gate listens" grep -q ' serves ' "$demo_dir/gate.log"
+  gate_port=$(sed -n 's/.* port=\([0-9]*\) ops_port=.*/\1/p' "$demo_dir/gate.log" | head -n 1)
+  local ops_port
+  ops_port=$(sed -n 's/.* ops_port=\([0-9]*\).*/\1/p' "$demo_dir/gate.log" | head -n 1)
+  until_true "the gate is ready" curl -fsS "http://127.0.0.1:$ops_port/readyz"
+}

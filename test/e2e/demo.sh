@@ -1,0 +1,99 @@
+#!/bin/bash
+# The story of an upgrade without a cluster: a simulated FE, the real gate with its records in memory, and this script in
+# the place of the API server. Ends with 0 only if every step went as told.
+#   demo.sh BUILD_DIR
+set -euo pipefail
+build=$(realpath "${1:?usage: demo.sh BUILD_DIR}")
+# shellcheck source=test/e2e/demo-lib.sh
+source "$(dirname "$0")/demo-lib.sh"
+
+readonly kHooks=disable-tablet-clone,disable-balancer
+# cluster VERSION: the object as the API server would send it.
+cluster() {
+  jq -cn --arg version "$1" --arg hooks "$kHooks" '{
+    apiVersion: "starrocks.com/v1", kind: "StarRocksCluster",
+    metadata: {name: "sr", namespace: "default", uid: "6f1c2f0e-demo", annotations: {
+      "starrocks.com/prepare-upgrade": "true", "starrocks.com/upgrade-hooks": $hooks}},
+    spec: {starRocksFeSpec: {image: "starrocks/fe-ubuntu:3.3.0", replicas: 3},
+           starRocksBeSpec: {image: ("starrocks/be-ubuntu:" + $version), replicas: 3}}}'
+}
+requests=0
+# review FROM TO [DRY_RUN]: posts an AdmissionReview of that image change; leaves the answer in $answer.
+review() {
+  requests=$((requests + 1))
+  jq -cn --arg uid "request-$requests" --argjson old "$(cluster "$1")" --argjson new "$(cluster "$2")" \
+    --argjson dry "${3:-false}" '{
+    apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", request: {
+      uid: $uid, operation: "UPDATE", name: "sr", namespace: "default", dryRun: $dry,
+      kind: {group: "starrocks.com", version: "v1", kind: "StarRocksCluster"},
+      resource: {group: "starrocks.com", version: "v1", resource: "starrocksclusters"},
+      userInfo: {username: "alice", groups: ["system:authenticated"]},
+      object: $new, oldObject: $old, options: {}}}' >"$demo_dir/review.json"
+  answer=$(curl -fsS --max-time 30 --cacert "$demo_dir/tls/ca.crt" -H 'Content-Type: application/json' \
+    --data-binary @"$demo_dir/review.json" "https://127.0.0.1:$gate_port/validate")
+  [[ $(jq -r .response.uid <<<"$answer") == "request-$requests" ]] || die "the answer is to another request: $answer"
+}
+# told: what kubectl would print for $answer.
+told() {
+  jq -r '(.response.warnings // [])[] | "Warning: " + .' <<<"$answer"
+  if [[ $(jq -r .response.allowed <<<"$answer") == true ]]; then
+    echo "starrockscluster.starrocks.com/sr patched"
+  else
+    jq -r '"Error from server (" + .response.status.reason + "): admission webhook \"clusters.gate.starrocks.com\" denied the request: " + .response.status.message' <<<"$answer"
+  fi
+}
+admitted() { review "$@"; [[ $(jq -r .response.allowed <<<"$answer") == true ]]; }
+refused_with() { [[ $(jq -r '[.response.allowed, .response.status.code, .response.status.reason] | @csv' <<<"$answer") == "false,403,\"$1\"" ]]; }
+
+title "A StarRocks FE (simulated) and the gate, records in memory, throw-away certificate"
+start_frontend "$build"
+start_gate "$build" --store=memory --dev-certificate "$demo_dir/tls"
+show "FE on port $fe_port, gate on port $gate_port; hooks configured on the cluster: $kHooks"
+
+title "kubectl patch --dry-run=server: allowed with a warning, nothing is started"
+review 3.3.0 3.3.1 true
+show "$(told)"
+[[ $(jq -r .response.allowed <<<"$answer") == true ]] || die "a dry run was refused"
+expect "dry run" "$(told)" "dry run only"
+[[ -z $(sql_seen || true) ]] || die "a dry run reached the FE"
+
+title "The FE is slow: kubectl patch of the BE image 3.3.0 -> 3.3.1 is put on hold, with the reason"
+expect "slow FE" "$(fe 'delay disable_balance=4')" done
+review 3.3.0 3.3.1
+show "$(told)"
+refused_with UpgradePreparationRunning || die "not refused as running: $answer"
+expect "progress" "$(told)" "1/2 hooks"
+
+title "The same patch a little later: the preparation is complete, the change is admitted"
+until_true "the preparation completes" admitted 3.3.0 3.3.1
+show "$(told)"
+
+title "The SQL that reached the FE before that"
+show "$(sql_seen)"
+[[ $(sql_seen) == 'ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "0")
+ADMIN SET FRONTEND CONFIG ("disable_balance" = "true")' ]] || die "not the SQL that was configured"
+[[ $(setting disable_balance) == true ]] || die "the FE does not have the setting"
+
+title "Another target, and a critical hook fails: refused with the FE's own words"
+expect "faults off" "$(fe clear)" done
+expect "failing FE" "$(fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM')" done
+# A value put back by hand makes the gate set it again; it must not rely on what it did before.
+expect "by hand" "$(fe set 0 disable_balance false)" done
+review 3.3.0 3.3.2
+show "$(told)"
+refused_with UpgradePreparationFailed || die "not refused as failed: $answer"
+expect "cause" "$(told)" 'critical hook "disable-balancer" failed'
+expect "SQL error" "$(told)" 5203
+
+title "What the gate had changed is put back, to the values found before the first SET"
+put_back() { [[ $(setting tablet_sched_max_scheduling_tablets) == 10000 ]]; }
+until_true "the captured value is back" put_back
+show "tablet_sched_max_scheduling_tablets = $(setting tablet_sched_max_scheduling_tablets)"
+show "tablet_sched_disable_balance        = $(setting disable_balance)"
+
+title "The FE is mended: after the back-off the same patch is admitted"
+expect "faults off" "$(fe clear)" done
+until_true "the next attempt completes" admitted 3.3.0 3.3.2
+show "$(told)"
+
+printf '\nEvery step went as told.\n'

@@ -1,0 +1,91 @@
+#!/bin/bash
+# The same story as demo.sh through kubectl, on a real API server (etcd and kube-apiserver, no nodes), with the manifests
+# as shipped. Ends with 0 only if every step went as told.
+#   demo_cluster.sh BUILD_DIR
+set -euo pipefail
+root=$(realpath "$(dirname "$0")/../..")
+if [[ ${2:-} != inside ]]; then
+  build=$(realpath "${1:?usage: demo_cluster.sh BUILD_DIR}")
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  code=0
+  "$root/test/e2e/start-control-plane.sh" "$work/control-plane" "$0" "$build" inside || code=$?
+  exit "$code"
+fi
+build=$1
+# shellcheck source=test/e2e/demo-lib.sh
+source "$root/test/e2e/demo-lib.sh"
+k() { "$KUBECTL" "$@"; }
+# try COMMAND...: its output in $output, its success as the result.
+try() { output=$("$@" 2>&1); }
+patch() { k patch starrockscluster sr --type=merge -p '{"spec":{"starRocksBeSpec":{"image":"starrocks/be-ubuntu:'"$1"'"}}}'; }
+tell() { show "\$ $1"; show "$output"; }
+
+title "An API server with the StarRocks kinds, our record kind and our webhooks; a simulated FE; the gate"
+k create -f "$root/test/e2e/starrocks-crds.yaml" >/dev/null
+k apply -f "$root/manifests/crd/upgradepreparation.yaml" >/dev/null
+k patch crd starrocksclusters.starrocks.com --type=json --patch-file "$root/manifests/crd-extension/starrocksclusters-patch.yaml" >/dev/null
+k wait --for=condition=Established crd --all --timeout=30s >/dev/null
+until_true "the new kinds are served" k get starrocksclusters,upgradepreparations
+"$root/certs/make-certificates.sh" "$demo_dir/tls" 127.0.0.1 >/dev/null 2>&1
+start_frontend "$build"
+start_gate "$build" --kubeconfig "$KUBECONFIG" --tls-cert-file "$demo_dir/tls/tls.crt" --tls-key-file "$demo_dir/tls/tls.key"
+"$root/test/e2e/webhooks-by-url.sh" "https://127.0.0.1:$gate_port" "$demo_dir/tls/ca.crt" | k apply -f - >/dev/null
+cluster() {
+  cat <<END
+apiVersion: starrocks.com/v1
+kind: StarRocksCluster
+metadata:
+  name: $1
+  annotations: {starrocks.com/prepare-upgrade: "true", starrocks.com/upgrade-hooks: "$2"}
+spec:
+  starRocksFeSpec: {image: "starrocks/fe-ubuntu:3.3.0", replicas: 3}
+  starRocksBeSpec: {image: "starrocks/be-ubuntu:3.3.0", replicas: 3}
+END
+}
+# The API server takes new webhooks into use within about a second.
+refuses_nonsense() { ! cluster probe nonsense | k create --dry-run=server -f -; }
+until_true "the webhooks are in use" refuses_nonsense
+cluster sr disable-tablet-clone,disable-balancer | k apply -f - >/dev/null
+k patch starrockscluster sr --subresource=status --type=merge -p '{"status":{"phase":"running"}}' >/dev/null
+
+title "A mistake in the configuration is refused when it is written"
+if try k annotate starrockscluster sr --overwrite starrocks.com/upgrade-hooks=disable-balancr; then die "a hook that does not exist was accepted"; fi
+tell "kubectl annotate starrockscluster sr --overwrite starrocks.com/upgrade-hooks=disable-balancr"
+expect "fault" "$output" UpgradeHooksInvalid
+
+title "The FE is slow: the image change is put on hold"
+fe 'delay disable_balance=4' >/dev/null
+if try patch 3.3.1; then die "admitted before the hooks were done"; fi
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.1"
+expect "on hold" "$output" UpgradePreparationRunning
+try k get upgradepreparations || die "$output"
+tell "kubectl get upgradepreparations"
+expect "record" "$output" "1/2"
+
+title "The same patch a little later"
+until_true "the preparation completes" patch 3.3.1
+output=$(k get upgradepreparations)
+tell "kubectl get upgradepreparations"
+show "$(sql_seen)"
+[[ $(k get starrockscluster sr -o jsonpath='{.spec.starRocksBeSpec.image}') == starrocks/be-ubuntu:3.3.1 ]] || die "the image was not changed"
+[[ $(setting disable_balance) == true ]] || die "the FE does not have the setting"
+
+title "Back to the old image: always admitted, and what was changed is put back"
+fe clear >/dev/null
+try patch 3.3.0 || die "$output"
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.0"
+expect "revert" "$output" "back to the images before"
+closed() { [[ $(k get upgradepreparations -o jsonpath='{.items[0].status.stage}/{.items[0].status.outcome}') == Closed/Reverted ]]; }
+until_true "the record is closed" closed
+show "disable_balance = $(setting disable_balance), tablet_sched_max_scheduling_tablets = $(setting tablet_sched_max_scheduling_tablets)"
+[[ $(setting disable_balance)/$(setting tablet_sched_max_scheduling_tablets) == false/10000 ]] || die "the settings are not back"
+
+title "A critical hook fails: refused with the FE's own words"
+fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM' >/dev/null
+if try patch 3.3.2; then die "admitted although a critical hook failed"; fi
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.2"
+expect "failed hook" "$output" UpgradePreparationFailed
+expect "cause" "$output" 5203
+
+printf '\nEvery step went as told.\n'
