@@ -91,14 +91,13 @@ TEST_CASE("component names round-trip") {
 
 TEST_CASE("the version shown for an image is its tag, else its shortened digest, else the whole reference") {
   const std::string digest = "sha256:" + std::string(64, 'a');
-  for (const auto& [image, version] :
-       std::vector<std::pair<std::string, std::string>>{{"starrocks/fe-ubuntu:3.3.1", "3.3.1"},
-                                                        {"host:5000/fe:3.3-latest", "3.3-latest"},
-                                                        {"host:5000/fe", "host:5000/fe"},
-                                                        {"fe@" + digest, "sha256:aaaaaaaaaaaa"},
-                                                        {"fe:1.2.3@" + digest, "1.2.3"},
-                                                        {"fe", "fe"},
-                                                        {"", ""}}) {
+  for (const auto& row : std::vector<std::pair<std::string, std::string>>{{"starrocks/fe-ubuntu:3.3.1", "3.3.1"},
+                                                                          {"host:5000/fe:3.3-latest", "3.3-latest"},
+                                                                          {"host:5000/fe", "host:5000/fe"},
+                                                                          {"fe@" + digest, "sha256:aaaaaaaaaaaa"},
+                                                                          {"fe:1.2.3@" + digest, "1.2.3"},
+                                                                          {"fe", "fe"},
+                                                                          {"", ""}}) {
     INFO(row.first);
     CHECK(gate::image_version(row.first) == row.second);
   }
