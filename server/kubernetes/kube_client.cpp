@@ -258,8 +258,8 @@ class KubeClient::Impl {
           std::chrono::steady_clock::now() + *answer->retry_after < deadline) {
         ++retries;
         // At least a little, also where the server says 0.
-        std::this_thread::sleep_for(std::max<milliseconds>(
-            *answer->retry_after, milliseconds(100)));  // sleeps: as long as the server asked for, below the deadline
+        const auto pause = std::max<milliseconds>(*answer->retry_after, milliseconds(100));
+        std::this_thread::sleep_for(pause);  // sleeps: as long as the server asked for, below the deadline
         continue;
       }
       if (answer->status < 200 || answer->status > 299) {

@@ -114,14 +114,14 @@ TEST_CASE("a deadline holds whatever the server does") {
     FakeApiServer::Handler handler;
   };
   const auto wait_until_over = [&] {
-    while (!over) std::this_thread::sleep_for(milliseconds(5));
+    while (!over) std::this_thread::sleep_for(milliseconds(5));  // sleeps: a server that hangs until told
   };
   const Row rows[] = {
       {"says nothing", [&](const auto&, auto&) { wait_until_over(); }},
       {"sends byte by byte",
        [&](const auto&, auto& response) {
          response.set_chunked_content_provider("application/json", [&](std::size_t, httplib::DataSink& sink) {
-           std::this_thread::sleep_for(milliseconds(20));
+           std::this_thread::sleep_for(milliseconds(20));  // sleeps: a slow server is what is tested
            return !over && sink.write(" ", 1);
          });
        }},
@@ -204,7 +204,7 @@ TEST_CASE("no more requests are in flight than allowed") {
     const int running = ++now;
     for (int seen = most; running > seen && !most.compare_exchange_weak(seen, running);) {
     }
-    std::this_thread::sleep_for(milliseconds(2));
+    std::this_thread::sleep_for(milliseconds(2));  // sleeps: a request that takes a while, so that they overlap
     --now;
     answer_json(response, json::object());
   });

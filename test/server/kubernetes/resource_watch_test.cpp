@@ -85,7 +85,7 @@ class ScriptedCollection {
             if (!sent && !step.body.empty() && !sink.write(step.body.data(), step.body.size())) return false;
             sent = true;
             if (last) {
-              std::this_thread::sleep_for(milliseconds(5));
+              std::this_thread::sleep_for(milliseconds(5));  // sleeps: a stream that stays open until told
               return !over_.load() && sink.is_writable();
             }
             if (step.cut) return false;
