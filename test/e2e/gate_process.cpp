@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <regex>
 #include <sstream>
 #include <stdexcept>
 
@@ -49,13 +48,16 @@ GateProcess::GateProcess(const std::vector<std::string>& arguments, const std::f
 GateProcess::~GateProcess() { kill(); }
 
 bool GateProcess::wait_for_ports(std::chrono::steady_clock::time_point deadline) {
-  const std::regex serving(R"(serves .* port=(\d+) ops_port=(\d+))");
+  // "... serves identity=gate-0 port=9443 ops_port=8080"
+  const auto number_after = [](const std::string& text, const std::string& label) {
+    return static_cast<std::uint16_t>(std::stoi(text.substr(text.find(label) + label.size())));
+  };
   return eventually(std::chrono::ceil<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()), [&] {
-    std::smatch match;
     const auto text = log();
-    if (!std::regex_search(text, match, serving)) return false;
-    port_ = static_cast<std::uint16_t>(std::stoi(match[1]));
-    ops_port_ = static_cast<std::uint16_t>(std::stoi(match[2]));
+    const auto serves = text.find(" serves ");
+    if (serves == std::string::npos || text.find('\n', serves) == std::string::npos) return false;
+    port_ = number_after(text.substr(serves), " port=");
+    ops_port_ = number_after(text.substr(serves), " ops_port=");
     return true;
   });
 }

@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
-#include <regex>
+#include <sstream>
 #include <thread>
 
 #include "server/httplib.hpp"
@@ -250,9 +251,14 @@ TEST_CASE("slow hook: on hold with a reason, nothing written, the record tells t
 
   const auto table = scene.plane.must({"get", "upgradepreparations"});
   INFO(table);
-  CHECK(std::regex_search(
-      table, std::regex(R"(slow\s+be 3\.3\.0\s+be 3\.3\.1\s+Running\s+Preparing\s+1/2\s+disable-balancer)")));
-  CHECK(scene.plane.must({"get", "srup"}) == table);
+  // One header line and one row; what is between the name and the age, each word once.
+  std::istringstream row(table.substr(table.find('\n') + 1));
+  const std::vector<std::string> words{std::istream_iterator<std::string>(row), {}};
+  REQUIRE(words.size() == 11);
+  CHECK(std::vector<std::string>(words.begin() + 1, words.end() - 1) ==
+        std::vector<std::string>{"slow", "be", "3.3.0", "be", "3.3.1", "Running", "Preparing", "1/2",
+                                 "disable-balancer"});
+  CHECK(contains(scene.plane.must({"get", "srup"}), words.front()));
   CHECK(eventually(kPatience, [&] {
     return scene.object()
                .value("status", json::object())
