@@ -2,7 +2,7 @@
 # What both demos share: the simulated FE, the gate, waiting, and telling the story. Sourced, not run.
 
 demo_dir=$(mktemp -d)
-fe_pid= gate_pid=
+fe_pid='' gate_pid=''
 demo_cleanup() {
   [[ -z $gate_pid ]] || kill "$gate_pid" 2>/dev/null || true
   [[ -z $fe_pid ]] || kill "$fe_pid" 2>/dev/null || true
@@ -15,7 +15,10 @@ trap 'exit 130' INT
 
 readonly kPatienceSeconds=60
 
-title() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+# Bold for a person at a terminal; in a pipe or a log the escapes would only be noise.
+bold='' plain=''
+if [[ -t 1 ]]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+title() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 show() { printf '%s\n' "$*" | sed 's/^/   /'; }
 die() {
   printf '\nDEMO FAILED: %s\n' "$*" >&2

@@ -58,7 +58,7 @@ expect "dry run" "$(told)" "dry run only"
 [[ -z $(sql_seen || true) ]] || die "a dry run reached the FE"
 
 title "The FE is slow: kubectl patch of the BE image 3.3.0 -> 3.3.1 is put on hold, with the reason"
-expect "slow FE" "$(fe 'delay disable_balance=4')" done
+expect "slow FE" "$(fe 'delay disable_balance=4')" "done"
 review 3.3.0 3.3.1
 show "$(told)"
 refused_with UpgradePreparationRunning || die "not refused as running: $answer"
@@ -75,10 +75,10 @@ ADMIN SET FRONTEND CONFIG ("disable_balance" = "true")' ]] || die "not the SQL t
 [[ $(setting disable_balance) == true ]] || die "the FE does not have the setting"
 
 title "Another target, and a critical hook fails: refused with the FE's own words"
-expect "faults off" "$(fe clear)" done
-expect "failing FE" "$(fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM')" done
+expect "faults off" "$(fe clear)" "done"
+expect "failing FE" "$(fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM')" "done"
 # A value put back by hand makes the gate set it again; it must not rely on what it did before.
-expect "by hand" "$(fe set 0 disable_balance false)" done
+expect "by hand" "$(fe set 0 disable_balance false)" "done"
 review 3.3.0 3.3.2
 show "$(told)"
 refused_with UpgradePreparationFailed || die "not refused as failed: $answer"
@@ -89,10 +89,10 @@ title "What the gate had changed is put back, to the values found before the fir
 put_back() { [[ $(setting tablet_sched_max_scheduling_tablets) == 10000 ]]; }
 until_true "the captured value is back" put_back
 show "tablet_sched_max_scheduling_tablets = $(setting tablet_sched_max_scheduling_tablets)"
-show "tablet_sched_disable_balance        = $(setting disable_balance)"
+show "disable_balance                     = $(setting disable_balance)"
 
 title "The FE is mended: after the back-off the same patch is admitted"
-expect "faults off" "$(fe clear)" done
+expect "faults off" "$(fe clear)" "done"
 until_true "the next attempt completes" admitted 3.3.0 3.3.2
 show "$(told)"
 

@@ -18,7 +18,14 @@ source "$root/test/e2e/demo-lib.sh"
 k() { "$KUBECTL" "$@"; }
 # try COMMAND...: its output in $output, its success as the result.
 try() { output=$("$@" 2>&1); }
-patch() { k patch starrockscluster sr --type=merge -p '{"spec":{"starRocksBeSpec":{"image":"starrocks/be-ubuntu:'"$1"'"}}}'; }
+# patch VERSION [FLAG...]
+patch() {
+  local version=$1; shift
+  k patch starrockscluster sr --type=merge -p '{"spec":{"starRocksBeSpec":{"image":"starrocks/be-ubuntu:'"$version"'"}}}' "$@"
+}
+image() { k get starrockscluster sr -o jsonpath='{.spec.starRocksBeSpec.image}'; }
+put_back() { [[ $(setting disable_balance)/$(setting tablet_sched_max_scheduling_tablets) == false/10000 ]]; }
+show_settings() { show "disable_balance = $(setting disable_balance), tablet_sched_max_scheduling_tablets = $(setting tablet_sched_max_scheduling_tablets)"; }
 tell() { show "\$ $1"; show "$output"; }
 
 title "An API server with the StarRocks kinds, our record kind and our webhooks; a simulated FE; the gate"
@@ -54,6 +61,12 @@ if try k annotate starrockscluster sr --overwrite starrocks.com/upgrade-hooks=di
 tell "kubectl annotate starrockscluster sr --overwrite starrocks.com/upgrade-hooks=disable-balancr"
 expect "fault" "$output" UpgradeHooksInvalid
 
+title "A dry run is allowed with a warning, and starts nothing"
+try patch 3.3.1 --dry-run=server || die "a dry run was refused: $output"
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.1 --dry-run=server"
+expect "dry run" "$output" "dry run only"
+[[ -z $(k get upgradepreparations -o name)$(sql_seen || true) ]] || die "a dry run left something behind"
+
 title "The FE is slow: the image change is put on hold"
 fe 'delay disable_balance=4' >/dev/null
 if try patch 3.3.1; then die "admitted before the hooks were done"; fi
@@ -62,13 +75,19 @@ expect "on hold" "$output" UpgradePreparationRunning
 try k get upgradepreparations || die "$output"
 tell "kubectl get upgradepreparations"
 expect "record" "$output" "1/2"
+[[ $(image) == starrocks/be-ubuntu:3.3.0 ]] || die "the refused request changed the image"
 
 title "The same patch a little later"
-until_true "the preparation completes" patch 3.3.1
+until_true "the preparation completes" try patch 3.3.1
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.1"
 output=$(k get upgradepreparations)
 tell "kubectl get upgradepreparations"
+[[ $(image) == starrocks/be-ubuntu:3.3.1 ]] || die "the image was not changed"
+
+title "The SQL that reached the FE before that"
 show "$(sql_seen)"
-[[ $(k get starrockscluster sr -o jsonpath='{.spec.starRocksBeSpec.image}') == starrocks/be-ubuntu:3.3.1 ]] || die "the image was not changed"
+[[ $(sql_seen) == 'ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "0")
+ADMIN SET FRONTEND CONFIG ("disable_balance" = "true")' ]] || die "not the SQL that was configured"
 [[ $(setting disable_balance) == true ]] || die "the FE does not have the setting"
 
 title "Back to the old image: always admitted, and what was changed is put back"
@@ -78,8 +97,8 @@ tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.0"
 expect "revert" "$output" "back to the images before"
 closed() { [[ $(k get upgradepreparations -o jsonpath='{.items[0].status.stage}/{.items[0].status.outcome}') == Closed/Reverted ]]; }
 until_true "the record is closed" closed
-show "disable_balance = $(setting disable_balance), tablet_sched_max_scheduling_tablets = $(setting tablet_sched_max_scheduling_tablets)"
-[[ $(setting disable_balance)/$(setting tablet_sched_max_scheduling_tablets) == false/10000 ]] || die "the settings are not back"
+put_back || die "the settings are not back: $(setting disable_balance)/$(setting tablet_sched_max_scheduling_tablets)"
+show_settings
 
 title "A critical hook fails: refused with the FE's own words"
 fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM' >/dev/null
@@ -87,5 +106,15 @@ if try patch 3.3.2; then die "admitted although a critical hook failed"; fi
 tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.2"
 expect "failed hook" "$output" UpgradePreparationFailed
 expect "cause" "$output" 5203
+[[ $(image) == starrocks/be-ubuntu:3.3.0 ]] || die "the refused request changed the image"
+expect "first hook" "$(sql_seen | tail -n 3)" '"tablet_sched_max_scheduling_tablets" = "0"'
+until_true "what the first hook had set is put back" put_back
+show_settings
+
+title "The FE is mended: after the back-off the same patch is admitted"
+fe clear >/dev/null
+until_true "the next attempt completes" try patch 3.3.2
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.2"
+[[ $(image) == starrocks/be-ubuntu:3.3.2 ]] || die "the image was not changed"
 
 printf '\nEvery step went as told.\n'
