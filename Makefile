@@ -12,13 +12,13 @@ export JOBS FUZZ_SECONDS
 ##@ Try it
 demo: ## The story in one command: installs, builds, runs simulator and gate, shows what a user sees
 	build-support/install-packages.sh build demo
-	$(call build,release)
-	test/e2e/demo.sh build/release
+	$(call build,dev,upgrade-gate fe-simulator)
+	test/e2e/demo.sh build/dev
 
 demo-cluster: ## The same story through kubectl on a real API server (needs Go 1.24 or KUBEBUILDER_ASSETS)
 	build-support/install-packages.sh build demo cluster
-	$(call build,release)
-	assets=$$(build-support/build-kubernetes.sh) && KUBEBUILDER_ASSETS=$$assets test/e2e/demo_cluster.sh build/release
+	$(call build,dev,upgrade-gate fe-simulator)
+	assets=$$(build-support/build-kubernetes.sh) && KUBEBUILDER_ASSETS=$$assets test/e2e/demo_cluster.sh build/dev
 
 ##@ Work on it
 build: ## Builds the dev preset (quick to compile)
@@ -81,7 +81,7 @@ help: ## This text
 
 define build
 cmake --preset $(1) $(if $(filter true,$(CI)),-DGATE_WERROR=ON)
-cmake --build --preset $(1) --parallel $(JOBS)
+cmake --build --preset $(1) --parallel $(JOBS) $(if $(2),--target $(2))
 endef
 
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
