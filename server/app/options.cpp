@@ -122,7 +122,7 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
   serve.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
   serve
       .add_option("--default-hooks", options.default_hooks,
-                  "Hooks for clusters that configure none; makes every cluster gated")
+                  "These hooks too, on every cluster, besides its own; makes every cluster gated")
       ->delimiter(',');
   add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
                seconds{0}, seconds{25});
