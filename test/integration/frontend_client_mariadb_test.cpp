@@ -34,13 +34,14 @@ struct World {
   World() {
     server.start(true);
     const auto root = session("root", "");
-    // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one statement over two lines
+    // NOLINTBEGIN(bugprone-suspicious-missing-comma): one statement over two lines
     for (const char* sql :
          {"CREATE USER with_password@'%' IDENTIFIED BY 'secret'", "CREATE USER without_password@'%'",
           "CREATE USER tls_only@'%' IDENTIFIED BY 'secret' REQUIRE SSL", "CREATE DATABASE gate",
           "CREATE PROCEDURE gate.two_results() BEGIN SELECT 1 AS a; SELECT 2 AS b UNION SELECT 3; END",
           "CREATE PROCEDURE gate.late_error() BEGIN SELECT 1 AS a; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='late'; "
           "END"}) {
+      // NOLINTEND(bugprone-suspicious-missing-comma)
       const auto done = root->execute(sql, in(kAmple));
       if (!done) throw std::runtime_error(done.error().message);
     }

@@ -13,7 +13,7 @@ namespace {
 
 using namespace test;
 
-constexpr SqlError kRefused{1064, "42000", "no such thing"};
+const SqlError kRefused{1064, "42000", "no such thing"};
 
 /// One claimed record of `world` and its runner.
 struct Run {
