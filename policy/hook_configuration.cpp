@@ -49,8 +49,9 @@ std::string_view without_prefix(std::string_view config_key) {
 }
 
 bool sets(const Hook& hook, const PredefinedHook& predefined) {
-  return hook.setting && without_prefix(hook.setting->key) == without_prefix(predefined.config_key) &&
-         hook.setting->value == predefined.config_value;
+  const ConfigSetting* setting = setting_of(hook);
+  return setting != nullptr && without_prefix(setting->key) == without_prefix(predefined.config_key) &&
+         setting->value == predefined.config_value;
 }
 
 /// Value of `object[key]`; nullptr when absent or null, or when `object` has no members.
@@ -167,7 +168,7 @@ class Resolver {
                                         [&](const Entry& entry) { return entry.hook.name == hook.name; });
     if (same_name == entries_.end()) {
       entries_.push_back({std::move(hook), std::move(field)});
-    } else if (same_name->hook.sql == hook.sql) {
+    } else if (same_name->hook.action == hook.action) {
       out_.warnings.push_back("upgrade hook \"" + hook.name + "\" is configured twice: the first one counts");
     } else {
       fault(std::move(field), hook.name, "a name that no other hook has");
@@ -186,10 +187,13 @@ class Resolver {
       fault(field, name, "one of " + predefined_names());
       return;
     }
-    add({std::string(given_name.empty() ? name : given_name),
-         set_config_sql(predefined->config_key, predefined->config_value), critical.value_or(predefined->critical),
-         timeout, ConfigSetting{std::string(predefined->config_key), std::string(predefined->config_value)}},
-        field);
+    Hook hook;
+    hook.name = given_name.empty() ? name : given_name;
+    hook.action = SqlAction{set_config_sql(predefined->config_key, predefined->config_value),
+                            ConfigSetting{std::string(predefined->config_key), std::string(predefined->config_value)}};
+    hook.critical = critical.value_or(predefined->critical);
+    hook.timeout = timeout;
+    add(std::move(hook), field);
   }
 
   // --- Source 1: spec.<component>Spec.upgradeHooks -----------------------------------------------------------------
@@ -284,8 +288,12 @@ class Resolver {
       return;
     }
     if (name.empty()) name = "hook-" + std::to_string(index + 1);
-    add({std::move(name), std::move(statement->text), critical.value_or(true), timeout, std::move(statement->setting)},
-        field);
+    Hook resolved;
+    resolved.name = std::move(name);
+    resolved.action = SqlAction{std::move(statement->text), std::move(statement->setting)};
+    resolved.critical = critical.value_or(true);
+    resolved.timeout = timeout;
+    add(std::move(resolved), field);
   }
 
   // --- Source 3: annotations ---------------------------------------------------------------------------------------
@@ -368,11 +376,12 @@ class Resolver {
   /// Two values for one setting: the second would undo the first, and the read-back could never be satisfied.
   void refuse_contradictions() {
     for (std::size_t i = 1; i < entries_.size(); ++i) {
-      const auto& setting = entries_[i].hook.setting;
-      if (!setting) continue;
+      const ConfigSetting* setting = setting_of(entries_[i].hook);
+      if (setting == nullptr) continue;
       const auto contradicts = [&](const Entry& other) {
-        return other.hook.setting && without_prefix(other.hook.setting->key) == without_prefix(setting->key) &&
-               other.hook.setting->value != setting->value;
+        const ConfigSetting* others = setting_of(other.hook);
+        return others != nullptr && without_prefix(others->key) == without_prefix(setting->key) &&
+               others->value != setting->value;
       };
       const auto end = entries_.begin() + static_cast<std::ptrdiff_t>(i);
       const auto other = std::find_if(entries_.begin(), end, contradicts);

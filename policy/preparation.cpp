@@ -31,10 +31,27 @@ constexpr Names<Outcome, 7> kOutcomes{{{Outcome::None, ""},
                                        {Outcome::Superseded, "Superseded"},
                                        {Outcome::Expired, "Expired"},
                                        {Outcome::Bypassed, "Bypassed"}}};
-constexpr Names<HookPhase, 4> kHookPhases{{{HookPhase::Pending, "Pending"},
+constexpr Names<HookPhase, 5> kHookPhases{{{HookPhase::Pending, "Pending"},
                                            {HookPhase::Running, "Running"},
                                            {HookPhase::Completed, "Completed"},
-                                           {HookPhase::Failed, "Failed"}}};
+                                           {HookPhase::Failed, "Failed"},
+                                           {HookPhase::Skipped, "Skipped"}}};
+constexpr Names<PreparationMode, 2> kModes{{{PreparationMode::Run, "run"}, {PreparationMode::Verify, "verify"}}};
+constexpr Names<Probe, 7> kProbes{{{Probe::FrontendsAlive, "FrontendsAlive"},
+                                   {Probe::BackendsAlive, "BackendsAlive"},
+                                   {Probe::ComputeNodesAlive, "ComputeNodesAlive"},
+                                   {Probe::TabletsHealthy, "TabletsHealthy"},
+                                   {Probe::NoSchemaChange, "NoSchemaChange"},
+                                   {Probe::NoRunningLoads, "NoRunningLoads"},
+                                   {Probe::SchedulerDrained, "SchedulerDrained"}}};
+constexpr Names<Comparison, 6> kComparisons{{{Comparison::Equal, "="},
+                                             {Comparison::NotEqual, "!="},
+                                             {Comparison::Less, "<"},
+                                             {Comparison::LessOrEqual, "<="},
+                                             {Comparison::Greater, ">"},
+                                             {Comparison::GreaterOrEqual, ">="}}};
+constexpr Names<RestoreMode, 3> kRestoreModes{
+    {{RestoreMode::Captured, "captured"}, {RestoreMode::None, "none"}, {RestoreMode::Statement, "sql"}}};
 
 template <class Enum, std::size_t N>
 std::string_view name_of(const Names<Enum, N>& names, Enum value) {
@@ -71,6 +88,9 @@ class FieldReader {
       return fallback;
     }
     return field->get<int>();
+  }
+  [[nodiscard]] std::chrono::seconds seconds(const char* key, std::chrono::seconds fallback) {
+    return std::chrono::seconds(integer(key, static_cast<int>(fallback.count())));
   }
   [[nodiscard]] bool boolean(const char* key, bool fallback) {
     const json* field = find(key);
@@ -140,10 +160,42 @@ void put(json& object, const char* key, std::string_view text) {
   if (!text.empty()) object[key] = text;
 }
 
+/// The member of a hook that says what it does: the name of the member is the kind of the action.
+struct ActionWriter {
+  json& out;
+  void operator()(const SqlAction& action) const {
+    out["sql"] = action.sql;
+    if (action.setting) out["setting"] = {{"key", action.setting->key}, {"value", action.setting->value}};
+  }
+  void operator()(const ProbeAction& action) const { out["probe"] = name_of(kProbes, action.probe); }
+  void operator()(const QueryAction& action) const {
+    json query{{"sql", action.sql},
+               {"comparison", name_of(kComparisons, action.comparison)},
+               {"value", action.value},
+               {"pollSeconds", action.poll.count()}};
+    put(query, "column", action.column);
+    out["query"] = std::move(query);
+  }
+  void operator()(const HttpAction& action) const {
+    json http{{"url", action.url}, {"pollSeconds", action.poll.count()}};
+    put(http, "caBundle", action.ca_pem);
+    if (!action.token_secret.empty()) http["tokenSecret"] = {{"name", action.token_secret}, {"key", action.token_key}};
+    out["http"] = std::move(http);
+  }
+  void operator()(const ScriptAction& action) const {
+    out["script"] = {{"text", action.script}, {"postUpgrade", action.post_upgrade}};
+  }
+};
+
+/// What has its default is left out: the key of a hook does not change when the gate learns a new field.
 json to_json(const Hook& hook) {
-  json out{
-      {"name", hook.name}, {"sql", hook.sql}, {"critical", hook.critical}, {"timeoutSeconds", hook.timeout.count()}};
-  if (hook.setting) out["setting"] = {{"key", hook.setting->key}, {"value", hook.setting->value}};
+  json out{{"name", hook.name}, {"critical", hook.critical}, {"timeoutSeconds", hook.timeout.count()}};
+  std::visit(ActionWriter{out}, hook.action);
+  if (hook.retries != 0) out["retries"] = hook.retries;
+  put(out, "group", hook.group);
+  put(out, "runMode", hook.run_mode);
+  if (hook.restore != RestoreMode::Captured) out["restore"] = name_of(kRestoreModes, hook.restore);
+  put(out, "restoreSql", hook.restore_sql);
   return out;
 }
 
@@ -163,6 +215,13 @@ json to_json(const CapturedSetting& captured) {
   return {{"key", captured.key}, {"value", captured.value}, {"setTo", captured.set_to}};
 }
 
+json to_json(const OwedUndo& undo) {
+  json out{{"hook", undo.hook}, {"timeoutSeconds", undo.timeout.count()}};
+  put(out, "sql", undo.sql);
+  put(out, "script", undo.script);
+  return out;
+}
+
 template <class T>
 json array_of(const std::vector<T>& items) {
   json out = json::array();
@@ -176,6 +235,7 @@ json spec_to_json(const PreparationSpec& spec) {
            {"attempt", spec.attempt},
            {"changes", array_of(spec.changes)},
            {"hooks", array_of(spec.hooks)}};
+  if (spec.mode != PreparationMode::Run) out["mode"] = name_of(kModes, spec.mode);
   json requested{{"username", spec.requested_by.username}, {"requestUID", spec.requested_by.request_uid}};
   if (!spec.requested_by.groups.empty()) requested["groups"] = spec.requested_by.groups;
   out["requestedBy"] = std::move(requested);
@@ -237,6 +297,33 @@ json conditions(const Preparation& record) {
   return out;
 }
 
+HookAction read_action(const json& element, FieldReader& reader) {
+  const auto has = [&](const char* key) { return element.is_object() && element.contains(key); };
+  if (has("probe")) return ProbeAction{reader.one_of("probe", kProbes, Probe::FrontendsAlive)};
+  if (has("query")) {
+    auto query = reader.child("query");
+    return QueryAction{query.required_text("sql"), query.text("column"),
+                       query.one_of("comparison", kComparisons, Comparison::Equal), query.text("value"),
+                       query.seconds("pollSeconds", kHookPollDefault)};
+  }
+  if (has("http")) {
+    auto http = reader.child("http");
+    auto token = http.child("tokenSecret");
+    return HttpAction{http.required_text("url"), http.text("caBundle"), token.text("name"), token.text("key"),
+                      http.seconds("pollSeconds", kHookPollDefault)};
+  }
+  if (has("script")) {
+    auto script = reader.child("script");
+    return ScriptAction{script.required_text("text"), script.boolean("postUpgrade", false)};
+  }
+  SqlAction action{reader.required_text("sql"), std::nullopt};
+  if (has("setting")) {
+    auto setting = reader.child("setting");
+    action.setting = ConfigSetting{setting.required_text("key"), setting.required_text("value")};
+  }
+  return action;
+}
+
 PreparationSpec read_spec(FieldReader spec, std::string& fault) {
   PreparationSpec out;
   auto object = spec.child("objectRef");
@@ -254,16 +341,17 @@ PreparationSpec read_spec(FieldReader spec, std::string& fault) {
     FieldReader reader(element, path, fault);
     Hook hook;
     hook.name = reader.required_text("name");
-    hook.sql = reader.required_text("sql");
+    hook.action = read_action(element, reader);
     hook.critical = reader.boolean("critical", true);
-    hook.timeout =
-        std::chrono::seconds(reader.integer("timeoutSeconds", static_cast<int>(kHookTimeoutDefault.count())));
-    if (element.is_object() && element.contains("setting")) {
-      auto setting = reader.child("setting");
-      hook.setting = ConfigSetting{setting.required_text("key"), setting.required_text("value")};
-    }
+    hook.timeout = reader.seconds("timeoutSeconds", kHookTimeoutDefault);
+    hook.retries = reader.integer("retries", 0);
+    hook.group = reader.text("group");
+    hook.run_mode = reader.text("runMode");
+    hook.restore = reader.one_of("restore", kRestoreModes, RestoreMode::Captured);
+    hook.restore_sql = reader.text("restoreSql");
     out.hooks.push_back(std::move(hook));
   });
+  out.mode = spec.one_of("mode", kModes, PreparationMode::Run);
   auto requested = spec.child("requestedBy");
   out.requested_by.username = requested.text("username");
   out.requested_by.request_uid = requested.text("requestUID");
@@ -291,6 +379,11 @@ PreparationStatus read_status(FieldReader status, std::string& fault) {
     FieldReader captured(element, path, fault);
     out.captured.push_back({captured.required_text("key"), captured.text("value"), captured.text("setTo")});
   });
+  status.list("undo", [&](const json& element, const std::string& path) {
+    FieldReader undo(element, path, fault);
+    out.undo.push_back({undo.required_text("hook"), undo.text("sql"), undo.text("script"),
+                        undo.seconds("timeoutSeconds", kHookTimeoutDefault)});
+  });
   out.restore_owed = status.boolean("restoreOwed", false);
   out.debt_taken_over = status.boolean("debtTakenOver", false);
   out.start_time = status.time("startTime");
@@ -310,12 +403,23 @@ std::string_view to_string(Stage stage) { return name_of(kStages, stage); }
 std::string_view to_string(Outcome outcome) { return name_of(kOutcomes, outcome); }
 std::string_view to_string(HookPhase phase) { return name_of(kHookPhases, phase); }
 
+std::string_view to_string(PreparationMode mode) { return name_of(kModes, mode); }
+std::string_view to_string(Probe probe) { return name_of(kProbes, probe); }
+std::string_view to_string(Comparison comparison) { return name_of(kComparisons, comparison); }
+
+std::optional<Comparison> comparison_from(std::string_view text) {
+  for (const auto& [comparison, name] : kComparisons) {
+    if (name == text) return comparison;
+  }
+  return std::nullopt;
+}
+
 std::string preparation_key(std::string_view object_uid, const std::vector<ImageChange>& changes,
-                            const std::vector<Hook>& hooks) {
+                            const std::vector<Hook>& hooks, PreparationMode mode) {
+  json identity{{"uid", object_uid}, {"changes", array_of(changes)}, {"hooks", array_of(hooks)}};
+  if (mode != PreparationMode::Run) identity["mode"] = name_of(kModes, mode);
   // nlohmann objects are sorted by key and dump() writes no space: the same values give the same bytes.
-  const std::string canonical =
-      json{{"uid", object_uid}, {"changes", array_of(changes)}, {"hooks", array_of(hooks)}}.dump(
-          -1, ' ', false, json::error_handler_t::replace);
+  const std::string canonical = identity.dump(-1, ' ', false, json::error_handler_t::replace);
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
   SHA256(reinterpret_cast<const unsigned char*>(canonical.data()), canonical.size(), digest.data());
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -328,7 +432,7 @@ std::string preparation_key(std::string_view object_uid, const std::vector<Image
 }
 
 std::string preparation_key(const PreparationSpec& spec) {
-  return preparation_key(spec.object.uid, spec.changes, spec.hooks);
+  return preparation_key(spec.object.uid, spec.changes, spec.hooks, spec.mode);
 }
 
 std::string preparation_name(std::string_view object_name, std::string_view key, int attempt) {
@@ -365,6 +469,7 @@ json status_to_json(const Preparation& record) {
            {"completedHooks", completed},
            {"failedHooks", hooks_in(status, HookPhase::Failed)},
            {"captured", array_of(status.captured)},
+           {"undo", array_of(status.undo)},
            {"restoreOwed", status.restore_owed},
            {"debtTakenOver", status.debt_taken_over},
            {"progress", std::to_string(completed.size()) + "/" + std::to_string(record.spec.hooks.size())},

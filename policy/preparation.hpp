@@ -22,12 +22,18 @@ inline constexpr std::string_view kPreparationKind = "UpgradePreparation";
 enum class Phase { Pending, Running, Completed, Failed };
 enum class Stage { Preparing, Prepared, RollingOut, Restoring, Closed };
 enum class Outcome { None, Succeeded, Failed, Reverted, Superseded, Expired, Bypassed };
-enum class HookPhase { Pending, Running, Completed, Failed };
+enum class HookPhase { Pending, Running, Completed, Failed, Skipped };
+/// Whether the gate runs the hooks, or only verifies that somebody else did what they would do.
+enum class PreparationMode { Run, Verify };
 
 [[nodiscard]] std::string_view to_string(Phase phase);
 [[nodiscard]] std::string_view to_string(Stage stage);
 [[nodiscard]] std::string_view to_string(Outcome outcome);  // "" for None
 [[nodiscard]] std::string_view to_string(HookPhase phase);
+[[nodiscard]] std::string_view to_string(PreparationMode mode);
+[[nodiscard]] std::string_view to_string(Probe probe);            // "FrontendsAlive"
+[[nodiscard]] std::string_view to_string(Comparison comparison);  // "=", "!=", "<", "<=", ">", ">="
+[[nodiscard]] std::optional<Comparison> comparison_from(std::string_view text);
 
 /// The object whose images change.
 struct ObjectRef {
@@ -51,6 +57,7 @@ struct PreparationSpec {
   int attempt = 1;      ///< 1, 2, ... for one key.
   std::vector<ImageChange> changes;
   std::vector<Hook> hooks;  ///< In the order they run.
+  PreparationMode mode = PreparationMode::Run;
   RequestedBy requested_by;
   std::string supersedes;  ///< Name of the record whose captured values and debt this one takes over; may be empty.
   friend bool operator==(const PreparationSpec&, const PreparationSpec&) = default;
@@ -74,6 +81,15 @@ struct CapturedSetting {
   friend bool operator==(const CapturedSetting&, const CapturedSetting&) = default;
 };
 
+/// An undo other than a captured setting: written to the record before its hook runs, taken out once it was done.
+struct OwedUndo {
+  std::string hook;
+  std::string sql;     ///< One statement, or
+  std::string script;  ///< a script whose post_upgrade() is to run.
+  std::chrono::seconds timeout = kHookTimeoutDefault;
+  friend bool operator==(const OwedUndo&, const OwedUndo&) = default;
+};
+
 /// Who works on the record. Stale when `renew_time` has not been seen to change for a while.
 struct RunnerClaim {
   std::string identity;
@@ -89,6 +105,7 @@ struct PreparationStatus {
   Outcome outcome = Outcome::None;
   std::vector<HookStatus> hooks;  ///< Same order as spec.hooks; may be shorter before the first write.
   std::vector<CapturedSetting> captured;
+  std::vector<OwedUndo> undo;
   bool restore_owed = false;
   bool debt_taken_over = false;  ///< Captured values of spec.supersedes were copied into this record.
   std::optional<WallTime> start_time;
@@ -113,7 +130,7 @@ struct Preparation {
 
 /// First 10 hex digits of SHA-256 over (object UID, changes, hooks) in canonical JSON: the identity of a target.
 [[nodiscard]] std::string preparation_key(std::string_view object_uid, const std::vector<ImageChange>& changes,
-                                          const std::vector<Hook>& hooks);
+                                          const std::vector<Hook>& hooks, PreparationMode mode = PreparationMode::Run);
 /// The key of an existing record.
 [[nodiscard]] std::string preparation_key(const PreparationSpec& spec);
 

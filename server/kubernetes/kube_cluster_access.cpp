@@ -187,7 +187,11 @@ Status KubeClusterAccess::read_credentials(const std::string& name_space, const 
       return Ok{};
     }
     auto password = secret_value(name_space, text(at(reference, {"name"})), text(at(reference, {"key"})), deadline);
-    if (!password) return password.error();
+    if (!password) {
+      Error error = password.error();
+      error.message += " (MYSQL_PWD in spec.starRocksFeSpec.feEnvVars)";
+      return error;
+    }
     access.password = std::move(*password);
     return Ok{};
   }
@@ -196,12 +200,24 @@ Status KubeClusterAccess::read_credentials(const std::string& name_space, const 
 
 Result<std::string> KubeClusterAccess::secret_value(const std::string& name_space, const std::string& secret_name,
                                                     const std::string& key, Deadline deadline) {
-  const std::string what = "Secret " + clean_text(secret_name) + " (MYSQL_PWD in spec.starRocksFeSpec.feEnvVars)";
+  const std::string what = "Secret " + clean_text(secret_name);
   const auto secret = client_.get(kube::kSecrets, name_space, secret_name, deadline);
   if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
   auto value = secret_text(*secret, key);
   if (!value) return Error{ErrorCode::InvalidInput, what + ": expected the key " + clean_text(key)};
   return *value;
+}
+
+Result<std::map<std::string, std::string>> KubeClusterAccess::config_map(const std::string& name_space,
+                                                                         const std::string& name, Deadline deadline) {
+  const auto object = client_.get(kube::kConfigMaps, name_space, name, deadline);
+  if (!object) {
+    return Error{object.error().code, "ConfigMap " + clean_text(name) + ": " + object.error().message,
+                 object.error().peer_code};
+  }
+  std::map<std::string, std::string> entries;
+  for (const auto& [key, value] : at(*object, {"data"}).items()) entries[key] = text(value);
+  return entries;
 }
 
 Result<json> KubeClusterAccess::get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -36,6 +37,10 @@ class KubeClusterAccess final : public ClusterAccess {
   Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
                                          Deadline deadline) override;
   Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) override;
+  Result<std::map<std::string, std::string>> config_map(const std::string& name_space, const std::string& name,
+                                                        Deadline deadline) override;
+  Result<std::string> secret_value(const std::string& name_space, const std::string& name, const std::string& key,
+                                   Deadline deadline) override;
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;
   void emit_event(const Preparation& record, bool warning, const std::string& reason,
@@ -52,8 +57,6 @@ class KubeClusterAccess final : public ClusterAccess {
                                                          Deadline deadline);
   [[nodiscard]] Status read_credentials(const std::string& name_space, const nlohmann::json& object,
                                         FrontendAccess& access, Deadline deadline);
-  [[nodiscard]] Result<std::string> secret_value(const std::string& name_space, const std::string& secret,
-                                                 const std::string& key, Deadline deadline);
   void drain_events(const std::stop_token& stop);
   void write_event(const PendingEvent& event, Deadline deadline);
 

@@ -17,6 +17,16 @@ Result<nlohmann::json> MemoryClusterAccess::get_object(const std::string& name_s
                object.kind + " " + name_space + "/" + object.name + ": there is no API server to ask"};
 }
 
+Result<std::map<std::string, std::string>> MemoryClusterAccess::config_map(const std::string& name_space,
+                                                                           const std::string& name, Deadline) {
+  return Error{ErrorCode::NotFound, "ConfigMap " + name_space + "/" + name + ": there is no API server to ask"};
+}
+
+Result<std::string> MemoryClusterAccess::secret_value(const std::string& name_space, const std::string& name,
+                                                      const std::string&, Deadline) {
+  return Error{ErrorCode::NotFound, "Secret " + name_space + "/" + name + ": there is no API server to ask"};
+}
+
 Result<RolloutState> MemoryClusterAccess::rollout_state(const Preparation&, Deadline) { return RolloutState{true, {}}; }
 
 Status MemoryClusterAccess::mirror_status(const Preparation&, Deadline) { return Ok{}; }

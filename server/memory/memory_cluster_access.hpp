@@ -31,6 +31,11 @@ class MemoryClusterAccess final : public ClusterAccess {
                                          Deadline deadline) override;
   /// Always NotFound: there is no API server to ask.
   Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) override;
+  /// Always NotFound, like every object.
+  Result<std::map<std::string, std::string>> config_map(const std::string& name_space, const std::string& name,
+                                                        Deadline deadline) override;
+  Result<std::string> secret_value(const std::string& name_space, const std::string& name, const std::string& key,
+                                   Deadline deadline) override;
   /// Always finished: nothing here rolls out.
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;

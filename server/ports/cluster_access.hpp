@@ -2,6 +2,7 @@
 // What the gate reads from and writes to a StarRocksCluster and its neighbours. Kubernetes in production, flags and
 // memory for trying it out.
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -33,6 +34,15 @@ class ClusterAccess {
   /// The object as it is now; NotFound when it is gone.
   [[nodiscard]] virtual Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
                                                           Deadline deadline) = 0;
+
+  /// The text entries of a ConfigMap; NotFound when there is none.
+  [[nodiscard]] virtual Result<std::map<std::string, std::string>> config_map(const std::string& name_space,
+                                                                              const std::string& name,
+                                                                              Deadline deadline) = 0;
+
+  /// One entry of a Secret, decoded. NotFound names what is missing. Never logged by anybody.
+  [[nodiscard]] virtual Result<std::string> secret_value(const std::string& name_space, const std::string& name,
+                                                         const std::string& key, Deadline deadline) = 0;
 
   /// Whether every StatefulSet of the record's changed components has rolled out to the new image.
   [[nodiscard]] virtual Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) = 0;

@@ -161,7 +161,7 @@ RunEnd HookRunner::run_hook(std::size_t index) {
   if (!written) return record_.lost() ? RunEnd::Interrupted : RunEnd::RetryLater;
 
   const Deadline deadline = clock_.steady_now() + hook.timeout;
-  const auto result = hook.setting ? run_setting(hook, deadline) : run_statement(hook, deadline);
+  const auto result = setting_of(hook) != nullptr ? run_setting(hook, deadline) : run_statement(hook, deadline);
   if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
 
   written = record_.update(
@@ -181,27 +181,26 @@ Status HookRunner::run_statement(const Hook& hook, Deadline deadline) {
   return retry(deadline, [&]() -> Status {
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto result = (*frontends)->execute(hook.sql, deadline);
+    const auto result = (*frontends)->execute(std::get<SqlAction>(hook.action).sql, deadline);
     if (!result) return result.error();
     return Ok{};
   });
 }
 
 Status HookRunner::run_setting(const Hook& hook, Deadline deadline) {
-  const auto& wanted = hook.setting->value;
+  const auto& sql = std::get<SqlAction>(hook.action).sql;
+  const auto& [key, wanted] = *setting_of(hook);
   return retry(deadline, [&]() -> Status {
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto read = [&] {
-      return (*frontends)->read(hook.setting->key, std::min(deadline, clock_.steady_now() + kReadTimeout));
-    };
+    const auto read = [&] { return (*frontends)->read(key, std::min(deadline, clock_.steady_now() + kReadTimeout)); };
     auto reading = read();
     if (!reading) return reading.error();
     // Already so everywhere: somebody wants it so, and it stays so afterwards.
     if (!reading->differing(wanted)) return Ok{};
     if (auto captured = capture(*reading, hook); !captured) return captured;
 
-    auto set = (*frontends)->execute(hook.sql, deadline);
+    auto set = (*frontends)->execute(sql, deadline);
     // Some FEs may have taken a statement that ended in an error; what was captured is put back by restore().
     if (!set) return set.error();
     for (;;) {
@@ -211,10 +210,10 @@ Status HookRunner::run_setting(const Hook& hook, Deadline deadline) {
       if (!missing) return Ok{};
       if (clock_.steady_now() + kReadBackPause >= deadline || !pause(kReadBackPause)) {
         return Error{ErrorCode::DeadlineExceeded,
-                     "FE " + missing->frontend + " still has \"" + missing->value + "\" after " + hook.sql};
+                     "FE " + missing->frontend + " still has \"" + missing->value + "\" after " + sql};
       }
       // An FE that was away during the broadcast never learns of it by itself.
-      set = (*frontends)->execute(hook.sql, deadline);
+      set = (*frontends)->execute(sql, deadline);
       if (!set) return set.error();
     }
   });
@@ -223,7 +222,7 @@ Status HookRunner::run_setting(const Hook& hook, Deadline deadline) {
 Status HookRunner::capture(const SettingReading& reading, const Hook& hook) {
   // Who took the claim over decides what is set from now on.
   if (record_.lost()) return Error{ErrorCode::Conflict, "the claim is lost"};
-  const auto& wanted = hook.setting->value;
+  const auto& wanted = setting_of(hook)->value;
   if (!missing_capture(record_.snapshot().status, reading, wanted)) return Ok{};
   return record_.update(
       [&](PreparationStatus& status) {
@@ -241,12 +240,13 @@ Status HookRunner::reassert(std::chrono::seconds budget, std::string& detail) {
   const auto record = record_.snapshot();
   for (std::size_t i = 0; i < record.spec.hooks.size(); ++i) {
     const auto& hook = record.spec.hooks[i];
-    if (!hook.setting || allowed_to_fail_and_did(record.status, i)) continue;
+    const ConfigSetting* setting = setting_of(hook);
+    if (setting == nullptr || allowed_to_fail_and_did(record.status, i)) continue;
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto reading = (*frontends)->read(hook.setting->key, deadline);
+    const auto reading = (*frontends)->read(setting->key, deadline);
     if (!reading) return reading.error();
-    const auto missing = reading->differing(hook.setting->value);
+    const auto missing = reading->differing(setting->value);
     if (!missing) continue;
     detail += (detail.empty() ? "" : "; ") + hook.name + " on FE " + missing->frontend;
     if (auto set = run_setting(hook, deadline); !set) return set;
@@ -258,12 +258,13 @@ Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
   const auto record = record_.snapshot();
   for (std::size_t i = 0; i < record.spec.hooks.size(); ++i) {
     const auto& hook = record.spec.hooks[i];
-    if (!hook.setting || allowed_to_fail_and_did(record.status, i)) continue;
+    const ConfigSetting* setting = setting_of(hook);
+    if (setting == nullptr || allowed_to_fail_and_did(record.status, i)) continue;
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto reading = (*frontends)->read(hook.setting->key, deadline);
+    const auto reading = (*frontends)->read(setting->key, deadline);
     if (!reading) return reading.error();
-    if (const auto missing = reading->differing(hook.setting->value)) {
+    if (const auto missing = reading->differing(setting->value)) {
       drifted = reading->canonical_key + " is \"" + missing->value + "\" on FE " + missing->frontend;
       return false;
     }

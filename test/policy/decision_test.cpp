@@ -19,8 +19,8 @@ const WallTime kNow{std::chrono::seconds(1'800'000'000)};
 Hook disable_balancer() {
   Hook hook;
   hook.name = "disable-balancer";
-  hook.sql = R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "true"))";
-  hook.setting = ConfigSetting{"disable_balance", "true"};
+  hook.action =
+      SqlAction{R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "true"))", ConfigSetting{"disable_balance", "true"}};
   return hook;
 }
 

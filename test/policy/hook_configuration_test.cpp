@@ -286,14 +286,20 @@ TEST_CASE("a resolved hook carries its statement, setting, weight and timeout") 
                           {{"command", " ADMIN SET FRONTEND CONFIG ('max_balancing_tablets' = '0') ; "}},
                           {{"name", "look"}, {"command", "SHOW FRONTENDS"}, {"critical", false}},
                           {{"command", "enable-tablet-clone"}}}}});
+  constexpr std::chrono::seconds kMinute{60};
   const std::vector<Hook> expected{
-      {"disable-balancer", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "true"))", false, std::chrono::seconds(60),
-       ConfigSetting{"disable_balance", "true"}},
-      {"hook-2", "ADMIN SET FRONTEND CONFIG ('max_balancing_tablets' = '0')", true, std::chrono::seconds(60),
-       ConfigSetting{"max_balancing_tablets", "0"}},
-      {"look", "SHOW FRONTENDS", false, std::chrono::seconds(60), std::nullopt},
-      {"enable-tablet-clone", R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "2000"))", false,
-       std::chrono::seconds(60), ConfigSetting{"tablet_sched_max_scheduling_tablets", "2000"}},
+      {"disable-balancer",
+       SqlAction{R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "true"))", ConfigSetting{"disable_balance", "true"}},
+       false, kMinute},
+      {"hook-2",
+       SqlAction{"ADMIN SET FRONTEND CONFIG ('max_balancing_tablets' = '0')",
+                 ConfigSetting{"max_balancing_tablets", "0"}},
+       true, kMinute},
+      {"look", SqlAction{"SHOW FRONTENDS", std::nullopt}, false, kMinute},
+      {"enable-tablet-clone",
+       SqlAction{R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "2000"))",
+                 ConfigSetting{"tablet_sched_max_scheduling_tablets", "2000"}},
+       false, kMinute},
   };
   const HookConfiguration configuration = resolve_hooks(object, {});
   CHECK(configuration.faults.empty());

@@ -23,10 +23,21 @@ Preparation full_record() {
   record.spec.cluster = "sr";
   record.spec.attempt = 2;
   record.spec.changes = {{Component::Frontend, "fe:1.0.0", "fe:1.0.1"}, {Component::ComputeNode, "cn:1", "cn:2"}};
-  Hook set{"disable-balancer", "ADMIN SET ...", true, std::chrono::seconds(30),
-           ConfigSetting{"disable_balance", "true"}};
-  Hook plain{"image", "ALTER SYSTEM CREATE IMAGE", false, std::chrono::seconds(300), {}};
-  record.spec.hooks = {set, plain};
+  const std::chrono::seconds half_minute{30};
+  Hook set{"disable-balancer", SqlAction{"ADMIN SET ...", ConfigSetting{"disable_balance", "true"}}, true, half_minute};
+  Hook plain{"image", SqlAction{"ALTER SYSTEM CREATE IMAGE", std::nullopt}, false};
+  Hook alive{"alive", ProbeAction{Probe::BackendsAlive}};
+  Hook lag{"lag", QueryAction{"SHOW PROC '/x'", "Lag", Comparison::LessOrEqual, "10", std::chrono::seconds(7)}};
+  lag.retries = 2;
+  lag.group = "looks";
+  lag.run_mode = "shared_nothing";
+  Hook ask{"ask", HttpAction{"https://a.example/ok", "PEM", "token", "key", std::chrono::seconds(9)}};
+  ask.restore = RestoreMode::Statement;
+  ask.restore_sql = "ADMIN SHOW FRONTEND CONFIG";
+  Hook shell{"shell", ScriptAction{"pre_upgrade() { :; }", true}};
+  shell.restore = RestoreMode::None;
+  record.spec.hooks = {set, plain, alive, lag, ask, shell};
+  record.spec.mode = PreparationMode::Verify;
   record.spec.requested_by = {"alice", {"dev", "ops"}, "request-1"};
   record.spec.supersedes = "sr-older-1";
   record.status.phase = Phase::Failed;
@@ -37,6 +48,8 @@ Preparation full_record() {
   record.status.hooks = {{"disable-balancer", HookPhase::Failed, 3, kTime, kTime, "why"},
                          {"image", HookPhase::Pending, 0, {}, {}, ""}};
   record.status.captured = {{"tablet_sched_disable_balance", "false", "true"}};
+  record.status.undo = {{"shell", "", "post_upgrade() { :; }", half_minute},
+                        {"ask", "SHOW FRONTENDS", "", half_minute}};
   record.status.restore_owed = true;
   record.status.debt_taken_over = true;
   record.status.start_time = record.status.completion_time = record.status.admitted_time = kTime;
@@ -109,7 +122,7 @@ TEST_CASE("the key stands for object, changes and hooks, and for nothing else") 
   SUBCASE("to") { other.changes[0].to = "x"; }
   SUBCASE("component") { other.changes[0].component = Component::Backend; }
   SUBCASE("hook order") { std::swap(other.hooks[0], other.hooks[1]); }
-  SUBCASE("hook SQL") { other.hooks[0].sql += " "; }
+  SUBCASE("hook SQL") { std::get<SqlAction>(other.hooks[0].action).sql += " "; }
   SUBCASE("hook timeout") { other.hooks[0].timeout += std::chrono::seconds(1); }
   SUBCASE("criticality") { other.hooks[0].critical = false; }
   CHECK(preparation_key(other) != key);
@@ -134,7 +147,7 @@ TEST_CASE("the back-off after a failure doubles and is capped") {
 
 TEST_CASE("the printer columns tell progress, the blocking hook and the versions") {
   const auto status = status_to_json(full_record());
-  CHECK(status["progress"] == "0/2");
+  CHECK(status["progress"] == "0/6");
   CHECK(status["blocking"] == "disable-balancer");
   CHECK(status["from"] == "fe 1.0.0, cn 1");
   CHECK(status["to"] == "fe 1.0.1, cn 2");

@@ -35,11 +35,11 @@ inline Preparation sample_record(const std::string& name_space, const std::strin
                          {Component::Backend, "starrocks/be-ubuntu:3.3.1", "starrocks/be-ubuntu:3.4.0"}};
   Hook first;
   first.name = "disable-balancer";
-  first.sql = "ADMIN SET FRONTEND CONFIG (\"disable_balance\"=\"true\")";
-  first.setting = ConfigSetting{"disable_balance", "true"};
+  first.action =
+      SqlAction{"ADMIN SET FRONTEND CONFIG (\"disable_balance\"=\"true\")", ConfigSetting{"disable_balance", "true"}};
   Hook second;
   second.name = "look";
-  second.sql = "SHOW FRONTENDS";
+  second.action = SqlAction{"SHOW FRONTENDS", std::nullopt};
   second.critical = false;
   second.timeout = std::chrono::seconds(20);
   record.spec.hooks = {first, second};

@@ -81,6 +81,20 @@ class ScriptedClusters final : public ClusterAccess {
     if (object_.is_null()) return Error{ErrorCode::NotFound, "no such object"};
     return object_;
   }
+  Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string& name,
+                                                        Deadline) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = config_maps_.find(name);
+    if (found == config_maps_.end()) return Error{ErrorCode::NotFound, "no ConfigMap " + name};
+    return found->second;
+  }
+  Result<std::string> secret_value(const std::string&, const std::string& name, const std::string& key,
+                                   Deadline) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = secrets_.find(name + "/" + key);
+    if (found == secrets_.end()) return Error{ErrorCode::NotFound, "no Secret " + name + " with " + key};
+    return found->second;
+  }
   Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
     const std::lock_guard lock(mutex_);
     return rollout_;
@@ -105,6 +119,14 @@ class ScriptedClusters final : public ClusterAccess {
     const std::lock_guard lock(mutex_);
     object_ = std::move(object);
   }
+  void set_config_map(const std::string& name, std::map<std::string, std::string> data) {
+    const std::lock_guard lock(mutex_);
+    config_maps_[name] = std::move(data);
+  }
+  void set_secret(const std::string& name, const std::string& key, const std::string& value) {
+    const std::lock_guard lock(mutex_);
+    secrets_[name + "/" + key] = value;
+  }
   void set_rolled_out() {
     const std::lock_guard lock(mutex_);
     rollout_ = {true, ""};
@@ -122,27 +144,28 @@ class ScriptedClusters final : public ClusterAccess {
   Signal& signal_;
   const FrontendAccess access_;
   mutable std::mutex mutex_;
-  nlohmann::json object_;                             // guarded by mutex_
-  RolloutState rollout_{false, "StatefulSet sr-fe"};  // guarded by mutex_
-  std::vector<Preparation> mirrors_;                  // guarded by mutex_
-  std::vector<std::string> events_;                   // guarded by mutex_
+  nlohmann::json object_;                                                  // guarded by mutex_
+  std::map<std::string, std::map<std::string, std::string>> config_maps_;  // guarded by mutex_
+  std::map<std::string, std::string> secrets_;                             // guarded by mutex_; by "name/key"
+  RolloutState rollout_{false, "StatefulSet sr-fe"};                       // guarded by mutex_
+  std::vector<Preparation> mirrors_;                                       // guarded by mutex_
+  std::vector<std::string> events_;                                        // guarded by mutex_
 };
 
 inline Hook setting_hook(const std::string& name, const std::string& key, const std::string& value,
                          bool critical = true) {
   Hook hook;
   hook.name = name;
-  hook.sql = set_config_sql(key, value);
+  hook.action = SqlAction{set_config_sql(key, value), ConfigSetting{key, value}};
   hook.critical = critical;
   hook.timeout = kAmple;
-  hook.setting = ConfigSetting{key, value};
   return hook;
 }
 
 inline Hook statement_hook(const std::string& name, const std::string& sql, bool critical = true) {
   Hook hook;
   hook.name = name;
-  hook.sql = sql;
+  hook.action = SqlAction{sql, std::nullopt};
   hook.critical = critical;
   hook.timeout = kAmple;
   return hook;
