@@ -46,6 +46,21 @@ class HttplibRequestReader : public httplib::Server {
   }
 };
 
+/// Writes one request to any stream and reads its answer with httplib's parser, in every version of it: one exchange,
+/// no redirects, nothing decompressed. The caller owns the connection, its time limits and the bound on its bytes.
+class HttplibExchange : private httplib::ClientImpl {
+ public:
+  HttplibExchange() : ClientImpl("stream") {}  // Never asked to connect by itself.
+
+  /// False when the stream ended or the answer is no HTTP. `request` carries its Host header and an encoded path.
+  bool exchange(httplib::Stream& stream, httplib::Request& request, httplib::Response& response) {
+    set_url_encode(false);
+    set_decompress(false);
+    auto error = httplib::Error::Success;
+    return process_request(stream, request, response, /*close_connection=*/true, error);
+  }
+};
+
 /// httplib::Stream with every function that a version of it asks for; a subclass adds read() and write().
 class HttplibStream : public httplib::Stream {
  public:

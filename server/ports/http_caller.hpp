@@ -31,8 +31,13 @@ class HttpCaller {
   /// One POST, redirects are not followed. Any HTTP status is a success here. PermissionDenied: the URL is not under a
   /// prefix that the gate's owner allowed, or its host is an address that is never called (loopback, link-local,
   /// unspecified, multicast); it is judged by the address that is connected to, not only by the name. Unavailable: no
-  /// connection, or no valid certificate. DeadlineExceeded. Messages name the URL without query, never the token.
+  /// connection, no valid certificate, or no answer that can be read (too large, for one). DeadlineExceeded.
+  /// InvalidInput: the URL, the CA or the token cannot be used; a token is sent over https only. Returns at the
+  /// deadline at the latest. Messages name the URL without query, never the token.
   [[nodiscard]] virtual Result<HttpCallReply> post(const HttpCallRequest& request, Deadline deadline) = 0;
+
+  /// For shutting down: every call in progress or to come returns Unavailable within a second. There is no way back.
+  virtual void interrupt() = 0;
 };
 
 }  // namespace gate

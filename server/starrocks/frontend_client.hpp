@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "server/ports/frontend.hpp"
-#include "server/starrocks/host_resolver.hpp"
+#include "server/net/host_resolver.hpp"
 
 namespace gate {
 

@@ -3,25 +3,28 @@
 
 function violation(rule) { printf "%s\t%s:%d: %s\n", rule, FILENAME, FNR, $0 }
 
-# Where a file stands in: main -> app -> {http,preparation,kubernetes,starrocks,tls,memory} -> ports -> policy.
+# Where a file stands in: main -> app -> {http,preparation,kubernetes,starrocks,outbound,tls,memory} -> net -> ports -> policy.
 function zone_of(path,   parts, n) {
   n = split(path, parts, "/")
   if (parts[1] == "policy" || parts[1] == "test") return parts[1]
   if (parts[1] != "server") return ""
   return n == 2 ? "root:" parts[2] : parts[2]
 }
-function is_adapter(zone) { return zone ~ /^(http|preparation|kubernetes|starrocks|tls|memory)$/ }
+function is_adapter(zone) { return zone ~ /^(http|preparation|kubernetes|starrocks|outbound|tls|memory)$/ }
 
 function may_include(from, to) {
   if (from == to || from == "test") return 1
   if (to == "test") return 0
   if (from == "policy") return 0
-  # The wrapper of cpp-httplib is no adapter: the only header at the server's root, for the two that speak HTTP.
+  # The wrapper of cpp-httplib is no adapter: the only header at the server's root, for the three that speak HTTP.
   if (from == "root:httplib.hpp") return 0
   if (to == "policy") return 1
   if (from == "ports") return 0
-  if (to == "root:httplib.hpp") return from == "http" || from == "kubernetes"
+  if (to == "root:httplib.hpp") return from ~ /^(http|kubernetes|outbound)$/
   if (to == "ports") return 1
+  # Name resolution, for the adapters that connect to other machines by name. It implements no port.
+  if (from == "net") return 0
+  if (to == "net") return from ~ /^(starrocks|outbound)$/
   if (is_adapter(from)) return from == "http" && to == "tls"
   if (from == "app") return is_adapter(to)
   return from == "main" || from ~ /^root:main\.cpp$/

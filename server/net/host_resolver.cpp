@@ -1,4 +1,4 @@
-#include "server/starrocks/host_resolver.hpp"
+#include "server/net/host_resolver.hpp"
 
 #include <arpa/inet.h>
 #include <netdb.h>
