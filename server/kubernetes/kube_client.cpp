@@ -232,6 +232,15 @@ class KubeClient::Impl {
   const KubeClientOptions& options() const { return options_; }
 
   Result<json> call(const Outgoing& request, Deadline deadline) {
+    const auto body = call_for_text(request, deadline);
+    if (!body) return body.error();
+    json parsed = json::parse(*body, nullptr, false);
+    if (!parsed.is_object()) return Error{ErrorCode::Unavailable, request.what() + ": the answer is not a JSON object"};
+    return parsed;
+  }
+
+  /// The body of an answer of 2xx.
+  Result<std::string> call_for_text(const Outgoing& request, Deadline deadline) {
     bool read_repeated = false;
     bool token_renewed = false;
     for (int retries = 0;;) {
@@ -265,10 +274,7 @@ class KubeClient::Impl {
       if (answer->status < 200 || answer->status > 299) {
         return failure(request.what(), answer->status, answer->body);
       }
-      json parsed = json::parse(answer->body, nullptr, false);
-      if (!parsed.is_object())
-        return Error{ErrorCode::Unavailable, request.what() + ": the answer is not a JSON object"};
-      return parsed;
+      return std::move(answer->body);
     }
   }
 
@@ -585,7 +591,8 @@ Result<json> KubeClient::get(const KubeResource& resource, const std::string& na
   return impl_->call({"GET", *path, {}, {}}, deadline);
 }
 
-Result<KubeList> KubeClient::list(const KubeResource& resource, const std::string& name_space, Deadline deadline) {
+Result<KubeList> KubeClient::list(const KubeResource& resource, const std::string& name_space, Deadline deadline,
+                                  std::string_view label_selector) {
   const auto path = collection_path(resource, name_space);
   if (!path) return path.error();
   KubeList out;
@@ -593,6 +600,7 @@ Result<KubeList> KubeClient::list(const KubeResource& resource, const std::strin
   bool restarted = false;
   do {
     std::string query = "?limit=" + std::to_string(impl_->options().list_page_size);
+    if (!label_selector.empty()) query += "&labelSelector=" + percent_encoded(label_selector);
     if (!token.empty()) query += "&continue=" + percent_encoded(token);
     auto page = impl_->call({"GET", *path + query, {}, {}}, deadline);
     if (!page && page.error().peer_code == 410 && !token.empty() && !restarted) {
@@ -636,11 +644,20 @@ Result<json> KubeClient::replace(const KubeResource& resource, const std::string
   return impl_->call({"PUT", *path, bytes_of(object), "application/json"}, deadline);
 }
 
+Result<std::string> KubeClient::pod_log(const std::string& name_space, const std::string& pod, int lines_max,
+                                        std::size_t bytes_max, Deadline deadline) {
+  const auto path = object_path(kube::kPods, name_space, pod, "log");
+  if (!path) return path.error();
+  const std::string query = "?tailLines=" + std::to_string(lines_max) + "&limitBytes=" + std::to_string(bytes_max);
+  return impl_->call_for_text({"GET", *path + query, {}, {}}, deadline);
+}
+
 Status KubeClient::remove(const KubeResource& resource, const std::string& name_space, const std::string& name,
-                          Deadline deadline) {
+                          Deadline deadline, std::string_view propagation) {
   const auto path = object_path(resource, name_space, name);
   if (!path) return path.error();
-  const auto answer = impl_->call({"DELETE", *path, {}, {}}, deadline);
+  const std::string query = propagation.empty() ? "" : "?propagationPolicy=" + std::string(propagation);
+  const auto answer = impl_->call({"DELETE", *path + query, {}, {}}, deadline);
   if (!answer) return answer.error();
   return Ok{};
 }

@@ -33,6 +33,8 @@ inline constexpr KubeResource kSecrets{"", "v1", "secrets"};
 inline constexpr KubeResource kConfigMaps{"", "v1", "configmaps"};
 inline constexpr KubeResource kEvents{"", "v1", "events"};
 inline constexpr KubeResource kStatefulSets{"apps", "v1", "statefulsets"};
+inline constexpr KubeResource kPods{"", "v1", "pods"};
+inline constexpr KubeResource kJobs{"batch", "v1", "jobs"};
 }  // namespace kube
 
 struct KubeClientOptions {
@@ -76,8 +78,13 @@ class KubeClient {
 
   [[nodiscard]] Result<nlohmann::json> get(const KubeResource& resource, const std::string& name_space,
                                            const std::string& name, Deadline deadline);
-  /// All pages. Items carry no kind and apiVersion, as the API server sends them.
-  [[nodiscard]] Result<KubeList> list(const KubeResource& resource, const std::string& name_space, Deadline deadline);
+  /// All pages of what has the labels (empty: everything). Items carry no kind and apiVersion, as the API server sends
+  /// them.
+  [[nodiscard]] Result<KubeList> list(const KubeResource& resource, const std::string& name_space, Deadline deadline,
+                                      std::string_view label_selector = {});
+  /// The last `lines_max` lines that a pod's only container has written so far, of them the first `bytes_max` bytes.
+  [[nodiscard]] Result<std::string> pod_log(const std::string& name_space, const std::string& pod, int lines_max,
+                                            std::size_t bytes_max, Deadline deadline);
   [[nodiscard]] Result<nlohmann::json> create_object(const KubeResource& resource, const std::string& name_space,
                                                      const nlohmann::json& object, Deadline deadline);
   /// RFC 7386; null removes a field. `subresource` "" or "status".
@@ -88,8 +95,10 @@ class KubeClient {
   [[nodiscard]] Result<nlohmann::json> replace(const KubeResource& resource, const std::string& name_space,
                                                const std::string& name, std::string_view subresource,
                                                const nlohmann::json& object, Deadline deadline);
+  /// `propagation`: what becomes of the objects that it owns, "Background", "Foreground" or "Orphan"; empty: as is
+  /// usual for the kind (Jobs orphan their pods).
   [[nodiscard]] Status remove(const KubeResource& resource, const std::string& name_space, const std::string& name,
-                              Deadline deadline);
+                              Deadline deadline, std::string_view propagation = {});
 
   /// The user name that the API server knows us by (SelfSubjectReview).
   [[nodiscard]] Result<std::string> who_am_i(Deadline deadline);

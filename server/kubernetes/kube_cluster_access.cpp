@@ -11,6 +11,8 @@
 #include "policy/hook_configuration.hpp"
 #include "policy/text.hpp"
 #include "server/kubernetes/base64.hpp"
+#include "server/kubernetes/frontend_credentials.hpp"
+#include "server/kubernetes/json_fields.hpp"
 
 namespace gate {
 namespace {
@@ -22,25 +24,6 @@ constexpr std::size_t kEventMessageMax = 1000;
 constexpr std::chrono::seconds kEventWriteTimeout{5};
 constexpr std::chrono::seconds kShutdownDrain{2};
 constexpr int kUnprocessable = 422;
-
-/// object[path...], or null.
-const json& at(const json& object, std::initializer_list<const char*> path) {
-  static const json kNull;
-  const json* here = &object;
-  for (const char* key : path) {
-    if (!here->is_object()) return kNull;
-    const auto field = here->find(key);
-    if (field == here->end()) return kNull;
-    here = &*field;
-  }
-  return *here;
-}
-
-std::string text(const json& value) { return value.is_string() ? value.get<std::string>() : std::string(); }
-
-std::int64_t number(const json& value, std::int64_t fallback) {
-  return value.is_number_integer() ? value.get<std::int64_t>() : fallback;
-}
 
 /// A key of a Secret's data, decoded; nullopt when it is absent or damaged.
 std::optional<std::string> secret_text(const json& secret, const std::string& key) {
@@ -161,41 +144,39 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
 
 Status KubeClusterAccess::read_credentials(const std::string& name_space, const json& object, FrontendAccess& access,
                                            Deadline deadline) {
-  const std::string annotation_key(annotation::kCredentialsSecret);
-  const json& named = at(object, {"metadata", "annotations", annotation_key.c_str()});
-  if (named.is_string()) {
-    const auto name = named.get<std::string>();
-    const std::string what = "Secret " + clean_text(name) + " (annotation " + annotation_key + ")";
-    const auto secret = client_.get(kube::kSecrets, name_space, name, deadline);
-    if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
-    const auto username = secret_text(*secret, "username");
-    const auto password = secret_text(*secret, "password");
-    if (!username || username->empty() || !password) {
-      return Error{ErrorCode::InvalidInput, what + ": expected the keys username and password"};
-    }
-    access.username = *username;
-    access.password = *password;
-    if (auto ca = secret_text(*secret, "ca.crt")) access.ca_pem = std::move(*ca);
-    return Ok{};
-  }
-  const json& variables = at(object, {"spec", "starRocksFeSpec", "feEnvVars"});
-  for (std::size_t i = 0; variables.is_array() && i < variables.size(); ++i) {
-    if (text(at(variables[i], {"name"})) != "MYSQL_PWD") continue;
-    const json& reference = at(variables[i], {"valueFrom", "secretKeyRef"});
-    if (!reference.is_object()) {
-      access.password = text(at(variables[i], {"value"}));
+  const FrontendCredentials credentials = frontend_credentials(object);
+  switch (credentials.source) {
+    case FrontendCredentials::Source::None:
+      return Ok{};  // root without a password, as StarRocks is born
+    case FrontendCredentials::Source::Literal:
+      access.password = credentials.literal_password;
+      return Ok{};
+    case FrontendCredentials::Source::PasswordSecret: {
+      auto password = secret_value(name_space, credentials.secret, credentials.password_key, deadline);
+      if (!password) {
+        Error error = password.error();
+        error.message += " (MYSQL_PWD in spec.starRocksFeSpec.feEnvVars)";
+        return error;
+      }
+      access.password = std::move(*password);
       return Ok{};
     }
-    auto password = secret_value(name_space, text(at(reference, {"name"})), text(at(reference, {"key"})), deadline);
-    if (!password) {
-      Error error = password.error();
-      error.message += " (MYSQL_PWD in spec.starRocksFeSpec.feEnvVars)";
-      return error;
-    }
-    access.password = std::move(*password);
-    return Ok{};
+    case FrontendCredentials::Source::LoginSecret:
+      break;
   }
-  return Ok{};  // root without a password, as StarRocks is born
+  const std::string what =
+      "Secret " + clean_text(credentials.secret) + " (annotation " + std::string(annotation::kCredentialsSecret) + ")";
+  const auto secret = client_.get(kube::kSecrets, name_space, credentials.secret, deadline);
+  if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
+  const auto username = secret_text(*secret, "username");
+  const auto password = secret_text(*secret, "password");
+  if (!username || username->empty() || !password) {
+    return Error{ErrorCode::InvalidInput, what + ": expected the keys username and password"};
+  }
+  access.username = *username;
+  access.password = *password;
+  if (auto ca = secret_text(*secret, "ca.crt")) access.ca_pem = std::move(*ca);
+  return Ok{};
 }
 
 Result<std::string> KubeClusterAccess::secret_value(const std::string& name_space, const std::string& secret_name,
