@@ -92,6 +92,7 @@ Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int 
   spec.attempt = attempt;
   spec.changes = facts.changes;
   spec.hooks = facts.configuration.hooks;
+  spec.mode = facts.configuration.mode;
   if (const auto* open = open_record(facts)) spec.supersedes = open->name;
   Decision out;
   out.effect = Effect::Start;
@@ -139,7 +140,8 @@ bool spent(const Preparation& record) {
 }
 
 Decision decide_prepared(const AdmissionFacts& facts) {
-  const std::string key = preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks);
+  const std::string key =
+      preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks, facts.configuration.mode);
   const Preparation* record = latest_attempt(facts, key);
   if (record == nullptr) {
     return facts.dry_run ? dry_run_allowed("not started", nullptr) : start_attempt(facts, key, 1);
@@ -169,7 +171,11 @@ AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
 
 Decision decide(const AdmissionFacts& facts) {
   if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
-  if (!facts.configuration.configured) return final(allow(), "allowed-not-configured", nullptr);
+  if (!facts.configuration.configured) {
+    auto answer = allow();
+    answer.warnings = facts.configuration.warnings;
+    return final(std::move(answer), "allowed-not-configured", nullptr);
+  }
   if (!facts.store_reachable) {
     if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
     return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
@@ -182,6 +188,10 @@ Decision decide(const AdmissionFacts& facts) {
   }
   if (!facts.configuration.faults.empty()) {
     return final(hooks_invalid(facts), "denied", nullptr);
+  }
+  if (!facts.configuration.unread.empty()) {
+    if (facts.dry_run) return dry_run_allowed("a ConfigMap cannot be read", nullptr);
+    return denied(reason::kUnavailable, hooks_unread_message(facts), nullptr);
   }
   auto decision = decide_prepared(facts);
   if (decision.effect == Effect::None) {
