@@ -87,14 +87,17 @@ class Combination {
   HookConfiguration run(const std::vector<ImageChange>& changes, bool& skipped) {
     skipped = false;
     for (HookDefinition& definition : reader_.hooks) {
-      const bool wanted = changes.empty() ||
-                          std::any_of(changes.begin(), changes.end(),
-                                      [&](const ImageChange& change) { return applies_to(definition.when, change); });
-      if (wanted) {
-        add(std::move(definition));
-      } else {
-        skipped = true;
+      if (!changes.empty()) {
+        const bool wanted = std::any_of(changes.begin(), changes.end(),
+                                        [&](const ImageChange& change) { return applies_to(definition.when, change); });
+        if (!wanted) {
+          skipped = true;
+          continue;
+        }
+        // It is called for: from here on it meets every other one that is.
+        definition.when = {};
       }
+      add(std::move(definition));
     }
     drop_reversals();
     refuse_contradictions();
