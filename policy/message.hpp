@@ -15,6 +15,7 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string running_message(const AdmissionFacts& facts, const Preparation* record);
 [[nodiscard]] std::string failed_message(const AdmissionFacts& facts, const Preparation& record);
 [[nodiscard]] std::string unavailable_message(const AdmissionFacts& facts);
+[[nodiscard]] std::string hooks_unread_message(const AdmissionFacts& facts);
 
 /// Warnings; each fits kWarningMax characters.
 [[nodiscard]] std::string dry_run_warning(const std::string& state);

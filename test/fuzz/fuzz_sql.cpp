@@ -19,7 +19,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       previous = token.offset;
     }
   }
-  const Result<SqlStatement> statement = validate_sql(sql);
+  const Result<std::vector<SqlPiece>> pieces = split_sql(sql);
+  FUZZ_REQUIRE(pieces.ok() == tokens.ok());
+  if (pieces) {
+    for (const SqlPiece& piece : *pieces) {
+      const Result<std::vector<SqlToken>> parts = tokenize_sql(piece.text);
+      FUZZ_REQUIRE(parts.ok() && !parts->empty() && parts->front().offset == 0 &&
+                   parts->back().end == piece.text.size());
+    }
+  }
+
+  // Whatever the owner allows, it stays one statement.
+  std::vector<SqlKind> everything;
+  for (const FurtherSql& further : further_sql()) everything.push_back(further.kind);
+  const Result<SqlStatement> statement = validate_sql(sql, everything);
+  if (const Result<SqlStatement> strict = validate_sql(sql); strict) {
+    FUZZ_REQUIRE(statement.ok() && statement->kind == strict->kind && statement->text == strict->text);
+  }
   if (!statement) {
     FUZZ_REQUIRE(statement.error().code == ErrorCode::InvalidInput);
     return 0;
@@ -33,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FUZZ_REQUIRE(accepted->front().kind == SqlTokenKind::Word);
 
   // Accepting is stable: what is stored and validated again later is the same statement.
-  const Result<SqlStatement> again = validate_sql(statement->text);
+  const Result<SqlStatement> again = validate_sql(statement->text, everything);
   FUZZ_REQUIRE(again.ok() && again->kind == statement->kind && again->text == statement->text);
   FUZZ_REQUIRE(again->setting == statement->setting);
 
