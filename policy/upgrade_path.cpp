@@ -391,7 +391,7 @@ class Judge {
 
 }  // namespace
 
-std::string_view to_string(VersionPolicy policy) {
+std::string_view name_of(VersionPolicy policy) {
   switch (policy) {
     case VersionPolicy::Off:
       return "off";

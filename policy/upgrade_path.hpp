@@ -18,8 +18,8 @@ enum class VersionPolicy {
   Warn,     ///< Every finding is a warning.
   Enforce,  ///< What is forbidden is refused, the rest warns.
 };
-/// "off", "warn", "enforce".
-[[nodiscard]] std::string_view to_string(VersionPolicy policy);
+/// "off", "warn", "enforce". Not to_string(): CLI11 would take that for its own.
+[[nodiscard]] std::string_view name_of(VersionPolicy policy);
 
 /// One alive node as SHOW FRONTENDS, SHOW BACKENDS or SHOW COMPUTE NODES reports it.
 struct RunningNode {
@@ -27,12 +27,6 @@ struct RunningNode {
   std::string warehouse;                      ///< WarehouseName of a compute node; empty where this version has none.
   Version version;
   friend bool operator==(const RunningNode&, const RunningNode&) = default;
-};
-
-struct ComponentImage {
-  Component component = Component::Frontend;
-  std::string image;
-  friend bool operator==(const ComponentImage&, const ComponentImage&) = default;
 };
 
 struct UpgradePath {

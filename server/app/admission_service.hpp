@@ -25,6 +25,7 @@ struct AdmissionServiceOptions {
   std::chrono::milliseconds admission_wait{5000};
   std::vector<std::string> default_hooks;
   FailureBackoff failure_backoff;
+  VersionPolicy version_policy = VersionPolicy::Warn;
 };
 
 /// What was answered, for metrics.

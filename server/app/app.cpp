@@ -208,6 +208,7 @@ Status App::Impl::start_controller() {
   AdmissionServiceOptions service_options;
   service_options.admission_wait = options.admission_wait;
   service_options.default_hooks = options.default_hooks;
+  service_options.version_policy = options.version_policy;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
   admission = std::make_unique<AdmissionService>(*store, *controller, *waiters, clock, log, service_options,
                                                  [this](const ReviewOutcome& outcome) { metrics.count(outcome); });

@@ -28,6 +28,9 @@ const std::map<std::string, FrontendTls> kTlsModes{{"disabled", FrontendTls::Dis
                                                    {"verify-identity", FrontendTls::VerifyIdentity}};
 const std::map<std::string, StoreKind> kStores{{"kubernetes", StoreKind::Kubernetes}, {"memory", StoreKind::Memory}};
 
+const std::map<std::string, VersionPolicy> kVersionPolicies{
+    {"off", VersionPolicy::Off}, {"warn", VersionPolicy::Warn}, {"enforce", VersionPolicy::Enforce}};
+
 /// "300ms", "5s", "10m", "2h".
 template <class Duration>
 CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, const std::string& help,
@@ -124,6 +127,12 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       .add_option("--default-hooks", options.default_hooks,
                   "These hooks too, on every cluster, besides its own; makes every cluster gated")
       ->delimiter(',');
+  serve
+      .add_option("--version-policy", options.version_policy,
+                  "What is made of ways between versions that StarRocks does not support")
+      ->transform(CLI::CheckedTransformer(kVersionPolicies, CLI::ignore_case))
+      ->type_name("off|warn|enforce")
+      ->default_str("warn");
   add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
                seconds{0}, seconds{25});
   add_duration(serve, "--preparation-timeout", options.preparation_timeout,

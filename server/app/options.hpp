@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "policy/result.hpp"
+#include "policy/upgrade_path.hpp"
 #include "server/ports/frontend.hpp"
 
 namespace gate {
@@ -42,6 +43,7 @@ struct ServeOptions {
   std::string frontend_ca_file;
 
   std::vector<std::string> default_hooks;
+  VersionPolicy version_policy = VersionPolicy::Warn;
   std::chrono::milliseconds admission_wait{5000};
   std::chrono::seconds preparation_timeout{3600};
   std::chrono::seconds admit_within{3600};
