@@ -4,14 +4,16 @@
 #include <array>
 #include <initializer_list>
 
+#include "policy/frontend_setting.hpp"
 #include "policy/utf8.hpp"
 
 namespace gate {
 namespace {
 
 constexpr std::string_view kAccepted =
-    "accepted: one statement of ADMIN SET FRONTEND CONFIG (\"key\" = \"value\"), ADMIN SHOW ..., SHOW ..., SELECT ... "
-    "(without INTO), ALTER SYSTEM CREATE IMAGE, SET GLOBAL name = value, ADMIN REPAIR ..., ADMIN CANCEL REPAIR ...";
+    "accepted: one statement of ADMIN SET FRONTEND CONFIG (\"key\" = \"value\"), ADMIN SHOW ..., SHOW ..., "
+    "[WITH ...] SELECT ... (without INTO), ALTER SYSTEM CREATE IMAGE, SET GLOBAL name = value, ADMIN REPAIR ..., ADMIN "
+    "CANCEL REPAIR ...";
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -83,8 +85,9 @@ class Lexer {
  private:
   [[nodiscard]] bool starts_with(std::string_view prefix) const { return sql_.substr(offset_).starts_with(prefix); }
 
+  /// The token ends where reading goes on.
   void add(SqlTokenKind kind, std::string text, std::size_t offset) {
-    tokens_.push_back({kind, std::move(text), offset});
+    tokens_.push_back({kind, std::move(text), offset, offset_});
   }
 
   /// Nothing that another decoder could read differently: the frontend decodes the same bytes as UTF-8.
@@ -154,8 +157,8 @@ class Lexer {
     if (std::string_view("()[]{},;=.*+-/%<>!@:|&^~?").find(c) == std::string_view::npos) {
       return refuse(offset_, "character not allowed outside quotes");
     }
-    add(SqlTokenKind::Symbol, std::string(1, c), offset_);
     ++offset_;
+    add(SqlTokenKind::Symbol, std::string(1, c), offset_ - 1);
     return std::nullopt;
   }
 
@@ -175,11 +178,39 @@ bool is_symbol(const SqlToken& token, char symbol) {
 
 using Tokens = std::vector<SqlToken>;
 
-bool begins_with(const Tokens& tokens, std::initializer_list<std::string_view> keywords) {
-  return tokens.size() >= keywords.size() &&
-         std::equal(keywords.begin(), keywords.end(), tokens.begin(),
+bool begins_with(const Tokens& tokens, const std::string_view* keywords, std::size_t count) {
+  return tokens.size() >= count &&
+         std::equal(keywords, keywords + count, tokens.begin(),
                     [](std::string_view keyword, const SqlToken& token) { return is_keyword(token, keyword); });
 }
+bool begins_with(const Tokens& tokens, std::initializer_list<std::string_view> keywords) {
+  return begins_with(tokens, keywords.begin(), keywords.size());
+}
+
+/// How the further kinds begin; unused places are empty.
+struct FurtherKeywords {
+  SqlKind kind;
+  std::array<std::string_view, 4> keywords;
+};
+constexpr std::array kFurtherKeywords{
+    FurtherKeywords{SqlKind::AlterSystem, {"ALTER", "SYSTEM", "ADD"}},
+    FurtherKeywords{SqlKind::AlterSystem, {"ALTER", "SYSTEM", "DROP"}},
+    FurtherKeywords{SqlKind::AlterSystem, {"ALTER", "SYSTEM", "DECOMMISSION"}},
+    FurtherKeywords{SqlKind::AlterSystem, {"ALTER", "SYSTEM", "MODIFY"}},
+    FurtherKeywords{SqlKind::AlterSystem, {"CANCEL", "DECOMMISSION"}},
+    FurtherKeywords{SqlKind::AdminSetReplica, {"ADMIN", "SET", "REPLICA", "STATUS"}},
+    FurtherKeywords{SqlKind::AdminCheckTablet, {"ADMIN", "CHECK", "TABLET"}},
+    FurtherKeywords{SqlKind::RefreshMaterializedView, {"REFRESH", "MATERIALIZED", "VIEW"}},
+    FurtherKeywords{SqlKind::RefreshMaterializedView, {"CANCEL", "REFRESH", "MATERIALIZED", "VIEW"}},
+    FurtherKeywords{SqlKind::RoutineLoad, {"PAUSE", "ROUTINE", "LOAD"}},
+    FurtherKeywords{SqlKind::RoutineLoad, {"RESUME", "ROUTINE", "LOAD"}},
+    FurtherKeywords{SqlKind::CancelJob, {"CANCEL", "LOAD"}},
+    FurtherKeywords{SqlKind::CancelJob, {"CANCEL", "EXPORT"}},
+    FurtherKeywords{SqlKind::CancelJob, {"CANCEL", "BACKUP"}},
+    FurtherKeywords{SqlKind::CancelJob, {"CANCEL", "RESTORE"}},
+    FurtherKeywords{SqlKind::CancelJob, {"CANCEL", "ALTER", "TABLE"}},
+    FurtherKeywords{SqlKind::Backup, {"BACKUP", "SNAPSHOT"}},
+};
 
 /// Config items of the frontend are fields of a Java class.
 bool is_config_key(std::string_view key) {
@@ -209,6 +240,9 @@ Result<ConfigSetting> config_setting(const Tokens& tokens, std::size_t end_offse
     return refuse_kind(offset_of(kCount), "WITH PERSISTENT does not work in containers and cannot be undone");
   }
   if (tokens.size() > kCount) return refuse_kind(offset_of(kCount), "nothing may follow the ')'");
+  if (const std::string_view accepted = accepted_value(tokens[kKey].text, tokens[kValue].text); !accepted.empty()) {
+    return refuse(tokens[kValue].offset, "the value of " + tokens[kKey].text + " must be " + std::string(accepted));
+  }
   return ConfigSetting{tokens[kKey].text, tokens[kValue].text};
 }
 
@@ -234,6 +268,44 @@ std::optional<Error> check_set_global(const Tokens& tokens, std::size_t end_offs
   return std::nullopt;
 }
 
+/// WITH name [(columns)] AS (...), ... SELECT: nothing but a query may follow. Others could write: DELETE, UPDATE and
+/// INSERT take a WITH clause too.
+std::optional<Error> check_with(const Tokens& tokens, std::size_t end_offset) {
+  std::size_t next = 1;
+  const auto is = [&](auto matches) { return next < tokens.size() && matches(tokens[next]); };
+  const auto refuse_next = [&](std::string_view reason) {
+    return refuse_kind(next < tokens.size() ? tokens[next].offset : end_offset, reason);
+  };
+  /// Over a group in parentheses; false where there is none or it is not closed.
+  const auto skip_group = [&] {
+    if (!is([](const SqlToken& t) { return is_symbol(t, '('); })) return false;
+    for (int depth = 0; next < tokens.size(); ++next) {
+      if (is_symbol(tokens[next], '(')) ++depth;
+      if (is_symbol(tokens[next], ')') && --depth == 0) {
+        ++next;
+        return true;
+      }
+    }
+    return false;
+  };
+  if (is([](const SqlToken& t) { return is_keyword(t, "RECURSIVE"); })) ++next;
+  while (true) {
+    if (!is([](const SqlToken& t) { return t.kind == SqlTokenKind::Word || t.kind == SqlTokenKind::QuotedIdentifier; }))
+      return refuse_next("expected the name of a common table expression");
+    ++next;
+    if (is([](const SqlToken& t) { return is_symbol(t, '('); }) && !skip_group()) return refuse_next("expected ')'");
+    if (!is([](const SqlToken& t) { return is_keyword(t, "AS"); })) return refuse_next("expected AS");
+    ++next;
+    if (!skip_group()) return refuse_next("expected a query in parentheses");
+    if (!is([](const SqlToken& t) { return is_symbol(t, ','); })) break;
+    ++next;
+  }
+  if (!is([](const SqlToken& t) { return is_keyword(t, "SELECT"); })) {
+    return refuse_next("expected SELECT behind the WITH clause");
+  }
+  return std::nullopt;
+}
+
 std::optional<Error> check_select(const Tokens& tokens) {
   const auto into = std::find_if(tokens.begin(), tokens.end(), [](const SqlToken& t) { return is_keyword(t, "INTO"); });
   if (into == tokens.end()) return std::nullopt;
@@ -248,9 +320,25 @@ std::optional<SqlKind> kind_by_keywords(const Tokens& tokens) {
   if (begins_with(tokens, {"ADMIN", "CANCEL", "REPAIR"}) && tokens.size() > 3) return SqlKind::AdminRepair;
   if (begins_with(tokens, {"SHOW"}) && tokens.size() > 1) return SqlKind::Show;
   if (begins_with(tokens, {"SELECT"}) && tokens.size() > 1) return SqlKind::Select;
+  if (begins_with(tokens, {"WITH"}) && tokens.size() > 1) return SqlKind::Select;
   if (begins_with(tokens, {"ALTER", "SYSTEM", "CREATE", "IMAGE"}) && tokens.size() == 4) return SqlKind::CreateImage;
   if (begins_with(tokens, {"SET", "GLOBAL"})) return SqlKind::SetGlobal;
+  for (const FurtherKeywords& row : kFurtherKeywords) {
+    const auto count = static_cast<std::size_t>(
+        std::count_if(row.keywords.begin(), row.keywords.end(), [](std::string_view word) { return !word.empty(); }));
+    // Each of them says what it is about.
+    if (tokens.size() > count && begins_with(tokens, row.keywords.data(), count)) return row.kind;
+  }
   return std::nullopt;
+}
+
+/// One of the further kinds needs the owner's word.
+std::optional<Error> check_allowed(SqlKind kind, const std::vector<SqlKind>& further, std::size_t offset) {
+  const auto& kinds = further_sql();
+  const auto found = std::find_if(kinds.begin(), kinds.end(), [&](const FurtherSql& row) { return row.kind == kind; });
+  if (found == kinds.end() || std::find(further.begin(), further.end(), kind) != further.end()) return std::nullopt;
+  return refuse(offset, std::string(to_string(kind)) +
+                            " is allowed only where the gate runs with --allow-sql=" + std::string(found->name));
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -292,13 +380,40 @@ std::string_view to_string(SqlKind kind) {
       return "SET GLOBAL";
     case SqlKind::AdminRepair:
       return "ADMIN REPAIR";
+    case SqlKind::AlterSystem:
+      return "ALTER SYSTEM";
+    case SqlKind::AdminSetReplica:
+      return "ADMIN SET REPLICA STATUS";
+    case SqlKind::AdminCheckTablet:
+      return "ADMIN CHECK TABLET";
+    case SqlKind::RefreshMaterializedView:
+      return "REFRESH MATERIALIZED VIEW";
+    case SqlKind::RoutineLoad:
+      return "PAUSE or RESUME ROUTINE LOAD";
+    case SqlKind::CancelJob:
+      return "CANCEL";
+    case SqlKind::Backup:
+      return "BACKUP SNAPSHOT";
   }
   return "";
 }
 
+const std::vector<FurtherSql>& further_sql() {
+  static const std::vector<FurtherSql> kinds{
+      {SqlKind::AlterSystem, "alter-system"},
+      {SqlKind::AdminSetReplica, "admin-set-replica-status"},
+      {SqlKind::AdminCheckTablet, "admin-check-tablet"},
+      {SqlKind::RefreshMaterializedView, "refresh-materialized-view"},
+      {SqlKind::RoutineLoad, "routine-load"},
+      {SqlKind::CancelJob, "cancel"},
+      {SqlKind::Backup, "backup"},
+  };
+  return kinds;
+}
+
 Result<std::vector<SqlToken>> tokenize_sql(std::string_view sql) { return Lexer(sql).run(); }
 
-Result<SqlStatement> validate_sql(std::string_view sql) {
+Result<SqlStatement> validate_sql(std::string_view sql, const std::vector<SqlKind>& further) {
   if (sql.size() > kSqlBytesMax) {
     return refuse(kSqlBytesMax, "statement longer than " + std::to_string(kSqlBytesMax) + " bytes");
   }
@@ -329,6 +444,7 @@ Result<SqlStatement> validate_sql(std::string_view sql) {
 
   const std::optional<SqlKind> kind = kind_by_keywords(tokens);
   if (!kind) return refuse_kind(tokens.front().offset, "statement not allowed");
+  if (std::optional<Error> error = check_allowed(*kind, further, tokens.front().offset)) return *std::move(error);
   statement.kind = *kind;
   std::optional<Error> error;
   switch (*kind) {
@@ -342,16 +458,43 @@ Result<SqlStatement> validate_sql(std::string_view sql) {
       error = check_set_global(tokens, end_offset);
       break;
     case SqlKind::Select:
-      error = check_select(tokens);
+      if (begins_with(tokens, {"WITH"})) error = check_with(tokens, end_offset);
+      if (!error) error = check_select(tokens);
       break;
     case SqlKind::AdminShow:
     case SqlKind::Show:
     case SqlKind::CreateImage:
     case SqlKind::AdminRepair:
+    case SqlKind::AlterSystem:
+    case SqlKind::AdminSetReplica:
+    case SqlKind::AdminCheckTablet:
+    case SqlKind::RefreshMaterializedView:
+    case SqlKind::RoutineLoad:
+    case SqlKind::CancelJob:
+    case SqlKind::Backup:
       break;
   }
   if (error) return *std::move(error);
   return statement;
+}
+
+Result<std::vector<SqlPiece>> split_sql(std::string_view text) {
+  const Result<Tokens> tokens = tokenize_sql(text);
+  if (!tokens) return tokens.error();
+  std::vector<SqlPiece> pieces;
+  const auto add = [&](auto first, auto last) {
+    if (first == last) return;
+    const std::string_view before = text.substr(0, first->offset);
+    pieces.push_back({text.substr(first->offset, (last - 1)->end - first->offset),
+                      static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n')) + 1});
+  };
+  auto first = tokens->begin();
+  while (true) {
+    const auto last = std::find_if(first, tokens->end(), [](const SqlToken& t) { return is_symbol(t, ';'); });
+    add(first, last);
+    if (last == tokens->end()) return pieces;
+    first = last + 1;
+  }
 }
 
 std::string set_config_sql(std::string_view key, std::string_view value) {

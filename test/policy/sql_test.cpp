@@ -100,6 +100,26 @@ TEST_CASE("accepted statements") {
       {"admin repair", "ADMIN REPAIR TABLE t", AdminRepair, ""},
       {"admin repair partition", "ADMIN REPAIR TABLE db.t PARTITION (p1, p2)", AdminRepair, ""},
       {"admin cancel repair", "ADMIN CANCEL REPAIR TABLE t PARTITION(p1)", AdminRepair, ""},
+      {"common table expression", "WITH x AS (SELECT 1) SELECT * FROM x", Select, ""},
+      {"two of them, one with columns", "WITH x (a, b) AS (SELECT 1, 2), `y` AS (SELECT (1)) SELECT * FROM x, y",
+       Select, ""},
+      {"recursive", "with recursive x as (select 1 union all select 2) select * from x", Select, ""},
+      {"well-known whole number", R"(ADMIN SET FRONTEND CONFIG ("max_balancing_tablets" = " 500 "))", AdminSetConfig,
+       ""},
+      {"well-known negative number", R"(ADMIN SET FRONTEND CONFIG ("storage_cooldown_second" = "-1"))", AdminSetConfig,
+       ""},
+      {"well-known number with a plus", R"(ADMIN SET FRONTEND CONFIG ("max_balancing_tablets" = "+5"))", AdminSetConfig,
+       ""},
+      {"well-known long number",
+       R"(ADMIN SET FRONTEND CONFIG ("storage_usage_soft_limit_reserve_bytes" = "214748364800"))", AdminSetConfig, ""},
+      {"well-known fraction", R"(ADMIN SET FRONTEND CONFIG ("balance_load_score_threshold" = "0.2"))", AdminSetConfig,
+       ""},
+      {"well-known boolean in capitals", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "TRUE"))", AdminSetConfig,
+       ""},
+      {"boolean of the downgrade procedure", R"(ADMIN SET FRONTEND CONFIG ("history_job_keep_max_second"="0"))",
+       AdminSetConfig, ""},
+      {"unknown key, any value", R"(ADMIN SET FRONTEND CONFIG ("key_of_the_next_version" = "many"))", AdminSetConfig,
+       ""},
       {"as long as allowed", "SELECT '" + std::string(kSqlBytesMax - 9, 'x') + "'", Select, ""},
   };
   for (const Accepted& row : rows) {
@@ -192,20 +212,59 @@ TEST_CASE("refused statements") {
       {"key with a blank", R"(ADMIN SET FRONTEND CONFIG ("a b"="1"))", "a config key is made of"},
       {"key with a wildcard", R"(ADMIN SET FRONTEND CONFIG ("a%"="1"))", "a config key is made of"},
       {"all frontends, a statement of Doris", R"(ADMIN SET ALL FRONTENDS CONFIG ("a"="1"))", "statement not allowed"},
-      {"replica status", R"(ADMIN SET REPLICA STATUS PROPERTIES ("tablet_id"="1"))", "statement not allowed"},
+      {"replica status", R"(ADMIN SET REPLICA STATUS PROPERTIES ("tablet_id"="1"))",
+       "--allow-sql=admin-set-replica-status"},
       {"partition version", R"(ADMIN SET TABLE t PARTITION (p) VERSION TO 1)", "statement not allowed"},
       {"admin alone", "ADMIN", "statement not allowed"},
       {"admin show alone", "ADMIN SHOW", "statement not allowed"},
       {"admin repair alone", "ADMIN REPAIR", "statement not allowed"},
       {"admin cancel repair alone", "ADMIN CANCEL REPAIR", "statement not allowed"},
-      {"admin check tablet", "ADMIN CHECK TABLET (1) PROPERTIES ('type'='CONSISTENCY')", "statement not allowed"},
+      {"admin check tablet", "ADMIN CHECK TABLET (1) PROPERTIES ('type'='CONSISTENCY')",
+       "--allow-sql=admin-check-tablet"},
       {"admin execute", "ADMIN EXECUTE ON 1 'x'", "statement not allowed"},
       {"show alone", "SHOW", "statement not allowed"},
       {"select alone", "SELECT", "statement not allowed"},
       {"select into outfile", "SELECT * FROM t INTO OUTFILE 's3://x/y'", "SELECT ... INTO"},
       {"select into outfile, lower case", "select 1 into outfile 'x'", "SELECT ... INTO"},
       {"select into behind a comment", "SELECT 1 INTO/**/OUTFILE 'x'", "SELECT ... INTO"},
-      {"with select", "WITH x AS (SELECT 1) SELECT * FROM x", "statement not allowed"},
+      {"with alone", "WITH", "statement not allowed"},
+      {"with delete", "WITH x AS (SELECT 1) DELETE FROM t USING x", "expected SELECT behind the WITH clause"},
+      {"with update", "WITH x AS (SELECT 1) UPDATE t SET a = 1", "expected SELECT behind the WITH clause"},
+      {"with insert", "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "expected SELECT behind the WITH clause"},
+      {"with two, then delete", "WITH x AS (SELECT 1), y AS (SELECT 2) DELETE FROM t",
+       "expected SELECT behind the WITH clause"},
+      {"with parenthesised select", "WITH x AS (SELECT 1) (SELECT 2)", "expected SELECT behind the WITH clause"},
+      {"with nothing behind", "WITH x AS (SELECT 1)", "expected SELECT behind the WITH clause"},
+      {"with a comma too many", "WITH x AS (SELECT 1), SELECT 1", "expected AS"},
+      {"with no name", "WITH (SELECT 1) SELECT 1", "expected the name of a common table expression"},
+      {"with no AS", "WITH x (SELECT 1) SELECT 1", "expected AS"},
+      {"with no parentheses", "WITH x AS SELECT 1", "expected a query in parentheses"},
+      {"with parentheses not closed", "WITH x AS ((SELECT 1) SELECT 1", "expected a query in parentheses"},
+      {"with columns not closed", "WITH x (a AS (SELECT 1) SELECT 1", "expected ')'"},
+      {"with into", "WITH x AS (SELECT 1) SELECT * FROM x INTO OUTFILE 's3://x'", "SELECT ... INTO"},
+      {"whole number, letters", R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "abc"))",
+       "at offset 67: the value of tablet_sched_max_scheduling_tablets must be a whole number"},
+      {"whole number, by its alias", R"(ADMIN SET FRONTEND CONFIG ("max_scheduling_tablets" = "10k"))",
+       "must be a whole number of 32 bits"},
+      {"whole number, empty", R"(ADMIN SET FRONTEND CONFIG ("max_scheduling_tablets" = ""))", "must be a whole number"},
+      {"whole number, fraction", R"(ADMIN SET FRONTEND CONFIG ("max_scheduling_tablets" = "1.5"))",
+       "must be a whole number"},
+      {"whole number, sign alone", R"(ADMIN SET FRONTEND CONFIG ("max_scheduling_tablets" = "+"))",
+       "must be a whole number"},
+      {"whole number, two signs", R"(ADMIN SET FRONTEND CONFIG ("max_scheduling_tablets" = "+-1"))",
+       "must be a whole number"},
+      {"whole number, over 32 bits", R"(ADMIN SET FRONTEND CONFIG ("max_scheduling_tablets" = "4294967296"))",
+       "must be a whole number of 32 bits"},
+      {"long number, over 64 bits",
+       R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_be_down_tolerate_time_s" = "99999999999999999999"))",
+       "must be a whole number"},
+      {"fraction, letters", R"(ADMIN SET FRONTEND CONFIG ("balance_load_score_threshold" = "ten"))",
+       "must be a number"},
+      {"boolean, on", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "on"))",
+       R"(must be "true" or "false" (the FE takes anything else for false))"},
+      {"boolean, 1", R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_disable_balance" = "1"))", "must be \"true\""},
+      {"boolean, misspelt", R"(ADMIN SET FRONTEND CONFIG ("disable_colocate_balance" = "ture"))", "must be \"true\""},
+      {"boolean, empty", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = ""))", "must be \"true\""},
       {"parenthesised select", "(SELECT 1)", "statement not allowed"},
       {"explain", "EXPLAIN SELECT 1", "statement not allowed"},
       {"describe", "DESC t", "statement not allowed"},
@@ -234,15 +293,15 @@ TEST_CASE("refused statements") {
       {"set global isolation level", "SET GLOBAL TRANSACTION ISOLATION LEVEL SERIALIZABLE", "expected '='"},
       {"set global quoted name", "SET GLOBAL `x` = 1", "expected the name"},
       {"set global function", "SET GLOBAL x = f(1)", "nothing may follow"},
-      {"drop backend", "ALTER SYSTEM DROP BACKEND 'be:9050'", "statement not allowed"},
-      {"decommission", "ALTER SYSTEM DECOMMISSION BACKEND 'be:9050'", "statement not allowed"},
+      {"drop backend", "ALTER SYSTEM DROP BACKEND 'be:9050'", "--allow-sql=alter-system"},
+      {"decommission", "ALTER SYSTEM DECOMMISSION BACKEND 'be:9050'", "--allow-sql=alter-system"},
       {"create image and more", "ALTER SYSTEM CREATE IMAGE x", "statement not allowed"},
       {"alter table", "ALTER TABLE t ADD COLUMN c INT", "statement not allowed"},
       {"kill", "KILL 1", "statement not allowed"},
       {"use", "USE d", "statement not allowed"},
       {"submit task", "SUBMIT TASK AS INSERT INTO t SELECT 1", "statement not allowed"},
-      {"execute script", "CANCEL LOAD FROM db WHERE LABEL = 'x'", "statement not allowed"},
-      {"pause routine load", "PAUSE ROUTINE LOAD FOR j", "statement not allowed"},
+      {"cancel load", "CANCEL LOAD FROM db WHERE LABEL = 'x'", "--allow-sql=cancel"},
+      {"pause routine load", "PAUSE ROUTINE LOAD FOR j", "--allow-sql=routine-load"},
       {"keyword in backticks", "`SHOW` FRONTENDS", "statement not allowed"},
       {"keyword in quotes", "'SHOW' FRONTENDS", "statement not allowed"},
       {"keyword with something attached", "SHOWX FRONTENDS", "statement not allowed"},
@@ -260,6 +319,96 @@ TEST_CASE("refused statements") {
     const bool found = statement.error().message.find(row.because) != std::string::npos;
     if (!found) FAIL_CHECK(statement.error().message);
   }
+}
+
+TEST_CASE("a further kind is accepted where the gate's owner names it, and only there") {
+  using enum SqlKind;
+  const Accepted rows[] = {
+      {"add", "ALTER SYSTEM ADD BACKEND 'be:9050'", AlterSystem, ""},
+      {"drop", "ALTER SYSTEM DROP BACKEND 'be:9050'", AlterSystem, ""},
+      {"decommission", "ALTER SYSTEM DECOMMISSION BACKEND 'be:9050'", AlterSystem, ""},
+      {"modify", "ALTER SYSTEM MODIFY FRONTEND HOST 'a' TO 'b'", AlterSystem, ""},
+      {"cancel decommission", "CANCEL DECOMMISSION BACKEND 'be:9050';", AlterSystem,
+       "CANCEL DECOMMISSION BACKEND 'be:9050'"},
+      {"replica status", R"(ADMIN SET REPLICA STATUS PROPERTIES ("tablet_id"="1"))", AdminSetReplica, ""},
+      {"check tablet", "ADMIN CHECK TABLET (1) PROPERTIES ('type'='CONSISTENCY')", AdminCheckTablet, ""},
+      {"refresh", "REFRESH MATERIALIZED VIEW db.v WITH SYNC MODE", RefreshMaterializedView, ""},
+      {"cancel refresh", "cancel refresh materialized view db.v", RefreshMaterializedView, ""},
+      {"pause", "PAUSE ROUTINE LOAD FOR db.j", RoutineLoad, ""},
+      {"resume", "RESUME ROUTINE LOAD FOR db.j", RoutineLoad, ""},
+      {"cancel load", "CANCEL LOAD FROM db WHERE LABEL = 'x'", CancelJob, ""},
+      {"cancel export", "CANCEL EXPORT FROM db WHERE QUERYID = 'x'", CancelJob, ""},
+      {"cancel backup", "CANCEL BACKUP FROM db", CancelJob, ""},
+      {"cancel restore", "CANCEL RESTORE FROM db", CancelJob, ""},
+      {"cancel schema change", "CANCEL ALTER TABLE COLUMN FROM db.t", CancelJob, ""},
+      {"backup", "BACKUP SNAPSHOT db.s TO `repo` ON (t)", Backup, ""},
+  };
+  for (const Accepted& row : rows) {
+    INFO(row.name);
+    const Result<SqlStatement> allowed = validate_sql(row.sql, {row.kind});
+    if (!allowed) FAIL_CHECK(allowed.error().message);
+    if (!allowed) continue;
+    CHECK(to_string(allowed->kind) == to_string(row.kind));
+    CHECK(allowed->text == (row.text.empty() ? row.sql : row.text));
+    std::vector<SqlKind> others;
+    for (const FurtherSql& further : further_sql()) {
+      if (further.kind != row.kind) others.push_back(further.kind);
+    }
+    CHECK(others.size() + 1 == further_sql().size());
+    const Result<SqlStatement> refused = validate_sql(row.sql, others);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().message.find("only where the gate runs with --allow-sql=") != std::string::npos);
+    // The kind is allowed, a second statement behind it is not.
+    CHECK_FALSE(validate_sql(row.sql + (row.text.empty() ? ";" : "") + " DROP TABLE t", {row.kind}).ok());
+  }
+}
+
+TEST_CASE("what no flag allows stays refused") {
+  std::vector<SqlKind> all;
+  for (const FurtherSql& further : further_sql()) all.push_back(further.kind);
+  for (const std::string sql :
+       {"DROP TABLE t", "ALTER SYSTEM", "ALTER SYSTEM ADD", "ALTER TABLE t DROP COLUMN c", "CANCEL", "CANCEL LOAD",
+        "STOP ROUTINE LOAD FOR j", "BACKUP", "RESTORE SNAPSHOT db.s FROM r", "ADMIN SET", "ADMIN SET REPLICA STATUS",
+        "ADMIN SET PARTITION VERSION", "INSERT INTO t VALUES (1)", "SET PASSWORD = 'x'", "KILL 1"}) {
+    INFO(sql);
+    CHECK_FALSE(validate_sql(sql, all).ok());
+  }
+}
+
+TEST_CASE("a text is split where StarRocks would split it") {
+  struct Row {
+    const char* name;
+    std::string text;
+    const char* pieces;  ///< "line:text|" each.
+  };
+  const Row rows[] = {
+      {"nothing", "", ""},
+      {"comments alone", "-- a;\n/* b; */\n", ""},
+      {"one", "SHOW FRONTENDS", "1:SHOW FRONTENDS|"},
+      {"empty ones are left out", ";;SHOW FRONTENDS;;\n;", "1:SHOW FRONTENDS|"},
+      {"several, with comments around",
+       "-- first; the balancer\nADMIN SET FRONTEND CONFIG ('disable_balance'='true'); -- off\n\n/* then;\n */ SELECT 1 "
+       "-- "
+       "x\n;\nSHOW BACKENDS\n",
+       "2:ADMIN SET FRONTEND CONFIG ('disable_balance'='true')|5:SELECT 1|7:SHOW BACKENDS|"},
+      {"quoted semicolons", "SELECT 'a;b', \"c;d\", `e;f`; SELECT 'it''s;', '\\';'",
+       "1:SELECT 'a;b', \"c;d\", `e;f`|1:SELECT 'it''s;', '\\';'|"},
+      {"a comment within stays", "SELECT /*+ SET_VAR(query_timeout=5) */ 1;",
+       "1:SELECT /*+ SET_VAR(query_timeout=5) */ 1|"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const auto split = split_sql(row.text);
+    REQUIRE(split.ok());
+    std::string shown;
+    for (const SqlPiece& piece : *split) {
+      shown += std::to_string(piece.line) + ":" + std::string(piece.text) + "|";
+    }
+    CHECK(shown == row.pieces);
+  }
+  const auto broken = split_sql("SELECT 1; SELECT 'x");
+  REQUIRE_FALSE(broken.ok());
+  CHECK(broken.error().message == "at offset 17: unterminated string");
 }
 
 TEST_CASE("the setting of a statement is what StarRocks reads") {
