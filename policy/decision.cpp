@@ -204,7 +204,11 @@ AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
 
 Decision decide(const AdmissionFacts& facts) {
   if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
-  if (!facts.configuration.configured) return final(allow(), "allowed-not-configured", nullptr);
+  if (!facts.configuration.configured) {
+    auto answer = allow();
+    answer.warnings = facts.configuration.warnings;
+    return final(std::move(answer), "allowed-not-configured", nullptr);
+  }
   if (!facts.store_reachable) {
     if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
     return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
@@ -217,6 +221,10 @@ Decision decide(const AdmissionFacts& facts) {
   }
   if (!facts.configuration.faults.empty()) {
     return final(hooks_invalid(facts), "denied", nullptr);
+  }
+  if (!facts.configuration.unread.empty()) {
+    if (facts.dry_run) return dry_run_allowed("a ConfigMap cannot be read", nullptr);
+    return denied(reason::kUnavailable, hooks_unread_message(facts), nullptr);
   }
   auto decision = decide_on_path(facts);
   if (decision.effect == Effect::None) {

@@ -1,14 +1,15 @@
 #pragma once
-// The hooks that a cluster's owner asked for: resolved from the object, or refused with every fault at once
-// (design 2.2 and 2.3).
+// The hooks that a cluster's owner asked for: resolved from the object and its ConfigMaps, or refused with every fault
+// at once (design 2.2 to 2.4).
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "policy/hook.hpp"
+#include "policy/hook_definition.hpp"
 #include "policy/image_change.hpp"
 #include "policy/preparation.hpp"
 
@@ -18,56 +19,64 @@ namespace annotation {
 inline constexpr std::string_view kPrepareUpgrade = "starrocks.com/prepare-upgrade";
 inline constexpr std::string_view kUpgradeHooks = "starrocks.com/upgrade-hooks";
 inline constexpr std::string_view kHooksConfigMap = "starrocks.com/upgrade-hooks-configmap";
+inline constexpr std::string_view kHooksMode = "starrocks.com/upgrade-hooks-mode";
 inline constexpr std::string_view kTimeoutSeconds = "starrocks.com/upgrade-timeout-seconds";
 inline constexpr std::string_view kCredentialsSecret = "starrocks.com/upgrade-credentials-secret";
 }  // namespace annotation
 
-/// A predefined hook (design 2.3): a frontend setting.
-struct PredefinedHook {
-  std::string_view name;
-  std::string_view config_key;
-  std::string_view config_value;
-  bool critical = true;
-  std::string_view reverses;  ///< For enable-*: the disable-* hook whose effect it takes back.
+/// A ConfigMap that hooks were looked for in.
+struct ConfigMapText {
+  std::map<std::string, std::string> data;
+  std::string error;  ///< Why it could not be read; empty: it was.
 };
-[[nodiscard]] const std::vector<PredefinedHook>& hook_catalogue();
-/// Names that `recommended` stands for.
-[[nodiscard]] const std::vector<std::string_view>& recommended_hooks();
 
-/// One thing wrong with a configuration.
-struct ConfigurationFault {
-  std::string field;     ///< "spec.upgradePreparation.hooks[1].command" or "metadata.annotations[...]".
-  std::string value;     ///< As written, cleaned and cut.
-  std::string accepted;  ///< What would be accepted.
+/// All that the hooks of one object depend on.
+struct HookSources {
+  const nlohmann::json& object;              ///< A StarRocksCluster; for a warehouse, its own annotations. Any shape.
+  std::vector<std::string> default_hooks{};  ///< The gate's own (`--default-hooks`), already split.
+  /// The change that is asked for: what `when` and the components' upgradeHooks are judged by. Empty: the configuration
+  /// is judged as such, and everything in it counts.
+  std::vector<ImageChange> changes{};
+  std::map<std::string, ConfigMapText> config_maps{};  ///< Of the object's namespace, by name; absent: there is none.
+  HookRules rules{};
 };
 
 struct HookConfiguration {
-  bool configured = false;  ///< Some source asks for preparation.
+  bool configured = false;  ///< Some source asks for preparation, and for this change.
   PreparationMode mode = PreparationMode::Run;
   std::vector<Hook> hooks;  ///< Valid hooks, in order, names unique.
   std::vector<std::string> warnings;
   std::vector<ConfigurationFault> faults;
+  /// ConfigMaps that could not be read, with the reason: the hooks are then not all known. No fault of the object.
+  std::vector<std::string> unread;
 };
 
-/// Resolves the sources of design 2.2 in order for `object` (a StarRocksCluster; for a warehouse, its own annotations).
-/// `default_hooks` are the gate's own (`--default-hooks`), already split; their faults are reported as field
-/// "--default-hooks". Objects may be null or of any shape: a wrong type is a fault, never an exception.
-/// `changes` restricts spec.<component>Spec.upgradeHooks to the components that change; empty means all of them.
+/// The ConfigMaps that `resolve_hooks` would look into, without repeats.
+[[nodiscard]] std::vector<std::string> referenced_config_maps(const nlohmann::json& object,
+                                                              const std::vector<ImageChange>& changes);
+
+/// Resolves the sources of design 2.2 in order.
 ///
 /// - Switched on without naming a hook anywhere in the object (prepare-upgrade "true", or
 ///   spec.upgradePreparation.enabled true): the recommended hooks.
 /// - Switched off (prepare-upgrade "false", enabled false): that source alone is off, and is not judged.
-/// - A timeout holds for the hooks of its source; that of the annotations also for `default_hooks`.
-/// - A hook of spec.upgradePreparation: `command` is a predefined name or one SQL statement; `critical` defaults to
-/// true
-///   for SQL and to the catalogue's word for a predefined hook; `name` defaults to the predefined name, or "hook-<n>",
-///   n counting the list from 1. A bundle's hooks keep their own names.
-/// - The same name twice: the first counts, with a warning; with other SQL it is a fault.
+/// - A timeout holds for the hooks of its source unless they have their own; that of the annotations also for
+///   `default_hooks`. Faults of these are reported as field "--default-hooks".
+/// - A hook of spec.upgradePreparation: `command` is a predefined name or one SQL statement, and may be left out when
+///   `name` is a predefined name; `critical` defaults to true for SQL and to the catalogue's word for a predefined
+///   hook; `name` defaults to the predefined name, or "hook-<n>", n counting the list from 1. A bundle's hooks keep
+///   their own names.
+/// - A ConfigMap "name/key": that entry; "name" alone: all entries with a known ending, in the order of their keys.
+///   Hooks without a name are called "<key without ending>-<n>", a script "<key without ending>".
+/// - A hook whose `when` does not cover any of the changes is left out. When that leaves none, nothing is configured.
+/// - The same name twice: the first counts, with a warning; doing something else it is a fault.
 /// - An enable-* hook beside the disable-* hook that it reverses is left out with a warning: the gate itself restores
 ///   what it captured. Any other two values for one setting are a fault.
-[[nodiscard]] HookConfiguration resolve_hooks(const nlohmann::json& object,
-                                              const std::vector<std::string>& default_hooks,
-                                              const std::vector<ImageChange>& changes = {});
+[[nodiscard]] HookConfiguration resolve_hooks(const HookSources& sources);
+
+/// The entries of a ConfigMap of hooks, each for itself: which of them are used together is up to the cluster.
+[[nodiscard]] HookConfiguration validate_config_map(const std::map<std::string, std::string>& data,
+                                                    const HookRules& rules);
 
 /// "field: value "x": accepted y" per fault, joined with "; "; a long list is cut and the rest counted.
 [[nodiscard]] std::string describe(const std::vector<ConfigurationFault>& faults);

@@ -93,6 +93,13 @@ std::string path_forbidden_message(const AdmissionFacts& facts, const std::vecto
   return message;
 }
 
+std::string hooks_unread_message(const AdmissionFacts& facts) {
+  std::string causes;
+  for (const std::string& cause : facts.configuration.unread) causes += (causes.empty() ? "" : "; ") + cause;
+  return first_line(subject(facts) + " cannot be decided: its hooks are not known: ", causes,
+                    ". " + nothing_applied(facts) + "Repeat the same apply; GitOps retries by itself.");
+}
+
 std::string dry_run_warning(const std::string& state) {
   return clean_text("upgrade gate: dry run only; the real request needs pre-upgrade hooks (" + state + ")",
                     kWarningMax);

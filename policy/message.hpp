@@ -17,6 +17,7 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string unavailable_message(const AdmissionFacts& facts);
 /// `findings` as judge_path() orders them, the first one forbidden.
 [[nodiscard]] std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings);
+[[nodiscard]] std::string hooks_unread_message(const AdmissionFacts& facts);
 
 /// Warnings; each fits kWarningMax characters.
 [[nodiscard]] std::string dry_run_warning(const std::string& state);

@@ -16,6 +16,9 @@ using nlohmann::json;
 
 /// One exchange with the API server inside an admission: the webhook's own 10 s are nearly used up after it.
 constexpr std::chrono::seconds kStoreTimeout{3};
+/// All ConfigMaps of one object together. Below the configuration webhook's timeoutSeconds (5).
+constexpr std::chrono::seconds kConfigMapsTimeout{3};
+constexpr std::string_view kConfigMapKind = "ConfigMap";
 /// For reading a finished record's settings back, beyond the admission wait: a few milliseconds per FE when all is
 /// well.
 constexpr std::chrono::seconds kReadBackTimeout{2};
@@ -45,6 +48,17 @@ std::string decision_of(const AdmissionAnswer& answer) {
   return answer.allowed ? "allowed" : "denied";
 }
 
+/// The text entries of a ConfigMap.
+std::map<std::string, std::string> data_of(const json& config_map) {
+  std::map<std::string, std::string> out;
+  const auto& data = member(config_map, "data");
+  if (!data.is_object()) return out;
+  for (const auto& [key, text] : data.items()) {
+    if (text.is_string()) out.emplace(key, text.get<std::string>());
+  }
+  return out;
+}
+
 AdmissionAnswer internal_error(std::string_view path, std::string_view uid) {
   // Losing the mirror of a status is a smaller harm than stopping the operator's own writes.
   auto answer = path == AdmissionService::kStatusPath
@@ -59,11 +73,12 @@ AdmissionAnswer internal_error(std::string_view path, std::string_view uid) {
 }  // namespace
 
 AdmissionService::AdmissionService(PreparationStore& store, PreparationController& controller, OutcomeWaiters& waiters,
-                                   const Clock& clock, spdlog::logger& log, AdmissionServiceOptions options,
-                                   std::function<void(const ReviewOutcome&)> on_answer)
+                                   ClusterAccess& clusters, const Clock& clock, spdlog::logger& log,
+                                   AdmissionServiceOptions options, std::function<void(const ReviewOutcome&)> on_answer)
     : store_(store),
       controller_(controller),
       waiters_(waiters),
+      clusters_(clusters),
       clock_(clock),
       log_(log),
       options_(std::move(options)),
@@ -135,7 +150,11 @@ AdmissionAnswer AdmissionService::answer(std::string_view path, const AdmissionR
 AdmissionAnswer AdmissionService::check_configuration(const AdmissionRequest& request) const {
   if (request.operation != Operation::Create && request.operation != Operation::Update) return allow();
   if (!request.subresource.empty() || being_deleted(request.object)) return allow();
-  auto configuration = resolve_hooks(request.object, {});
+  const auto judge = [&](const json& object) {
+    return request.kind == kConfigMapKind ? validate_config_map(data_of(object), options_.rules)
+                                          : hooks_of(object, request.name_space, {}, {});
+  };
+  const auto configuration = judge(request.object);
   auto answer = allow();
   if (!configuration.faults.empty()) {
     AdmissionFacts facts;
@@ -145,13 +164,32 @@ AdmissionAnswer AdmissionService::check_configuration(const AdmissionRequest& re
     facts.configuration = configuration;
     auto refusal = hooks_invalid(facts);
     // What was there before must not stop a change of something else.
-    const bool as_before = request.operation == Operation::Update &&
-                           describe(resolve_hooks(request.old_object, {}).faults) == describe(configuration.faults);
+    const bool as_before =
+        request.operation == Operation::Update && judge(request.old_object).faults == configuration.faults;
     if (!as_before) return refusal;
     answer.warnings.push_back(refusal.message);
   }
   answer.warnings.insert(answer.warnings.end(), configuration.warnings.begin(), configuration.warnings.end());
+  for (const auto& cause : configuration.unread)
+    answer.warnings.push_back(clean_text("not judged: " + cause, kWarningMax));
   return answer;
+}
+
+/// Reads the ConfigMaps that the object names, as they are now.
+HookConfiguration AdmissionService::hooks_of(const json& object, const std::string& name_space,
+                                             std::vector<std::string> default_hooks,
+                                             const std::vector<ImageChange>& changes) const {
+  HookSources sources{object, std::move(default_hooks), changes, {}, options_.rules};
+  const Deadline deadline = clock_.steady_now() + kConfigMapsTimeout;
+  for (const std::string& name : referenced_config_maps(object, changes)) {
+    auto data = clusters_.config_map(name_space, name, deadline);
+    if (data) {
+      sources.config_maps[name].data = *std::move(data);
+    } else if (data.error().code != ErrorCode::NotFound) {
+      sources.config_maps[name].error = data.error().message;
+    }
+  }
+  return resolve_hooks(sources);
 }
 
 AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
@@ -159,7 +197,7 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
   AdmissionFacts facts;
   facts.changes = image_changes(request.kind, request.old_object, request.object);
   if (facts.changes.empty()) return decide(facts).answer;
-  facts.configuration = resolve_hooks(request.object, options_.default_hooks, facts.changes);
+  facts.configuration = hooks_of(request.object, request.name_space, options_.default_hooks, facts.changes);
   if (!facts.configuration.configured) return decide(facts).answer;
 
   facts.dry_run = request.dry_run;

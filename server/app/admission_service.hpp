@@ -9,6 +9,7 @@
 
 #include "policy/admission_review.hpp"
 #include "policy/decision.hpp"
+#include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/controller.hpp"
 #include "server/preparation/outcome_waiters.hpp"
@@ -25,6 +26,7 @@ struct AdmissionServiceOptions {
   std::chrono::milliseconds admission_wait{5000};
   std::vector<std::string> default_hooks;
   FailureBackoff failure_backoff;
+  HookRules rules;
   VersionPolicy version_policy = VersionPolicy::Warn;
 };
 
@@ -41,7 +43,7 @@ struct ReviewReply {
   std::string body;
 };
 
-/// Thread safe. review() blocks for at most admission_wait plus the deadlines of the store.
+/// Thread safe. review() blocks for at most admission_wait plus the deadlines of the store and of ConfigMaps.
 class AdmissionService {
  public:
   static constexpr std::string_view kGatePath = "/validate";
@@ -49,7 +51,7 @@ class AdmissionService {
   static constexpr std::string_view kStatusPath = "/mutate";
 
   AdmissionService(PreparationStore& store, PreparationController& controller, OutcomeWaiters& waiters,
-                   const Clock& clock, spdlog::logger& log, AdmissionServiceOptions options,
+                   ClusterAccess& clusters, const Clock& clock, spdlog::logger& log, AdmissionServiceOptions options,
                    std::function<void(const ReviewOutcome&)> on_answer);
 
   /// Never throws: a bug is logged with the UID and answered as a denial that carries it.
@@ -62,6 +64,9 @@ class AdmissionService {
   [[nodiscard]] AdmissionAnswer answer(std::string_view path, const AdmissionRequest& request);
   [[nodiscard]] AdmissionAnswer gate(const AdmissionRequest& request);
   [[nodiscard]] AdmissionAnswer check_configuration(const AdmissionRequest& request) const;
+  [[nodiscard]] HookConfiguration hooks_of(const nlohmann::json& object, const std::string& name_space,
+                                           std::vector<std::string> default_hooks,
+                                           const std::vector<ImageChange>& changes) const;
   void gather_records(AdmissionFacts& facts, Deadline deadline) const;
   void carry_out(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts, Deadline deadline);
   void start(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts);
@@ -70,6 +75,7 @@ class AdmissionService {
   PreparationStore& store_;
   PreparationController& controller_;
   OutcomeWaiters& waiters_;
+  ClusterAccess& clusters_;
   const Clock& clock_;
   spdlog::logger& log_;
   const AdmissionServiceOptions options_;

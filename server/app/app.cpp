@@ -186,7 +186,8 @@ Status App::Impl::start_backend() {
 
 Status App::Impl::start_controller() {
   // A default hook that does not exist would refuse every image change: better not to start.
-  const auto defaults = resolve_hooks(nlohmann::json::object(), options.default_hooks);
+  const nlohmann::json nothing;
+  const auto defaults = resolve_hooks({.object = nothing, .default_hooks = options.default_hooks});
   if (!defaults.faults.empty()) return Error{ErrorCode::InvalidInput, describe(defaults.faults)};
 
   waiters = std::make_unique<OutcomeWaiters>(*store);
@@ -210,7 +211,9 @@ Status App::Impl::start_controller() {
   service_options.default_hooks = options.default_hooks;
   service_options.version_policy = options.version_policy;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
-  admission = std::make_unique<AdmissionService>(*store, *controller, *waiters, clock, log, service_options,
+  service_options.rules.http_prefixes = options.http_hook_prefixes;
+  service_options.rules.more_sql = options.allowed_sql;
+  admission = std::make_unique<AdmissionService>(*store, *controller, *waiters, *clusters, clock, log, service_options,
                                                  [this](const ReviewOutcome& outcome) { metrics.count(outcome); });
   controller->start();
   if (kube_store != nullptr) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <sstream>
 
+#include "policy/url.hpp"
 #include "server/app/version.hpp"
 
 namespace gate {
@@ -84,6 +85,12 @@ void add_address(CLI::App& app, const std::string& name, ListenAddress& target, 
       ->default_str(target.host + ":" + std::to_string(target.port));
 }
 
+std::string further_sql_names() {
+  std::string names;
+  for (const auto& further : further_sql()) names.append(names.empty() ? "" : "|").append(further.name);
+  return names;
+}
+
 void add_serve_options(CLI::App& serve, ServeOptions& options) {
   using std::chrono::seconds;
   constexpr seconds kDay{86400};
@@ -133,6 +140,21 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       ->transform(CLI::CheckedTransformer(kVersionPolicies, CLI::ignore_case))
       ->type_name("off|warn|enforce")
       ->default_str("warn");
+  std::map<std::string, SqlKind> kinds;
+  for (const auto& further : further_sql()) kinds.emplace(further.name, further.kind);
+  serve.add_option("--allow-sql", options.allowed_sql, "Further kinds of statements that custom hooks may run")
+      ->delimiter(',')
+      ->transform(CLI::CheckedTransformer(kinds))
+      ->type_name(further_sql_names());
+  serve
+      .add_option("--http-hook-prefixes", options.http_hook_prefixes,
+                  "URLs that HTTP hooks may call begin with one of these; default: there are no HTTP hooks")
+      ->delimiter(',')
+      ->check([](const std::string& text) {
+        const auto prefix = parse_http_url_prefix(text);
+        return prefix ? std::string() : prefix.error().message;
+      })
+      ->type_name("URL");
   add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
                seconds{0}, seconds{25});
   add_duration(serve, "--preparation-timeout", options.preparation_timeout,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "policy/result.hpp"
+#include "policy/sql.hpp"
 #include "policy/upgrade_path.hpp"
 #include "server/ports/frontend.hpp"
 
@@ -43,6 +44,8 @@ struct ServeOptions {
   std::string frontend_ca_file;
 
   std::vector<std::string> default_hooks;
+  std::vector<SqlKind> allowed_sql;             ///< Further kinds of statements for custom hooks.
+  std::vector<std::string> http_hook_prefixes;  ///< Valid prefixes of URLs that HTTP hooks may call.
   VersionPolicy version_policy = VersionPolicy::Warn;
   std::chrono::milliseconds admission_wait{5000};
   std::chrono::seconds preparation_timeout{3600};

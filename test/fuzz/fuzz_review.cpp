@@ -33,8 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       FUZZ_REQUIRE(request->object.is_object() && request->old_object.is_object());
     }
   }
-  AdmissionAnswer answer = deny(403, "R", describe(resolve_hooks(request->object, {}, changes).faults));
-  answer.warnings = resolve_hooks(request->old_object, {"recommended"}).warnings;
+  AdmissionAnswer answer =
+      deny(403, "R", describe(resolve_hooks({.object = request->object, .changes = changes}).faults));
+  answer.warnings = resolve_hooks({.object = request->old_object, .default_hooks = {"recommended"}}).warnings;
   const nlohmann::json rendered = nlohmann::json::parse(render(request->api_version, request->uid, answer));
   FUZZ_REQUIRE(rendered["response"]["uid"] == request->uid);
   return 0;

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "policy/hook_catalogue.hpp"
 #include "policy/sql.hpp"
 
 using namespace gate;
@@ -23,11 +24,18 @@ std::string fields(const HookConfiguration& configuration) {
   return text;
 }
 
+HookConfiguration resolve(const json& object, const std::vector<std::string>& default_hooks,
+                          const std::vector<ImageChange>& changes = {}) {
+  return resolve_hooks({.object = object, .default_hooks = default_hooks, .changes = changes});
+}
+
 json annotated(const json& annotations) { return {{"metadata", {{"annotations", annotations}}}}; }
 json with_preparation(const json& preparation) { return {{"spec", {{"upgradePreparation", preparation}}}}; }
 
 constexpr const char* kRecommended =
-    "disable-tablet-clone,disable-tablet-balancing,disable-balancer,disable-colocate-balance";
+    "check-frontends-alive,check-backends-alive,check-compute-nodes-alive,disable-tablet-clone,disable-tablet-"
+    "balancing,"
+    "disable-balancer,disable-colocate-balance,drain-tablet-scheduler";
 
 }  // namespace
 
@@ -72,7 +80,8 @@ TEST_CASE("the sources name hooks, in order, without repeats") {
        R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"disable-balancer,recommended"}}})",
        {},
        true,
-       "disable-balancer,disable-tablet-clone,disable-tablet-balancing,disable-colocate-balance"},
+       "disable-balancer,check-frontends-alive,check-backends-alive,check-compute-nodes-alive,disable-tablet-clone,"
+       "disable-tablet-balancing,disable-colocate-balance,drain-tablet-scheduler"},
       {"empty list", R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":""}}})", {}, false, ""},
       {"timeout alone asks for nothing",
        R"({"metadata":{"annotations":{"starrocks.com/upgrade-timeout-seconds":"60"}}})",
@@ -170,7 +179,7 @@ TEST_CASE("the sources name hooks, in order, without repeats") {
   };
   for (const Row& row : rows) {
     INFO(row.name);
-    const HookConfiguration configuration = resolve_hooks(json::parse(row.object), row.default_hooks);
+    const HookConfiguration configuration = resolve(json::parse(row.object), row.default_hooks);
     CHECK(configuration.configured == row.configured);
     CHECK(names(configuration) == row.hooks);
     CHECK(fields(configuration) == "");
@@ -249,7 +258,7 @@ TEST_CASE("a wrong configuration is a fault that names its field") {
        "spec.starRocksBeSpec.upgradeHooks.predefined[1] spec.starRocksBeSpec.upgradeHooks.predefined[2]"},
       {"component: custom ConfigMap",
        R"({"spec":{"starRocksBeSpec":{"upgradeHooks":{"custom":{"configMapName":"cm","scriptKey":"hooks.sh"}}}}})",
-       "spec.starRocksBeSpec.upgradeHooks.custom"},
+       "spec.starRocksBeSpec.upgradeHooks.custom.configMapName"},
       {"component: hooks of a wrong type", R"({"spec":{"starRocksBeSpec":{"upgradeHooks":true}}})",
        "spec.starRocksBeSpec.upgradeHooks"},
       {"component: timeout", R"({"spec":{"starRocksBeSpec":{"upgradeHooks":{"timeoutSeconds":0}}}})",
@@ -265,7 +274,7 @@ TEST_CASE("a wrong configuration is a fault that names its field") {
   };
   for (const Row& row : rows) {
     INFO(row.name);
-    const HookConfiguration configuration = resolve_hooks(json::parse(row.object), {});
+    const HookConfiguration configuration = resolve(json::parse(row.object), {});
     CHECK(fields(configuration) == row.fields);
     CHECK(configuration.configured);
     for (const ConfigurationFault& fault : configuration.faults) CHECK_FALSE(fault.accepted.empty());
@@ -273,7 +282,7 @@ TEST_CASE("a wrong configuration is a fault that names its field") {
 }
 
 TEST_CASE("an unknown default hook is a fault of the flag") {
-  const HookConfiguration configuration = resolve_hooks(json(), {"disable-balancer", "nope"});
+  const HookConfiguration configuration = resolve({}, {"disable-balancer", "nope"});
   CHECK(names(configuration) == "disable-balancer");
   CHECK(fields(configuration) == "--default-hooks");
 }
@@ -301,7 +310,7 @@ TEST_CASE("a resolved hook carries its statement, setting, weight and timeout") 
                  ConfigSetting{"tablet_sched_max_scheduling_tablets", "2000"}},
        false, kMinute},
   };
-  const HookConfiguration configuration = resolve_hooks(object, {});
+  const HookConfiguration configuration = resolve(object, {});
   CHECK(configuration.faults.empty());
   CHECK(configuration.warnings.empty());
   CHECK(configuration.hooks == expected);
@@ -312,7 +321,7 @@ TEST_CASE("a timeout holds for the hooks of its source, that of the annotations 
       {{"starrocks.com/upgrade-hooks", "disable-balancer"}, {"starrocks.com/upgrade-timeout-seconds", "3600"}});
   object["spec"]["upgradePreparation"] = {{"timeoutSeconds", 1}, {"hooks", {{{"command", "disable-tablet-clone"}}}}};
   object["spec"]["starRocksFeSpec"]["upgradeHooks"] = {{"predefined", {"disable-colocate-balance"}}};
-  const HookConfiguration configuration = resolve_hooks(object, {"disable-tablet-balancing"});
+  const HookConfiguration configuration = resolve(object, {"disable-tablet-balancing"});
   REQUIRE(names(configuration) ==
           "disable-colocate-balance,disable-tablet-clone,disable-balancer,disable-tablet-balancing");
   CHECK(configuration.hooks[0].timeout == kHookTimeoutDefault);
@@ -325,39 +334,39 @@ TEST_CASE("component hooks count for the components that change") {
   const json object{{"spec",
                      {{"starRocksFeSpec", {{"upgradeHooks", {{"predefined", {"disable-balancer"}}}}}},
                       {"starRocksBeSpec", {{"upgradeHooks", {{"predefined", {"disable-tablet-clone"}}}}}}}}};
-  CHECK(names(resolve_hooks(object, {}, {{Component::Backend, "a", "b"}})) == "disable-tablet-clone");
-  CHECK(names(resolve_hooks(object, {}, {{Component::ComputeNode, "a", "b"}})) == "");
-  CHECK(names(resolve_hooks(object, {})) == "disable-balancer,disable-tablet-clone");
+  CHECK(names(resolve(object, {}, {{Component::Backend, "a", "b"}})) == "disable-tablet-clone");
+  CHECK(names(resolve(object, {}, {{Component::ComputeNode, "a", "b"}})) == "");
+  CHECK(names(resolve(object, {})) == "disable-balancer,disable-tablet-clone");
 }
 
 TEST_CASE("what is dropped is warned about, within the length that the API server shows") {
-  const HookConfiguration reversed = resolve_hooks(
+  const HookConfiguration reversed = resolve(
       annotated({{"starrocks.com/upgrade-hooks", "disable-tablet-clone,enable-tablet-clone,disable-tablet-clone"}}),
       {});
   REQUIRE(reversed.warnings.size() == 2);
   CHECK(reversed.warnings[0] == "upgrade hook \"disable-tablet-clone\" is configured twice: the first one counts");
   CHECK(reversed.warnings[1] ==
         "upgrade hook \"enable-tablet-clone\" is left out: the gate itself restores the setting after the rollout");
-  const HookConfiguration off = resolve_hooks(
-      annotated({{"starrocks.com/prepare-upgrade", "false"}, {"starrocks.com/upgrade-hooks", "nonsense"}}), {});
+  const HookConfiguration off =
+      resolve(annotated({{"starrocks.com/prepare-upgrade", "false"}, {"starrocks.com/upgrade-hooks", "nonsense"}}), {});
   REQUIRE(off.warnings.size() == 1);
   CHECK(off.warnings[0].size() <= 120);
 }
 
 TEST_CASE("a fault repeats nothing that a refused statement quotes, and is bounded") {
   const HookConfiguration secret =
-      resolve_hooks(with_preparation({{"hooks", {{{"command", "SET PASSWORD = PASSWORD('s3cret')"}}}}}), {});
+      resolve(with_preparation({{"hooks", {{{"command", "SET PASSWORD = PASSWORD('s3cret')"}}}}}), {});
   CHECK(describe(secret.faults).find("s3cret") == std::string::npos);
   REQUIRE(secret.faults.size() == 1);
   CHECK(secret.faults[0].value == "SET PASSWORD = PASSWORD(...");
 
   json many = json::array();
   for (int i = 0; i < 64; ++i) many.push_back({{"command", std::string(1000, 'x')}});
-  const HookConfiguration full = resolve_hooks(with_preparation({{"hooks", many}}), {});
+  const HookConfiguration full = resolve(with_preparation({{"hooks", many}}), {});
   CHECK(full.faults.size() == 64);
   CHECK(describe(full.faults).find("; and 44 more") != std::string::npos);
   many.push_back({{"command", "SELECT 1"}});
-  CHECK(fields(resolve_hooks(with_preparation({{"hooks", many}}), {})) == "spec.upgradePreparation.hooks");
+  CHECK(fields(resolve(with_preparation({{"hooks", many}}), {})) == "spec.upgradePreparation.hooks");
 }
 
 TEST_CASE("faults are described in one line") {
@@ -367,16 +376,49 @@ TEST_CASE("faults are described in one line") {
 
 TEST_CASE("the catalogue is sound") {
   for (const PredefinedHook& hook : hook_catalogue()) {
-    INFO(hook.name);
-    const Result<SqlStatement> statement = validate_sql(set_config_sql(hook.config_key, hook.config_value));
-    REQUIRE(statement.ok());
-    CHECK(statement->setting == ConfigSetting{std::string(hook.config_key), std::string(hook.config_value)});
-    CHECK(hook.critical == hook.reverses.empty());
-  }
-  for (const std::string_view name : recommended_hooks()) {
-    INFO(name);
-    const HookConfiguration configuration = resolve_hooks(json(), {std::string(name)});
-    CHECK(names(configuration) == name);
+    INFO(std::string(hook.name));
+    if (const auto* sql = std::get_if<SqlAction>(&hook.action)) {
+      const Result<SqlStatement> statement = validate_sql(sql->sql);
+      REQUIRE(statement.ok());
+      CHECK(statement->setting == sql->setting);
+    }
+    CHECK((hook.reverses.empty() || find_predefined(hook.reverses) != nullptr));
+    const HookConfiguration configuration = resolve({}, {std::string(hook.name)});
     CHECK(configuration.faults.empty());
+    REQUIRE(configuration.hooks.size() == 1);
+    CHECK(configuration.hooks[0] == Hook{std::string(hook.name), hook.action, hook.critical});
+  }
+}
+
+TEST_CASE("every predefined hook of the documentation is there, and weighs what it says") {
+  struct Row {
+    const char* name;
+    const char* action;
+    bool critical;
+  };
+  const Row rows[] = {
+      {"disable-tablet-clone", R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "0"))", true},
+      {"disable-balancer", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "true"))", true},
+      {"enable-tablet-clone", R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "2000"))", false},
+      {"enable-balancer", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "false"))", false},
+      {"disable-tablet-balancing", R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_max_balancing_tablets" = "0"))", true},
+      {"disable-colocate-balance", R"(ADMIN SET FRONTEND CONFIG ("disable_colocate_balance" = "true"))", true},
+      {"drain-tablet-scheduler", "SchedulerDrained", false},
+      {"create-image", "ALTER SYSTEM CREATE IMAGE", false},
+      {"check-frontends-alive", "FrontendsAlive", true},
+      {"check-backends-alive", "BackendsAlive", true},
+      {"check-compute-nodes-alive", "ComputeNodesAlive", true},
+      {"check-tablets-healthy", "TabletsHealthy", true},
+      {"check-no-schema-change", "NoSchemaChange", false},
+      {"check-no-running-loads", "NoRunningLoads", false},
+  };
+  CHECK(hook_catalogue().size() == std::size(rows));
+  for (const Row& row : rows) {
+    INFO(std::string(row.name));
+    const PredefinedHook* hook = find_predefined(row.name);
+    REQUIRE(hook != nullptr);
+    const auto* sql = std::get_if<SqlAction>(&hook->action);
+    CHECK((sql != nullptr ? sql->sql : to_string(std::get<ProbeAction>(hook->action).probe)) == row.action);
+    CHECK(hook->critical == row.critical);
   }
 }
