@@ -163,7 +163,40 @@ Decision decide_prepared(const AdmissionFacts& facts) {
   return decide_failed(facts, *record, key);
 }
 
+/// The way between the versions first, then the preparation of it.
+Decision decide_on_path(const AdmissionFacts& facts) {
+  Decision read;
+  read.effect = Effect::ReadVersions;
+  const bool readable = facts.version_policy != VersionPolicy::Off && !facts.running_read && !facts.dry_run;
+  const bool enforced = facts.version_policy == VersionPolicy::Enforce;
+  if (enforced && readable) return read;
+  const auto findings = path_findings(facts);
+  const bool forbidden = !findings.empty() && findings.front().severity == PathSeverity::Forbidden;
+  Decision decision;
+  if (!enforced || !forbidden) {
+    decision = decide_prepared(facts);
+    // Only what is about to be admitted is worth a question, and what runs already does not wait for its answer.
+    const bool wanted = decision.effect == Effect::None ? decision.answer.allowed : decision.effect == Effect::Wait;
+    if (readable && wanted) return read;
+  } else if (facts.dry_run) {
+    auto answer = allow();
+    answer.warnings.push_back(dry_run_refusal_warning(reason::kPathForbidden));
+    decision = final(std::move(answer), "allowed-dry-run", nullptr);
+  } else {
+    decision = denied(reason::kPathForbidden, path_forbidden_message(facts, findings), nullptr);
+  }
+  if (decision.effect == Effect::None) {
+    for (const auto& finding : findings) decision.answer.warnings.push_back(path_warning(finding));
+  }
+  return decision;
+}
+
 }  // namespace
+
+std::vector<PathFinding> path_findings(const AdmissionFacts& facts) {
+  if (facts.version_policy == VersionPolicy::Off) return {};
+  return judge_path({facts.kind, facts.name, facts.changes, facts.unchanged, facts.running});
+}
 
 AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
   return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
@@ -193,7 +226,7 @@ Decision decide(const AdmissionFacts& facts) {
     if (facts.dry_run) return dry_run_allowed("a ConfigMap cannot be read", nullptr);
     return denied(reason::kUnavailable, hooks_unread_message(facts), nullptr);
   }
-  auto decision = decide_prepared(facts);
+  auto decision = decide_on_path(facts);
   if (decision.effect == Effect::None) {
     auto& warnings = decision.answer.warnings;
     warnings.insert(warnings.end(), facts.configuration.warnings.begin(), facts.configuration.warnings.end());

@@ -10,6 +10,7 @@
 #include "policy/image_change.hpp"
 #include "policy/preparation.hpp"
 #include "policy/time.hpp"
+#include "policy/upgrade_path.hpp"
 
 namespace gate {
 
@@ -24,7 +25,11 @@ struct AdmissionFacts {
   std::string object_uid;
   std::string cluster;  ///< The StarRocksCluster whose FE is prepared.
   std::vector<ImageChange> changes;
-  int other_changed_fields = 0;  ///< Top-level spec fields that change besides images: dropped with a denial.
+  int other_changed_fields = 0;           ///< Top-level spec fields that change besides images: dropped with a denial.
+  std::vector<ComponentImage> unchanged;  ///< The object's other components: they matter to the order.
+  VersionPolicy version_policy = VersionPolicy::Off;
+  std::vector<RunningNode> running;  ///< Empty until read, and where the FE did not answer.
+  bool running_read = false;         ///< `running` is final.
   HookConfiguration configuration;
   std::vector<Preparation> records;  ///< Of `cluster`, newest first.
   bool store_reachable = true;
@@ -38,11 +43,12 @@ struct AdmissionFacts {
 
 /// What the caller must do before the answer is final. At most one per round; each changes a fact, so rounds end.
 enum class Effect {
-  None,      ///< `answer` is final.
-  Start,     ///< Create the record `start`, then gather again.
-  Reopen,    ///< The Completed record `subject` is no longer true: set it back to Pending, then gather again.
-  ReadBack,  ///< Read the settings of `subject` back from the FEs, then decide again.
-  Wait,      ///< Wait for `subject` to finish or the admission wait to pass, then gather again.
+  None,          ///< `answer` is final.
+  Start,         ///< Create the record `start`, then gather again.
+  Reopen,        ///< The Completed record `subject` is no longer true: set it back to Pending, then gather again.
+  ReadVersions,  ///< Read the versions of the cluster's alive nodes into `running`, then decide again.
+  ReadBack,      ///< Read the settings of `subject` back from the FEs, then decide again.
+  Wait,          ///< Wait for `subject` to finish or the admission wait to pass, then gather again.
 };
 
 struct Decision {
@@ -55,12 +61,16 @@ struct Decision {
 
 [[nodiscard]] Decision decide(const AdmissionFacts& facts);
 
+/// What the rules of StarRocks' versions say to the change, by what is known so far. Empty with VersionPolicy::Off.
+[[nodiscard]] std::vector<PathFinding> path_findings(const AdmissionFacts& facts);
+
 /// The refusal of a faulty configuration, also when it is written and no image changes.
 [[nodiscard]] AdmissionAnswer hooks_invalid(const AdmissionFacts& facts);
 
 /// Reasons of denials, as clients see them: `Error from server (UpgradePreparationRunning): ...`.
 namespace reason {
 inline constexpr std::string_view kHooksInvalid = "UpgradeHooksInvalid";
+inline constexpr std::string_view kPathForbidden = "UpgradePathForbidden";
 inline constexpr std::string_view kRunning = "UpgradePreparationRunning";
 inline constexpr std::string_view kFailed = "UpgradePreparationFailed";
 inline constexpr std::string_view kUnavailable = "UpgradeGateUnavailable";

@@ -1,7 +1,10 @@
 #include "policy/image_change.hpp"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+
+#include "policy/json_member.hpp"
 
 namespace gate {
 namespace {
@@ -21,17 +24,6 @@ constexpr std::array kComponents{
 };
 
 const ComponentRow& row_of(Component component) { return kComponents.at(static_cast<std::size_t>(component)); }
-
-/// The member `key` of an object, or null; a value of another type has no members.
-const nlohmann::json& member(const nlohmann::json& object, std::string_view key) {
-  static const nlohmann::json absent;
-  const auto found = object.find(key);
-  return found == object.end() ? absent : *found;
-}
-
-bool is_being_deleted(const nlohmann::json& object) {
-  return !member(member(object, "metadata"), "deletionTimestamp").is_null();
-}
 
 }  // namespace
 
@@ -58,14 +50,17 @@ std::string image_version(std::string_view image) {
 }
 
 std::string component_image(const nlohmann::json& object, Component component) {
-  const nlohmann::json& image = member(member(member(object, "spec"), spec_field(component)), "image");
-  return image.is_string() ? image.get<std::string>() : std::string();
+  return text_member(member(member(object, "spec"), spec_field(component)), "image");
+}
+
+bool being_deleted(const nlohmann::json& object) {
+  return !member(member(object, "metadata"), "deletionTimestamp").is_null();
 }
 
 std::vector<ImageChange> image_changes(std::string_view kind, const nlohmann::json& old_object,
                                        const nlohmann::json& new_object) {
   std::vector<ImageChange> changes;
-  if (is_being_deleted(new_object)) return changes;
+  if (being_deleted(new_object)) return changes;
   for (const ComponentRow& row : kComponents) {
     if (row.kind != kind) continue;
     std::string from = component_image(old_object, row.component);
@@ -73,6 +68,19 @@ std::vector<ImageChange> image_changes(std::string_view kind, const nlohmann::js
     if (!from.empty() && !to.empty() && from != to) changes.push_back({row.component, std::move(from), std::move(to)});
   }
   return changes;
+}
+
+std::vector<ComponentImage> unchanged_images(std::string_view kind, const nlohmann::json& object,
+                                             const std::vector<ImageChange>& changes) {
+  std::vector<ComponentImage> unchanged;
+  for (const ComponentRow& row : kComponents) {
+    const auto changed = [&](const ImageChange& change) { return change.component == row.component; };
+    if (row.kind != kind || std::any_of(changes.begin(), changes.end(), changed)) continue;
+    if (std::string image = component_image(object, row.component); !image.empty()) {
+      unchanged.push_back({row.component, std::move(image)});
+    }
+  }
+  return unchanged;
 }
 
 }  // namespace gate

@@ -32,13 +32,26 @@ struct ImageChange {
   friend bool operator==(const ImageChange&, const ImageChange&) = default;
 };
 
+struct ComponentImage {
+  Component component = Component::Frontend;
+  std::string image;
+  friend bool operator==(const ComponentImage&, const ComponentImage&) = default;
+};
+
 /// The main image of `component` in `object`, empty when absent or not a string.
 [[nodiscard]] std::string component_image(const nlohmann::json& object, Component component);
 
+/// It has a deletionTimestamp: what is going away has no upgrade to prepare, and its finalizers must not be held.
+[[nodiscard]] bool being_deleted(const nlohmann::json& object);
+
 /// Components whose main image goes from one non-empty value to another, in the order fe, be, cn
-/// (or the one of a warehouse). Empty for other kinds, and for an object with a deletionTimestamp: what is going away
-/// has no upgrade to prepare, and its finalizers must not be held. Objects may be null or of any shape.
+/// (or the one of a warehouse). Empty for other kinds, and for one that is being deleted.
+/// Objects may be null or of any shape.
 [[nodiscard]] std::vector<ImageChange> image_changes(std::string_view kind, const nlohmann::json& old_object,
                                                      const nlohmann::json& new_object);
+
+/// The components of `object` that have a main image and are not among `changes`, in the same order.
+[[nodiscard]] std::vector<ComponentImage> unchanged_images(std::string_view kind, const nlohmann::json& object,
+                                                           const std::vector<ImageChange>& changes);
 
 }  // namespace gate

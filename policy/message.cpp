@@ -83,6 +83,16 @@ std::string unavailable_message(const AdmissionFacts& facts) {
                     ". " + nothing_applied(facts) + "Repeat the same apply; GitOps retries by itself.");
 }
 
+std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings) {
+  std::string message = first_line(subject(facts) + " is refused: ", findings.front().text,
+                                   ". " + nothing_applied(facts) + "Apply a version that is accepted.");
+  for (const auto& finding : findings) {
+    message += "\n- " + std::string(to_string(finding.severity)) + ": " + finding.text;
+    if (!finding.source.empty()) message += " (StarRocks " + std::string(finding.source) + ")";
+  }
+  return message;
+}
+
 std::string hooks_unread_message(const AdmissionFacts& facts) {
   std::string causes;
   for (const std::string& cause : facts.configuration.unread) causes += (causes.empty() ? "" : "; ") + cause;
@@ -95,9 +105,17 @@ std::string dry_run_warning(const std::string& state) {
                     kWarningMax);
 }
 
+std::string dry_run_refusal_warning(std::string_view why) {
+  return clean_text("upgrade gate: dry run only; the real request would be refused: " + std::string(why), kWarningMax);
+}
+
 std::string revert_warning(const Preparation& record) {
   return clean_text("upgrade gate: back to the images before " + record.name + "; its hooks will be undone",
                     kWarningMax);
+}
+
+std::string path_warning(const PathFinding& finding) {
+  return clean_text("upgrade gate: " + finding.text, kWarningMax);
 }
 
 std::string failed_hook_warning(const HookStatus& hook) {

@@ -15,11 +15,16 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string running_message(const AdmissionFacts& facts, const Preparation* record);
 [[nodiscard]] std::string failed_message(const AdmissionFacts& facts, const Preparation& record);
 [[nodiscard]] std::string unavailable_message(const AdmissionFacts& facts);
+/// `findings` as judge_path() orders them, the first one forbidden.
+[[nodiscard]] std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings);
 [[nodiscard]] std::string hooks_unread_message(const AdmissionFacts& facts);
 
 /// Warnings; each fits kWarningMax characters.
 [[nodiscard]] std::string dry_run_warning(const std::string& state);
+/// Where the real request would be refused.
+[[nodiscard]] std::string dry_run_refusal_warning(std::string_view why);
 [[nodiscard]] std::string revert_warning(const Preparation& record);
+[[nodiscard]] std::string path_warning(const PathFinding& finding);
 [[nodiscard]] std::string failed_hook_warning(const HookStatus& hook);
 
 /// "1/4 hooks".

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "policy/json_member.hpp"
 #include "policy/status_preservation.hpp"
 #include "policy/text.hpp"
 
@@ -21,20 +22,10 @@ constexpr std::string_view kConfigMapKind = "ConfigMap";
 /// For reading a finished record's settings back, beyond the admission wait: a few milliseconds per FE when all is
 /// well.
 constexpr std::chrono::seconds kReadBackTimeout{2};
+/// For reading the versions that run: three statements, while the hooks run.
+constexpr std::chrono::seconds kVersionsTimeout{2};
 /// Start, wait, read back, reopen, wait again: more rounds than that means that others keep changing the record.
 constexpr int kRoundsMax = 8;
-
-const json& member(const json& object, const char* key) {
-  static const json kNull;
-  if (!object.is_object()) return kNull;
-  const auto found = object.find(key);
-  return found == object.end() ? kNull : *found;
-}
-
-std::string text_member(const json& object, const char* key) {
-  const auto& value = member(object, key);
-  return value.is_string() ? value.get<std::string>() : std::string{};
-}
 
 /// Fields of the spec, below its components too, that change besides the images: a denial drops them as well.
 int other_changed_fields(const json& old_object, const json& object, const std::vector<ImageChange>& changes) {
@@ -49,8 +40,6 @@ int other_changed_fields(const json& old_object, const json& object, const std::
   }
   return static_cast<int>(json::diff(before, after).size());
 }
-
-bool being_deleted(const json& object) { return !member(member(object, "metadata"), "deletionTimestamp").is_null(); }
 
 std::string decision_of(const AdmissionAnswer& answer) {
   for (const auto& annotation : answer.audit) {
@@ -204,9 +193,7 @@ HookConfiguration AdmissionService::hooks_of(const json& object, const std::stri
 }
 
 AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
-  if (request.operation != Operation::Update || !request.subresource.empty() || being_deleted(request.object)) {
-    return allow();
-  }
+  if (request.operation != Operation::Update || !request.subresource.empty()) return allow();
   AdmissionFacts facts;
   facts.changes = image_changes(request.kind, request.old_object, request.object);
   if (facts.changes.empty()) return decide(facts).answer;
@@ -222,6 +209,8 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
       request.kind == kWarehouseKind ? text_member(member(request.object, "spec"), "starRocksCluster") : request.name;
   facts.other_changed_fields = other_changed_fields(request.old_object, request.object, facts.changes);
   facts.backoff = options_.failure_backoff;
+  facts.unchanged = unchanged_images(request.kind, request.object, facts.changes);
+  facts.version_policy = options_.version_policy;
 
   const PreparationController::AnsweringScope answering(controller_, facts.name_space + "/" + facts.cluster);
   const Deadline deadline = clock_.steady_now() + options_.admission_wait;
@@ -275,6 +264,11 @@ void AdmissionService::carry_out(const Decision& decision, const AdmissionReques
       facts.read_back_possible = false;
       return;
     }
+    case Effect::ReadVersions:
+      facts.running =
+          controller_.running_nodes(facts.name_space, facts.cluster, clock_.steady_now() + kVersionsTimeout);
+      facts.running_read = true;
+      return;
     case Effect::Wait: {
       waiters_.wait(facts.name_space, decision.subject, deadline);
       facts.waited = true;

@@ -27,6 +27,7 @@ struct AdmissionServiceOptions {
   std::vector<std::string> default_hooks;
   FailureBackoff failure_backoff;
   HookRules rules;
+  VersionPolicy version_policy = VersionPolicy::Warn;
 };
 
 /// What was answered, for metrics.

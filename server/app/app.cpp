@@ -209,6 +209,7 @@ Status App::Impl::start_controller() {
   AdmissionServiceOptions service_options;
   service_options.admission_wait = options.admission_wait;
   service_options.default_hooks = options.default_hooks;
+  service_options.version_policy = options.version_policy;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
   service_options.rules.http_prefixes = options.http_hook_prefixes;
   service_options.rules.more_sql = options.allowed_sql;

@@ -29,6 +29,9 @@ const std::map<std::string, FrontendTls> kTlsModes{{"disabled", FrontendTls::Dis
                                                    {"verify-identity", FrontendTls::VerifyIdentity}};
 const std::map<std::string, StoreKind> kStores{{"kubernetes", StoreKind::Kubernetes}, {"memory", StoreKind::Memory}};
 
+const std::map<std::string, VersionPolicy> kVersionPolicies{
+    {"off", VersionPolicy::Off}, {"warn", VersionPolicy::Warn}, {"enforce", VersionPolicy::Enforce}};
+
 /// "300ms", "5s", "10m", "2h".
 template <class Duration>
 CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, const std::string& help,
@@ -131,6 +134,12 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       .add_option("--default-hooks", options.default_hooks,
                   "These hooks too, on every cluster, besides its own; makes every cluster gated")
       ->delimiter(',');
+  serve
+      .add_option("--version-policy", options.version_policy,
+                  "What is made of ways between versions that StarRocks does not support")
+      ->transform(CLI::CheckedTransformer(kVersionPolicies, CLI::ignore_case))
+      ->type_name("off|warn|enforce")
+      ->default_str("warn");
   std::map<std::string, SqlKind> kinds;
   for (const auto& further : further_sql()) kinds.emplace(further.name, further.kind);
   serve.add_option("--allow-sql", options.allowed_sql, "Further kinds of statements that custom hooks may run")

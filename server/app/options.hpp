@@ -9,6 +9,7 @@
 
 #include "policy/result.hpp"
 #include "policy/sql.hpp"
+#include "policy/upgrade_path.hpp"
 #include "server/ports/frontend.hpp"
 
 namespace gate {
@@ -45,6 +46,7 @@ struct ServeOptions {
   std::vector<std::string> default_hooks;
   std::vector<SqlKind> allowed_sql;             ///< Further kinds of statements for custom hooks.
   std::vector<std::string> http_hook_prefixes;  ///< Valid prefixes of URLs that HTTP hooks may call.
+  VersionPolicy version_policy = VersionPolicy::Warn;
   std::chrono::milliseconds admission_wait{5000};
   std::chrono::seconds preparation_timeout{3600};
   std::chrono::seconds admit_within{3600};

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/text.hpp"
+#include "server/preparation/running_nodes.hpp"
 
 namespace gate {
 namespace {
@@ -26,8 +27,8 @@ constexpr milliseconds kRestoreRetryMax{60000};
 constexpr milliseconds kBeat{500};
 /// Two threads: a hung FE in one verification must not delay all others.
 constexpr std::size_t kVerifiers = 2;
-/// Verifications waiting for a thread; each is wanted by an admission that gives up within seconds.
-constexpr std::size_t kVerificationsMax = 256;
+/// Questions waiting for a thread; each is wanted by an admission that gives up within seconds.
+constexpr std::size_t kQuestionsMax = 256;
 /// Closed records kept per cluster (design 2.8).
 constexpr std::size_t kClosedRecordsKept = 10;
 
@@ -88,13 +89,16 @@ void PreparationController::stop() {
   threads_.clear();
   // Hand over at once instead of letting the others wait until the claims look stale.
   std::vector<std::string> keys;
+  std::deque<Question> unanswered;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, tracked] : tracked_) keys.push_back(key);
     tracked_.clear();
-    for (auto& waiting : verifications_) waiting.answer.set_value(ReadBack::NotDone);
-    verifications_.clear();
+    unanswered.swap(questions_);
   }
+  std::stop_source stopped;
+  stopped.request_stop();
+  for (const auto& question : unanswered) question(stopped.get_token());
   const auto deadline = store_deadline();
   for (const auto& key : keys) {
     const auto [name_space, name] = split_key(key);
@@ -539,40 +543,59 @@ void PreparationController::beat(const std::stop_token& stop) {
   }
 }
 
-ReadBack PreparationController::read_back(const Preparation& record, Deadline deadline) {
-  std::future<ReadBack> answer;
+template <class Answer>
+Answer PreparationController::ask(Deadline deadline, std::function<Answer(const std::stop_token&)> look) {
+  const auto promise = std::make_shared<std::promise<Answer>>();
+  auto answer = promise->get_future();
   {
     const std::lock_guard lock(mutex_);
-    if (verifications_.size() >= kVerificationsMax) return ReadBack::NotDone;
-    answer = verifications_.emplace_back(Verification{record, deadline, {}}).answer.get_future();
+    if (questions_.size() >= kQuestionsMax) return {};
+    questions_.push_back([this, promise, deadline, look = std::move(look)](const std::stop_token& stop) {
+      Answer found{};
+      try {
+        if (!stop.stop_requested() && clock_.steady_now() < deadline) found = look(stop);
+      } catch (const std::exception& bug) {
+        log_.error("question to the FE failed error={}", bug.what());
+      }
+      promise->set_value(std::move(found));
+    });
   }
-  verification_.notify_one();
-  if (answer.wait_until(deadline) != std::future_status::ready) return ReadBack::NotDone;
+  question_.notify_one();
+  if (answer.wait_until(deadline) != std::future_status::ready) return {};
   return answer.get();
+}
+
+ReadBack PreparationController::read_back(const Preparation& record, Deadline deadline) {
+  return ask<ReadBack>(deadline, [this, record, deadline](const std::stop_token& stop) {
+    // Never written through: the record is only read here.
+    ClaimedRecord view(store_, clock_, options_.identity, record);
+    HookRunner runner(view, peers_, clock_, options_.hooks, stop);
+    std::string drifted;
+    const auto holds = runner.holds(deadline, drifted);
+    if (!drifted.empty()) log_.info("settings drifted name={} what={}", record.name, drifted);
+    return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
+  });
+}
+
+std::vector<RunningNode> PreparationController::running_nodes(const std::string& name_space, const std::string& cluster,
+                                                              Deadline deadline) {
+  return ask<std::vector<RunningNode>>(
+      deadline, [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {
+        auto access = clusters_.frontend_access(name_space, cluster, deadline);
+        if (!access) return {};
+        FrontendFleet fleet(peers_.connector, std::move(access).value());
+        return gate::running_nodes(fleet, deadline);
+      });
 }
 
 void PreparationController::verify(const std::stop_token& stop) {
   for (;;) {
     std::unique_lock lock(mutex_);
-    if (!verification_.wait(lock, stop, [&] { return !verifications_.empty(); })) return;
-    auto job = std::move(verifications_.front());
-    verifications_.pop_front();
+    if (!question_.wait(lock, stop, [&] { return !questions_.empty(); })) return;
+    const auto question = std::move(questions_.front());
+    questions_.pop_front();
     lock.unlock();
-    ReadBack answer = ReadBack::NotDone;
-    try {
-      if (clock_.steady_now() < job.deadline) {
-        // Never written through: the record is only read here.
-        ClaimedRecord view(store_, clock_, options_.identity, job.record);
-        HookRunner runner(view, peers_, clock_, options_.hooks, stop);
-        std::string drifted;
-        const auto holds = runner.holds(job.deadline, drifted);
-        answer = !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
-        if (!drifted.empty()) log_.info("settings drifted name={} what={}", job.record.name, drifted);
-      }
-    } catch (const std::exception& bug) {
-      log_.error("read-back failed name={} error={}", job.record.name, bug.what());
-    }
-    job.answer.set_value(answer);
+    question(stop);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -72,6 +73,11 @@ class PreparationController {
   /// or `deadline`. NotDone: not in time, or too many at once.
   [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline);
 
+  /// The versions that the cluster's alive nodes report, asked on a thread of the controller's. Blocks until the answer
+  /// or `deadline`; empty when the FE did not tell in time.
+  [[nodiscard]] std::vector<RunningNode> running_nodes(const std::string& name_space, const std::string& cluster,
+                                                       Deadline deadline);
+
   /// While an admission of a cluster is being answered its object is not written (design 2.5).
   class AnsweringScope {
    public:
@@ -102,15 +108,15 @@ class PreparationController {
     std::shared_ptr<const Preparation> to_mirror;
     bool mirroring = false;  ///< Being written: a newer state waits, or it could be overtaken.
   };
-  struct Verification {
-    Preparation record;
-    Deadline deadline;
-    std::promise<ReadBack> answer;
-  };
+  /// Finds an answer for an admission that waits, or none at once when the token is stopped. Called exactly once.
+  using Question = std::function<void(const std::stop_token&)>;
 
   void work(const std::stop_token& stop);
   void beat(const std::stop_token& stop);
   void verify(const std::stop_token& stop);
+  /// What `look` finds on a verifier's thread by `deadline`; else an empty answer.
+  template <class Answer>
+  [[nodiscard]] Answer ask(Deadline deadline, std::function<Answer(const std::stop_token&)> look);
 
   /// One look; returns when to look again, nullopt for never.
   [[nodiscard]] std::optional<std::chrono::milliseconds> reconcile(const std::string& key, const std::stop_token& stop);
@@ -149,10 +155,10 @@ class PreparationController {
   std::atomic<std::uint64_t> reasserted_{0};
 
   mutable std::mutex mutex_;
-  std::map<std::string, Tracked> tracked_;    // guarded by mutex_
-  std::multiset<std::string> answering_;      // guarded by mutex_
-  std::deque<Verification> verifications_;    // guarded by mutex_
-  std::condition_variable_any verification_;  // with mutex_
+  std::map<std::string, Tracked> tracked_;  // guarded by mutex_
+  std::multiset<std::string> answering_;    // guarded by mutex_
+  std::deque<Question> questions_;          // guarded by mutex_
+  std::condition_variable_any question_;    // with mutex_
 
   std::vector<std::jthread> threads_;  // last: joined before what they use is gone
 };

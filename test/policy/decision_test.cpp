@@ -334,3 +334,141 @@ TEST_CASE("a denial says what was changed, how far it is, that nothing was appli
     CHECK(line.find(part) != std::string::npos);
   }
 }
+
+// --- Ways between versions ---------------------------------------------------------------------------------------
+
+namespace {
+
+AdmissionFacts forbidden_path(VersionPolicy policy) {
+  auto given = facts();
+  given.changes = {{Component::Backend, "starrocks/be-ubuntu:3.2.9", "starrocks/be-ubuntu:3.4.12"}};
+  given.unchanged = {{Component::Frontend, "starrocks/fe-ubuntu:3.2.9"}};
+  given.version_policy = policy;
+  return given;
+}
+
+bool mentions(const std::vector<std::string>& texts, const std::string& part) {
+  return std::any_of(texts.begin(), texts.end(),
+                     [&](const std::string& text) { return text.find(part) != std::string::npos; });
+}
+
+}  // namespace
+
+TEST_CASE("policy off: the way is neither read nor judged") {
+  auto given = forbidden_path(VersionPolicy::Off);
+  CHECK(decide(given).effect == Effect::Start);
+  given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
+  given.read_back = ReadBack::Holds;
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::None);
+  CHECK(decision.answer.allowed);
+  CHECK(decision.answer.warnings.empty());
+}
+
+TEST_CASE("policy warn: hooks start at once, versions are read before the answer, and every finding is a warning") {
+  auto given = forbidden_path(VersionPolicy::Warn);
+  CHECK(decide(given).effect == Effect::Start);
+  given.records = {record_for(given, Phase::Running, Stage::Preparing)};
+  CHECK(decide(given).effect == Effect::ReadVersions);
+  given.running_read = true;
+  CHECK(decide(given).effect == Effect::Wait);
+  given.waited = true;
+  auto decision = decide(given);
+  CHECK_FALSE(decision.answer.allowed);
+  CHECK(decision.answer.reason == reason::kRunning);
+  CHECK(mentions(decision.answer.warnings, "skips minor versions"));
+
+  given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
+  given.read_back = ReadBack::Holds;
+  decision = decide(given);
+  CHECK(decision.answer.allowed);
+  CHECK(decision_annotation(decision) == "allowed-prepared");
+  CHECK(mentions(decision.answer.warnings, "be 3.2.9 -> 3.4.12 skips minor versions; accepted: 3.3 next"));
+  for (const auto& warning : decision.answer.warnings) CHECK(warning.size() <= kWarningMax);
+}
+
+TEST_CASE("policy warn: an admission that is ready asks for the versions too, a denial does not wait for them") {
+  auto given = forbidden_path(VersionPolicy::Warn);
+  given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
+  given.read_back = ReadBack::Holds;
+  CHECK(decide(given).effect == Effect::ReadVersions);
+  given.records = {record_for(given, Phase::Failed, Stage::Restoring)};
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::None);
+  CHECK(decision.answer.reason == reason::kFailed);
+}
+
+TEST_CASE("policy enforce: versions are read first, and a forbidden way is denied before anything starts") {
+  auto given = forbidden_path(VersionPolicy::Enforce);
+  CHECK(decide(given).effect == Effect::ReadVersions);
+  given.running_read = true;
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::None);
+  CHECK_FALSE(decision.answer.allowed);
+  CHECK(decision.answer.code == 403);
+  CHECK(decision.answer.reason == reason::kPathForbidden);
+  const auto line = first_line(decision.answer.message);
+  for (const char* part : {"StarRocksCluster prod/sr", "be 3.2.9 -> 3.4.12", "accepted: 3.3 next",
+                           "Nothing of this request was applied"}) {
+    INFO(line);
+    CHECK(line.find(part) != std::string::npos);
+  }
+  CHECK(line.size() <= kFirstLineMax);
+  CHECK(decision.answer.message.find("docs/en/deployment/upgrade.md") != std::string::npos);
+}
+
+TEST_CASE("policy enforce: a Completed record does not admit a way that the versions that run forbid") {
+  auto given = forbidden_path(VersionPolicy::Enforce);
+  given.changes[0].to = "starrocks/be-ubuntu:3.3.9";  // fine by the tags
+  given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
+  given.read_back = ReadBack::Holds;
+  given.running_read = true;
+  CHECK(decide(given).answer.allowed);
+  given.running = {{Component::Backend, "", {3, 1, 4, ""}}};
+  const auto decision = decide(given);
+  CHECK_FALSE(decision.answer.allowed);
+  CHECK(decision.answer.message.find("be runs 3.1.4, its image says 3.2.9") != std::string::npos);
+}
+
+TEST_CASE("policy enforce: advice, and what cannot be judged, stays a warning") {
+  auto given = forbidden_path(VersionPolicy::Enforce);
+  given.changes[0].to = "starrocks/be-ubuntu:latest";
+  given.running_read = true;
+  CHECK(decide(given).effect == Effect::Start);
+  given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
+  given.read_back = ReadBack::Holds;
+  const auto decision = decide(given);
+  CHECK(decision.answer.allowed);
+  CHECK(mentions(decision.answer.warnings, "be latest names no version"));
+}
+
+TEST_CASE("a dry run is judged by the tags, and allowed on a forbidden way with a warning") {
+  for (const auto policy : {VersionPolicy::Warn, VersionPolicy::Enforce}) {
+    INFO(name_of(policy));
+    auto given = forbidden_path(policy);
+    given.dry_run = true;
+    const auto decision = decide(given);
+    CHECK(decision.effect == Effect::None);
+    CHECK(decision.answer.allowed);
+    CHECK(mentions(decision.answer.warnings, "skips minor versions"));
+    CHECK(mentions(decision.answer.warnings, "UpgradePathForbidden") == (policy == VersionPolicy::Enforce));
+    for (const auto& warning : decision.answer.warnings) CHECK(warning.size() <= kWarningMax);
+  }
+}
+
+TEST_CASE("the way back is not judged: no rule of versions bars it") {
+  auto given = facts();
+  given.version_policy = VersionPolicy::Enforce;
+  given.changes = {{Component::Frontend, "fe:4.1.1", "fe:3.5.0"}};
+  auto begun = given;
+  std::swap(begun.changes[0].from, begun.changes[0].to);
+  given.records = {record_for(begun, Phase::Completed, Stage::RollingOut)};
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::None);
+  CHECK(decision.answer.allowed);
+  CHECK(decision_annotation(decision) == "allowed-revert");
+
+  given.records.clear();  // without the record it is a downgrade like any other
+  given.running_read = true;
+  CHECK(decide(given).answer.reason == reason::kPathForbidden);
+}

@@ -76,6 +76,16 @@ TEST_CASE("only a main image that goes from one value to another is a change") {
   }
 }
 
+TEST_CASE("components that keep their image are told apart from those that change") {
+  const auto object = json::parse(
+      R"({"spec":{"starRocksFeSpec":{"image":"f1"},"starRocksBeSpec":{"image":"b2"},"starRocksCnSpec":{"replicas":3},
+          "template":{"image":"w"}}})");
+  const std::vector<ImageChange> changes{{Component::Backend, "b1", "b2"}};
+  CHECK(unchanged_images(kClusterKind, object, changes) == std::vector<ComponentImage>{{Component::Frontend, "f1"}});
+  CHECK(unchanged_images(kWarehouseKind, object, {{Component::Warehouse, "v", "w"}}).empty());
+  CHECK(unchanged_images(kClusterKind, nullptr, {}).empty());
+}
+
 TEST_CASE("component names round-trip") {
   for (const Component component :
        {Component::Frontend, Component::Backend, Component::ComputeNode, Component::Warehouse}) {

@@ -68,10 +68,12 @@ struct Gate {
   std::vector<std::string> decisions;
   AdmissionService service;
 
-  explicit Gate(std::chrono::milliseconds wait = kAmple, FrontendSimulatorOptions frontends = {})
+  explicit Gate(std::chrono::milliseconds wait = kAmple, FrontendSimulatorOptions frontends = {},
+                VersionPolicy version_policy = VersionPolicy::Warn)
       : world(std::move(frontends)),
         replica(observed(world, waiters)),
-        service(store, replica.controller, waiters, world.clusters, world.clock, world.log, {wait, {}, {}, {}},
+        service(store, replica.controller, waiters, world.clusters, world.clock, world.log,
+                {wait, {}, {}, {}, version_policy},
                 [this](const ReviewOutcome& outcome) { decisions.push_back(outcome.decision); }) {}
   static World& observed(World& world, OutcomeWaiters& waiters) {
     world.store.observe([&](const Preparation& record, bool removed) { waiters.notify(record, removed); });
@@ -161,6 +163,65 @@ TEST_CASE("a prepared record whose setting was lost is prepared again before it 
   CHECK(gate.world.config() == "0");
   CHECK(gate.records().size() == 1);
   CHECK(gate.records().front().status.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
+}
+
+FrontendSimulatorOptions running(const std::string& version) {
+  FrontendSimulatorOptions options;
+  options.version = version;
+  return options;
+}
+
+bool asked(Gate& gate, const std::string& sql) {
+  const auto statements = gate.world.simulator.statements();
+  return std::any_of(statements.begin(), statements.end(), [&](const auto& seen) { return seen.sql == sql; });
+}
+
+TEST_CASE("a way between versions is judged by what the FE says, though the tag says latest") {
+  Gate gate(kAmple, running("3.4.2"));
+  const auto response = gate.review(review_of(configured("fe:latest"), configured("fe:3.5.3")));
+  REQUIRE_MESSAGE(response.at("allowed") == true, response.dump());
+  const auto warnings = response.at("warnings").dump();
+  CHECK(warnings.find("fe runs 3.4.2, its image says latest; judged by what runs") != std::string::npos);
+  CHECK(warnings.find("from 3.4.10, or SET GLOBAL cbo_enable_low_cardinality_optimize=false") != std::string::npos);
+  CHECK(warnings.find("be 3.4.2 would be older than fe 3.5.3") != std::string::npos);
+  for (const char* sql : {"SHOW FRONTENDS", "SHOW BACKENDS", "SHOW COMPUTE NODES"}) CHECK(asked(gate, sql));
+}
+
+TEST_CASE("policy enforce: a forbidden way is denied before anything is written or set") {
+  Gate gate(kAmple, running("3.4.2"), VersionPolicy::Enforce);
+  const auto denied = gate.review(review_of(configured("fe:latest"), configured("fe:4.0.1")));
+  CHECK(denied.at("allowed") == false);
+  CHECK(denied.at("status").at("code") == 403);
+  CHECK(denied.at("status").at("reason") == "UpgradePathForbidden");
+  CHECK(message_of(denied).find("fe 3.4.2 -> 4.0.1 skips minor versions; accepted: 3.5 next") != std::string::npos);
+  CHECK(gate.records().empty());
+  CHECK(gate.world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("policy enforce: without an FE the tags count") {
+  Gate gate(kAmple, running("3.4.2"), VersionPolicy::Enforce);
+  gate.world.simulator.stop(0);
+  const auto denied = gate.review(review_of(configured("fe:3.2.9"), configured("fe:3.4.12")));
+  CHECK(denied.at("status").at("reason") == "UpgradePathForbidden");
+  CHECK(message_of(denied).find("fe 3.2.9 -> 3.4.12 skips minor versions; accepted: 3.3 next") != std::string::npos);
+}
+
+TEST_CASE("policy enforce: what was begun may go back whatever the versions") {
+  Gate gate(kAmple, running("3.4.12"), VersionPolicy::Enforce);
+  gate.world.simulator.set_backends({{"be-0", true, "3.5.3"}});
+  REQUIRE(gate.review(review_of(configured("fe:3.4.12"), configured("fe:3.5.3"))).at("allowed") == true);
+  gate.world.simulator.set_frontend_version(0, "3.5.3");
+  const auto back = gate.review(review_of(configured("fe:3.5.3"), configured("fe:3.4.12")));
+  CHECK(back.at("allowed") == true);
+  CHECK(gate.decisions.back() == "allowed-revert");
+}
+
+TEST_CASE("policy off: no version is read") {
+  Gate gate(kAmple, running("3.4.2"), VersionPolicy::Off);
+  const auto response = gate.review(review_of(configured("fe:3.2.9"), configured("fe:3.5.3")));
+  CHECK(response.at("allowed") == true);
+  CHECK_FALSE(response.contains("warnings"));
+  CHECK_FALSE(asked(gate, "SHOW BACKENDS"));
 }
 
 TEST_CASE("a dry run writes nothing and asks no FE") {

@@ -35,14 +35,16 @@ TEST_CASE("what is not given has the documented default") {
   CHECK(line.options.frontend_tls == FrontendTls::Preferred);
   CHECK_FALSE(line.options.frontend_address);
   CHECK(line.options.default_hooks.empty());
+  CHECK(line.options.version_policy == VersionPolicy::Warn);
   CHECK_FALSE(line.options.identity.empty());
 }
 
 TEST_CASE("what is given is taken") {
-  const auto line = parse({"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=[::1]:9031",
-                           "--frontend-tls=verify-ca", "--frontend-ca-file=ca.pem", "--listen=:0",
-                           "--ops-listen=[::]:81", "--default-hooks=recommended,create-image", "--admission-wait=300ms",
-                           "--admit-within=2h", "--max-hold=10m", "--workers=3", "--identity=me", "--log-level=debug"});
+  const auto line =
+      parse({"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=[::1]:9031",
+             "--frontend-tls=verify-ca", "--frontend-ca-file=ca.pem", "--listen=:0", "--ops-listen=[::]:81",
+             "--default-hooks=recommended,create-image", "--admission-wait=300ms", "--admit-within=2h",
+             "--max-hold=10m", "--workers=3", "--version-policy=enforce", "--identity=me", "--log-level=debug"});
   REQUIRE_MESSAGE(line.serve, line.text);
   CHECK(line.options.store == StoreKind::Memory);
   CHECK(line.options.frontend_address == FrontendAddress{"::1", 9031});
@@ -55,6 +57,7 @@ TEST_CASE("what is given is taken") {
   CHECK(line.options.admit_within == 2h);
   CHECK(line.options.max_hold == 10min);
   CHECK(line.options.workers == 3);
+  CHECK(line.options.version_policy == VersionPolicy::Enforce);
   CHECK(line.options.identity == "me");
 }
 
@@ -78,6 +81,7 @@ TEST_CASE("a refused value: the text names the option, the value and what is acc
            Row{"--max-hold=-1h", {"--max-hold", "\"-1h\""}},
            Row{"--drain=999999999999999999999h", {"--drain", "not a duration"}},
            Row{"--workers=0", {"--workers", "0", "1", "256"}},
+           Row{"--version-policy=strict", {"--version-policy", "strict", "off", "warn", "enforce"}},
            Row{"--log-level=loud", {"--log-level", "loud", "debug"}},
            Row{"--no-such=1", {"--no-such"}},
        }) {

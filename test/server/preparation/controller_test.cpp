@@ -343,6 +343,37 @@ TEST_CASE("a read-back tells what holds, what drifted and what cannot be asked, 
   CHECK(world.get("r").resource_version == record.resource_version);
 }
 
+TEST_CASE("the versions that run are those of the alive nodes, each of its own component") {
+  FrontendSimulatorOptions options{.frontends = 2};
+  options.version = "3.5.7";
+  options.backends = {{"be-0"}, {"be-1", true, "3.4.12"}, {"be-2", false, "3.3.9"}};
+  options.compute_nodes = {{"cn-0", true, "3.5.8"}};
+  World world(std::move(options));
+  world.simulator.set_frontend_version(1, "4.0.2-rc01");
+  Replica replica(world);
+  const RunningNode leader{Component::Frontend, "", {3, 5, 7, ""}};
+  const RunningNode follower{Component::Frontend, "", {4, 0, 2, "rc01"}};
+  const RunningNode node{Component::ComputeNode, "default_warehouse", {3, 5, 8, ""}};
+  const std::vector<RunningNode> backends{{Component::Backend, "", {3, 5, 7, ""}},
+                                          {Component::Backend, "", {3, 4, 12, ""}}};
+  CHECK(replica.controller.running_nodes("db", "sr", ample()) ==
+        std::vector<RunningNode>{leader, follower, backends[0], backends[1], node});
+  SUBCASE("a statement that is refused tells nothing of its component") {
+    world.simulator.fail("SHOW BACKENDS", {5203, "42000", "Access denied"});
+    CHECK(replica.controller.running_nodes("db", "sr", ample()) == std::vector<RunningNode>{leader, follower, node});
+  }
+  SUBCASE("an FE that hangs is not waited for beyond the deadline") {
+    world.simulator.hang("SHOW COMPUTE NODES");
+    const auto began = std::chrono::steady_clock::now();
+    (void)replica.controller.running_nodes("db", "sr", began + 200ms);
+    CHECK(std::chrono::steady_clock::now() - began < 2s);
+  }
+  SUBCASE("an FE that is gone tells nothing") {
+    world.simulator.stop(0);
+    CHECK(replica.controller.running_nodes("db", "sr", ample()).empty());
+  }
+}
+
 TEST_CASE("stop does not wait for an FE that hangs, and hands the claim over") {
   World world;
   world.simulator.hang("ADMIN SHOW");
