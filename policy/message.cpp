@@ -9,6 +9,8 @@ namespace {
 constexpr std::size_t kVersionMax = 40;
 /// Below this the cause would be unreadable: the rest of the line gives way instead.
 constexpr std::size_t kCauseMin = 40;
+/// The second line has room for the whole failure of a hook, advice included.
+constexpr std::size_t kCauseMax = 1000;
 
 std::string subject(const AdmissionFacts& facts) {
   std::string changes;
@@ -42,8 +44,9 @@ std::string show_command(const AdmissionFacts& facts, const Preparation& record)
 }  // namespace
 
 std::string progress(const Preparation& record) {
-  return std::to_string(hooks_in(record.status, HookPhase::Completed).size()) + "/" +
-         std::to_string(record.spec.hooks.size()) + " hooks";
+  const auto done = hooks_in(record.status, HookPhase::Completed).size() +
+                    hooks_in(record.status, HookPhase::Skipped).size();  // nothing is left to do for those either
+  return std::to_string(done) + "/" + std::to_string(record.spec.hooks.size()) + " hooks";
 }
 
 std::string hooks_invalid_message(const AdmissionFacts& facts) {
@@ -74,7 +77,7 @@ std::string failed_message(const AdmissionFacts& facts, const Preparation& recor
   const std::string head = subject(facts) + " is refused: ";
   const std::string tail = ". " + nothing_applied(facts) + "The next attempt starts with an apply after " +
                            format_time(next_attempt_time(record, facts.backoff)) + ".";
-  return first_line(head, record.status.message, tail) + "\nCause: " + clean_text(record.status.message) +
+  return first_line(head, record.status.message, tail) + "\nCause: " + clean_text(record.status.message, kCauseMax) +
          show_command(facts, record);
 }
 

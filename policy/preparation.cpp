@@ -472,7 +472,8 @@ json status_to_json(const Preparation& record) {
            {"undo", array_of(status.undo)},
            {"restoreOwed", status.restore_owed},
            {"debtTakenOver", status.debt_taken_over},
-           {"progress", std::to_string(completed.size()) + "/" + std::to_string(record.spec.hooks.size())},
+           {"progress", std::to_string(completed.size() + hooks_in(status, HookPhase::Skipped).size()) + "/" +
+                            std::to_string(record.spec.hooks.size())},
            {"from", images_column(record.spec.changes, &ImageChange::from)},
            {"to", images_column(record.spec.changes, &ImageChange::to)},
            {"conditions", conditions(record)}};

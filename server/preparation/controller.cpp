@@ -342,7 +342,16 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
     log_.info("settings set again name={} what={}", key_of(record), detail);
   }
   if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
+  if (record.spec.mode == PreparationMode::Verify) report_drift(claim, held);
   return options_.reassert_interval;
+}
+
+void PreparationController::report_drift(ClaimedRecord& claim, const Status& held) {
+  const auto record = claim.snapshot();
+  const std::string message = held ? std::string{} : clean_text(held.error().message);
+  if (record.status.message == message) return;
+  const auto written = claim.update([&](PreparationStatus& status) { status.message = message; }, store_deadline());
+  if (written && !held) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
 }
 
 Status PreparationController::begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why) {
@@ -431,10 +440,12 @@ Status PreparationController::take_over_debt(ClaimedRecord& claim) {
   if (!record.status.debt_taken_over) {
     auto copied = claim.update(
         [&](PreparationStatus& status) {
-          status.captured = old->status.captured;
-          status.restore_owed = old->status.restore_owed && !status.captured.empty();
+          status.restore_owed = old->status.restore_owed;
           // What is not owed any more is captured anew.
-          if (!status.restore_owed) status.captured.clear();
+          if (status.restore_owed) {
+            status.captured = old->status.captured;
+            status.undo = old->status.undo;
+          }
           status.debt_taken_over = true;
         },
         deadline);
@@ -471,8 +482,8 @@ void PreparationController::drop_if_idle(const std::string& key) {
 }
 
 void PreparationController::want_mirror(const std::string& key, const Preparation& record) {
-  // A superseded record is no longer the cluster's news.
-  if (record.status.outcome == Outcome::Superseded) return;
+  // A superseded record is no longer the cluster's news; in verify mode the field belongs to who prepares.
+  if (record.status.outcome == Outcome::Superseded || record.spec.mode == PreparationMode::Verify) return;
   {
     const std::lock_guard lock(mutex_);
     auto& tracked = tracked_[key];

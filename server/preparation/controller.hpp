@@ -131,6 +131,8 @@ class PreparationController {
                                                              std::chrono::milliseconds& look_again);
   [[nodiscard]] Status take_over_debt(ClaimedRecord& claim);
   [[nodiscard]] bool has_successor(const Preparation& record);
+  /// In verify mode: in the record and as an event, for nobody sets it again.
+  void report_drift(ClaimedRecord& claim, const Status& held);
   [[nodiscard]] Status begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why);
   [[nodiscard]] Status close(ClaimedRecord& claim, bool object_gone);
   void prune(const Preparation& closed);

@@ -45,6 +45,8 @@ bool SettingReading::somewhere(std::string_view value) const {
                      [&](const SettingOnFrontend& frontend) { return same_config_value(frontend.value, value); });
 }
 
+bool is_leader_role(std::string_view role) { return role == "LEADER" || role == "MASTER"; }  // MASTER until 2.4
+
 bool same_config_value(std::string_view left, std::string_view right) { return normalized(left) == normalized(right); }
 
 Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadline) {
@@ -52,6 +54,7 @@ Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadli
     auto connected = connector_.connect(access_, deadline);
     if (!connected) return at(access_.address, connected.error());
     session_ = std::move(connected).value();
+    forwarding_ = false;
   }
   auto result = session_->execute(sql, deadline);
   if (!result) {
@@ -59,6 +62,15 @@ Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadli
     return at(access_.address, result.error());
   }
   return result;
+}
+
+Result<QueryResult> FrontendFleet::execute_on_leader(std::string_view sql, Deadline deadline) {
+  if (!session_ || !forwarding_) {
+    const auto told = execute("SET forward_to_leader = true", deadline);
+    if (!told) return told.error();
+    forwarding_ = true;
+  }
+  return execute(sql, deadline);
 }
 
 Result<std::vector<FrontendFleet::Node>> FrontendFleet::alive_frontends(Deadline deadline) {
@@ -74,21 +86,21 @@ Result<std::vector<FrontendFleet::Node>> FrontendFleet::alive_frontends(Deadline
     if (error != std::errc{} || end != port.data() + port.size()) {
       return Error{ErrorCode::Unavailable, "SHOW FRONTENDS gives no QueryPort for " + node.address.host};
     }
-    const std::string role = rows->text(row, "Role");
-    node.leader = role == "LEADER" || role == "MASTER";  // MASTER until 2.4
+    node.leader = is_leader_role(rows->text(row, "Role"));
     nodes.push_back(std::move(node));
   }
   if (nodes.empty()) return Error{ErrorCode::Unavailable, "SHOW FRONTENDS names no alive FE"};
   return nodes;
 }
 
-Result<QueryResult> FrontendFleet::execute_at(const Node& node, std::string_view sql, Deadline deadline) {
+Result<QueryResult> FrontendFleet::execute_at(const FrontendAddress& frontend, std::string_view sql,
+                                              Deadline deadline) {
   auto access = access_;
-  access.address = node.address;
+  access.address = frontend;
   auto session = connector_.connect(access, deadline);
-  if (!session) return at(node.address, session.error());
+  if (!session) return at(frontend, session.error());
   auto result = (*session)->execute(sql, deadline);
-  if (!result) return at(node.address, result.error());
+  if (!result) return at(frontend, result.error());
   return result;
 }
 
@@ -99,14 +111,15 @@ Result<SettingReading> FrontendFleet::read(std::string_view key, Deadline deadli
   SettingReading reading;
   for (const auto& node : *nodes) {
     // With one FE the connection at hand is the FE; with several the Service may have led anywhere.
-    const auto rows = nodes->size() == 1 ? execute(sql, deadline) : execute_at(node, sql, deadline);
+    const auto rows = nodes->size() == 1 ? execute(sql, deadline) : execute_at(node.address, sql, deadline);
     if (!rows) return rows.error();
-    if (rows->rows.empty()) {
-      return Error{ErrorCode::Rejected,
-                   "FE " + to_text(node.address) + " has no configuration item \"" + std::string(key) + "\""};
-    }
+    if (rows->rows.empty()) continue;
     reading.canonical_key = rows->text(0, "Key");
-    reading.frontends.push_back({to_text(node.address), node.leader, rows->text(0, "Value")});
+    reading.frontends.push_back({node.address, to_text(node.address), node.leader, rows->text(0, "Value")});
+  }
+  if (reading.frontends.empty()) {
+    return Error{ErrorCode::NotFound,
+                 "FE " + to_text(nodes->front().address) + " has no configuration item \"" + std::string(key) + "\""};
   }
   return reading;
 }

@@ -14,14 +14,15 @@
 namespace gate {
 
 struct SettingOnFrontend {
-  std::string frontend;  ///< "host:port", for messages.
+  FrontendAddress address;
+  std::string frontend;  ///< The address as "host:port", for messages.
   bool leader = false;
   std::string value;
 };
 
 struct SettingReading {
-  std::string canonical_key;  ///< As the FE calls it; the asked key may have been an alias.
-  std::vector<SettingOnFrontend> frontends;
+  std::string canonical_key;                 ///< As the FE calls it; the asked key may have been an alias.
+  std::vector<SettingOnFrontend> frontends;  ///< Never empty.
 
   /// Of the leader, or of the first FE where none says it leads.
   [[nodiscard]] const std::string& leader_value() const;
@@ -30,6 +31,9 @@ struct SettingReading {
   /// True when some FE has `value`.
   [[nodiscard]] bool somewhere(std::string_view value) const;
 };
+
+/// Whether SHOW FRONTENDS calls this FE the leader.
+[[nodiscard]] bool is_leader_role(std::string_view role);
 
 /// Equal as the FE understands configuration values: surrounding blanks and the case of true/false do not matter.
 [[nodiscard]] bool same_config_value(std::string_view left, std::string_view right);
@@ -44,8 +48,16 @@ class FrontendFleet {
   /// On the one connection of this hook sequence.
   [[nodiscard]] Result<QueryResult> execute(std::string_view sql, Deadline deadline);
 
-  /// `key` as every alive FE has it, asked at each FE's own address.
-  /// Rejected: the FE knows no such configuration item. Unavailable: an FE that counts as alive did not answer.
+  /// The same, answered by the leader whichever FE the connection led to: what only the leader knows (replica and job
+  /// statistics) is wrong elsewhere.
+  [[nodiscard]] Result<QueryResult> execute_on_leader(std::string_view sql, Deadline deadline);
+
+  /// On a connection of its own to one FE.
+  [[nodiscard]] Result<QueryResult> execute_at(const FrontendAddress& frontend, std::string_view sql,
+                                               Deadline deadline);
+
+  /// `key` as every alive FE that knows it has it, asked at each FE's own address: while versions are mixed some may
+  /// not. NotFound: no FE knows such a configuration item. Unavailable: an FE that counts as alive did not answer.
   [[nodiscard]] Result<SettingReading> read(std::string_view key, Deadline deadline);
 
   /// Not alive nodes of SHOW FRONTENDS, SHOW BACKENDS and SHOW COMPUTE NODES, as "backend 10.0.0.1"; empty = all alive.
@@ -57,11 +69,11 @@ class FrontendFleet {
     bool leader = false;
   };
   [[nodiscard]] Result<std::vector<Node>> alive_frontends(Deadline deadline);
-  [[nodiscard]] Result<QueryResult> execute_at(const Node& node, std::string_view sql, Deadline deadline);
 
   FrontendConnector& connector_;
   FrontendAccess access_;
   std::unique_ptr<FrontendSession> session_;
+  bool forwarding_ = false;  // of session_: it was told to ask the leader
 };
 
 }  // namespace gate

@@ -1,43 +1,16 @@
 #pragma once
-// What one worker does for one claimed record on the FE: run the hooks, set again what was lost, put back.
+// What one worker does for one claimed record: run the hooks, set again what was lost, put back.
 // Every step is written to the record before it is taken and is safe to repeat, so a crash costs a repetition at most.
 
 #include <chrono>
 #include <functional>
-#include <optional>
-#include <random>
 #include <stop_token>
 #include <string>
+#include <vector>
 
-#include "server/ports/cluster_access.hpp"
-#include "server/ports/http_caller.hpp"
-#include "server/ports/script_jobs.hpp"
-#include "server/preparation/claimed_record.hpp"
-#include "server/preparation/frontend_fleet.hpp"
+#include "server/preparation/hook_executor.hpp"
 
 namespace gate {
-
-/// Exponential, with full jitter: replicas and clusters that lost the same FE do not come back in step.
-struct RetryPolicy {
-  std::chrono::milliseconds base{200};
-  std::chrono::milliseconds max{5000};
-};
-
-/// Whom hooks talk to. They outlive every runner.
-struct HookPeers {
-  ClusterAccess& clusters;
-  FrontendConnector& connector;
-  HttpCaller& http;
-  ScriptJobs& scripts;
-};
-
-struct HookRunnerOptions {
-  RetryPolicy retry;
-  /// Of a whole preparation, from its start: hooks that each take their time must not hold an upgrade for ever.
-  std::chrono::seconds preparation_timeout{3600};
-  /// No pause between two looks is longer, whatever a hook says; tests shorten it.
-  std::chrono::milliseconds poll_max{kHookTimeoutMax};
-};
 
 /// How a sequence of steps ended, apart from success.
 enum class RunEnd {
@@ -49,44 +22,51 @@ enum class RunEnd {
 /// Not thread safe; made for one run. Blocks up to the hooks' timeouts; `stop` ends waits and prevents new steps.
 class HookRunner {
  public:
-  HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock, HookRunnerOptions options,
-             std::stop_token stop);
+  HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock, const HookRunnerOptions& options,
+             const std::stop_token& stop);
 
-  /// Runs every hook that is not completed, in order, until one critical hook fails. Leaves phase Completed or Failed.
+  /// Runs every hook that is not settled, in order, until one critical hook fails or the preparation's time is over.
+  /// Neighbours of one group run at the same time, each on a connection of its own and to its own end: the others of a
+  /// group are not cut off when one fails, for a statement that was cut off may or may not have been executed.
+  /// In verify mode nothing is changed on the FE. Leaves phase Completed or Failed.
   [[nodiscard]] RunEnd prepare();
 
   /// Reads every setting back and sets again what some FE does not have. Error: not proven to hold now.
-  /// `detail` says what had to be set again, empty for nothing.
+  /// `detail` says what had to be set again, empty for nothing. In verify mode nothing is set: a drift is an Error.
   [[nodiscard]] Status reassert(std::chrono::seconds budget, std::string& detail);
 
-  /// Puts back every captured value where the FE still has what the gate set. Ok: proven, nothing is owed any more.
+  /// Puts back every captured value where the FE still has what the gate set, and does every other undo that is owed,
+  /// the last first. Ok: proven, nothing is owed any more. May take a script's own timeout longer than `budget`.
   [[nodiscard]] Status restore(std::chrono::seconds budget);
 
-  /// Whether every setting of the record's hooks holds on every alive FE. Never writes.
+  /// Whether every setting of the record's hooks holds on every alive FE (and, in verify mode, whether who prepares
+  /// this cluster still says Completed). Never writes.
   [[nodiscard]] Result<bool> holds(Deadline deadline, std::string& drifted);
 
   /// Not alive nodes, see FrontendFleet.
   [[nodiscard]] Result<std::vector<std::string>> dead_nodes(Deadline deadline);
 
  private:
-  [[nodiscard]] RunEnd run_hook(std::size_t index);
-  [[nodiscard]] Status run_statement(const Hook& hook, Deadline deadline);
-  [[nodiscard]] Status run_setting(const Hook& hook, Deadline deadline);
-  [[nodiscard]] Status capture(const SettingReading& reading, const Hook& hook);
+  /// Of one record, hooks [first, last).
+  [[nodiscard]] RunEnd run_group(std::size_t first, std::size_t last, Deadline preparation_deadline);
+  /// Thread safe as long as each thread has its own executor.
+  [[nodiscard]] RunEnd run_hook(HookExecutor& executor, std::size_t index, Deadline preparation_deadline);
+  [[nodiscard]] Status begin_hook(const PreparationSpec& spec, std::size_t index);
+  [[nodiscard]] RunEnd finish(const PreparationSpec& spec, const Status& external);
+  [[nodiscard]] RunEnd end_of(const Status& written) const;
+  /// Calls `visit` with what the FEs have of each setting that is to hold, until it says false.
+  [[nodiscard]] Status for_each_setting(
+      Deadline deadline, const std::function<Result<bool>(const Hook& hook, const SettingReading& reading)>& visit);
   [[nodiscard]] Status put_back(const CapturedSetting& captured, Deadline deadline);
-  [[nodiscard]] Result<FrontendFleet*> fleet(Deadline deadline);
-  /// Repeats `step` while it is Unavailable, with back-off, until `deadline` or stop.
-  [[nodiscard]] Status retry(Deadline deadline, const std::function<Status()>& step);
-  [[nodiscard]] bool pause(std::chrono::milliseconds duration);  // false when stopped
   [[nodiscard]] Deadline store_deadline() const;
+  [[nodiscard]] Deadline preparation_deadline() const;
 
   ClaimedRecord& record_;
   const HookPeers peers_;
   const Clock& clock_;
   const HookRunnerOptions options_;
   const std::stop_token stop_;
-  std::optional<FrontendFleet> fleet_;
-  std::minstd_rand random_;
+  HookExecutor executor_;
 };
 
 }  // namespace gate

@@ -25,7 +25,7 @@ namespace gate {
 
 using fake_frontend::Acknowledgement;
 using fake_frontend::Answer;
-using fake_frontend::NeedsLeader;
+using fake_frontend::Stalled;
 using fake_frontend::Wire;
 
 namespace {
@@ -402,9 +402,8 @@ struct FrontendSimulator::Impl {
         if (found == connections.end()) return SqlError{1094, "HY000", "Unknown thread id: " + std::to_string(victim)};
         ::shutdown(found->socket.get(), SHUT_RDWR);
       }
-      if (!std::holds_alternative<NeedsLeader>(answer)) return answer;
-      const auto has_leader = [&] { return cluster.leader && cluster.frontends[*cluster.leader].alive; };
-      changed.wait(lock, [&] { return stopping || has_leader(); });
+      if (!std::holds_alternative<Stalled>(answer)) return answer;
+      changed.wait(lock);  // Whatever it was may let the statement go on.
     }
   }
 
@@ -515,6 +514,24 @@ void FrontendSimulator::break_broadcast_to(std::size_t frontend, bool broken) {
 }
 void FrontendSimulator::set_leader(std::optional<std::size_t> frontend) {
   impl_->change([&] { impl_->cluster.leader = frontend; });
+}
+void FrontendSimulator::hang_frontend(std::size_t frontend, bool hung) {
+  impl_->change([&] { impl_->cluster.frontends.at(frontend).hung = hung; });
+}
+void FrontendSimulator::set_frontend_start_time(std::size_t frontend, const std::string& time) {
+  impl_->change([&] { impl_->cluster.frontends.at(frontend).start_time = time; });
+}
+void FrontendSimulator::set_replayed_journal_id(std::size_t frontend, long long id) {
+  impl_->change([&] { impl_->cluster.frontends.at(frontend).replayed_journal_id = id; });
+}
+void FrontendSimulator::drop_config_item(const std::string& key) {
+  impl_->change([&] { impl_->cluster.dropped_items.insert(key); });
+}
+void FrontendSimulator::set_databases(std::vector<SimulatedDatabase> databases) {
+  impl_->change([&] { impl_->cluster.databases = std::move(databases); });
+}
+void FrontendSimulator::set_routine_loads(int running) {
+  impl_->change([&] { impl_->cluster.routine_loads = running; });
 }
 void FrontendSimulator::set_backends(std::vector<SimulatedNode> nodes) {
   impl_->change([&] { impl_->cluster.backends = std::move(nodes); });

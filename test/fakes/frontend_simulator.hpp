@@ -30,6 +30,17 @@ struct SimulatedNode {
   std::string host;
   bool alive = true;
   std::string version = {};  ///< Empty: the cluster's.
+  std::string start_time = "2026-01-02 03:04:05";
+  std::string last_heartbeat = "2026-01-02 03:04:05";
+};
+
+/// What goes on in a database: SHOW PROC '/jobs/<id>' and '/transactions/<id>'.
+struct SimulatedDatabase {
+  std::string name;
+  int schema_changes = 0;  ///< Running.
+  int pending_rollups = 0;
+  int queued_loads = 0;
+  int running_transactions = 0;
 };
 
 /// One answer of SHOW PROC '/cluster_balance'.
@@ -144,9 +155,19 @@ class FrontendSimulator {
   /// nullopt: no leader; whatever must go to it hangs.
   void set_leader(std::optional<std::size_t> frontend);
 
+  /// Hung: its heartbeat is fine, but it answers nothing, and a broadcast of ADMIN SET stalls when it comes to it.
+  void hang_frontend(std::size_t frontend, bool hung = true);
+
   void set_backends(std::vector<SimulatedNode> nodes);
   void set_compute_nodes(std::vector<SimulatedNode> nodes);
   void set_frontend_version(std::size_t frontend, const std::string& version);
+  void set_frontend_start_time(std::size_t frontend, const std::string& time);
+  void set_replayed_journal_id(std::size_t frontend, long long id);
+  /// From now on no FE has this configuration item, as after an upgrade that dropped it.
+  void drop_config_item(const std::string& key);
+  void set_databases(std::vector<SimulatedDatabase> databases);
+  /// Routine load jobs in state RUNNING (information_schema.routine_load_jobs, from 3.1 on).
+  void set_routine_loads(int running);
   /// The next answers in turn; the last one stays.
   void set_cluster_balance(std::vector<SimulatedBalance> answers);
   void set_statistic(SimulatedStatistic statistic);

@@ -2,10 +2,15 @@
 
 #include "test/fakes/frontend_simulator.hpp"
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <future>
+#include <thread>
 
 #include "server/starrocks/frontend_client.hpp"
 
@@ -139,8 +144,8 @@ TEST_CASE("columns grow with the version") {
     const char* version;
     bool frontend_id, memory_limit, status_code;
   };
-  for (const Row& row :
-       {Row{"2.5.22", false, false, false}, Row{"3.3.9", false, true, false}, Row{"3.5.7", true, true, true}}) {
+  for (const Row& row : {Row{"2.5.22", false, false, false}, Row{"3.3.9", false, true, false},
+                         Row{"3.5.7", true, true, true}, Row{"4.0.2", true, true, true}}) {
     INFO(row.version);
     FrontendSimulator simulator({.version = row.version, .compute_nodes = {{"cn-0"}}});
     CHECK(run(simulator, "SHOW FRONTENDS")->column("Id").has_value() == row.frontend_id);
@@ -185,6 +190,72 @@ TEST_CASE("nodes, balance and statistic are what the test says") {
   CHECK(total() == "0");  // a follower does not know
   REQUIRE(session->execute("SET forward_to_leader = true", in(kAmple)).ok());
   CHECK(total() == "4");
+}
+
+TEST_CASE("each version greets as it does") {
+  struct Row {
+    const char* version;
+    const char* greeting;
+  };
+  for (const Row& row :
+       {Row{"2.5.22", "5.1.0"}, Row{"3.3.9", "5.1.0"}, Row{"3.5.7", "8.0.33"}, Row{"4.0.2", "8.0.33"}}) {
+    INFO(row.version);
+    FrontendSimulator simulator({.version = row.version});
+    const int raw = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(simulator.frontend(0).port());
+    REQUIRE(::connect(raw, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    std::array<char, 64> bytes{};
+    const auto got = ::recv(raw, bytes.data(), bytes.size() - 1, 0);
+    ::close(raw);
+    REQUIRE(got > 5);
+    CHECK(std::string(bytes.data() + 5) == row.greeting);  // behind the packet header and the protocol number
+  }
+}
+
+TEST_CASE(
+    "jobs are known to the leader alone, transactions are asked of it, and routine loads are listed from 3.1 on") {
+  FrontendSimulator simulator({.frontends = 2});
+  simulator.set_databases({{.name = "shop", .schema_changes = 2, .queued_loads = 1, .running_transactions = 3}});
+  CHECK(run(simulator, "SHOW PROC '/jobs'")->text(0, "DbId") == "10005");
+  const auto running = [&](const std::string& path, const char* kind, const char* column, std::size_t frontend) {
+    const auto rows = run(simulator, "SHOW PROC '" + path + "'", frontend);
+    REQUIRE(rows.ok());
+    for (std::size_t row = 0; row < rows->rows.size(); ++row)
+      if (rows->rows[row][0] == kind) return rows->text(row, column);
+    return std::string("?");
+  };
+  CHECK(running("/jobs/10005", "schema_change", "Running", 0) == "2");
+  CHECK(running("/jobs/10005", "schema_change", "Running", 1) == "0");
+  CHECK(running("/transactions/10005", "running", "Number", 1) == "3");
+  CHECK(run(simulator, "SHOW PROC '/jobs/99'").error().message.find("does not exist") != std::string::npos);
+
+  const std::string routine =
+      "SELECT COUNT(*) AS jobs FROM information_schema.routine_load_jobs WHERE STATE IN ('RUNNING')";
+  simulator.set_routine_loads(2);
+  CHECK(run(simulator, routine)->text(0, "jobs") == "2");
+  FrontendSimulator old({.version = "2.5.22"});
+  CHECK(run(old, routine).error().message.find("Unknown table") != std::string::npos);
+}
+
+TEST_CASE("a broadcast stalls at a hung FE and goes on where it was; what it had reached stays") {
+  FrontendSimulator simulator({.frontends = 3});
+  simulator.hang_frontend(1);
+  auto stalled = std::async(std::launch::async, [&] { return run(simulator, set("disable_balance", "true")); });
+  for (const auto deadline = in(kAmple); simulator.frontend(0).config("disable_balance") != "true";) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    std::this_thread::yield();
+  }
+  CHECK(simulator.frontend(1).config("disable_balance") == "false");
+  CHECK(simulator.frontend(2).config("disable_balance") == "false");
+  simulator.frontend(0).set_config("disable_balance", "false");  // somebody's later decision, on the first FE
+  simulator.hang_frontend(1, false);
+  CHECK(stalled.get().ok());
+  CHECK(simulator.frontend(0).config("disable_balance") == "false");
+  CHECK(simulator.frontend(1).config("disable_balance") == "true");
+  CHECK(simulator.frontend(2).config("disable_balance") == "true");
 }
 
 TEST_CASE("SHOW FRONTENDS tells leader, liveness and real ports") {

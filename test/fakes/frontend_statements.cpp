@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <functional>
+#include <utility>
 
 namespace gate::fake_frontend {
 namespace {
@@ -29,6 +30,7 @@ constexpr std::array kConfigKeys{
     ConfigKey{"history_job_keep_max_second", "", "int", "259200", true, ""},
     ConfigKey{"qe_max_connection", "", "int", "4096", true, ""},
     ConfigKey{"query_port", "", "int", "9030", false, "FE MySQL server port"},
+    ConfigKey{"run_mode", "", "String", "shared_nothing", false, ""},
     ConfigKey{"sys_log_verbose_modules", "", "String[]", "[]", false, ""},
 };
 
@@ -194,6 +196,56 @@ SqlError access_denied() {
 
 constexpr const char* kStartTime = "2026-01-02 03:04:05";
 
+/// The columns that SHOW BACKENDS and SHOW COMPUTE NODES have in common.
+std::map<std::string, std::string> node_values(const SimulatedNode& node, const std::string& cluster_version) {
+  return {{"IP", node.host},
+          {"HeartbeatPort", "9050"},
+          {"BePort", "9060"},
+          {"HttpPort", "8040"},
+          {"BrpcPort", "8060"},
+          {"LastStartTime", node.start_time},
+          {"LastHeartbeat", node.last_heartbeat},
+          {"Alive", node.alive ? "true" : "false"},
+          {"SystemDecommissioned", "false"},
+          {"ClusterDecommissioned", "false"},
+          {"TabletNum", "30"},
+          {"ErrMsg", node.alive ? "" : "connection refused"},
+          {"Version", (node.version.empty() ? cluster_version : node.version) + "-1f1aa9c"},
+          {"CpuCores", "8"},
+          {"MemLimit", "13.5GB"},
+          {"NumRunningQueries", "0"},
+          {"MemUsedPct", "1.00 %"},
+          {"CpuUsedPct", "0.5 %"},
+          {"DataCacheMetrics", "N/A"},
+          {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
+}
+
+void add_row(SimulatedResult& out, const std::map<std::string, std::string>& values) {
+  std::vector<std::optional<std::string>> row;
+  for (const auto& column : out.columns) row.emplace_back(values.at(column));
+  out.rows.push_back(std::move(row));
+}
+
+constexpr std::size_t kFirstDatabaseId = 10005;
+
+/// The database that `path` ends with, by its id; nullptr for none.
+const SimulatedDatabase* database_in(const std::vector<SimulatedDatabase>& databases, const std::string& path) {
+  const auto id = static_cast<std::size_t>(std::strtoul(path.c_str() + path.rfind('/') + 1, nullptr, 10));
+  const bool known = id >= kFirstDatabaseId && id - kFirstDatabaseId < databases.size();
+  return known ? &databases[id - kFirstDatabaseId] : nullptr;
+}
+
+SimulatedResult list_of(const std::vector<SimulatedDatabase>& databases) {
+  SimulatedResult out{{"DbId", "DbName"}, {}};
+  for (std::size_t i = 0; i < databases.size(); ++i)
+    out.rows.push_back({std::to_string(kFirstDatabaseId + i), databases[i].name});
+  return out;
+}
+
+SqlError no_such_database(const std::string& path) {
+  return {1064, "HY000", "Database[" + path.substr(path.rfind('/') + 1) + "] does not exist."};
+}
+
 }  // namespace
 
 Version parse_version(std::string_view text) {
@@ -235,6 +287,7 @@ Cluster::Cluster(const FrontendSimulatorOptions& options)
     FrontendState state;
     state.name = "fe-" + std::to_string(i);
     state.version = options.version;
+    state.start_time = kStartTime;
     frontends.push_back(std::move(state));
     reset_config(i);
   }
@@ -245,6 +298,11 @@ void Cluster::reset_config(std::size_t frontend) {
   config.clear();
   for (const ConfigKey& key : kConfigKeys) config[key.name] = key.value;
   for (const auto& [name, value] : fe_conf_) set_config(frontend, name, value);
+}
+
+bool Cluster::has_item(std::string_view canonical_name) const {
+  if (canonical_name == "run_mode" && !version_.at_least(3, 0)) return false;
+  return !dropped_items.contains(std::string(canonical_name));
 }
 
 std::optional<std::string> Cluster::config(std::size_t frontend, const std::string& key) const {
@@ -258,6 +316,7 @@ void Cluster::set_config(std::size_t frontend, const std::string& key, const std
 }
 
 Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const std::string& sql) {
+  if (frontends[frontend].hung) return Stalled{};
   const auto tokens = tokens_of(sql);
   Pattern statement(tokens);
   const auto needs_operate = [&](auto run) -> Answer {
@@ -265,7 +324,7 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
     return run();
   };
   const auto on_leader = [&](auto run) -> Answer {
-    if (!leader || !frontends[*leader].alive) return NeedsLeader{};
+    if (!leader || !frontends[*leader].alive) return Stalled{};
     return run(*leader);
   };
 
@@ -276,8 +335,8 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
     if (tokens.size() > 9)
       return SqlError{1064, "HY000", "set persisted config failed, because current running mode is not persisted"};
     return needs_operate([&]() -> Answer {
-      if (!version_.at_least(3, 5)) return set_frontend_config(frontend, key, value);
-      return on_leader([&](std::size_t at) { return set_frontend_config(at, key, value); });
+      if (!version_.at_least(3, 5)) return set_frontend_config(frontend, connection, key, value);
+      return on_leader([&](std::size_t at) { return set_frontend_config(at, connection, key, value); });
     });
   }
   if (statement.matches("admin show frontend config"))
@@ -303,6 +362,12 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
     const std::string text = version_.at_least(3, 1) ? frontends[frontend].version + "-1f1aa9c"
                                                      : "StarRocks version " + frontends[frontend].version;
     return SimulatedResult{{"@@version_comment"}, {{text}}};
+  }
+  if (statement.matches("select count ( * ) as jobs from information_schema.routine_load_jobs >")) {
+    if (!version_.at_least(3, 1))
+      return SqlError{5502, "42602",
+                      "Getting analyzing error. Detail message: Unknown table 'information_schema.routine_load_jobs'."};
+    return SimulatedResult{{"jobs"}, {{std::to_string(routine_loads)}}};
   }
   if (statement.matches("select connection_id ( )"))
     return SimulatedResult{{"connection_id()"}, {{std::to_string(connection.id)}}};
@@ -339,22 +404,27 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
                       "', the most similar input is {'SELECT', 'ADMIN', 'SHOW'}."};
 }
 
-Answer Cluster::set_frontend_config(std::size_t frontend, const std::string& key, const std::string& value) {
+Answer Cluster::set_frontend_config(std::size_t frontend, ConnectionState& connection, const std::string& key,
+                                    const std::string& value) {
   const std::string prefix = version_.at_least(3, 0) ? "" : "Unexpected exception: ";
   const ConfigKey* found = find_key(key);
-  if (found == nullptr || !found->is_mutable)
+  if (found == nullptr || !found->is_mutable || !has_item(found->name))
     return SqlError{1064, "HY000", prefix + "Config '" + key + "' does not exist or is not mutable"};
   const auto parsed = parse_value(*found, value);
   if (!parsed)
     return SqlError{1064, "HY000",
                     prefix + "Failed to set config '" + key + "'. err: For input string: \"" + trim(value) + "\""};
   // Itself first, then the others one after another; what was reached stays changed. Before 3.5 dead FEs count.
-  frontends[frontend].config[found->name] = *parsed;
+  if (!connection.broadcast_next) frontends[frontend].config[found->name] = *parsed;
   std::string failures;
-  for (std::size_t i = 0; i < frontends.size(); ++i) {
+  for (std::size_t i = std::exchange(connection.broadcast_next, std::nullopt).value_or(0); i < frontends.size(); ++i) {
     if (i == frontend) continue;
     FrontendState& other = frontends[i];
     if (!other.alive && version_.at_least(3, 5)) continue;
+    if (other.hung) {
+      connection.broadcast_next = i;
+      return Stalled{};
+    }
     if (!other.alive || other.broadcast_broken) {
       failures += "set config for fe[" + other.name + "] failed: java.net.ConnectException: Connection refused;";
       continue;
@@ -370,7 +440,7 @@ SimulatedResult Cluster::show_frontend_config(std::size_t frontend, const std::o
   SimulatedResult out{{"Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"}, {}};
   for (const ConfigKey& key : kConfigKeys) {
     const bool shown = !wanted || like(*wanted, key.name) || (key.alias[0] != '\0' && like(*wanted, key.alias));
-    if (!shown) continue;
+    if (!shown || !has_item(key.name)) continue;
     out.rows.push_back({key.name, "[" + std::string(key.alias) + "]", frontends[frontend].config.at(key.name), key.type,
                         key.is_mutable ? "true" : "false", key.comment});
   }
@@ -393,9 +463,10 @@ SimulatedResult Cluster::show_frontends(std::size_t asked) const {
     for (const std::string& value :
          {fe.name + "_9010_1700000000000", std::string("127.0.0.1"), std::string("9010"), std::string("8030"),
           std::to_string(fe.port), std::string("9020"), std::string(leader == i ? "LEADER" : "FOLLOWER"),
-          std::string("1234567"), std::string("true"), std::string(alive ? "true" : "false"), std::string("4711"),
-          std::string(kStartTime), std::string("true"), std::string(alive ? "" : "got exception"),
-          std::string(alive ? kStartTime : "NULL"), fe.version + "-1f1aa9c"})
+          std::string("1234567"), std::string("true"), std::string(alive ? "true" : "false"),
+          std::to_string(fe.replayed_journal_id), std::string(kStartTime), std::string("true"),
+          std::string(alive ? "" : "got exception"), alive ? fe.start_time : std::string("NULL"),
+          fe.version + "-1f1aa9c"})
       row.emplace_back(value);
     out.rows.push_back(std::move(row));
   }
@@ -435,41 +506,18 @@ SimulatedResult Cluster::show_backends() const {
   if (version_.at_least(3, 3)) columns({"DataCacheMetrics", "Location"});
   if (version_.at_least(3, 5)) columns({"StatusCode"});
   for (std::size_t i = 0; i < backends.size(); ++i) {
-    const SimulatedNode& node = backends[i];
-    const std::map<std::string, std::string> values = {
-        {"BackendId", std::to_string(10001 + i)},
-        {"IP", node.host},
-        {"HeartbeatPort", "9050"},
-        {"BePort", "9060"},
-        {"HttpPort", "8040"},
-        {"BrpcPort", "8060"},
-        {"LastStartTime", kStartTime},
-        {"LastHeartbeat", kStartTime},
-        {"Alive", node.alive ? "true" : "false"},
-        {"SystemDecommissioned", "false"},
-        {"ClusterDecommissioned", "false"},
-        {"TabletNum", "30"},
-        {"DataUsedCapacity", "1.000 GB"},
-        {"AvailCapacity", "90.000 GB"},
-        {"TotalCapacity", "100.000 GB"},
-        {"UsedPct", "10.00 %"},
-        {"MaxDiskUsedPct", "10.00 %"},
-        {"ErrMsg", node.alive ? "" : "connection refused"},
-        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"},
-        {"Status", "{}"},
-        {"DataTotalCapacity", "91.000 GB"},
-        {"DataUsedPct", "1.10 %"},
-        {"CpuCores", "8"},
-        {"MemLimit", "13.5GB"},
-        {"NumRunningQueries", "0"},
-        {"MemUsedPct", "1.00 %"},
-        {"CpuUsedPct", "0.5 %"},
-        {"DataCacheMetrics", "N/A"},
-        {"Location", ""},
-        {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
-    std::vector<std::optional<std::string>> row;
-    for (const auto& column : out.columns) row.emplace_back(values.at(column));
-    out.rows.push_back(std::move(row));
+    auto values = node_values(backends[i], version_text_);
+    values.merge(std::map<std::string, std::string>{{"BackendId", std::to_string(10001 + i)},
+                                                    {"DataUsedCapacity", "1.000 GB"},
+                                                    {"AvailCapacity", "90.000 GB"},
+                                                    {"TotalCapacity", "100.000 GB"},
+                                                    {"UsedPct", "10.00 %"},
+                                                    {"MaxDiskUsedPct", "10.00 %"},
+                                                    {"Status", "{}"},
+                                                    {"DataTotalCapacity", "91.000 GB"},
+                                                    {"DataUsedPct", "1.10 %"},
+                                                    {"Location", ""}});
+    add_row(out, values);
   }
   return out;
 }
@@ -486,49 +534,26 @@ SimulatedResult Cluster::show_compute_nodes() const {
     columns({"MemLimit", "DataCacheMetrics", "StarletPort", "WorkerId", "WarehouseName", "TabletNum"});
   if (version_.at_least(3, 5)) columns({"StatusCode"});
   for (std::size_t i = 0; i < compute_nodes.size(); ++i) {
-    const SimulatedNode& node = compute_nodes[i];
-    const std::map<std::string, std::string> values = {
-        {"ComputeNodeId", std::to_string(20001 + i)},
-        {"IP", node.host},
-        {"HeartbeatPort", "9050"},
-        {"BePort", "9060"},
-        {"HttpPort", "8040"},
-        {"BrpcPort", "8060"},
-        {"LastStartTime", kStartTime},
-        {"LastHeartbeat", kStartTime},
-        {"Alive", node.alive ? "true" : "false"},
-        {"SystemDecommissioned", "false"},
-        {"ClusterDecommissioned", "false"},
-        {"ErrMsg", node.alive ? "" : "connection refused"},
-        {"Version", (node.version.empty() ? version_text_ : node.version) + "-1f1aa9c"},
-        {"CpuCores", "8"},
-        {"NumRunningQueries", "0"},
-        {"MemUsedPct", "1.00 %"},
-        {"CpuUsedPct", "0.5 %"},
-        {"HasStoragePath", "true"},
-        {"MemLimit", "13.5GB"},
-        {"DataCacheMetrics", "N/A"},
-        {"StarletPort", "9070"},
-        {"WorkerId", "1"},
-        {"WarehouseName", "default_warehouse"},
-        {"TabletNum", "30"},
-        {"StatusCode", node.alive ? "OK" : "DISCONNECTED"}};
-    std::vector<std::optional<std::string>> row;
-    for (const auto& column : out.columns) row.emplace_back(values.at(column));
-    out.rows.push_back(std::move(row));
+    auto values = node_values(compute_nodes[i], version_text_);
+    values.merge(std::map<std::string, std::string>{{"ComputeNodeId", std::to_string(20001 + i)},
+                                                    {"HasStoragePath", "true"},
+                                                    {"StarletPort", "9070"},
+                                                    {"WorkerId", "1"},
+                                                    {"WarehouseName", "default_warehouse"}});
+    add_row(out, values);
   }
   return out;
 }
 
 Answer Cluster::show_proc(std::size_t frontend, const ConnectionState& connection, const std::string& path) {
   const bool leader_up = leader && frontends[*leader].alive;
-  if (path == "/cluster_balance" || path == "/transactions" || path == "/routine_loads") {
-    if (!leader_up) return NeedsLeader{};
-    if (path == "/cluster_balance") return cluster_balance();
-    return SimulatedResult{{"Name", "State"}, {}};
+  if (path == "/cluster_balance" || path.starts_with("/transactions")) {
+    if (!leader_up) return Stalled{};
+    return path == "/cluster_balance" ? cluster_balance() : show_transactions(path);
   }
-  if (connection.forward_to_leader && !leader_up) return NeedsLeader{};
+  if (connection.forward_to_leader && !leader_up) return Stalled{};
   const bool runs_on_leader = leader_up && (connection.forward_to_leader || *leader == frontend);
+  if (path.starts_with("/jobs")) return show_jobs(path, runs_on_leader);
   if (path == "/statistic") {
     SimulatedResult out{{"DbId", "DbName", "TableNum", "PartitionNum", "IndexNum", "TabletNum", "ReplicaNum",
                          "UnhealthyTabletNum", "InconsistentTabletNum", "CloningTabletNum", "ErrorStateTabletNum"},
@@ -544,6 +569,31 @@ Answer Cluster::show_proc(std::size_t frontend, const ConnectionState& connectio
     return out;
   }
   return SqlError{1064, "HY000", "Proc path '" + path + "' doesn't exist"};
+}
+
+Answer Cluster::show_jobs(const std::string& path, bool runs_on_leader) const {
+  if (path == "/jobs") return list_of(databases);
+  const SimulatedDatabase* database = database_in(databases, path);
+  if (database == nullptr) return no_such_database(path);
+  SimulatedResult out{{"JobType", "Pending", "Running", "Finished", "Cancelled", "Total"}, {}};
+  const auto row = [&](const char* type, int pending, int running) {
+    if (!runs_on_leader) pending = running = 0;
+    out.rows.push_back(
+        {type, std::to_string(pending), std::to_string(running), "12", "1", std::to_string(pending + running + 13)});
+  };
+  row("load", database->queued_loads, 0);
+  row("rollup", database->pending_rollups, 0);
+  row("schema_change", 0, database->schema_changes);
+  row("export", 0, 0);
+  return out;
+}
+
+Answer Cluster::show_transactions(const std::string& path) const {
+  if (path == "/transactions") return list_of(databases);
+  const SimulatedDatabase* database = database_in(databases, path);
+  if (database == nullptr) return no_such_database(path);
+  return SimulatedResult{{"State", "Number"},
+                         {{"running", std::to_string(database->running_transactions)}, {"finished", "120"}}};
 }
 
 SimulatedResult Cluster::cluster_balance() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -27,13 +28,14 @@ struct Version {
 [[nodiscard]] std::vector<std::string> split_statements(std::string_view sql);
 
 struct Acknowledgement {};
-/// Nobody can answer: the statement belongs to the leader and there is none. FEs hang then.
-struct NeedsLeader {};
-using Answer = std::variant<Acknowledgement, SimulatedResult, SqlError, NeedsLeader>;
+/// Nobody can answer yet: there is no leader, or an FE is hung. Executed again when something has changed.
+struct Stalled {};
+using Answer = std::variant<Acknowledgement, SimulatedResult, SqlError, Stalled>;
 
 struct ConnectionState {
   std::uint32_t id = 0;
   bool forward_to_leader = false;
+  std::optional<std::size_t> broadcast_next;  ///< Where a stalled ADMIN SET goes on; what it has reached stays.
 };
 
 struct FrontendState {
@@ -41,6 +43,9 @@ struct FrontendState {
   std::uint16_t port = 0;
   bool alive = true;  ///< Listening; what the leader's heartbeat would say.
   bool broadcast_broken = false;
+  bool hung = false;
+  long long replayed_journal_id = 4711;
+  std::string start_time;
   std::string version;
   std::map<std::string, std::string> config;  ///< By canonical name.
 };
@@ -62,10 +67,14 @@ class Cluster {
   std::vector<SimulatedNode> compute_nodes;
   std::vector<SimulatedBalance> balance = {{}};
   SimulatedStatistic statistic;
+  std::vector<SimulatedDatabase> databases = {{"_statistics_"}, {"shop"}};
+  int routine_loads = 0;
+  std::set<std::string> dropped_items;          ///< Canonical names of configuration items that no FE has any more.
   std::optional<std::uint32_t> kill_requested;  ///< Connection id that a KILL named; the simulator cuts it.
 
  private:
-  [[nodiscard]] Answer set_frontend_config(std::size_t frontend, const std::string& key, const std::string& value);
+  [[nodiscard]] Answer set_frontend_config(std::size_t frontend, ConnectionState& connection, const std::string& key,
+                                           const std::string& value);
   [[nodiscard]] SimulatedResult show_frontend_config(std::size_t frontend,
                                                      const std::optional<std::string>& like) const;
   [[nodiscard]] SimulatedResult show_frontends(std::size_t asked) const;
@@ -73,6 +82,9 @@ class Cluster {
   [[nodiscard]] SimulatedResult show_compute_nodes() const;
   [[nodiscard]] Answer show_proc(std::size_t frontend, const ConnectionState& connection, const std::string& path);
   [[nodiscard]] SimulatedResult cluster_balance();
+  [[nodiscard]] Answer show_jobs(const std::string& path, bool runs_on_leader) const;
+  [[nodiscard]] Answer show_transactions(const std::string& path) const;
+  [[nodiscard]] bool has_item(std::string_view canonical_name) const;
 
   Version version_;
   std::string version_text_;
