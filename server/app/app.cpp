@@ -177,7 +177,8 @@ Status App::Impl::start_controller() {
   controller_options.admit_within = options.admit_within;
   controller_options.max_hold = options.max_hold;
   controller_options.claim_stale_after = options.claim_stale_after;
-  controller_options.claim_renewal = std::max(std::chrono::seconds(1), options.claim_stale_after / 4);
+  controller_options.claim_renewal = std::chrono::milliseconds(options.claim_stale_after) / 4;
+  controller_options.default_hooks = options.default_hooks;
   controller = std::make_unique<PreparationController>(*store, *clusters, connector, clock, log, controller_options);
   store->observe([this](const Preparation& record, bool removed) {
     waiters->notify(record, removed);
@@ -187,7 +188,7 @@ Status App::Impl::start_controller() {
   service_options.admission_wait = options.admission_wait;
   service_options.default_hooks = options.default_hooks;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
-  admission = std::make_unique<AdmissionService>(*store, *controller, *waiters, clock, log, service_options,
+  admission = std::make_unique<AdmissionService>(*store, *clusters, *controller, *waiters, clock, log, service_options,
                                                  [this](const ReviewOutcome& outcome) { metrics.count(outcome); });
   controller->start();
   if (kube_store != nullptr) {

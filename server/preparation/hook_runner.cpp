@@ -71,7 +71,7 @@ HookRunner::HookRunner(ClaimedRecord& record, ClusterAccess& clusters, FrontendC
                        RetryPolicy retry, std::stop_token stop)
     : record_(record),
       clusters_(clusters),
-      connector_(connector),
+      connector_(connector, record),
       clock_(clock),
       retry_(retry),
       stop_(std::move(stop)),
@@ -306,10 +306,10 @@ Status HookRunner::put_back(const CapturedSetting& captured, Deadline deadline) 
   }
 }
 
-Result<std::vector<std::string>> HookRunner::dead_nodes(Deadline deadline) {
+Result<std::vector<DatabaseNode>> HookRunner::nodes(Deadline deadline) {
   const auto frontends = fleet(deadline);
   if (!frontends) return frontends.error();
-  return (*frontends)->dead_nodes(deadline);
+  return (*frontends)->nodes(deadline);
 }
 
 }  // namespace gate

@@ -11,6 +11,7 @@
 
 #include "server/ports/cluster_access.hpp"
 #include "server/preparation/claimed_record.hpp"
+#include "server/preparation/fenced_connector.hpp"
 #include "server/preparation/frontend_fleet.hpp"
 
 namespace gate {
@@ -47,8 +48,8 @@ class HookRunner {
   /// Whether every setting of the record's hooks holds on every alive FE. Never writes.
   [[nodiscard]] Result<bool> holds(Deadline deadline, std::string& drifted);
 
-  /// Not alive nodes, see FrontendFleet.
-  [[nodiscard]] Result<std::vector<std::string>> dead_nodes(Deadline deadline);
+  /// See FrontendFleet.
+  [[nodiscard]] Result<std::vector<DatabaseNode>> nodes(Deadline deadline);
 
  private:
   [[nodiscard]] RunEnd run_hook(std::size_t index);
@@ -64,7 +65,7 @@ class HookRunner {
 
   ClaimedRecord& record_;
   ClusterAccess& clusters_;
-  FrontendConnector& connector_;
+  FencedConnector connector_;
   const Clock& clock_;
   const RetryPolicy retry_;
   const std::stop_token stop_;

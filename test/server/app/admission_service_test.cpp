@@ -71,7 +71,7 @@ struct Gate {
   explicit Gate(std::chrono::milliseconds wait = kAmple, FrontendSimulatorOptions frontends = {})
       : world(std::move(frontends)),
         replica(observed(world, waiters)),
-        service(store, replica.controller, waiters, world.clock, world.log, {wait, {}, {}},
+        service(store, world.clusters, replica.controller, waiters, world.clock, world.log, {wait, {}, {}},
                 [this](const ReviewOutcome& outcome) { decisions.push_back(outcome.decision); }) {}
   static World& observed(World& world, OutcomeWaiters& waiters) {
     world.store.observe([&](const Preparation& record, bool removed) { waiters.notify(record, removed); });
