@@ -19,12 +19,17 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings);
 [[nodiscard]] std::string hooks_unread_message(const AdmissionFacts& facts);
 
+/// The last line of every denial: what a bypass must name.
+[[nodiscard]] std::string target_line(const std::string& key);
+
 /// Warnings; each fits kWarningMax characters.
 [[nodiscard]] std::string dry_run_warning(const std::string& state);
 /// Where the real request would be refused.
 [[nodiscard]] std::string dry_run_refusal_warning(std::string_view why);
 [[nodiscard]] std::string revert_warning(const Preparation& record);
 [[nodiscard]] std::string path_warning(const PathFinding& finding);
+[[nodiscard]] std::string bypass_warning(const Bypass& bypass, bool dry_run);
+[[nodiscard]] std::string bypass_ignored_warning(const std::string& why);
 [[nodiscard]] std::string failed_hook_warning(const HookStatus& hook);
 
 /// "1/4 hooks".

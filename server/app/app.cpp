@@ -198,7 +198,8 @@ Status App::Impl::start_controller() {
   controller_options.admit_within = options.admit_within;
   controller_options.max_hold = options.max_hold;
   controller_options.claim_stale_after = options.claim_stale_after;
-  controller_options.claim_renewal = std::max(std::chrono::seconds(1), options.claim_stale_after / 4);
+  controller_options.claim_renewal = std::chrono::milliseconds(options.claim_stale_after) / 4;
+  controller_options.default_hooks = options.default_hooks;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller = std::make_unique<PreparationController>(
       *store, HookPeers{*clusters, connector, http_caller, script_jobs}, clock, log, controller_options);
@@ -213,7 +214,7 @@ Status App::Impl::start_controller() {
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
   service_options.rules.http_prefixes = options.http_hook_prefixes;
   service_options.rules.more_sql = options.allowed_sql;
-  admission = std::make_unique<AdmissionService>(*store, *controller, *waiters, *clusters, clock, log, service_options,
+  admission = std::make_unique<AdmissionService>(*store, *clusters, *controller, *waiters, clock, log, service_options,
                                                  [this](const ReviewOutcome& outcome) { metrics.count(outcome); });
   controller->start();
   if (kube_store != nullptr) {

@@ -35,6 +35,9 @@ inline constexpr KubeResource kEvents{"", "v1", "events"};
 inline constexpr KubeResource kStatefulSets{"apps", "v1", "statefulsets"};
 inline constexpr KubeResource kPods{"", "v1", "pods"};
 inline constexpr KubeResource kJobs{"batch", "v1", "jobs"};
+inline constexpr KubeResource kAccessReviews{"authorization.k8s.io", "v1", "subjectaccessreviews"};
+inline constexpr KubeResource kValidatingWebhooks{"admissionregistration.k8s.io", "v1",
+                                                  "validatingwebhookconfigurations"};
 }  // namespace kube
 
 struct KubeClientOptions {

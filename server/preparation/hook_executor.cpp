@@ -112,6 +112,7 @@ HookExecutor::HookExecutor(ClaimedRecord& record, const HookPeers& peers, const 
                            const HookRunnerOptions& options, std::stop_token stop)
     : record_(record),
       peers_(peers),
+      connector_(peers.connector, record),
       clock_(clock),
       options_(options),
       stop_(std::move(stop)),
@@ -182,7 +183,7 @@ Result<FrontendFleet*> HookExecutor::fleet(Deadline deadline) {
     const auto record = record_.snapshot();
     auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
     if (!access) return access.error();
-    fleet_.emplace(peers_.connector, std::move(access).value());
+    fleet_.emplace(connector_, std::move(access).value());
   }
   return &*fleet_;
 }

@@ -14,6 +14,7 @@
 #include "server/ports/http_caller.hpp"
 #include "server/ports/script_jobs.hpp"
 #include "server/preparation/claimed_record.hpp"
+#include "server/preparation/fenced_connector.hpp"
 #include "server/preparation/frontend_fleet.hpp"
 #include "server/preparation/frontend_probes.hpp"
 
@@ -103,6 +104,7 @@ class HookExecutor {
 
   ClaimedRecord& record_;
   const HookPeers peers_;
+  FencedConnector connector_;
   const Clock& clock_;
   const HookRunnerOptions options_;
   const std::stop_token stop_;

@@ -367,10 +367,10 @@ Status HookRunner::put_back(const CapturedSetting& captured, Deadline deadline) 
   }
 }
 
-Result<std::vector<std::string>> HookRunner::dead_nodes(Deadline deadline) {
+Result<std::vector<DatabaseNode>> HookRunner::nodes(Deadline deadline) {
   const auto frontends = executor_.fleet(deadline);
   if (!frontends) return frontends.error();
-  return (*frontends)->dead_nodes(deadline);
+  return (*frontends)->nodes(deadline);
 }
 
 }  // namespace gate

@@ -43,8 +43,8 @@ class HookRunner {
   /// this cluster still says Completed). Never writes.
   [[nodiscard]] Result<bool> holds(Deadline deadline, std::string& drifted);
 
-  /// Not alive nodes, see FrontendFleet.
-  [[nodiscard]] Result<std::vector<std::string>> dead_nodes(Deadline deadline);
+  /// See FrontendFleet.
+  [[nodiscard]] Result<std::vector<DatabaseNode>> nodes(Deadline deadline);
 
  private:
   /// Of one record, hooks [first, last).

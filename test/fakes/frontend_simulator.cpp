@@ -488,6 +488,18 @@ void FrontendSimulator::clear_faults() {
   });
 }
 
+namespace {
+
+/// A start time that differs from the last one: each start is a minute later.
+template <class Node>
+void restarted(Node& node) {
+  constexpr std::size_t kMinuteAt = std::string_view("2026-01-02 03:").size();
+  const int minute = (std::stoi(node.start_time.substr(kMinuteAt, 2)) + 1) % 60;
+  node.start_time.replace(kMinuteAt, 2, (minute < 10 ? "0" : "") + std::to_string(minute));
+}
+
+}  // namespace
+
 void FrontendSimulator::stop(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.frontends.at(frontend).alive = false;
@@ -498,6 +510,7 @@ void FrontendSimulator::stop(std::size_t frontend) {
 void FrontendSimulator::start(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.reset_config(frontend);
+    restarted(impl_->cluster.frontends.at(frontend));
     impl_->cluster.frontends.at(frontend).alive = true;
     if (::listen(impl_->listeners[frontend].socket.get(), kBacklog) != 0)
       throw std::runtime_error(std::string("cannot listen again: ") + std::strerror(errno));
@@ -506,7 +519,23 @@ void FrontendSimulator::start(std::size_t frontend) {
 void FrontendSimulator::restart(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.reset_config(frontend);
+    restarted(impl_->cluster.frontends.at(frontend));
     impl_->cut_connections(frontend);
+  });
+}
+void FrontendSimulator::roll_out(const std::string& version) {
+  for (std::size_t i = 0; i < size(); ++i) restart(i);
+  impl_->change([&] {
+    auto& cluster = impl_->cluster;
+    for (auto& frontend : cluster.frontends) {
+      if (!version.empty()) frontend.version = version;
+    }
+    for (auto* nodes : {&cluster.backends, &cluster.compute_nodes}) {
+      for (auto& node : *nodes) {
+        restarted(node);
+        if (!version.empty()) node.version = version;
+      }
+    }
   });
 }
 void FrontendSimulator::break_broadcast_to(std::size_t frontend, bool broken) {

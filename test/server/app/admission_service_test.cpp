@@ -72,7 +72,7 @@ struct Gate {
                 VersionPolicy version_policy = VersionPolicy::Warn)
       : world(std::move(frontends)),
         replica(observed(world, waiters)),
-        service(store, replica.controller, waiters, world.clusters, world.clock, world.log,
+        service(store, world.clusters, replica.controller, waiters, world.clock, world.log,
                 {wait, {}, {}, {}, version_policy},
                 [this](const ReviewOutcome& outcome) { decisions.push_back(outcome.decision); }) {}
   static World& observed(World& world, OutcomeWaiters& waiters) {
