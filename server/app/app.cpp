@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "policy/hook_configuration.hpp"
+#include "policy/url.hpp"
 #include "server/app/admission_service.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
@@ -20,9 +21,12 @@
 #include "server/kubernetes/kube_cluster_access.hpp"
 #include "server/kubernetes/kube_config.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
+#include "server/kubernetes/kube_script_jobs.hpp"
 #include "server/kubernetes/resource_watch.hpp"
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
+#include "server/memory/memory_script_jobs.hpp"
+#include "server/outbound/http_hook_caller.hpp"
 #include "server/preparation/controller.hpp"
 #include "server/starrocks/frontend_client.hpp"
 #include "server/tls/certificate_source.hpp"
@@ -57,24 +61,6 @@ Result<std::string> read_password(const std::string& path) {
   return text;
 }
 
-/// Refuses: no HTTP hook can have been configured yet.
-class NoHttpCalls final : public HttpCaller {
- public:
-  Result<HttpCallReply> post(const HttpCallRequest& request, Deadline) override {
-    return Error{ErrorCode::PermissionDenied, request.url + " is under no URL prefix that this gate may call"};
-  }
-};
-
-/// Refuses: no script hook can have been configured yet.
-class NoScriptJobs final : public ScriptJobs {
- public:
-  [[nodiscard]] std::string unavailable_because() const override { return "this gate runs no scripts"; }
-  Result<ScriptJobState> run(const Preparation&, const ScriptJob&, Deadline) override {
-    return Error{ErrorCode::PermissionDenied, unavailable_because()};
-  }
-  Status remove(const Preparation&, const ScriptJob&, Deadline) override { return Ok{}; }
-};
-
 }  // namespace
 
 class App::Impl {
@@ -88,6 +74,7 @@ class App::Impl {
   Impl& operator=(const Impl&) = delete;
 
   Status start_certificate();
+  void start_http_hooks();
   Status start_backend();
   Status start_controller();
   Status start_servers();
@@ -107,8 +94,8 @@ class App::Impl {
   KubePreparationStore* kube_store = nullptr;  // the same as `store` when on Kubernetes
   std::unique_ptr<ClusterAccess> clusters;
   MysqlFrontendConnector connector;
-  NoHttpCalls http_caller;
-  NoScriptJobs script_jobs;
+  std::unique_ptr<HttpCaller> http_caller;
+  std::unique_ptr<ScriptJobs> script_jobs;
   std::unique_ptr<OutcomeWaiters> waiters;
   std::unique_ptr<PreparationController> controller;
   std::unique_ptr<AdmissionService> admission;
@@ -141,7 +128,18 @@ Status App::Impl::start_certificate() {
   return Ok{};
 }
 
+void App::Impl::start_http_hooks() {
+  HttpHookCallerOptions caller_options;
+  for (const auto& prefix : options.http_hook_prefixes) {
+    caller_options.allowed.push_back(parse_http_url_prefix(prefix).value());  // valid, says ServeOptions
+  }
+  caller_options.addresses.allow_loopback = options.http_hook_allow_loopback;
+  caller_options.version = std::string(kVersion);
+  http_caller = std::make_unique<HttpHookCaller>(std::move(caller_options));
+}
+
 Status App::Impl::start_backend() {
+  start_http_hooks();
   std::string ca;
   if (!options.frontend_ca_file.empty()) {
     auto read = read_small_file("--frontend-ca-file", options.frontend_ca_file);
@@ -161,6 +159,7 @@ Status App::Impl::start_backend() {
     }
     store = std::make_unique<MemoryPreparationStore>(clock);
     clusters = std::make_unique<MemoryClusterAccess>(std::move(access));
+    script_jobs = std::make_unique<MemoryScriptJobs>();
     return Ok{};
   }
   auto config = options.kubeconfig.empty() ? in_cluster_kube_config()
@@ -181,6 +180,7 @@ Status App::Impl::start_backend() {
   access_options.frontend_ca_pem = ca;
   access_options.identity = options.identity;
   clusters = std::make_unique<KubeClusterAccess>(*kube, clock, access_options);
+  script_jobs = std::make_unique<KubeScriptJobs>(*kube, *clusters, KubeScriptJobsOptions{options.script_hook_image});
   return Ok{};
 }
 
@@ -202,7 +202,7 @@ Status App::Impl::start_controller() {
   controller_options.default_hooks = options.default_hooks;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller = std::make_unique<PreparationController>(
-      *store, HookPeers{*clusters, connector, http_caller, script_jobs}, clock, log, controller_options);
+      *store, HookPeers{*clusters, connector, *http_caller, *script_jobs}, clock, log, controller_options);
   store->observe([this](const Preparation& record, bool removed) {
     waiters->notify(record, removed);
     controller->record_changed(record, removed);
@@ -213,6 +213,7 @@ Status App::Impl::start_controller() {
   service_options.version_policy = options.version_policy;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
   service_options.rules.http_prefixes = options.http_hook_prefixes;
+  service_options.rules.scripts = script_jobs->unavailable_because().empty();
   service_options.rules.more_sql = options.allowed_sql;
   admission = std::make_unique<AdmissionService>(*store, *clusters, *controller, *waiters, clock, log, service_options,
                                                  [this](const ReviewOutcome& outcome) { metrics.count(outcome); });

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 #include <map>
@@ -85,6 +87,18 @@ void add_address(CLI::App& app, const std::string& name, ListenAddress& target, 
       ->default_str(target.host + ":" + std::to_string(target.port));
 }
 
+const std::string kImageExpected = "not an image; accepted: [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]";
+
+/// Whether it looks like one. The kubelet judges the rest, and says so in the pod's status.
+bool may_be_image(const std::string& text) {
+  constexpr std::size_t kImageBytesMax = 512;
+  const auto alphanumeric = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  return !text.empty() && text.size() <= kImageBytesMax && alphanumeric(text.front()) && alphanumeric(text.back()) &&
+         text.find("//") == std::string::npos && std::all_of(text.begin(), text.end(), [&](char c) {
+           return alphanumeric(c) || std::string_view("._-/:@").find(c) != std::string_view::npos;
+         });
+}
+
 std::string further_sql_names() {
   std::string names;
   for (const auto& further : further_sql()) names.append(names.empty() ? "" : "|").append(further.name);
@@ -155,6 +169,13 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
         return prefix ? std::string() : prefix.error().message;
       })
       ->type_name("URL");
+  serve.add_flag("--http-hook-allow-loopback", options.http_hook_allow_loopback,
+                 "For development: HTTP hooks may call services on the gate's own machine");
+  serve
+      .add_option("--script-hook-image", options.script_hook_image,
+                  "Container image with /bin/sh in which script hooks run as Jobs; default: there are no script hooks")
+      ->check([](const std::string& text) { return may_be_image(text) ? std::string() : kImageExpected; })
+      ->type_name("IMAGE");
   add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
                seconds{0}, seconds{25});
   add_duration(serve, "--preparation-timeout", options.preparation_timeout,
@@ -197,6 +218,10 @@ std::string contradictions(const ServeOptions& options) {
   if (options.store == StoreKind::Memory) {
     if (!options.kubeconfig.empty()) add("--kubeconfig has no meaning with --store=memory");
     if (!options.frontend_address) add("--frontend-address is required with --store=memory");
+    if (!options.script_hook_image.empty()) add("--script-hook-image has no meaning with --store=memory");
+  }
+  if (options.http_hook_allow_loopback && options.http_hook_prefixes.empty()) {
+    add("--http-hook-allow-loopback needs --http-hook-prefixes");
   }
   const bool verify =
       options.frontend_tls == FrontendTls::VerifyCa || options.frontend_tls == FrontendTls::VerifyIdentity;

@@ -254,6 +254,10 @@ Result<ScriptJobState> KubeScriptJobs::run(const Preparation& record, const Scri
   if (!is_owned_by(*object, record.uid)) {
     return Error{ErrorCode::Rejected, "Job " + name + " exists and does not belong to " + record.name + ": delete it"};
   }
+  if (at(*object, {"metadata", "deletionTimestamp"}).is_string()) {
+    // An earlier one of that name, whose outcome was taken already: the next look finds none and makes it anew.
+    return ScriptJobState{ScriptJobState::Phase::Running, "Job " + name + " of before is being deleted"};
+  }
   return state_of(record, *object, deadline);
 }
 
@@ -339,6 +343,9 @@ std::string KubeScriptJobs::last_lines(const Preparation& record, const std::str
 
 Status KubeScriptJobs::remove(const Preparation& record, const ScriptJob& job, Deadline deadline) {
   const std::string name = job_name(record, job);
+  const auto object = client_.get(kube::kJobs, record.name_space, name, deadline);
+  if (!object && object.error().code != ErrorCode::NotFound) return object.error();
+  if (!object || !is_owned_by(*object, record.uid)) return Ok{};  // nothing of this record is there
   auto removed = client_.remove(kube::kJobs, record.name_space, name, deadline, "Background");
   if (!removed && removed.error().code == ErrorCode::NotFound) return Ok{};
   return removed;

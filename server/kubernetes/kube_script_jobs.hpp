@@ -35,6 +35,7 @@ class KubeScriptJobs final : public ScriptJobs {
   /// InvalidInput: a script that is too large, or script hooks are not available. Rejected: a Job of that name that is
   /// not this record's. The FE's password is taken out of the log's lines wherever it stands as it is.
   Result<ScriptJobState> run(const Preparation& record, const ScriptJob& job, Deadline deadline) override;
+  /// With its pods, which the garbage collector takes a moment later. Leaves alone what is not this record's.
   Status remove(const Preparation& record, const ScriptJob& job, Deadline deadline) override;
 
   /// `<cluster>-<hook>-<12 hex digits>`: at most 63 characters, so that it fits the labels of the pods. Depends on the

@@ -118,6 +118,7 @@ void PreparationController::stop() {
   for (auto& thread : threads_) thread.request_stop();
   // A step may wait on a hung FE for as long as its hook may take; the record says how to go on without it.
   peers_.connector.interrupt();
+  peers_.http.interrupt();
   threads_.clear();
   // Hand over at once instead of letting the others wait until the claims look stale.
   std::vector<std::string> keys;

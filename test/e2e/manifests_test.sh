@@ -72,6 +72,7 @@ wait_until k get starrocksclusters,starrockswarehouses,issuers,certificates
 k apply -f "$root/manifests/base/namespace.yaml" >/dev/null
 check "base passes a dry run" k apply --dry-run=server -k "$root/manifests/base"
 check "default-hooks passes a dry run" k apply --dry-run=server -k "$root/manifests/overlays/default-hooks"
+check "script-hooks passes a dry run" k apply --dry-run=server -k "$root/manifests/overlays/script-hooks"
 
 cp -r "$root/manifests" "$work/manifests"
 overlay=$work/manifests/overlays/without-cert-manager
@@ -136,6 +137,39 @@ no get configmaps
 no update leases.coordination.k8s.io
 no patch validatingwebhookconfigurations.admissionregistration.k8s.io
 END
+
+# Only the overlay for script hooks gives what these need.
+while read -r arguments; do
+  # shellcheck disable=SC2086
+  may no $arguments
+done <<'END'
+create jobs.batch
+get jobs.batch
+list pods
+get pods --subresource=log
+END
+check "script-hooks' role applies" k apply -f "$root/manifests/overlays/script-hooks/rbac.yaml"
+while read -r expected arguments; do
+  # shellcheck disable=SC2086
+  may "$expected" $arguments
+done <<'END'
+yes create jobs.batch
+yes get jobs.batch
+yes delete jobs.batch
+no list jobs.batch
+no patch jobs.batch
+no deletecollection jobs.batch
+yes list pods
+no get pods
+no create pods
+no delete pods
+yes get pods --subresource=log
+no create pods --subresource=exec
+no create pods --subresource=attach
+no create serviceaccounts --subresource=token
+END
+k delete -f "$root/manifests/overlays/script-hooks/rbac.yaml" >/dev/null
+if k kustomize "$root/manifests/overlays/script-hooks" | grep -q -- --script-hook-image=; then pass; else fail "script-hooks says so to the gate"; fi
 
 # --- Which updates call the gate ---------------------------------------------------------------------------------------
 # cluster NAME [METADATA]: with FE and BE.

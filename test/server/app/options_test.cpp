@@ -82,6 +82,10 @@ TEST_CASE("a refused value: the text names the option, the value and what is acc
            Row{"--drain=999999999999999999999h", {"--drain", "not a duration"}},
            Row{"--workers=0", {"--workers", "0", "1", "256"}},
            Row{"--version-policy=strict", {"--version-policy", "strict", "off", "warn", "enforce"}},
+           Row{"--script-hook-image=an image", {"--script-hook-image", "REGISTRY"}},
+           Row{"--script-hook-image=-x", {"--script-hook-image", "REGISTRY"}},
+           Row{"--script-hook-image=https://a/b", {"--script-hook-image", "REGISTRY"}},
+           Row{"--script-hook-image=image:", {"--script-hook-image", "REGISTRY"}},
            Row{"--log-level=loud", {"--log-level", "loud", "debug"}},
            Row{"--no-such=1", {"--no-such"}},
        }) {
@@ -113,6 +117,13 @@ TEST_CASE("what contradicts or lacks is refused all at once") {
            Row{"a CA that nobody asks",
                {"serve", "--dev-certificate=d", "--frontend-ca-file=ca.pem"},
                {"--frontend-ca-file needs", "verify-ca"}},
+           Row{"loopback for no HTTP hook",
+               {"serve", "--dev-certificate=d", "--http-hook-allow-loopback"},
+               {"--http-hook-allow-loopback needs --http-hook-prefixes"}},
+           Row{"scripts without a cluster",
+               {"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=fe:9030",
+                "--script-hook-image=mysql:8.0"},
+               {"--script-hook-image has no meaning"}},
            Row{"no command", {}, {"subcommand"}},
        }) {
     INFO(row.name);
@@ -122,6 +133,22 @@ TEST_CASE("what contradicts or lacks is refused all at once") {
     INFO(line.text);
     for (const auto& part : row.named) CHECK(line.text.find(part) != std::string::npos);
   }
+}
+
+TEST_CASE("hooks that leave the gate are off unless asked for") {
+  const auto without = serve_with({});
+  REQUIRE_MESSAGE(without.serve, without.text);
+  CHECK(without.options.http_hook_prefixes.empty());
+  CHECK_FALSE(without.options.http_hook_allow_loopback);
+  CHECK(without.options.script_hook_image.empty());
+  const auto with =
+      serve_with({"--http-hook-prefixes=https://a.example/hooks,http://127.0.0.1:8080", "--http-hook-allow-loopback",
+                  "--script-hook-image=registry:5000/tools/sr@sha256:0a1b"});
+  REQUIRE_MESSAGE(with.serve, with.text);
+  CHECK(with.options.http_hook_prefixes ==
+        std::vector<std::string>{"https://a.example/hooks", "http://127.0.0.1:8080"});
+  CHECK(with.options.http_hook_allow_loopback);
+  CHECK(with.options.script_hook_image == "registry:5000/tools/sr@sha256:0a1b");
 }
 
 TEST_CASE("help and version are answers, not faults") {

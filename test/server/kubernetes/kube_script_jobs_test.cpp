@@ -365,7 +365,27 @@ TEST_CASE("what a pod waits for is told") {
   }
 }
 
-TEST_CASE("a Job that somebody else made is not taken for ours") {
+TEST_CASE("a Job that is being deleted says nothing any more, and the next one is a new one") {
+  World world;
+  CHECK(world.run().phase == JobPhase::Running);
+  const json first = world.object();
+  world.end_job(false);
+  const std::string name = KubeScriptJobs::job_name(world.record, world.job);
+  const auto hold = [&](const json& finalizers) {
+    return world.client->merge_patch(kube::kJobs, world.name_space, name, {},
+                                     {{"metadata", {{"finalizers", finalizers}}}}, in_seconds(30));
+  };
+  REQUIRE(hold({"test.starrocks.com/hold"}).ok());
+  CHECK(world.jobs.remove(world.record, world.job, in_seconds(30)).ok());
+  const auto leaving = world.run();
+  CHECK(leaving.phase == JobPhase::Running);
+  CHECK_MESSAGE(leaving.detail.find("being deleted") != std::string::npos, leaving.detail);
+  REQUIRE(hold(nullptr).ok());
+  CHECK(world.run().phase == JobPhase::Running);
+  CHECK(world.object().at("metadata").at("uid") != first.at("metadata").at("uid"));
+}
+
+TEST_CASE("a Job that somebody else made is neither taken for ours nor removed") {
   World world;
   const std::string name = KubeScriptJobs::job_name(world.record, world.job);
   world.apply("apiVersion: batch/v1\nkind: Job\nmetadata: {name: " + name +
@@ -374,6 +394,8 @@ TEST_CASE("a Job that somebody else made is not taken for ours") {
   REQUIRE_FALSE(state.ok());
   CHECK(state.error().code == ErrorCode::Rejected);
   CHECK(state.error().message.find(name) != std::string::npos);
+  CHECK(world.jobs.remove(world.record, world.job, in_seconds(30)).ok());
+  CHECK(world.client->get(kube::kJobs, world.name_space, name, in_seconds(30)).ok());
 }
 
 TEST_CASE("without an image or rights, and with too large a script, nothing is made and it is said why") {

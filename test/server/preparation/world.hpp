@@ -195,6 +195,7 @@ class ScriptedHttp final : public HttpCaller {
     if (answers_.size() > 1) answers_.pop_front();
     return answer;
   }
+  void interrupt() override { answer({Error{ErrorCode::Unavailable, "shutting down"}}); }
 
   void answer(std::deque<Result<HttpCallReply>> answers) {
     const std::lock_guard lock(mutex_);
