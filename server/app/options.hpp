@@ -46,6 +46,7 @@ struct ServeOptions {
   std::vector<SqlKind> allowed_sql;             ///< Further kinds of statements for custom hooks.
   std::vector<std::string> http_hook_prefixes;  ///< Valid prefixes of URLs that HTTP hooks may call.
   std::chrono::milliseconds admission_wait{5000};
+  std::chrono::seconds preparation_timeout{3600};
   std::chrono::seconds admit_within{3600};
   std::chrono::seconds max_hold{6 * 3600};
   std::chrono::seconds reassert_interval{30};
