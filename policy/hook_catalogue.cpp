@@ -1,6 +1,7 @@
 #include "policy/hook_catalogue.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "policy/sql.hpp"
 
@@ -9,6 +10,20 @@ namespace {
 
 HookAction set(const std::string& key, const std::string& value) {
   return SqlAction{set_config_sql(key, value), ConfigSetting{key, value}};
+}
+
+/// How many letters to change, add or take away until one is the other.
+std::size_t edit_distance(std::string_view left, std::string_view right) {
+  std::vector<std::size_t> row(right.size() + 1);
+  for (std::size_t i = 0; i < row.size(); ++i) row[i] = i;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < right.size(); ++j) {
+      const std::size_t changed = diagonal + (left[i] == right[j] ? 0 : 1);
+      diagonal = std::exchange(row[j + 1], std::min({changed, row[j] + 1, row[j + 1] + 1}));
+    }
+  }
+  return row.back();
 }
 
 }  // namespace
@@ -58,6 +73,27 @@ std::string predefined_names() {
   std::string names(kRecommendedBundle);
   for (const PredefinedHook& hook : hook_catalogue()) names.append(", ").append(hook.name);
   return names;
+}
+
+std::string instead_of(std::string_view name) {
+  constexpr std::size_t kTypingErrors = 3;
+  // Names longer than any of ours by more than the errors are not worth the comparison.
+  constexpr std::size_t kNameMax = 40;
+  std::string_view closest;
+  std::size_t least = kTypingErrors + 1;
+  const auto consider = [&](std::string_view candidate) {
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance < least) {
+      least = distance;
+      closest = candidate;
+    }
+  };
+  if (name.size() <= kNameMax) {
+    consider(kRecommendedBundle);
+    for (const PredefinedHook& hook : hook_catalogue()) consider(hook.name);
+  }
+  if (closest.empty()) return "one of " + predefined_names();
+  return std::string(closest) + ", or another of " + predefined_names();
 }
 
 }  // namespace gate

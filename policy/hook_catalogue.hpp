@@ -27,5 +27,7 @@ inline constexpr std::string_view kRecommendedBundle = "recommended";
 [[nodiscard]] bool is_predefined_name(std::string_view name);
 /// All of them, joined with ", ".
 [[nodiscard]] std::string predefined_names();
+/// What to write instead of a name that is none: the one that was probably meant comes first, when there is one.
+[[nodiscard]] std::string instead_of(std::string_view name);
 
 }  // namespace gate

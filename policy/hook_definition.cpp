@@ -273,7 +273,7 @@ void HookReader::refuse_unknown_members(const json& object, const std::string& f
 
 void HookReader::read_predefined(const std::string& field, std::string_view name, std::chrono::seconds timeout) {
   if (!is_predefined_name(name)) {
-    fault(field, name, "one of " + predefined_names());
+    fault(field, name, instead_of(name));
     return;
   }
   HookDefinition prototype;
@@ -360,12 +360,25 @@ void HookReader::read_item(const json& item, std::size_t number, const std::stri
     read = read_http(action, action_field);
   } else {
     read = read_sql(text, action_field,
-                    given.front() == "command" ? "a predefined hook (" + predefined_names() + ") or " : "");
+                    given.front() == "command" ? "a predefined hook (" + instead_of(text) + ") or " : "");
   }
   if (!read) return;
   definition.hook.name = name.empty() ? list.name_stem + "-" + std::to_string(number) : name;
   definition.hook.action = *std::move(read);
   definition.hook.critical = critical.value_or(true);
+  add(std::move(definition));
+}
+
+void HookReader::add(HookDefinition definition) {
+  const Hook& hook = definition.hook;
+  const auto* action = std::get_if<SqlAction>(&hook.action);
+  if (action != nullptr && hook.restore == RestoreMode::Captured) {
+    const auto statement = validate_sql(action->sql, rules_.more_sql);
+    if (statement && statement->kind == SqlKind::SetGlobal) {
+      warnings.push_back(
+          clean_text("upgrade hook \"" + hook.name + "\" has no restore: its variable is not put back", kWarningMax));
+    }
+  }
   hooks.push_back(std::move(definition));
 }
 
@@ -588,7 +601,7 @@ void HookReader::read_sql_file(const std::string& text, const std::string& stem,
     definition.hook.name = stem + "-" + std::to_string(i + 1);
     definition.hook.action = *std::move(action);
     definition.hook.timeout = timeout;
-    hooks.push_back(std::move(definition));
+    add(std::move(definition));
   }
 }
 

@@ -90,6 +90,8 @@ class HookReader {
     std::chrono::seconds timeout;
   };
 
+  /// Warns of an effect that the gate does not undo by itself.
+  void add(HookDefinition definition);
   void read_item(const nlohmann::json& item, std::size_t number, const std::string& field, const List& list);
   std::string read_name(const nlohmann::json& item, const std::string& field);
   HookDefinition read_conduct(const nlohmann::json& item, const std::string& field, const List& list);

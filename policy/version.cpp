@@ -58,10 +58,10 @@ std::pair<std::string_view, int> prerelease_order(const std::string& prerelease)
 }  // namespace
 
 std::partial_ordering operator<=>(const Version& left, const Version& right) {
-  if (const auto order = left.major <=> right.major; order != 0) return order;
-  if (const auto order = left.minor <=> right.minor; order != 0) return order;
+  if (const auto order = left.major <=> right.major; std::is_neq(order)) return order;
+  if (const auto order = left.minor <=> right.minor; std::is_neq(order)) return order;
   if (!left.patch || !right.patch) return std::partial_ordering::unordered;
-  if (const auto order = *left.patch <=> *right.patch; order != 0) return order;
+  if (const auto order = *left.patch <=> *right.patch; std::is_neq(order)) return order;
   return prerelease_order(left.prerelease) <=> prerelease_order(right.prerelease);
 }
 
@@ -126,8 +126,8 @@ VersionChange version_change(std::string_view from_image, std::string_view to_im
   if (!from || !to) return VersionChange::Unknown;
   const std::partial_ordering order = *from <=> *to;
   if (order == std::partial_ordering::unordered) return VersionChange::Unknown;
-  if (order == 0) return VersionChange::Same;
-  if (order > 0) return VersionChange::Downgrade;
+  if (std::is_eq(order)) return VersionChange::Same;
+  if (std::is_gt(order)) return VersionChange::Downgrade;
   if (from->major != to->major) return VersionChange::Major;
   if (from->minor != to->minor) return VersionChange::Minor;
   return VersionChange::Patch;

@@ -432,6 +432,58 @@ TEST_CASE("a bad configuration is refused when it is written, all faults named")
                "UpgradeHooksInvalid"));
 }
 
+TEST_CASE("hooks in a ConfigMap are judged when they are written, and run when the cluster that names it is upgraded") {
+  Scene scene("mapped", json::object());
+  const auto config_map = [](const std::string& text) {
+    return json{{"apiVersion", "v1"},
+                {"kind", "ConfigMap"},
+                {"metadata",
+                 {{"name", "hooks"}, {"namespace", "default"}, {"labels", {{"starrocks.com/upgrade-hooks", "true"}}}}},
+                {"data", {{"prepare.yaml", text}}}}
+        .dump();
+  };
+  // Each webhook is picked up in its own time.
+  REQUIRE(eventually(kPatience, [&] {
+    return scene.plane.kubectl({"create", "--dry-run=server", "-f", "-"}, {.input = config_map("hooks: []")})
+               .exit_code != 0;
+  }));
+  const auto refused = scene.plane.kubectl(
+      {"create", "-f", "-"},
+      {.input = config_map("hooks:\n- {name: freeze, sql: \"ADMIN SET FRONTEND CONFIG ('disable_balance' = 'on')\"}\n"
+                           "- {name: sweep, sql: DROP TABLE t, critcal: false}\n")});
+  INFO(refused.err);
+  CHECK(contains(refused.err, "UpgradeHooksInvalid"));
+  CHECK(contains(refused.err, "upgrade hooks of ConfigMap default/hooks are not valid"));
+  CHECK(contains(refused.err, "data[prepare.yaml].hooks[0].sql"));
+  CHECK(contains(refused.err, R"(the value of disable_balance must be "true" or "false")"));
+  CHECK(contains(refused.err, "data[prepare.yaml].hooks[1].sql"));
+  CHECK(contains(refused.err, R"(data[prepare.yaml].hooks[1]: value "critcal")"));
+
+  const auto annotate = [&](const std::string& value) {
+    return scene.plane.kubectl(
+        {"annotate", "starrockscluster", "mapped", "--overwrite", "starrocks.com/upgrade-hooks-configmap=" + value});
+  };
+  const auto missing = annotate("hooks");
+  CHECK(contains(missing.err, "a ConfigMap that exists in the same namespace"));
+  scene.plane.must(
+      {"create", "-f", "-"},
+      {.input = config_map("hooks:\n- {name: freeze, command: disable-balancer}\n"
+                           "- {name: patient, sql: \"ADMIN SET FRONTEND CONFIG ('max_scheduling_tablets' = '7')\", "
+                           "when: {versionChange: [patch]}}\n"
+                           "- {name: not-now, sql: ALTER SYSTEM CREATE IMAGE, when: {versionChange: [major]}}\n")});
+  CHECK(contains(annotate("hooks/other.yaml").err, "a key of that ConfigMap (it has prepare.yaml)"));
+  CHECK(annotate("hooks/prepare.yaml").exit_code == 0);
+
+  const auto done = scene.to("3.3.1");
+  INFO(done.err);
+  CHECK(done.exit_code == 0);
+  CHECK(scene.config("disable_balance") == "true");
+  CHECK(scene.config("max_scheduling_tablets") == "7");
+  const auto record = scene.records().back();
+  CHECK(record.at("status").at("completedHooks") == json::array({"freeze", "patient"}));
+  scene.plane.must({"delete", "configmap", "hooks"});
+}
+
 TEST_CASE(
     "every way kubectl has to change an image meets the gate, and each is admitted when the preparation is done") {
   Scene scene("verbs", with_hooks("disable-balancer"), {}, {"--admission-wait", "0s"});

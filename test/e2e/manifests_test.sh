@@ -82,7 +82,7 @@ check "without-cert-manager passes a dry run" k apply --dry-run=server -k "$over
 check "its certificate is valid for the Service's name" openssl verify -CAfile "$overlay/certificates/ca.crt" \
   -purpose sslserver -verify_hostname "upgrade-gate.$kNamespace.svc" "$overlay/certificates/tls.crt"
 bundles=$(k apply --dry-run=server -k "$overlay" -o jsonpath='{range .items[*]}{range .webhooks[*]}{.clientConfig.caBundle}{"\n"}{end}{end}' | grep . | sort | uniq -c | awk '{ print $1 " " $2 }')
-if [[ $bundles == "4 $(base64 -w0 "$overlay/certificates/ca.crt")" ]]; then pass; else fail "every webhook of it has the CA" "$bundles"; fi
+if [[ $bundles == "5 $(base64 -w0 "$overlay/certificates/ca.crt")" ]]; then pass; else fail "every webhook of it has the CA" "$bundles"; fi
 if k kustomize "$overlay" | grep -q cert-manager; then fail "it needs nothing of cert-manager"; else pass; fi
 if k kustomize "$root/manifests/overlays/default-hooks" | grep -q -- --default-hooks=recommended; then pass; else fail "default-hooks says so to the gate"; fi
 
@@ -133,7 +133,9 @@ yes patch events
 no list events
 no get pods
 no create pods
-no get configmaps
+yes get configmaps
+no list configmaps
+no update configmaps
 no update leases.coordination.k8s.io
 no patch validatingwebhookconfigurations.admissionregistration.k8s.io
 END
@@ -263,6 +265,21 @@ opened $configuration 1 "spec.upgradePreparation written" src plain '{"spec":{"u
 opened $configuration 1 "upgradeHooks written" src plain '{"spec":{"starRocksFeSpec":{"upgradeHooks":{"predefined":["disable-balancer"]}}}}'
 opened $configuration 1 "create with configuration" k create -f <(cluster created-asking "$asks")
 opened $configuration 0 "create without" k create -f <(cluster created-plain)
+opened $configuration 1 "mode annotation written" k annotate starrocksclusters plain starrocks.com/upgrade-hooks-mode=verify
+opened $configuration 1 "warehouse's hooks annotation written" k annotate starrockswarehouses plain starrocks.com/upgrade-hooks=x
+opened $configuration 0 "warehouse labelled" k label starrockswarehouses plain team=data
+
+configmaps=configmaps.gate.starrocks.com
+hooks_label=starrocks.com/upgrade-hooks
+opened $configmaps 0 "ConfigMap that says nothing" k create configmap plain --from-literal=a.sql='SHOW FRONTENDS'
+opened $configmaps 1 "ConfigMap labelled as hooks" k label configmap plain $hooks_label=true
+opened $configmaps 1 "hooks changed" k patch configmap plain --type=merge -p '{"data":{"a.sql":"SHOW BACKENDS"}}'
+opened $configmaps 0 "hooks as they were" k annotate configmap plain note=text
+opened $configmaps 0 "label taken away" k label configmap plain $hooks_label-
+opened $configmaps 0 "hooks changed without the label" k patch configmap plain --type=merge -p '{"data":{"a.sql":"x"}}'
+opened $configmaps 0 "label of another value" k label configmap plain $hooks_label=false
+opened $configmaps 1 "ConfigMap created as hooks" k create -f - <<<"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"created\",\"namespace\":\"default\",\"labels\":{\"$hooks_label\":\"true\"}},\"data\":{\"a.sql\":\"SHOW FRONTENDS\"}}"
+opened $configmaps 0 "ConfigMap deleted" k delete configmap created
 
 status=status.gate.starrocks.com
 mirror='"upgradePreparationStatus":{"phase":"Failed"}'

@@ -390,6 +390,15 @@ TEST_CASE("the catalogue is sound") {
   }
 }
 
+TEST_CASE("a name that is none is answered with the one that was probably meant") {
+  CHECK(instead_of("disable-balancr").starts_with("disable-balancer, or another of recommended, "));
+  CHECK(instead_of("recomended").starts_with("recommended, or another of "));
+  CHECK(instead_of("check-backend-alive").starts_with("check-backends-alive, or"));
+  CHECK(instead_of("nope").starts_with("one of recommended, "));
+  CHECK(instead_of("").starts_with("one of recommended, "));
+  CHECK(instead_of(std::string(1000, 'x')).starts_with("one of recommended, "));
+}
+
 TEST_CASE("every predefined hook of the documentation is there, and weighs what it says") {
   struct Row {
     const char* name;

@@ -205,7 +205,8 @@ TEST_CASE("a faulty entry is refused with the field, and with everything that is
       {"hook: sql takes no predefined names", yaml, hook("{name: a, sql: disable-balancer}"),
        "data[hooks.yaml].hooks[0].sql: statement not allowed"},
       {"hook: command that is neither", yaml, hook("{name: a, command: disable-balancr}"),
-       "data[hooks.yaml].hooks[0].command: a predefined hook (recommended, disable-tablet-clone"},
+       "data[hooks.yaml].hooks[0].command: a predefined hook (disable-balancer, or another of recommended, "
+       "disable-tablet-clone"},
       {"hook: name of a predefined one", yaml, hook("{name: disable-balancer, sql: SHOW FRONTENDS}"),
        "data[hooks.yaml].hooks[0].name: a name other than that of a predefined hook"},
       {"hook: name with a blank", yaml, hook("{name: a b, sql: SHOW FRONTENDS}"),
@@ -492,6 +493,17 @@ TEST_CASE("the hooks of one record are bounded together") {
   CHECK(fields(resolve(annotated("cm"), many)) == "hooks of all sources");
   many["cm"].data["c.sql"] = "SHOW FRONTENDS";
   CHECK(fields(resolve(annotated("cm"), many)) == "");
+}
+
+TEST_CASE("a variable that nobody puts back is warned about") {
+  const HookConfiguration configuration =
+      validate_config_map({{"a.sql", "SET GLOBAL batch_size = 4096; SHOW FRONTENDS"},
+                           {"b.yaml",
+                            "hooks:\n- {name: kept, sql: SET GLOBAL x = 1, restore: none}\n"
+                            "- {name: undone, sql: SET GLOBAL x = 1, restore: SET GLOBAL x = 2}\n"}},
+                          {});
+  CHECK(configuration.faults.empty());
+  CHECK(listed(configuration.warnings) == "upgrade hook \"a-1\" has no restore: its variable is not put back");
 }
 
 TEST_CASE("verify is asked for by an annotation") {

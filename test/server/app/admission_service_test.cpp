@@ -342,6 +342,151 @@ TEST_CASE("a configuration is judged when it is written; one that was faulty bef
   CHECK(gate.store.calls == 0);
 }
 
+json with_config_map(const std::string& image, const std::string& config_map) {
+  auto object = object_with(image);
+  object["metadata"]["annotations"] = {{"starrocks.com/upgrade-hooks-configmap", config_map}};
+  return object;
+}
+
+std::string scheduling(const std::string& value) { return set_config_sql(kScheduling, value); }
+
+TEST_CASE("hooks of a ConfigMap run as the record has them, and a changed ConfigMap is another preparation") {
+  Gate gate(200ms);
+  gate.world.clusters.set_config_map("hooks", {{"freeze.sql", scheduling("7")}});
+  const auto judged = gate.review(review_of(object_with("fe:1"), with_config_map("fe:1", "hooks")),
+                                  AdmissionService::kConfigurationPath);
+  CHECK(judged.at("allowed") == true);
+  // Between configuration and use.
+  gate.world.clusters.set_config_map("hooks", {{"freeze.sql", scheduling("5")}});
+  gate.world.simulator.hang("ADMIN SET");
+  const auto body = review_of(with_config_map("fe:1", "hooks"), with_config_map("fe:2", "hooks"));
+  CHECK(gate.review(body).at("status").at("reason") == "UpgradePreparationRunning");
+  // While the preparation runs.
+  gate.world.clusters.set_config_map("hooks", {{"freeze.sql", scheduling("3")}});
+  gate.world.simulator.clear_faults();
+  REQUIRE(gate.world.signal.eventually([&] { return gate.records().front().status.stage == Stage::Prepared; }));
+  const auto first = gate.records().front();
+  CHECK(setting_of(first.spec.hooks.front())->value == "5");
+  CHECK(gate.world.config() == "5");
+  // What was prepared is not what is asked for now: it admits nothing.
+  json answer;
+  REQUIRE(gate.world.signal.eventually([&] {
+    answer = gate.review(body);
+    return answer.at("allowed") == true;
+  }));
+  REQUIRE(gate.records().size() == 2);
+  const auto second = gate.records().front();
+  CHECK(second.name != first.name);
+  CHECK(preparation_key(second.spec) != preparation_key(first.spec));
+  CHECK(second.spec.supersedes == first.name);
+  CHECK(setting_of(second.spec.hooks.front())->value == "3");
+  CHECK(gate.world.config() == "3");
+}
+
+TEST_CASE("a ConfigMap that is missing, or lacks the key, is refused when it is written and when it is used") {
+  Gate gate;
+  gate.world.clusters.set_config_map("hooks", {{"freeze.sql", scheduling("0")}});
+  struct Row {
+    std::string name;
+    std::string config_map;
+    bool allowed;
+  };
+  for (const Row& row : {Row{"there", "hooks", true}, Row{"key there", "hooks/freeze.sql", true},
+                         Row{"missing", "nothing", false}, Row{"key missing", "hooks/thaw.sql", false}}) {
+    INFO(row.name);
+    const auto written = gate.review(review_of(nullptr, with_config_map("fe:1", row.config_map), false, "CREATE"),
+                                     AdmissionService::kConfigurationPath);
+    CHECK(written.at("allowed") == row.allowed);
+    if (row.allowed) continue;
+    CHECK(written.at("status").at("reason") == "UpgradeHooksInvalid");
+    CHECK(message_of(written).find(row.config_map) != std::string::npos);
+    const auto used =
+        gate.review(review_of(with_config_map("fe:1", row.config_map), with_config_map("fe:2", row.config_map)));
+    CHECK(used.at("status").at("reason") == "UpgradeHooksInvalid");
+  }
+  CHECK(gate.records().empty());
+}
+
+TEST_CASE("a ConfigMap that cannot be read is a warning when it is named, and holds the change when it is used") {
+  Gate gate;
+  gate.world.clusters.fail_config_maps("connection refused");
+  const auto before = with_config_map("fe:1", "hooks");
+  const auto after = with_config_map("fe:2", "hooks");
+  const auto written = gate.review(review_of(nullptr, before, false, "CREATE"), AdmissionService::kConfigurationPath);
+  CHECK(written.at("allowed") == true);
+  REQUIRE(written.at("warnings").size() == 1);
+  CHECK(written.at("warnings").front() == "not judged: ConfigMap hooks could not be read: connection refused");
+  const auto used = gate.review(review_of(before, after));
+  CHECK(used.at("status").at("reason") == "UpgradeGateUnavailable");
+  CHECK(message_of(used).find("ConfigMap hooks could not be read: connection refused") != std::string::npos);
+  CHECK(gate.review(review_of(before, after, true)).at("allowed") == true);
+  CHECK(gate.records().empty());
+  // The way back asks for no hooks: it must not depend on them.
+  gate.world.clusters.fail_config_maps("");
+  gate.world.clusters.set_config_map("hooks", {{"freeze.sql", scheduling("0")}});
+  REQUIRE(gate.review(review_of(before, after)).at("allowed") == true);
+  gate.world.clusters.fail_config_maps("connection refused");
+  CHECK(gate.review(review_of(after, before)).at("allowed") == true);
+  CHECK(gate.decisions.back() == "allowed-revert");
+}
+
+TEST_CASE("a ConfigMap of hooks is judged when it is written") {
+  Gate gate;
+  const auto map = [](const json& data) {
+    return json{{"metadata", {{"name", "hooks"}, {"labels", {{"starrocks.com/upgrade-hooks", "true"}}}}},
+                {"data", data}};
+  };
+  const json good = map({{"a.yaml", "hooks:\n- {name: a, command: disable-balancer}\n"}, {"notes", "anything"}});
+  const json bad = map({{"a.sql", "DROP TABLE t"}});
+  const json script = map({{"a.sh", "pre_upgrade() { :; }"}});
+  const json nothing{{"metadata", {{"name", "hooks"}}}};
+  struct Row {
+    std::string name;
+    json old_object;
+    json object;
+    const char* operation;
+    bool allowed;
+    bool warned;
+    const char* says;
+  };
+  for (const Row& row : {
+           Row{"created well", nullptr, good, "CREATE", true, false, ""},
+           Row{"created badly", nullptr, bad, "CREATE", false, false, "data[a.sql] line 1"},
+           Row{"made bad", good, bad, "UPDATE", false, false, "statement not allowed"},
+           Row{"bad as before", bad, bad, "UPDATE", true, true, ""},
+           Row{"a script that the owner does not allow", nullptr, script, "CREATE", false, false,
+               "--script-hook-image"},
+           Row{"no data", nullptr, nothing, "CREATE", false, false, "at least one key"},
+           Row{"deleted", bad, nullptr, "DELETE", true, false, ""},
+       }) {
+    INFO(row.name);
+    auto body = review_of(row.old_object, row.object, false, row.operation);
+    body["request"]["kind"] = {{"group", ""}, {"version", "v1"}, {"kind", "ConfigMap"}};
+    body["request"]["resource"] = {{"group", ""}, {"version", "v1"}, {"resource", "configmaps"}};
+    body["request"]["name"] = "hooks";
+    const auto response = gate.review(body, AdmissionService::kConfigurationPath);
+    CHECK(response.at("allowed") == row.allowed);
+    CHECK(response.contains("warnings") == row.warned);
+    if (row.allowed) continue;
+    CHECK(response.at("status").at("reason") == "UpgradeHooksInvalid");
+    CHECK_MESSAGE(message_of(response).find(row.says) != std::string::npos, message_of(response));
+    CHECK(message_of(response).find("ConfigMap db/hooks") != std::string::npos);
+  }
+}
+
+TEST_CASE("hooks whose conditions do not cover the change hold nothing up") {
+  Gate gate;
+  gate.world.clusters.set_config_map(
+      "hooks", {{"a.yaml", "hooks:\n- {name: a, sql: SHOW FRONTENDS, when: {versionChange: [major, minor]}}\n"}});
+  const auto patch = gate.review(review_of(with_config_map("fe:3.3.1", "hooks"), with_config_map("fe:3.3.2", "hooks")));
+  CHECK(patch.at("allowed") == true);
+  CHECK(patch.at("warnings").front() == "no upgrade hook is meant for this change of images");
+  CHECK(gate.records().empty());
+  const auto minor = gate.review(review_of(with_config_map("fe:3.3.1", "hooks"), with_config_map("fe:3.4.0", "hooks")));
+  CHECK(minor.at("allowed") == true);
+  CHECK(gate.records().size() == 1);
+}
+
 TEST_CASE("going back to the image that is running is allowed while a preparation is open") {
   Gate gate;
   REQUIRE(gate.review(upgrade()).at("allowed") == true);

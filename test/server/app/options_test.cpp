@@ -43,8 +43,9 @@ TEST_CASE("what is given is taken") {
   const auto line =
       parse({"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=[::1]:9031",
              "--frontend-tls=verify-ca", "--frontend-ca-file=ca.pem", "--listen=:0", "--ops-listen=[::]:81",
-             "--default-hooks=recommended,create-image", "--admission-wait=300ms", "--admit-within=2h",
-             "--max-hold=10m", "--workers=3", "--version-policy=enforce", "--identity=me", "--log-level=debug"});
+             "--default-hooks=recommended,create-image", "--admission-wait=300ms", "--allow-sql=cancel,alter-system",
+             "--http-hook-prefixes=https://a.example/hooks,http://b.svc:8080", "--admit-within=2h", "--max-hold=10m",
+             "--workers=3", "--version-policy=enforce", "--identity=me", "--log-level=debug"});
   REQUIRE_MESSAGE(line.serve, line.text);
   CHECK(line.options.store == StoreKind::Memory);
   CHECK(line.options.frontend_address == FrontendAddress{"::1", 9031});
@@ -53,6 +54,8 @@ TEST_CASE("what is given is taken") {
   CHECK(line.options.listen.port == 0);
   CHECK(line.options.ops_listen.host == "::");
   CHECK(line.options.default_hooks == std::vector<std::string>{"recommended", "create-image"});
+  CHECK(line.options.allowed_sql == std::vector<SqlKind>{SqlKind::CancelJob, SqlKind::AlterSystem});
+  CHECK(line.options.http_hook_prefixes == std::vector<std::string>{"https://a.example/hooks", "http://b.svc:8080"});
   CHECK(line.options.admission_wait == 300ms);
   CHECK(line.options.admit_within == 2h);
   CHECK(line.options.max_hold == 10min);
@@ -80,6 +83,9 @@ TEST_CASE("a refused value: the text names the option, the value and what is acc
            Row{"--admit-within=0s", {"--admit-within", "\"0s\"", "1s to"}},
            Row{"--max-hold=-1h", {"--max-hold", "\"-1h\""}},
            Row{"--drain=999999999999999999999h", {"--drain", "not a duration"}},
+           Row{"--allow-sql=drop-table", {"--allow-sql", "drop-table", "alter-system", "backup"}},
+           Row{"--http-hook-prefixes=ftp://a", {"--http-hook-prefixes", "neither https:// nor http://"}},
+           Row{"--http-hook-prefixes=https://a,https://b?c=d", {"--http-hook-prefixes", "has a query"}},
            Row{"--workers=0", {"--workers", "0", "1", "256"}},
            Row{"--version-policy=strict", {"--version-policy", "strict", "off", "warn", "enforce"}},
            Row{"--script-hook-image=an image", {"--script-hook-image", "REGISTRY"}},

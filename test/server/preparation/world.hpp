@@ -87,6 +87,7 @@ class ScriptedClusters final : public ClusterAccess {
   Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string& name,
                                                         Deadline) override {
     const std::lock_guard lock(mutex_);
+    if (!config_maps_fault_.empty()) return Error{ErrorCode::Unavailable, config_maps_fault_};
     const auto found = config_maps_.find(name);
     if (found == config_maps_.end()) return Error{ErrorCode::NotFound, "no ConfigMap " + name};
     return found->second;
@@ -132,6 +133,10 @@ class ScriptedClusters final : public ClusterAccess {
     const std::lock_guard lock(mutex_);
     config_maps_[name] = std::move(data);
   }
+  void fail_config_maps(const std::string& fault) {
+    const std::lock_guard lock(mutex_);
+    config_maps_fault_ = fault;
+  }
   void set_secret(const std::string& name, const std::string& key, const std::string& value) {
     const std::lock_guard lock(mutex_);
     secrets_[name + "/" + key] = value;
@@ -172,6 +177,7 @@ class ScriptedClusters final : public ClusterAccess {
   mutable std::mutex mutex_;
   nlohmann::json object_;                                                  // guarded by mutex_
   std::map<std::string, std::map<std::string, std::string>> config_maps_;  // guarded by mutex_
+  std::string config_maps_fault_;                                          // guarded by mutex_; empty: none
   std::map<std::string, std::string> secrets_;                             // guarded by mutex_; by "name/key"
   RolloutState rollout_{false, "StatefulSet sr-fe"};                       // guarded by mutex_
   std::vector<Preparation> mirrors_;                                       // guarded by mutex_
