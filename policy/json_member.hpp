@@ -1,6 +1,7 @@
 #pragma once
 // Members of JSON objects that others wrote: of any shape, so absence and wrong types are answers, not exceptions.
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -12,5 +13,8 @@ namespace gate {
 
 /// The member `key` when it is a string, else "".
 [[nodiscard]] std::string text_member(const nlohmann::json& object, std::string_view key);
+
+/// The members of `object` that are strings: the `data` of a ConfigMap.
+[[nodiscard]] std::map<std::string, std::string> text_members(const nlohmann::json& object);
 
 }  // namespace gate

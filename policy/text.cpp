@@ -43,7 +43,7 @@ std::size_t bytes_of(std::string_view text, std::size_t characters) {
 
 }  // namespace
 
-std::string clean_text(std::string_view foreign, std::size_t characters_max) {
+std::string printable_text(std::string_view foreign) {
   std::string text;
   for (std::size_t offset = 0; offset < foreign.size();) {
     const Utf8Step step = decode_utf8(foreign, offset);
@@ -56,7 +56,11 @@ std::string clean_text(std::string_view foreign, std::size_t characters_max) {
     }
     offset += step.bytes;
   }
-  text = without_trigger_word(text);
+  return text;
+}
+
+std::string clean_text(std::string_view foreign, std::size_t characters_max) {
+  std::string text = without_trigger_word(printable_text(foreign));
   if (bytes_of(text, characters_max) == std::string_view::npos) return text;
   const std::size_t kept = characters_max - std::min(characters_max, kEllipsis.size());
   text.resize(bytes_of(text, kept));

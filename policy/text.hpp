@@ -12,8 +12,11 @@ inline constexpr std::size_t kForeignTextMax = 300;
 /// A warning longer than this may be cut by the API server (k8s.io/apiserver endpoints/filters/warning.go).
 inline constexpr std::size_t kWarningMax = 120;
 
-/// Control characters become spaces, invalid UTF-8 becomes U+FFFD, the text is cut at a character boundary with "...",
-/// and nothing is left that Flux reads as an immutable-field error (fluxcd/pkg ssa/errors/immutable.go: the regexes
+/// Control characters become spaces, also those that reorder text; invalid UTF-8 becomes U+FFFD. Nothing else changes.
+[[nodiscard]] std::string printable_text(std::string_view foreign);
+
+/// Printable, cut at a character boundary with "...", and nothing is left that Flux reads as an immutable-field error
+/// (fluxcd/pkg ssa/errors/immutable.go: the regexes
 /// `.*is\simmutable.*` and `.*immutable\sfield.*`), on which it may delete and recreate the object.
 [[nodiscard]] std::string clean_text(std::string_view foreign, std::size_t characters_max = kForeignTextMax);
 

@@ -1,4 +1,5 @@
-// upgrade-gate: reads the command line, logs JSON lines to standard error, serves until SIGTERM or SIGINT.
+// upgrade-gate: reads the command line; plans and ends, or logs JSON lines to standard error and serves until SIGTERM
+// or SIGINT.
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -10,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/app/app.hpp"
+#include "server/app/plan.hpp"
 #include "server/app/version.hpp"
 
 namespace {
@@ -61,20 +63,25 @@ int serve(const gate::ServeOptions& options, const sigset_t& signals) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Blocked before any thread exists, so that sigwait() alone receives them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-
   const auto line = gate::parse_command_line(argc, argv);
-  if (!line.serve) {
-    (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
-    return line.exit_code;
-  }
   try {
+    if (line.plan) {
+      const auto plan = gate::plan(line.plan_options, std::cin);
+      std::cout << plan.output;
+      std::cerr << plan.error;
+      return plan.exit_code;
+    }
+    if (!line.serve) {
+      (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
+      return line.exit_code;
+    }
+    // Blocked before any thread exists, so that sigwait() alone receives them.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
     return serve(line.options, signals);
   } catch (const std::exception& bug) {
     std::cerr << "upgrade-gate: " << bug.what() << '\n';

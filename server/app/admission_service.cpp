@@ -55,17 +55,6 @@ std::string decision_of(const AdmissionAnswer& answer) {
   return answer.allowed ? "allowed" : "denied";
 }
 
-/// The text entries of a ConfigMap.
-std::map<std::string, std::string> data_of(const json& config_map) {
-  std::map<std::string, std::string> out;
-  const auto& data = member(config_map, "data");
-  if (!data.is_object()) return out;
-  for (const auto& [key, text] : data.items()) {
-    if (text.is_string()) out.emplace(key, text.get<std::string>());
-  }
-  return out;
-}
-
 AdmissionAnswer internal_error(std::string_view path, std::string_view uid) {
   // Losing the mirror of a status is a smaller harm than stopping the operator's own writes.
   auto answer = path == AdmissionService::kStatusPath
@@ -158,7 +147,7 @@ AdmissionAnswer AdmissionService::check_configuration(const AdmissionRequest& re
   if (request.operation != Operation::Create && request.operation != Operation::Update) return allow();
   if (!request.subresource.empty() || being_deleted(request.object)) return allow();
   const auto judge = [&](const json& object) {
-    return request.kind == kConfigMapKind ? validate_config_map(data_of(object), options_.rules)
+    return request.kind == kConfigMapKind ? validate_config_map(text_members(member(object, "data")), options_.rules)
                                           : hooks_of(object, request.name_space, {}, {});
   };
   const auto configuration = judge(request.object);

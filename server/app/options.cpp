@@ -105,6 +105,37 @@ std::string further_sql_names() {
   return names;
 }
 
+/// What serve and plan must agree on, or the one would promise what the other refuses.
+template <class Options>
+void add_rule_options(CLI::App& app, Options& options) {
+  app.add_option("--default-hooks", options.default_hooks,
+                 "These hooks too, on every cluster, besides its own; makes every cluster gated")
+      ->delimiter(',');
+  app.add_option("--version-policy", options.version_policy,
+                 "What is made of ways between versions that StarRocks does not support")
+      ->transform(CLI::CheckedTransformer(kVersionPolicies, CLI::ignore_case))
+      ->type_name("off|warn|enforce")
+      ->default_str("warn");
+  std::map<std::string, SqlKind> kinds;
+  for (const auto& further : further_sql()) kinds.emplace(further.name, further.kind);
+  app.add_option("--allow-sql", options.allowed_sql, "Further kinds of statements that custom hooks may run")
+      ->delimiter(',')
+      ->transform(CLI::CheckedTransformer(kinds))
+      ->type_name(further_sql_names());
+  app.add_option("--http-hook-prefixes", options.http_hook_prefixes,
+                 "URLs that HTTP hooks may call begin with one of these; default: there are no HTTP hooks")
+      ->delimiter(',')
+      ->check([](const std::string& text) {
+        const auto prefix = parse_http_url_prefix(text);
+        return prefix ? std::string() : prefix.error().message;
+      })
+      ->type_name("URL");
+  app.add_option("--script-hook-image", options.script_hook_image,
+                 "Container image with /bin/sh in which script hooks run as Jobs; default: there are no script hooks")
+      ->check([](const std::string& text) { return may_be_image(text) ? std::string() : kImageExpected; })
+      ->type_name("IMAGE");
+}
+
 void add_serve_options(CLI::App& serve, ServeOptions& options) {
   using std::chrono::seconds;
   constexpr seconds kDay{86400};
@@ -144,38 +175,9 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       ->type_name("disabled|preferred|required|verify-ca|verify-identity")
       ->default_str("preferred");
   serve.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
-  serve
-      .add_option("--default-hooks", options.default_hooks,
-                  "These hooks too, on every cluster, besides its own; makes every cluster gated")
-      ->delimiter(',');
-  serve
-      .add_option("--version-policy", options.version_policy,
-                  "What is made of ways between versions that StarRocks does not support")
-      ->transform(CLI::CheckedTransformer(kVersionPolicies, CLI::ignore_case))
-      ->type_name("off|warn|enforce")
-      ->default_str("warn");
-  std::map<std::string, SqlKind> kinds;
-  for (const auto& further : further_sql()) kinds.emplace(further.name, further.kind);
-  serve.add_option("--allow-sql", options.allowed_sql, "Further kinds of statements that custom hooks may run")
-      ->delimiter(',')
-      ->transform(CLI::CheckedTransformer(kinds))
-      ->type_name(further_sql_names());
-  serve
-      .add_option("--http-hook-prefixes", options.http_hook_prefixes,
-                  "URLs that HTTP hooks may call begin with one of these; default: there are no HTTP hooks")
-      ->delimiter(',')
-      ->check([](const std::string& text) {
-        const auto prefix = parse_http_url_prefix(text);
-        return prefix ? std::string() : prefix.error().message;
-      })
-      ->type_name("URL");
+  add_rule_options(serve, options);
   serve.add_flag("--http-hook-allow-loopback", options.http_hook_allow_loopback,
                  "For development: HTTP hooks may call services on the gate's own machine");
-  serve
-      .add_option("--script-hook-image", options.script_hook_image,
-                  "Container image with /bin/sh in which script hooks run as Jobs; default: there are no script hooks")
-      ->check([](const std::string& text) { return may_be_image(text) ? std::string() : kImageExpected; })
-      ->type_name("IMAGE");
   add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
                seconds{0}, seconds{25});
   add_duration(serve, "--preparation-timeout", options.preparation_timeout,
@@ -202,6 +204,28 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
   serve.add_option("--log-level", options.log_level, "Least level that is logged")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
+}
+
+void add_plan_options(CLI::App& plan, PlanOptions& options) {
+  plan.add_option("FILE", options.files,
+                  "Manifests, YAML or JSON; an object that comes twice comes old first; \"-\" is standard input");
+  plan.add_option("--old", options.old_files, "Manifests as they are");
+  plan.add_option("--new", options.new_files, "Manifests as they would be");
+  plan.add_option("--set-image", options.set_images, "Puts an image into the new objects; may be repeated")
+      ->type_name("COMPONENT=IMAGE")
+      ->allow_extra_args(false);
+  plan.add_option("-n,--namespace", options.name_space, "Of manifests that name none")->capture_default_str();
+  add_rule_options(plan, options);
+  plan.add_option("--script-hook-image", options.script_hook_image, "As in serve: script hooks may run");
+  plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not given is a fault");
+  plan.add_option("-o,--output", options.json, "How the plan is printed")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"text", false}, {"json", true}}))
+      ->type_name("text|json")
+      ->default_str("text");
+  plan.footer(
+      "Ends with 0 when the change can go through, 1 when a configuration is not valid or a way is refused, 2 when "
+      "the\n"
+      "call or a file makes no sense. Versions are judged by the tags; the gate itself asks the FE first.");
 }
 
 /// Faults that no single option shows; all at once.
@@ -262,6 +286,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.require_subcommand(1);
   CLI::App* serve = app.add_subcommand("serve", "Serve the admission webhooks and run preparations");
   add_serve_options(*serve, line.options);
+  CLI::App* plan = app.add_subcommand("plan", "Tell from manifests alone what the gate would do with a change");
+  add_plan_options(*plan, line.plan_options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& ended) {
@@ -269,6 +295,10 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     const int code = app.exit(ended, text, text);
     line.text = text.str();
     line.exit_code = code == 0 ? 0 : 2;
+    return line;
+  }
+  if (plan->parsed()) {
+    line.plan = true;
     return line;
   }
   if (auto faults = contradictions(line.options); !faults.empty()) {

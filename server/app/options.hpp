@@ -10,6 +10,7 @@
 #include "policy/result.hpp"
 #include "policy/sql.hpp"
 #include "policy/upgrade_path.hpp"
+#include "server/app/plan.hpp"
 #include "server/ports/frontend.hpp"
 
 namespace gate {
@@ -65,10 +66,12 @@ struct ServeOptions {
   std::string log_level = "info";
 };
 
-/// What the process is to do: serve, or print `text` and end with `exit_code`.
+/// What the process is to do: serve, plan, or print `text` and end with `exit_code`.
 struct CommandLine {
   bool serve = false;
   ServeOptions options;
+  bool plan = false;
+  PlanOptions plan_options;
   std::string text;
   int exit_code = 0;
 };

@@ -157,6 +157,30 @@ TEST_CASE("hooks that leave the gate are off unless asked for") {
   CHECK(with.options.script_hook_image == "registry:5000/tools/sr@sha256:0a1b");
 }
 
+TEST_CASE("a plan takes what serve takes where both must agree, and needs no certificate") {
+  const std::vector<std::string> rules{"--default-hooks=recommended,create-image", "--version-policy=enforce",
+                                       "--allow-sql=alter-system,backup", "--http-hook-prefixes=https://a.example/"};
+  std::vector<std::string> words{"plan", "a.yaml", "b.yaml", "--set-image=fe=fe:1.2.3", "--set-image=be=be:1.2.3"};
+  words.insert(words.end(), rules.begin(), rules.end());
+  const auto line = parse(words);
+  REQUIRE_MESSAGE(line.plan, line.text);
+  CHECK_FALSE(line.serve);
+  const auto served = serve_with(rules);
+  REQUIRE(served.serve);
+  CHECK_FALSE(served.plan);
+  const auto& plan = line.plan_options;
+  CHECK(plan.files == std::vector<std::string>{"a.yaml", "b.yaml"});
+  CHECK(plan.set_images == std::vector<std::string>{"fe=fe:1.2.3", "be=be:1.2.3"});
+  CHECK_FALSE(plan.strict);
+  CHECK_FALSE(plan.json);
+  CHECK(plan.default_hooks == served.options.default_hooks);
+  CHECK(plan.version_policy == VersionPolicy::Enforce);
+  CHECK(served.options.version_policy == VersionPolicy::Enforce);
+  CHECK(plan.allowed_sql == served.options.allowed_sql);
+  CHECK(plan.allowed_sql.size() == 2);
+  CHECK(plan.http_hook_prefixes == served.options.http_hook_prefixes);
+}
+
 TEST_CASE("help and version are answers, not faults") {
   const auto help = parse({"--help"});
   CHECK(help.exit_code == 0);
