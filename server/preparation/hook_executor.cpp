@@ -158,7 +158,7 @@ Result<HookDone> HookExecutor::poll(const std::string& hook, int retries, millis
     show(hook, seen.text);
     // To the deadline, not to the last whole interval before it: what follows is then out of time, too.
     const auto left = std::chrono::ceil<milliseconds>(deadline - clock_.steady_now());
-    if (record_.lost() || !pause(std::clamp(left, milliseconds(0), wait)) || clock_.steady_now() >= deadline) {
+    if (!pause(std::clamp(left, milliseconds(0), wait)) || record_.lost() || clock_.steady_now() >= deadline) {
       return Error{ErrorCode::DeadlineExceeded, seen.text};
     }
   }
