@@ -212,7 +212,7 @@ Result<HookDone> HookExecutor::run(std::size_t index, Deadline deadline) {
     Result<HookDone> operator()(const ProbeAction& action) { return self.run_probe(hook, action, deadline); }
     Result<HookDone> operator()(const QueryAction& action) { return self.run_query(hook, action, deadline); }
     Result<HookDone> operator()(const HttpAction& action) { return self.run_http(hook, action, deadline); }
-    Result<HookDone> operator()(const ScriptAction& action) { return self.run_script(hook, action, index, deadline); }
+    Result<HookDone> operator()(const ScriptAction&) { return self.run_script(hook, index, deadline); }
   };
   return std::visit(Visitor{*this, hook, index, deadline}, hook.action);
 }
@@ -410,7 +410,7 @@ Result<Observation> HookExecutor::look_at_job(const ScriptJob& job, Deadline dea
   return Error{ErrorCode::Rejected, job.function + "(): " + state->detail};
 }
 
-Result<HookDone> HookExecutor::run_script(const Hook& hook, const ScriptAction&, std::size_t index, Deadline deadline) {
+Result<HookDone> HookExecutor::run_script(const Hook& hook, std::size_t index, Deadline deadline) {
   if (mode_ == PreparationMode::Verify) return HookDone{HookPhase::Skipped, "verify mode runs no scripts"};
   for (int retries = hook.retries;; --retries) {
     // A Job that failed stays failed, so a look at it is never repeated: the next try is a Job of its own.

@@ -107,7 +107,7 @@ TEST_CASE("a check that does not hold says what was observed against what is wan
        [](auto& fes) {
          fes.set_cluster_balance({{7, 3}});
        },
-       {"3 tablets being moved or repaired", "7 pending"}},
+       {"tablets being moved or repaired: 3, 7 pending"}},
   };
   for (const auto& row : rows) {
     INFO(row.name);

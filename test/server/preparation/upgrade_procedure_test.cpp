@@ -190,7 +190,7 @@ TEST_CASE("the drain check that never settles says why, and does not hold the up
   CHECK(run.runner->prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Completed);
   CHECK(run.hook(0).phase == HookPhase::Failed);
-  CHECK(has(run.hook(0).message, "1 tablets being moved or repaired, 3 pending"));
+  CHECK(has(run.hook(0).message, "tablets being moved or repaired: 1, 3 pending"));
 }
 
 TEST_CASE("a ConfigMap changed between configuration and use: the record's hooks run, and the change is another key") {
