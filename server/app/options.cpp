@@ -216,7 +216,6 @@ void add_plan_options(CLI::App& plan, PlanOptions& options) {
       ->allow_extra_args(false);
   plan.add_option("-n,--namespace", options.name_space, "Of manifests that name none")->capture_default_str();
   add_rule_options(plan, options);
-  plan.add_option("--script-hook-image", options.script_hook_image, "As in serve: script hooks may run");
   plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not given is a fault");
   plan.add_option("-o,--output", options.json, "How the plan is printed")
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"text", false}, {"json", true}}))

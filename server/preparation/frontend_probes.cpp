@@ -1,6 +1,7 @@
 #include "server/preparation/frontend_probes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -19,7 +20,7 @@ constexpr std::size_t kDatabasesMax = 1000;
 /// Of the culprits; the rest is counted.
 constexpr std::size_t kNamedMax = 3;
 /// StarRocks' own databases: its statistics jobs load into them at any time and are repeated after an upgrade.
-constexpr const char* kOwnDatabases[] = {"_statistics_", "information_schema", "sys"};
+constexpr std::array<std::string_view, 3> kOwnDatabases = {"_statistics_", "information_schema", "sys"};
 
 std::optional<std::int64_t> number_in(const QueryResult& rows, std::size_t row, std::string_view column) {
   const std::string text = rows.text(row, column);
@@ -149,10 +150,10 @@ Result<Observation> scheduler_drained(FrontendFleet& frontends, Deadline deadlin
   if (!running) return not_told(kStatement, "running_tablets");
   // One look at zero is enough: what was in flight has landed. Even switched off, the scheduler admits one repair at a
   // time while tablets are unhealthy, so waiting for it to stay at zero could wait for ever.
-  const std::string waiting = pending ? std::to_string(*pending) + " pending" : "";
-  if (*running == 0) return observed(true, "no tablet is being moved or repaired" + (pending ? ", " + waiting : ""));
-  return observed(false, std::to_string(*running) + " tablets being moved or repaired" +
-                             (pending ? ", " + waiting : "") + "; wanted none running at one look");
+  const std::string waiting = pending ? ", " + std::to_string(*pending) + " pending" : "";
+  if (*running == 0) return observed(true, "no tablet is being moved or repaired" + waiting);
+  return observed(false, "tablets being moved or repaired: " + std::to_string(*running) + waiting +
+                             "; wanted none running at one look");
 }
 
 struct Database {
@@ -167,8 +168,7 @@ Result<std::vector<Database>> databases_of(FrontendFleet& frontends, const std::
   std::vector<Database> out;
   for (std::size_t row = 0; row < rows->rows.size(); ++row) {
     Database database{rows->text(row, "DbId"), rows->text(row, "DbName")};
-    const bool own = std::any_of(std::begin(kOwnDatabases), std::end(kOwnDatabases),
-                                 [&](const char* name) { return database.name == name; });
+    const bool own = std::find(kOwnDatabases.begin(), kOwnDatabases.end(), database.name) != kOwnDatabases.end();
     if (!own && number_in(*rows, row, "DbId")) out.push_back(std::move(database));
   }
   if (out.size() > kDatabasesMax) {

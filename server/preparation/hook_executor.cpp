@@ -22,7 +22,8 @@ constexpr seconds kStoreTimeout{10};
 constexpr seconds kReadTimeout{5};
 /// One look of a check, for the same reason: the next connection may lead to another FE.
 constexpr seconds kLookTimeout{30};
-/// One broadcast of a setting. An FE that hangs stalls it for minutes; the read-back tells then who has it.
+/// One broadcast of a setting, and not more than half of the hook's time. An FE that hangs stalls it for minutes; only
+/// the read-back tells which one that is.
 constexpr seconds kSetTimeout{30};
 /// One call of an HTTP hook; it asks for a verdict, not for work.
 constexpr seconds kHttpTimeout{10};
@@ -156,7 +157,9 @@ Result<HookDone> HookExecutor::poll(const std::string& hook, int retries, millis
     if (!looked) return looked.error();
     if (seen.holds) return HookDone{HookPhase::Completed, seen.text};
     show(hook, seen.text);
-    if (record_.lost() || clock_.steady_now() + wait >= deadline || !pause(wait)) {
+    // To the deadline, not to the last whole interval before it: what follows is then out of time, too.
+    const auto left = std::chrono::ceil<milliseconds>(deadline - clock_.steady_now());
+    if (!pause(std::clamp(left, milliseconds(0), wait)) || record_.lost() || clock_.steady_now() >= deadline) {
       return Error{ErrorCode::DeadlineExceeded, seen.text};
     }
   }
@@ -210,7 +213,7 @@ Result<HookDone> HookExecutor::run(std::size_t index, Deadline deadline) {
     Result<HookDone> operator()(const ProbeAction& action) { return self.run_probe(hook, action, deadline); }
     Result<HookDone> operator()(const QueryAction& action) { return self.run_query(hook, action, deadline); }
     Result<HookDone> operator()(const HttpAction& action) { return self.run_http(hook, action, deadline); }
-    Result<HookDone> operator()(const ScriptAction& action) { return self.run_script(hook, action, index, deadline); }
+    Result<HookDone> operator()(const ScriptAction&) { return self.run_script(hook, index, deadline); }
   };
   return std::visit(Visitor{*this, hook, index, deadline}, hook.action);
 }
@@ -257,15 +260,18 @@ Status HookExecutor::apply_setting(const Hook& hook, Deadline deadline) {
   return retry(deadline, hook.retries, [&]() -> Status {
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto soon = [&](seconds budget) { return std::min(deadline, clock_.steady_now() + budget); };
-    const auto read = [&] { return (*frontends)->read(key, soon(kReadTimeout)); };
+    const auto read = [&] { return (*frontends)->read(key, std::min(deadline, clock_.steady_now() + kReadTimeout)); };
     auto reading = read();
     if (!reading) return reading.error();
     // Already so everywhere: somebody wants it so, and it stays so afterwards.
     if (!reading->differing(wanted)) return Ok{};
     if (auto captured = capture(*reading, hook); !captured) return captured;
 
-    auto set = (*frontends)->execute(sql, soon(kSetTimeout));
+    const auto set_deadline = [&] {
+      const auto now = clock_.steady_now();
+      return std::min(now + kSetTimeout, now + (deadline - now) / 2);
+    };
+    auto set = (*frontends)->execute(sql, set_deadline());
     // Some FEs may have taken a statement that ended in an error; what was captured is put back by restore().
     if (!set) return set.error();
     for (;;) {
@@ -278,7 +284,7 @@ Status HookExecutor::apply_setting(const Hook& hook, Deadline deadline) {
                      "FE " + missing->frontend + " still has \"" + missing->value + "\" after " + sql};
       }
       // An FE that was away during the broadcast never learns of it by itself: it is told at its own address.
-      set = (*frontends)->execute_at(missing->address, sql, soon(kSetTimeout));
+      set = (*frontends)->execute_at(missing->address, sql, set_deadline());
       if (!set) return set.error();
     }
   });
@@ -405,7 +411,7 @@ Result<Observation> HookExecutor::look_at_job(const ScriptJob& job, Deadline dea
   return Error{ErrorCode::Rejected, job.function + "(): " + state->detail};
 }
 
-Result<HookDone> HookExecutor::run_script(const Hook& hook, const ScriptAction&, std::size_t index, Deadline deadline) {
+Result<HookDone> HookExecutor::run_script(const Hook& hook, std::size_t index, Deadline deadline) {
   if (mode_ == PreparationMode::Verify) return HookDone{HookPhase::Skipped, "verify mode runs no scripts"};
   for (int retries = hook.retries;; --retries) {
     // A Job that failed stays failed, so a look at it is never repeated: the next try is a Job of its own.

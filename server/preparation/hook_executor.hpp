@@ -82,8 +82,7 @@ class HookExecutor {
   [[nodiscard]] Result<HookDone> run_query(const Hook& hook, const QueryAction& action, Deadline deadline);
   [[nodiscard]] Result<HookDone> run_probe(const Hook& hook, const ProbeAction& action, Deadline deadline);
   [[nodiscard]] Result<HookDone> run_http(const Hook& hook, const HttpAction& action, Deadline deadline);
-  [[nodiscard]] Result<HookDone> run_script(const Hook& hook, const ScriptAction& action, std::size_t index,
-                                            Deadline deadline);
+  [[nodiscard]] Result<HookDone> run_script(const Hook& hook, std::size_t index, Deadline deadline);
   [[nodiscard]] Result<HookDone> verify_setting(const Hook& hook, Deadline deadline);
   [[nodiscard]] Result<Observation> ask_http(const Hook& hook, const HttpAction& action, Deadline deadline);
   [[nodiscard]] Result<Observation> look_at_job(const ScriptJob& job, Deadline deadline);

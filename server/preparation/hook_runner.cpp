@@ -246,7 +246,7 @@ RunEnd HookRunner::run_hook(HookExecutor& executor, std::size_t index, Deadline 
   const auto result = executor.run(index, std::min(started + hook.timeout, preparation_deadline));
   if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
 
-  const auto took = std::chrono::ceil<seconds>(clock_.steady_now() - started);
+  const auto took = std::chrono::round<seconds>(clock_.steady_now() - started);
   const auto written = record_.update(
       [&](PreparationStatus& status) {
         auto& entry = status.hooks[index];

@@ -547,9 +547,6 @@ void FrontendSimulator::set_leader(std::optional<std::size_t> frontend) {
 void FrontendSimulator::hang_frontend(std::size_t frontend, bool hung) {
   impl_->change([&] { impl_->cluster.frontends.at(frontend).hung = hung; });
 }
-void FrontendSimulator::set_frontend_start_time(std::size_t frontend, const std::string& time) {
-  impl_->change([&] { impl_->cluster.frontends.at(frontend).start_time = time; });
-}
 void FrontendSimulator::set_replayed_journal_id(std::size_t frontend, long long id) {
   impl_->change([&] { impl_->cluster.frontends.at(frontend).replayed_journal_id = id; });
 }

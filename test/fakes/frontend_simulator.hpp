@@ -30,7 +30,6 @@ struct SimulatedNode {
   std::string host;
   bool alive = true;
   std::string version = {};  ///< Empty: the cluster's.
-  std::string start_time = "2026-01-02 03:04:05";
   std::string last_heartbeat = "2026-01-02 03:04:05";
 };
 
@@ -163,7 +162,6 @@ class FrontendSimulator {
   void set_backends(std::vector<SimulatedNode> nodes);
   void set_compute_nodes(std::vector<SimulatedNode> nodes);
   void set_frontend_version(std::size_t frontend, const std::string& version);
-  void set_frontend_start_time(std::size_t frontend, const std::string& time);
   void set_replayed_journal_id(std::size_t frontend, long long id);
   /// From now on no FE has this configuration item, as after an upgrade that dropped it.
   void drop_config_item(const std::string& key);

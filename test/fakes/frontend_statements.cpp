@@ -203,7 +203,7 @@ std::map<std::string, std::string> node_values(const SimulatedNode& node, const 
           {"BePort", "9060"},
           {"HttpPort", "8040"},
           {"BrpcPort", "8060"},
-          {"LastStartTime", node.start_time},
+          {"LastStartTime", kStartTime},
           {"LastHeartbeat", node.last_heartbeat},
           {"Alive", node.alive ? "true" : "false"},
           {"SystemDecommissioned", "false"},
@@ -287,7 +287,6 @@ Cluster::Cluster(const FrontendSimulatorOptions& options)
     FrontendState state;
     state.name = "fe-" + std::to_string(i);
     state.version = options.version;
-    state.start_time = kStartTime;
     frontends.push_back(std::move(state));
     reset_config(i);
   }
@@ -465,8 +464,7 @@ SimulatedResult Cluster::show_frontends(std::size_t asked) const {
           std::to_string(fe.port), std::string("9020"), std::string(leader == i ? "LEADER" : "FOLLOWER"),
           std::string("1234567"), std::string("true"), std::string(alive ? "true" : "false"),
           std::to_string(fe.replayed_journal_id), std::string(kStartTime), std::string("true"),
-          std::string(alive ? "" : "got exception"), alive ? fe.start_time : std::string("NULL"),
-          fe.version + "-1f1aa9c"})
+          std::string(alive ? "" : "got exception"), std::string(alive ? kStartTime : "NULL"), fe.version + "-1f1aa9c"})
       row.emplace_back(value);
     out.rows.push_back(std::move(row));
   }

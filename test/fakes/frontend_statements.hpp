@@ -45,7 +45,6 @@ struct FrontendState {
   bool broadcast_broken = false;
   bool hung = false;
   long long replayed_journal_id = 4711;
-  std::string start_time;
   std::string version;
   std::map<std::string, std::string> config;  ///< By canonical name.
 };

@@ -154,6 +154,9 @@ TEST_CASE("the back-off after a failure doubles and is capped") {
 TEST_CASE("the printer columns tell progress, the blocking hook and the versions") {
   const auto status = status_to_json(full_record());
   CHECK(status["progress"] == "0/6");
+  auto skipping = full_record();
+  skipping.status.hooks[1].phase = HookPhase::Skipped;
+  CHECK(status_to_json(skipping)["progress"] == "1/6");  // nothing is left to do for it
   CHECK(status["blocking"] == "disable-balancer");
   CHECK(status["from"] == "fe 1.0.0, cn 1");
   CHECK(status["to"] == "fe 1.0.1, cn 2");

@@ -30,6 +30,7 @@ TEST_CASE("what is not given has the documented default") {
   CHECK(line.options.ops_listen.port == 8080);
   CHECK(line.options.store == StoreKind::Kubernetes);
   CHECK(line.options.admission_wait == 5s);
+  CHECK(line.options.preparation_timeout == 1h);
   CHECK(line.options.admit_within == 1h);
   CHECK(line.options.max_hold == 6h);
   CHECK(line.options.frontend_tls == FrontendTls::Preferred);
@@ -45,7 +46,7 @@ TEST_CASE("what is given is taken") {
              "--frontend-tls=verify-ca", "--frontend-ca-file=ca.pem", "--listen=:0", "--ops-listen=[::]:81",
              "--default-hooks=recommended,create-image", "--admission-wait=300ms", "--allow-sql=cancel,alter-system",
              "--http-hook-prefixes=https://a.example/hooks,http://b.svc:8080", "--admit-within=2h", "--max-hold=10m",
-             "--workers=3", "--version-policy=enforce", "--identity=me", "--log-level=debug"});
+             "--preparation-timeout=90s", "--workers=3", "--version-policy=enforce", "--identity=me", "--log-level=debug"});
   REQUIRE_MESSAGE(line.serve, line.text);
   CHECK(line.options.store == StoreKind::Memory);
   CHECK(line.options.frontend_address == FrontendAddress{"::1", 9031});
@@ -59,6 +60,7 @@ TEST_CASE("what is given is taken") {
   CHECK(line.options.admission_wait == 300ms);
   CHECK(line.options.admit_within == 2h);
   CHECK(line.options.max_hold == 10min);
+  CHECK(line.options.preparation_timeout == 90s);
   CHECK(line.options.workers == 3);
   CHECK(line.options.version_policy == VersionPolicy::Enforce);
   CHECK(line.options.identity == "me");
@@ -80,6 +82,7 @@ TEST_CASE("a refused value: the text names the option, the value and what is acc
            Row{"--frontend-address=fe:0", {"--frontend-address", "\"fe:0\"", "1 to 65535"}},
            Row{"--admission-wait=5", {"--admission-wait", "\"5\"", "ms, s, m or h"}},
            Row{"--admission-wait=26s", {"--admission-wait", "\"26s\"", "0s to 25s"}},
+           Row{"--preparation-timeout=0s", {"--preparation-timeout", "\"0s\"", "1s to"}},
            Row{"--admit-within=0s", {"--admit-within", "\"0s\"", "1s to"}},
            Row{"--max-hold=-1h", {"--max-hold", "\"-1h\""}},
            Row{"--drain=999999999999999999999h", {"--drain", "not a duration"}},

@@ -1,10 +1,6 @@
 // Hooks against FEs on sockets: what is in the record when a statement arrives, and what is left behind.
 
-#include "server/preparation/hook_runner.hpp"
-
-#include <doctest/doctest.h>
-
-#include "test/server/preparation/world.hpp"
+#include "test/server/preparation/run.hpp"
 
 using namespace std::chrono_literals;
 
@@ -14,37 +10,6 @@ namespace {
 using namespace test;
 
 const SqlError kRefused{1064, "42000", "no such thing"};
-
-/// One claimed record of `world` and its runner.
-struct Run {
-  World& world;
-  MysqlFrontendConnector connector;
-  std::unique_ptr<ClaimedRecord> claim;
-  std::stop_source stop;
-  std::unique_ptr<HookRunner> runner;
-
-  Run(World& in, std::vector<Hook> hooks, const std::function<void(PreparationStatus&)>& before = {}) : world(in) {
-    auto record = world.create(record_of("r", std::move(hooks)));
-    record.status.runner = {"me", world.clock.wall_now()};
-    record.status.phase = Phase::Running;
-    if (before) before(record.status);
-    auto stored = world.store.update_status(record, ample());
-    REQUIRE(stored.ok());
-    claim = std::make_unique<ClaimedRecord>(world.store, world.clock, "me", *stored);
-    again();
-  }
-  void again() {
-    const HookPeers peers{world.clusters, connector, world.http, world.scripts};
-    runner = std::make_unique<HookRunner>(*claim, peers, world.clock, quick_hooks(), stop.get_token());
-  }
-  PreparationStatus status() { return world.get("r").status; }
-};
-
-std::size_t count(FrontendSimulator& simulator, const std::string& part) {
-  const auto all = simulator.statements();
-  return static_cast<std::size_t>(std::count_if(
-      all.begin(), all.end(), [&](const ReceivedStatement& one) { return one.sql.find(part) != std::string::npos; }));
-}
 
 TEST_CASE("the old value is in the record before the SET reaches the FE") {
   std::function<void(const ReceivedStatement&)> look = [](const auto&) {};
@@ -206,7 +171,8 @@ TEST_CASE("after a crash only what is not completed runs, and nothing is capture
   World world;
   world.simulator.frontend(0).set_config(kScheduling, "0");
   Run run(world, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE"), no_scheduling()},
-          [](PreparationStatus& status) {
+          [](Preparation& record) {
+            auto& status = record.status;
             status.hooks.resize(2);
             status.hooks[0].name = "create-image";
             status.hooks[0].phase = HookPhase::Completed;
@@ -228,7 +194,8 @@ TEST_CASE("a captured key that is set to another value is known as ours before a
   std::function<void(const ReceivedStatement&)> look = [](const auto&) {};
   World world({.on_statement = [&](const ReceivedStatement& statement) { look(statement); }});
   world.simulator.frontend(0).set_config(kScheduling, "0");
-  Run run(world, {setting_hook("few", kScheduling, "5")}, [](PreparationStatus& status) {
+  Run run(world, {setting_hook("few", kScheduling, "5")}, [](Preparation& record) {
+    auto& status = record.status;
     status.captured = {{kScheduling, kSchedulingDefault, "0"}};
     status.restore_owed = true;
   });
@@ -262,9 +229,9 @@ TEST_CASE("one setting that an FE refuses does not keep the others from being pu
 TEST_CASE("who lost the claim while the FE was away sets nothing afterwards") {
   World world;
   world.simulator.hang("ADMIN SHOW");
-  Run run(world, {no_scheduling()}, [](PreparationStatus& status) {
-    status.captured = {{kScheduling, kSchedulingDefault, "0"}};
-    status.restore_owed = true;
+  Run run(world, {no_scheduling()}, [](Preparation& record) {
+    record.status.captured = {{kScheduling, kSchedulingDefault, "0"}};
+    record.status.restore_owed = true;
   });
   std::optional<RunEnd> end;
   std::jthread worker([&] { end = run.runner->prepare(); });

@@ -279,6 +279,15 @@ inline Hook statement_hook(const std::string& name, const std::string& sql, bool
   return hook;
 }
 
+inline Hook hook_of(const std::string& name, HookAction action, bool critical = true) {
+  Hook hook;
+  hook.name = name;
+  hook.action = std::move(action);
+  hook.critical = critical;
+  hook.timeout = kAmple;
+  return hook;
+}
+
 inline Hook no_scheduling() { return setting_hook("disable-tablet-clone", "tablet_sched_max_scheduling_tablets", "0"); }
 inline constexpr const char* kScheduling = "tablet_sched_max_scheduling_tablets";
 inline constexpr const char* kSchedulingDefault = "10000";

@@ -1,0 +1,560 @@
+// The actions of hooks: what passes, what is waited for, what is said meanwhile, and what is owed afterwards.
+
+#include "test/server/preparation/run.hpp"
+
+using namespace std::chrono_literals;
+
+namespace gate {
+namespace {
+
+using namespace test;
+
+Hook query(const std::string& sql, const std::string& column, Comparison comparison, const std::string& value) {
+  return hook_of("check", QueryAction{sql, column, comparison, value, 1s});
+}
+
+Hook call(int retries = 0) {
+  auto hook = hook_of("change-board", HttpAction{"https://board/ask?key=hidden", "", "", "", 1s});
+  hook.retries = retries;
+  return hook;
+}
+
+Result<HttpCallReply> reply(int status, const std::string& body = {}) { return HttpCallReply{status, body}; }
+const auto kAllow = reply(200, R"({"verdict":"allow","message":"CHG-7 approved"})");
+const auto kWait = reply(200, R"({"verdict":"wait","message":"1 of 2 approvals"})");
+
+Hook script(bool post_upgrade = false) { return hook_of("backup", ScriptAction{"pre_upgrade() { :; }", post_upgrade}); }
+constexpr auto kRunning = ScriptJobState::Phase::Running;
+constexpr auto kSucceeded = ScriptJobState::Phase::Succeeded;
+constexpr auto kFailed = ScriptJobState::Phase::Failed;
+
+// ---- Checks ----
+
+TEST_CASE("while a check does not hold, the record says what is observed; then it completes") {
+  World world({.backends = {{"be-0"}, {.host = "be-1", .alive = false}}});
+  Run run(world, {hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive})});
+  std::jthread worker([&] { (void)run.runner->prepare(); });
+  const std::string observed = "1 of 2 backends alive, wanted all: 10002 (be-1) down since";
+  REQUIRE(world.signal.eventually([&] { return has(run.status().message, observed); }));
+  CHECK(has(run.hook(0).message, observed));
+  CHECK(has(run.status().message, "waits for \"check-backends-alive\""));
+  // Looked at many times, written once: what does not change is no news.
+  const auto version = world.get("r").resource_version;
+  const auto looks = count(world.simulator, "SHOW BACKENDS");
+  REQUIRE(world.signal.eventually([&] { return count(world.simulator, "SHOW BACKENDS") > looks + 5; }));
+  CHECK(world.get("r").resource_version == version);
+  world.simulator.set_backends({{"be-0"}, {"be-1"}});
+  worker.join();
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(run.status().message.empty());
+  CHECK(run.hook(0).message == "2 of 2 backends alive");
+}
+
+TEST_CASE("a check that never holds fails at the hook's timeout with what was observed and what to do") {
+  World world;
+  world.simulator.set_statistic({.unhealthy = 3});
+  auto hook = hook_of("check-tablets-healthy", ProbeAction{Probe::TabletsHealthy});
+  hook.timeout = 1s;
+  Run run(world, {hook});
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  const auto status = run.status();
+  CHECK(status.phase == Phase::Failed);
+  CHECK(has(status.message, "critical hook \"check-tablets-healthy\" failed: 3 unhealthy and 0 inconsistent of 30"));
+  CHECK(has(status.message, "gave up after 1 s"));
+  CHECK(has(status.message, "mend the cluster"));
+}
+
+TEST_CASE("a query is compared by value, or row by row in a named column") {
+  struct Row {
+    const char* name;
+    Hook hook;
+    SimulatedResult answer;
+    bool passes;
+    const char* said;
+  };
+  const SimulatedResult states{{"JobId", "State"}, {{"1", "FINISHED"}, {"2", "PENDING"}, {"3", "RUNNING"}}};
+  for (const Row& row : {
+           Row{"one value", query("SELECT 1", "", Comparison::Less, "10"), {{"n"}, {{"9"}}}, true, ""},
+           Row{"one value, not yet",
+               query("SELECT 1", "", Comparison::Less, "10"),
+               {{"n"}, {{"10"}}},
+               false,
+               "n is \"10\", wanted < 10"},
+           Row{"several values and no column named", query("SELECT 1", "", Comparison::Equal, "1"), states, false,
+               "3 rows and 2 columns: name a column"},
+           Row{"every row", query("SHOW ALTER", "state", Comparison::NotEqual, "CANCELLED"), states, true, ""},
+           Row{"some rows, not yet", query("SHOW ALTER", "State", Comparison::Equal, "FINISHED"), states, false,
+               "State is \"PENDING\" (and 1 more rows), wanted = FINISHED"},
+           Row{"no row: nothing disagrees",
+               query("SHOW ALTER", "State", Comparison::Equal, "FINISHED"),
+               {{"State"}, {}},
+               true,
+               ""},
+           Row{"no such column", query("SHOW ALTER", "Status", Comparison::Equal, "FINISHED"), states, false,
+               "no column \"Status\""},
+           Row{"NULL is an empty text",
+               query("SELECT 1", "", Comparison::Equal, ""),
+               {{"n"}, {{std::nullopt}}},
+               true,
+               ""},
+       }) {
+    INFO(row.name);
+    World world;
+    auto hook = row.hook;
+    hook.timeout = 1s;
+    world.simulator.answer(std::get<QueryAction>(hook.action).sql, row.answer);
+    Run run(world, {hook});
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK((run.status().phase == Phase::Completed) == row.passes);
+    CHECK_MESSAGE(has(run.status().message, row.said), run.status().message);
+  }
+}
+
+TEST_CASE("a hook for clusters of the other run mode is skipped, and nothing of it is owed or expected to hold") {
+  auto hook = no_scheduling();
+  hook.run_mode = "shared_data";
+  auto other = statement_hook("warehouses", "ADMIN REPAIR TABLE a");
+  other.run_mode = "shared_data";
+  other.restore = RestoreMode::Statement;
+  other.restore_sql = "ADMIN CANCEL REPAIR TABLE a";
+  for (const char* version : {"2.5.22", "3.5.7"}) {
+    INFO(version);
+    World world({.version = version});
+    Run run(world, {hook, other});
+    REQUIRE(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.status().phase == Phase::Completed);
+    CHECK(run.hook(0).phase == HookPhase::Skipped);
+    CHECK(run.hook(0).message == "for shared_data clusters; this one is shared_nothing");
+    CHECK_FALSE(run.status().restore_owed);
+    CHECK(run.status().undo.empty());
+    std::string drifted;
+    const auto holds = run.runner->holds(ample(), drifted);
+    REQUIRE(holds.ok());
+    CHECK(*holds);
+    CHECK(count(world.simulator, "ADMIN SET") == 0);
+    CHECK(count(world.simulator, "REPAIR") == 0);
+  }
+  World world({.fe_conf = {{"run_mode", "shared_data"}}});
+  Run run(world, {hook});
+  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  CHECK(world.config() == "0");
+}
+
+// ---- Retries and failures ----
+
+TEST_CASE("an SQL error is repeated as often as the hook says, and no more") {
+  for (const std::size_t failures : {2U, 3U}) {
+    INFO(failures);
+    World world;
+    world.simulator.fail("CREATE IMAGE", {1064, "HY000", "not now"}, {}, failures);
+    auto hook = statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE");
+    hook.retries = 2;
+    Run run(world, {hook});
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK((run.status().phase == Phase::Completed) == (failures == 2));
+    CHECK(count(world.simulator, "CREATE IMAGE") == 3);
+  }
+}
+
+TEST_CASE("a connection limit, which StarRocks sends as 1064, is waited for without any retries") {
+  for (const char* text : {"Reach cluster-wide connection limit, qe_max_connection=4096, connectionScheduler=4096",
+                           "Reach user-level(qualifiedUser: root) connection limit, currentUserConn=1024"}) {
+    INFO(text);
+    World world;
+    world.simulator.fail_login({1064, "HY000", text});
+    Run run(world, {no_scheduling()});
+    std::jthread worker([&] { (void)run.runner->prepare(); });
+    REQUIRE(world.signal.eventually([&] { return world.simulator.logins().size() >= 3; }));
+    world.simulator.clear_faults();
+    worker.join();
+    CHECK(run.status().phase == Phase::Completed);
+  }
+}
+
+TEST_CASE("a failure names hook, statement, FE, error code and what to do") {
+  struct Row {
+    const char* name;
+    SqlError error;
+    const char* what_to_do;
+  };
+  for (const Row& row :
+       {Row{"refused", {1064, "HY000", "Unexpected exception"}, "correct the hook or mend"},
+        Row{"no privilege", {5203, "42000", "Access denied; you need OPERATE"}, "OPERATE ON SYSTEM"}}) {
+    INFO(row.name);
+    World world;
+    world.simulator.fail("CREATE IMAGE", row.error);
+    Run run(world, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")});
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    const auto message = run.status().message;
+    INFO(message);
+    for (const std::string& part :
+         {std::string("critical hook \"create-image\""), std::string("ALTER SYSTEM CREATE IMAGE"),
+          "FE 127.0.0.1:" + std::to_string(world.simulator.frontend(0).port()),
+          "ERROR " + std::to_string(row.error.code), std::string(row.what_to_do)}) {
+      CHECK(has(message, part));
+    }
+  }
+}
+
+TEST_CASE("the whole preparation has its own time, counted from its start by whoever works on it") {
+  World world;
+  world.simulator.set_statistic({.unhealthy = 1});
+  const auto waiting = hook_of("check-tablets-healthy", ProbeAction{Probe::TabletsHealthy}, false);
+  SUBCASE("a hook is cut off, and the next does not begin") {
+    Run run(world, {waiting, no_scheduling()});
+    run.options.preparation_timeout = 1s;
+    run.again();
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    const auto status = run.status();
+    CHECK(status.phase == Phase::Failed);
+    CHECK(status.reason == "PreparationTimedOut");
+    CHECK(has(status.message,
+              "longer than 1 s (--preparation-timeout); it stopped before hook \"disable-tablet-clone\""));
+    CHECK(status.hooks[0].phase == HookPhase::Failed);
+    CHECK(status.hooks[1].phase == HookPhase::Pending);
+  }
+  SUBCASE("another worker had used it up") {
+    Run run(world, {no_scheduling()},
+            [&](Preparation& record) { record.status.start_time = world.clock.wall_now() - 2h; });
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.status().reason == "PreparationTimedOut");
+    CHECK(world.simulator.statements().empty());
+  }
+  SUBCASE("clocks that differ take nothing away") {
+    Run run(world, {no_scheduling()},
+            [&](Preparation& record) { record.status.start_time = world.clock.wall_now() + 2h; });
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.status().phase == Phase::Completed);
+  }
+}
+
+// ---- HTTP ----
+
+TEST_CASE("a service that denies, or is not understood, fails the hook at once; one in trouble is asked again") {
+  struct Row {
+    const char* name;
+    std::deque<Result<HttpCallReply>> answers;
+    int retries;
+    bool passes;
+    std::size_t calls;
+    const char* said;
+  };
+  for (const Row& row : {
+           Row{"denied, whatever the retries",
+               {reply(200, R"({"verdict":"deny","message":"freeze"})"), kAllow},
+               5,
+               false,
+               1,
+               "denied: freeze"},
+           Row{"forbidden", {reply(403), kAllow}, 0, false, 1, "HTTP 403"},
+           Row{"not understood, with a retry", {reply(200, "<html>"), kAllow}, 1, true, 2, ""},
+           Row{"not allowed to be called",
+               {Error{ErrorCode::PermissionDenied, "not under an allowed prefix"}, kAllow},
+               5,
+               false,
+               1,
+               "not under an allowed prefix"},
+           Row{"in trouble",
+               {reply(503), reply(429), Error{ErrorCode::Unavailable, "refused"}, kAllow},
+               0,
+               true,
+               4,
+               ""},
+       }) {
+    INFO(row.name);
+    World world;
+    world.http.answer(row.answers);
+    Run run(world, {call(row.retries)});
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK((run.status().phase == Phase::Completed) == row.passes);
+    CHECK(world.http.requests().size() == row.calls);
+    CHECK_MESSAGE(has(run.status().message, row.said), run.status().message);
+    CHECK_FALSE(has(run.status().message, "hidden"));  // the query of the URL
+    if (!row.passes) CHECK(has(run.status().message, "https://board/ask"));
+  }
+}
+
+TEST_CASE("a service that says not yet until the timeout fails the hook with its words") {
+  World world;
+  world.http.answer({kWait});
+  auto hook = call();
+  hook.timeout = 1s;
+  Run run(world, {hook});
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(has(run.status().message, "not yet: 1 of 2 approvals"));
+}
+
+TEST_CASE("the token is read from its Secret for each call and is in no record") {
+  World world;
+  world.clusters.set_secret("board", "token", "s3cret");
+  world.http.answer({kAllow});
+  Run run(world, {hook_of("change-board", HttpAction{"https://board/", "PEM", "board", "token", 1s})});
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  REQUIRE(world.http.requests().size() == 1);
+  CHECK(world.http.requests()[0].bearer_token == "s3cret");
+  CHECK(world.http.requests()[0].ca_pem == "PEM");
+  CHECK_FALSE(has(to_json(world.get("r")).dump(), "s3cret"));
+
+  World without;
+  Run missing(without, {hook_of("change-board", HttpAction{"https://board/", "", "board", "token", 1s})});
+  CHECK(missing.runner->prepare() == RunEnd::Finished);
+  CHECK(has(missing.status().message, "no Secret board"));
+  CHECK(without.http.requests().empty());
+}
+
+// ---- Scripts ----
+
+TEST_CASE("a script's Job is watched to its end, its words are shown, and it is removed when the record has its end") {
+  World world;
+  world.scripts.set_state("pre_upgrade", {kRunning, "copying 3 of 9"});
+  Run run(world, {script()});
+  std::jthread worker([&] { (void)run.runner->prepare(); });
+  CHECK(world.signal.eventually([&] { return has(run.status().message, "copying 3 of 9"); }));
+  world.scripts.set_state("pre_upgrade", {kSucceeded, "copied 9"});
+  worker.join();
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(run.hook(0).message == "copied 9");
+  CHECK(world.scripts.created() == std::vector<std::string>{"backup/pre_upgrade/1"});
+  CHECK(world.scripts.existing().empty());
+  CHECK_FALSE(run.status().restore_owed);
+}
+
+TEST_CASE("a script that fails fails the hook with its last words, after a Job for each retry") {
+  World world;
+  world.scripts.set_state("pre_upgrade", {kFailed, "exit 3: disk full"});
+  auto hook = script();
+  hook.retries = 1;
+  Run run(world, {hook});
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Failed);
+  CHECK(has(run.status().message, "pre_upgrade(): exit 3: disk full"));
+  CHECK(world.scripts.created() == std::vector<std::string>{"backup/pre_upgrade/1", "backup/pre_upgrade/2"});
+  CHECK(world.scripts.existing().empty());
+}
+
+TEST_CASE("who takes over a script that runs re-attaches to its Job; one that is reopened gets a new Job") {
+  for (const auto& [phase, job] :
+       {std::pair{HookPhase::Running, "backup/pre_upgrade/4"}, std::pair{HookPhase::Pending, "backup/pre_upgrade/5"}}) {
+    INFO(to_string(phase));
+    World world;
+    world.scripts.set_state("pre_upgrade", {kSucceeded, ""});
+    Run run(world, {script()}, [phase = phase](Preparation& record) {
+      HookStatus entry;
+      entry.name = "backup";
+      entry.phase = phase;
+      entry.attempts = 4;
+      record.status.hooks = {entry};
+    });
+    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(world.scripts.created() == std::vector<std::string>{job});
+  }
+}
+
+TEST_CASE("who is told to stop leaves the Job to who continues") {
+  World world;
+  Run run(world, {script()});
+  std::optional<RunEnd> end;
+  std::jthread worker([&] { end = run.runner->prepare(); });
+  REQUIRE(world.signal.eventually([&] { return !world.scripts.created().empty(); }));
+  run.stop.request_stop();
+  worker.join();
+  CHECK(end == RunEnd::Interrupted);
+  CHECK(world.scripts.existing().size() == 1);
+  CHECK(run.hook(0).phase == HookPhase::Running);
+}
+
+TEST_CASE("post_upgrade() is owed before pre_upgrade() runs, whatever becomes of it, until it has succeeded") {
+  for (const auto outcome : {kSucceeded, kFailed}) {
+    INFO(static_cast<int>(outcome));
+    World world;
+    Run run(world, {script(true)});
+    std::jthread worker([&] { (void)run.runner->prepare(); });
+    REQUIRE(world.signal.eventually([&] { return !world.scripts.created().empty(); }));
+    CHECK(run.status().restore_owed);
+    CHECK(run.status().undo == std::vector<OwedUndo>{{"backup", "", "pre_upgrade() { :; }", kAmple}});
+    world.scripts.set_state("pre_upgrade", {outcome, ""});
+    worker.join();
+
+    world.scripts.set_state("post_upgrade", {kFailed, "no space"});
+    const auto failed = run.runner->restore(kAmple);
+    REQUIRE_FALSE(failed.ok());
+    CHECK(has(failed.error().message, "undo of hook \"backup\": post_upgrade(): no space"));
+    CHECK(run.status().undo.size() == 1);
+    world.scripts.set_state("post_upgrade", {kSucceeded, ""});
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(run.status().undo.empty());
+    CHECK(world.scripts.existing().empty());
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(world.scripts.created().size() == 3);  // pre, post that failed, post that succeeded
+  }
+}
+
+// ---- Undo ----
+
+TEST_CASE("an undo statement is owed before its hook runs, and is run once, the last first") {
+  std::function<void(const ReceivedStatement&)> look = [](const auto&) {};
+  World world({.on_statement = [&](const ReceivedStatement& statement) { look(statement); }});
+  auto first = statement_hook("first", "ADMIN REPAIR TABLE a");
+  first.restore = RestoreMode::Statement;
+  first.restore_sql = "ADMIN CANCEL REPAIR TABLE a";
+  auto second = statement_hook("second", "ADMIN REPAIR TABLE b");
+  second.restore = RestoreMode::Statement;
+  second.restore_sql = "ADMIN CANCEL REPAIR TABLE b";
+  Run run(world, {first, second});
+  std::vector<std::size_t> owed;
+  look = [&](const ReceivedStatement& statement) {
+    if (statement.sql.starts_with("ADMIN REPAIR")) owed.push_back(world.get("r").status.undo.size());
+  };
+  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  CHECK(owed == std::vector<std::size_t>{1, 2});
+  CHECK(run.status().restore_owed);
+
+  // One that is refused stays owed and does not keep the other from being done.
+  world.simulator.fail("CANCEL REPAIR TABLE b", {1064, "HY000", "busy"}, {}, 1);
+  CHECK_FALSE(run.runner->restore(kAmple).ok());
+  CHECK(run.status().undo == std::vector<OwedUndo>{{"second", second.restore_sql, "", kAmple}});
+  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(run.status().undo.empty());
+  std::vector<std::string> undone;
+  for (const auto& statement : world.simulator.statements()) {
+    if (statement.sql.starts_with("ADMIN CANCEL")) undone.push_back(statement.sql);
+  }
+  CHECK(undone == std::vector<std::string>{second.restore_sql, first.restore_sql, second.restore_sql});
+}
+
+TEST_CASE("a setting is undone as its hook says: its old value, a statement, or not at all") {
+  struct Row {
+    const char* name;
+    RestoreMode mode;
+    std::size_t captured, undo;
+    const char* afterwards;
+  };
+  for (const Row& row :
+       {Row{"captured", RestoreMode::Captured, 1, 0, "10000"}, Row{"a statement", RestoreMode::Statement, 0, 1, "2000"},
+        Row{"not at all", RestoreMode::None, 0, 0, "0"}}) {
+    INFO(row.name);
+    auto hook = no_scheduling();
+    hook.restore = row.mode;
+    if (row.mode == RestoreMode::Statement) hook.restore_sql = set_config_sql(kScheduling, "2000");
+    World world;
+    Run run(world, {hook});
+    REQUIRE(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.status().captured.size() == row.captured);
+    CHECK(run.status().undo.size() == row.undo);
+    CHECK(run.status().restore_owed == (row.captured + row.undo > 0));
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(world.config() == row.afterwards);
+
+    World as_wanted({.fe_conf = {{kScheduling, "0"}}});
+    Run nothing(as_wanted, {hook});
+    REQUIRE(nothing.runner->prepare() == RunEnd::Finished);
+    CHECK_FALSE(nothing.status().restore_owed);
+    CHECK(nothing.status().undo.empty());
+  }
+}
+
+TEST_CASE("a captured setting that the new version no longer has is given up, and the others are put back") {
+  World world;
+  Run run(world, {no_scheduling(), setting_hook("disable-balancer", "disable_balance", "true")});
+  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  world.simulator.drop_config_item(kScheduling);
+  std::string text;
+  const auto holds = run.runner->holds(ample(), text);
+  REQUIRE(holds.ok());
+  CHECK(*holds);
+  CHECK(run.runner->reassert(kAmple, text).ok());
+  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(world.config(0, "disable_balance") == "false");
+  CHECK(run.status().captured.size() == 1);
+  CHECK(has(run.status().message, "no longer knows tablet_sched_max_scheduling_tablets"));
+}
+
+// ---- Verify mode ----
+
+const auto verify = [](Preparation& record) { record.spec.mode = PreparationMode::Verify; };
+
+TEST_CASE("in verify mode nothing is changed: settings are waited for, checks run, the rest is skipped") {
+  World world({.frontends = 2});
+  world.scripts.set_state("pre_upgrade", {kSucceeded, ""});
+  world.http.answer({kAllow});
+  Run run(world,
+          {no_scheduling(), hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive}),
+           statement_hook("look", "SHOW FRONTENDS"), statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE"),
+           script(true), call()},
+          verify);
+  std::jthread worker([&] { (void)run.runner->prepare(); });
+  world.simulator.frontend(0).set_config(kScheduling, "0");
+  REQUIRE(world.signal.eventually([&] {
+    return has(run.status().message, "tablet_sched_max_scheduling_tablets is \"10000\" on FE 127.0.0.1:" +
+                                         std::to_string(world.simulator.frontend(1).port()));
+  }));
+  CHECK(run.status().phase == Phase::Running);
+  world.simulator.frontend(1).set_config(kScheduling, "0");
+  worker.join();
+  const auto status = run.status();
+  CHECK(status.phase == Phase::Completed);
+  CHECK(hooks_in(status, HookPhase::Completed) ==
+        std::vector<std::string>{"disable-tablet-clone", "check-backends-alive", "look", "change-board"});
+  CHECK(hooks_in(status, HookPhase::Skipped) == std::vector<std::string>{"create-image", "backup"});
+  CHECK(status.captured.empty());
+  CHECK(status.undo.empty());
+  CHECK_FALSE(status.restore_owed);
+  CHECK(world.scripts.created().empty());
+
+  // What drifts is reported, not set again.
+  world.simulator.restart(1);
+  std::string detail;
+  const auto held = run.runner->reassert(kAmple, detail);
+  REQUIRE_FALSE(held.ok());
+  CHECK(has(held.error().message, "\"10000\" on FE"));
+  CHECK(world.config(1) == kSchedulingDefault);
+  for (const char* changing : {"ADMIN SET", "CREATE IMAGE"}) CHECK(count(world.simulator, changing) == 0);
+}
+
+TEST_CASE("in verify mode a setting that does not come into force fails the hook") {
+  World world;
+  auto hook = no_scheduling();
+  hook.timeout = 1s;
+  Run run(world, {hook}, verify);
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Failed);
+  CHECK(has(run.status().message, "is \"10000\" on FE"));
+}
+
+nlohmann::json prepared_by_others(const std::string& phase, const std::string& image) {
+  auto object = object_with("fe:1");
+  object["status"]["upgradePreparationStatus"] = {{"phase", phase}, {"targetImages", {{"fe", image}}}};
+  return object;
+}
+
+TEST_CASE("where somebody else prepares, verify mode completes on their Completed for this target only") {
+  World world({.fe_conf = {{kScheduling, "0"}}});
+  world.clusters.set_object(prepared_by_others("Completed", "fe:1"));
+  Run run(world, {no_scheduling()}, verify);
+  std::jthread worker([&] { (void)run.runner->prepare(); });
+  REQUIRE(world.signal.eventually([&] { return has(run.status().message, "Completed for another target"); }));
+  world.clusters.set_object(prepared_by_others("Completed", "fe:2"));
+  worker.join();
+  CHECK(run.status().phase == Phase::Completed);
+  std::string drifted;
+  auto holds = run.runner->holds(ample(), drifted);
+  REQUIRE(holds.ok());
+  CHECK(*holds);
+  world.clusters.set_object(prepared_by_others("Running", "fe:2"));
+  holds = run.runner->holds(ample(), drifted);
+  REQUIRE(holds.ok());
+  CHECK_FALSE(*holds);
+}
+
+TEST_CASE("where somebody else prepares and has failed, so has the preparation") {
+  World world({.fe_conf = {{kScheduling, "0"}}});
+  world.clusters.set_object(prepared_by_others("Failed", "fe:2"));
+  Run run(world, {no_scheduling()}, verify);
+  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Failed);
+  CHECK(run.status().reason == "ExternalPreparationNotCompleted");
+  CHECK_FALSE(run.status().restore_owed);
+}
+
+}  // namespace
+}  // namespace gate
