@@ -96,6 +96,7 @@ Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int 
   spec.hooks = facts.configuration.hooks;
   spec.retry_token = facts.retry_token;
   spec.asked_before = facts.asked_before;
+  spec.mode = facts.configuration.mode;
   if (const auto* open = open_record(facts)) spec.supersedes = open->name;
   Decision out;
   out.effect = Effect::Start;
@@ -234,7 +235,7 @@ Decision decide_regularly(const AdmissionFacts& facts) {
 }  // namespace
 
 std::string target_key(const AdmissionFacts& facts) {
-  return preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks);
+  return preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks, facts.configuration.mode);
 }
 
 AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {

@@ -41,7 +41,7 @@ struct ControllerOptions {
   std::chrono::seconds claim_stale_after{20};
   std::vector<std::string> default_hooks{};  ///< The gate's own: with them every object asks for hooks.
   bool pays_only = false;                    ///< Nothing but putting back what is due.
-  RetryPolicy retry;
+  HookRunnerOptions hooks;
 };
 
 struct ControllerStats {
@@ -60,8 +60,9 @@ struct ControllerStats {
 /// Thread safe. Owns its threads; the destructor stops them.
 class PreparationController {
  public:
-  PreparationController(PreparationStore& store, ClusterAccess& clusters, FrontendConnector& connector,
-                        const Clock& clock, spdlog::logger& log, ControllerOptions options);
+  /// The peers outlive the controller.
+  PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock, spdlog::logger& log,
+                        ControllerOptions options);
   ~PreparationController();
   PreparationController(const PreparationController&) = delete;
   PreparationController& operator=(const PreparationController&) = delete;
@@ -163,8 +164,8 @@ class PreparationController {
   [[nodiscard]] Deadline store_deadline() const;
 
   PreparationStore& store_;
-  ClusterAccess& clusters_;
-  FrontendConnector& connector_;
+  const HookPeers peers_;
+  ClusterAccess& clusters_;  // of peers_
   const Clock& clock_;
   spdlog::logger& log_;
   const ControllerOptions options_;

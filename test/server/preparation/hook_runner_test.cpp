@@ -34,8 +34,8 @@ struct Run {
     again();
   }
   void again() {
-    runner = std::make_unique<HookRunner>(*claim, world.clusters, connector, world.clock, RetryPolicy{10ms, 50ms},
-                                          stop.get_token());
+    const HookPeers peers{world.clusters, connector, world.http, world.scripts};
+    runner = std::make_unique<HookRunner>(*claim, peers, world.clock, quick_hooks(), stop.get_token());
   }
   PreparationStatus status() { return world.get("r").status; }
 };
@@ -303,16 +303,17 @@ TEST_CASE("without its claim a runner sends the FE nothing more, and a statement
   stored = world.store.update_status(stored, ample()).value();
   const auto lease = std::chrono::milliseconds(300);
   MysqlFrontendConnector connector;
+  const HookPeers peers{world.clusters, connector, world.http, world.scripts};
   SUBCASE("before it begins") {
     ClaimedRecord claim(world.store, world.clock, "me", stored, lease, world.clock.steady_now() - lease);
-    HookRunner runner(claim, world.clusters, connector, world.clock, {}, {});
+    HookRunner runner(claim, peers, world.clock, quick_hooks(), {});
     CHECK(runner.prepare() == RunEnd::Interrupted);
     CHECK(world.simulator.logins().empty());
   }
   SUBCASE("while a statement hangs") {
     world.simulator.hang("ADMIN SET");
     ClaimedRecord claim(world.store, world.clock, "me", stored, lease, world.clock.steady_now());
-    HookRunner runner(claim, world.clusters, connector, world.clock, {}, {});
+    HookRunner runner(claim, peers, world.clock, quick_hooks(), {});
     // The hook has 30 s; the claim, last renewed by the capture, ends long before.
     const auto began = std::chrono::steady_clock::now();
     CHECK(runner.prepare() == RunEnd::Interrupted);
