@@ -147,11 +147,12 @@ class Scene {
                                        "127.0.0.1:" + std::to_string(simulator_.frontend(0).port()),
                                        "--identity",
                                        "gate-0",
-                                       "--failure-backoff",
-                                       "1s",
                                        "--drain",
                                        "0s"};
     arguments.insert(arguments.end(), flags_.begin(), flags_.end());
+    if (std::find(flags_.begin(), flags_.end(), "--failure-backoff") == flags_.end()) {
+      arguments.insert(arguments.end(), {"--failure-backoff", "1s"});
+    }
     // Kept in the working directory: the first thing to read when a case fails.
     gate_.emplace(arguments, "gate-" + name_ + ".log");
     plane.register_webhooks(gate_->port());
@@ -625,7 +626,9 @@ TEST_CASE("settings are held while the rollout runs, and after it the captured v
 TEST_CASE("the emergency exit: for whom RBAC says so, for one target, recorded and told") {
   Scene scene("exit", with_hooks("disable-balancer"), {}, {"--admission-wait", "0s"});
   auto& plane = scene.plane;
-  plane.must({"apply", "-f", kSource + "/manifests/base/rbac.yaml"}, {});
+  for (const char* file : {"namespace", "rbac"}) {
+    plane.must({"apply", "-f", kSource + "/manifests/base/" + file + ".yaml"});
+  }
   for (const char* user : {"erin", "bob"}) {
     plane.must({"create", "clusterrolebinding", std::string("edit-") + user, "--clusterrole=cluster-admin-of-src",
                 std::string("--user=") + user});
