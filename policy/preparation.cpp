@@ -493,6 +493,18 @@ std::optional<WallTime> restore_due_since(const Preparation& record) {
 
 bool is_open(const Preparation& record) { return record.status.stage != Stage::Closed || record.status.restore_owed; }
 
+void call_off(PreparationStatus& status, WallTime now, const std::string& why) {
+  if (status.phase != Phase::Completed) {
+    status.phase = Phase::Failed;
+    status.reason = "CalledOff";
+    status.completion_time = now;
+  }
+  if (status.outcome == Outcome::None) status.outcome = Outcome::Expired;
+  status.stage = Stage::Restoring;
+  status.restoring_time = now;
+  status.message = why;
+}
+
 std::vector<std::string> hooks_in(const PreparationStatus& status, HookPhase phase) {
   std::vector<std::string> names;
   for (const auto& hook : status.hooks) {

@@ -166,6 +166,9 @@ struct Preparation {
 /// Not Closed, or still owing a restore.
 [[nodiscard]] bool is_open(const Preparation& record);
 
+/// Ends an open record from outside of its runner: what it captured is to be put back, and nothing else.
+void call_off(PreparationStatus& status, WallTime now, const std::string& why);
+
 /// Names of hooks in `phase`, in order.
 [[nodiscard]] std::vector<std::string> hooks_in(const PreparationStatus& status, HookPhase phase);
 

@@ -1,5 +1,5 @@
-// upgrade-gate: reads the command line; plans and ends, or logs JSON lines to standard error and serves until SIGTERM
-// or SIGINT.
+// upgrade-gate: reads the command line; then serves until SIGTERM or SIGINT, logging JSON lines to standard error, or
+// pays what is owed, or plans.
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -60,6 +60,15 @@ int serve(const gate::ServeOptions& options, const sigset_t& signals) {
   return 0;
 }
 
+/// May be ended by any signal: another run, or a serving replica, goes on from the records.
+int release(const gate::CommandLine& line) {
+  auto log = make_logger(line.options.log_level);
+  const auto paid = gate::App::release(line.options, line.release_options, *log,
+                                       [](const std::string& step) { std::cout << step << std::endl; });
+  if (!paid) std::cerr << "upgrade-gate release: " << paid.error().message << '\n';
+  return paid && *paid ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -71,17 +80,18 @@ int main(int argc, char** argv) {
       std::cerr << plan.error;
       return plan.exit_code;
     }
-    if (!line.serve) {
+    if (!line.serve && !line.release) {
       (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
       return line.exit_code;
     }
+    std::signal(SIGPIPE, SIG_IGN);
+    if (line.release) return release(line);
     // Blocked before any thread exists, so that sigwait() alone receives them.
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);
     return serve(line.options, signals);
   } catch (const std::exception& bug) {
     std::cerr << "upgrade-gate: " << bug.what() << '\n';

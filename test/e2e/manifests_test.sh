@@ -127,6 +127,9 @@ yes get secrets
 no list secrets
 no watch secrets
 no create secrets
+yes create subjectaccessreviews.authorization.k8s.io
+no bypass upgradepreparations.gate.starrocks.com
+no delete validatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-gate
 yes get events
 yes create events
 yes patch events
@@ -172,6 +175,14 @@ no create serviceaccounts --subresource=token
 END
 k delete -f "$root/manifests/overlays/script-hooks/rbac.yaml" >/dev/null
 if k kustomize "$root/manifests/overlays/script-hooks" | grep -q -- --script-hook-image=; then pass; else fail "script-hooks says so to the gate"; fi
+k create namespace somewhere-else >/dev/null
+k -n somewhere-else create rolebinding exit --clusterrole=upgrade-gate-bypass --user=erin >/dev/null
+for row in "yes somewhere-else" "no somewhere"; do
+  answer=$(k auth can-i bypass upgradepreparations.gate.starrocks.com --as=erin -n "${row#* }" 2>/dev/null) || true
+  if [[ $answer == "${row% *}" ]]; then pass; else fail "erin may bypass in ${row#* }: ${row% *}, not $answer"; fi
+done
+answer=$(k auth can-i update upgradepreparations.gate.starrocks.com --as=erin -n somewhere-else 2>/dev/null) || true
+if [[ $answer == no ]]; then pass; else fail "the right to bypass is no right to write records" "$answer"; fi
 
 # --- Which updates call the gate ---------------------------------------------------------------------------------------
 # cluster NAME [METADATA]: with FE and BE.
