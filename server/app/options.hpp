@@ -48,8 +48,8 @@ struct ServeOptions {
   std::vector<SqlKind> allowed_sql;             ///< Further kinds of statements for custom hooks.
   std::vector<std::string> http_hook_prefixes;  ///< Valid prefixes of URLs that HTTP hooks may call.
   VersionPolicy version_policy = VersionPolicy::Warn;
-  bool http_hook_allow_loopback = false;        ///< For development.
-  std::string script_hook_image;                ///< Empty: no script hooks.
+  bool http_hook_allow_loopback = false;  ///< For development.
+  std::string script_hook_image;          ///< Empty: no script hooks.
   std::chrono::milliseconds admission_wait{5000};
   std::chrono::seconds preparation_timeout{3600};
   std::chrono::seconds admit_within{3600};

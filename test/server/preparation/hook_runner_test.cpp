@@ -245,7 +245,9 @@ TEST_CASE("who lost the claim while the FE was away sets nothing afterwards") {
 }
 
 TEST_CASE("nodes of every kind are told with their life, start and version") {
-  World world({.frontends = 2, .backends = {{"be-0"}, {"be-1", false, "3.4.1", "2026-01-02 03:05:05"}}, .compute_nodes = {{"cn-0"}}});
+  World world({.frontends = 2,
+               .backends = {{"be-0"}, {"be-1", false, "3.4.1", "2026-01-02 03:05:05"}},
+               .compute_nodes = {{"cn-0"}}});
   Run run(world, {});
   world.simulator.restart(1);
   const auto nodes = run.runner->nodes(ample());
