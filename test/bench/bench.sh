@@ -9,27 +9,31 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 build=${1:?usage: bench.sh BUILD_DIR}
-output=$build/bench
 gate=$build/server/app/upgrade-gate
 page=$here/../../docs/performance.md
+marker='<!-- below: written by BENCH_PUBLISH=1 make bench -->'
 
 fail() { echo "bench.sh: $*" >&2; exit 2; }
 PATH=$PATH:/usr/sbin
-for tool in wrk openssl awk go nginx taskset; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
+for tool in wrk openssl awk go nginx strip taskset; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
 [ -x "$gate" ] || fail "no $gate"
-mkdir -p "$output"
+mkdir -p "$build/bench"
+output=$(cd "$build/bench" && pwd)
+export GOFLAGS="${GOFLAGS:-} -mod=readonly -trimpath" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
 
-go_build() { (cd "$1" && GOFLAGS="${GOFLAGS:-} -mod=readonly" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$2" .); }
-output=$(cd "$output" && pwd)
-go_build "$here" "$output/bench" || fail "the bench does not build"
+# As the image has it.
+strip -o "$output/upgrade-gate" "$gate"
+# A judge that cannot count is worse than none.
+(cd "$here" && go test . && go build -o "$output/bench" .) >&2 || fail "the bench does not build or work"
 
 peer_module=$here/controller-runtime
-peer=() go_wanted=$(awk '$1 == "go" { print $2 }' "$peer_module/go.mod")
+go_wanted=$(awk '$1 == "go" { print $2 }' "$peer_module/go.mod")
 go_version=$(go env GOVERSION)
+peer=()
 if [ "$(printf '%s\n' "$go_wanted" "${go_version#go}" | sort -V | head -n 1)" = "$go_wanted" ]; then
-  go_build "$peer_module" "$output/controller-runtime" || fail "the peer does not build"
-  peer=(-peer "$output/controller-runtime" -peer-version
-    "controller-runtime $(awk '$1 == "sigs.k8s.io/controller-runtime" { print $2 }' "$peer_module/go.mod"), $go_version")
+  (cd "$peer_module" && go build -ldflags '-s -w' -o "$output/controller-runtime" .) || fail "the peer does not build"
+  peer=(-peer "$output/controller-runtime"
+    -peer-version "$(awk '$1 == "sigs.k8s.io/controller-runtime" { print $2 }' "$peer_module/go.mod"), $go_version")
 else
   echo "bench.sh: no comparison with controller-runtime: it needs Go $go_wanted, this is $go_version" >&2
 fi
@@ -43,12 +47,14 @@ trap 'rm -rf "$scratch"' EXIT
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=bench \
   -addext subjectAltName=IP:127.0.0.1 -keyout "$scratch/tls.key" -out "$scratch/tls.crt" 2>"$scratch/openssl.log"
 
+compiler=${CXX:-g++}
+gate_version="$(git -C "$here" describe --always --dirty), $(openssl version | cut -d' ' -f1-2), $compiler $($compiler -dumpfullversion)"
 code=0
 "${pinned[@]}" "$output/bench" -sources "$here" -scratch "$scratch" -output "$output" "${pin[@]}" \
-  -gate "$gate" -gate-version "$(git -C "$here" describe --always --dirty), $(openssl version | cut -d' ' -f1-2), ${CXX:-g++} $(${CXX:-g++} -dumpfullversion)" \
-  -nginx "$(command -v nginx)" -nginx-version "$(nginx -v 2>&1 | sed 's/.*: //')" "${peer[@]}" || code=$?
+  -gate "$output/upgrade-gate" -gate-version "$gate_version" "${peer[@]}" \
+  -nginx "$(command -v nginx)" -nginx-version "$(nginx -v 2>&1 | sed 's/.*nginx\///')" || code=$?
 if [ "$code" -le 1 ] && [ "${BENCH_PUBLISH:-}" = 1 ]; then
-  sed -i '/<!-- below: written by BENCH_PUBLISH=1 make bench -->/q' "$page"
+  sed -i "/$marker/q" "$page"
   { echo; cat "$output/result.md"; } >>"$page"
 fi
 exit "$code"

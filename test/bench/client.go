@@ -13,8 +13,9 @@ import (
 
 // client is one connection. Not thread safe.
 type client struct {
-	conn   *tls.Conn
-	reader *bufio.Reader
+	conn    *tls.Conn
+	reader  *bufio.Reader
+	leaving bool // the server's last answer closes the connection
 }
 
 // Longer than any answer that is not lost.
@@ -56,6 +57,7 @@ func (c *client) review(request []byte) error {
 		return err
 	}
 	defer response.Body.Close()
+	c.leaving = response.Close
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,11 +18,38 @@ const (
 	// The load beside which others are idle or slow: well below what any server can do, so that latency is not that of a
 	// queue of its own making.
 	steadyConnections = 8
-	steadyInterval    = 20 * time.Millisecond // between the requests of one connection
+	steadyInterval    = 10 * time.Millisecond // between the requests of one connection
 	newcomerInterval  = 100 * time.Millisecond
+
+	rollingStops = 5
 )
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// observed is what a working client sees: of its requests at a constant rate, and of the new connections beside them.
+type observed struct {
+	latenciesMs, newcomersMs []float64
+	failed                   int
+}
+
+func (s *server) observe(request []byte, length time.Duration) observed {
+	// A collection of this program would look like a slow server.
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	ctx, stop := context.WithTimeout(context.Background(), length)
+	defer stop()
+	var o observed
+	var lost int
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o.newcomersMs, lost = s.newcomers(ctx, request)
+	}()
+	o.latenciesMs, o.failed = s.steady(request, length)
+	<-done
+	o.failed += lost
+	return o
+}
 
 // steady sends requests at a constant rate. A request that its forerunner delays counts from when it was due.
 func (s *server) steady(request []byte, length time.Duration) (latenciesMs []float64, failed int) {
@@ -228,4 +257,52 @@ func wakes(ctx context.Context, tick <-chan time.Time) bool {
 	case <-tick:
 		return true
 	}
+}
+
+// rollingStop replaces the server again and again, as a rolling update does: the successor is ready and known to the
+// clients, then the old one is told to end. Clients leave when an answer says so.
+func (b *bench) rollingStop(r *results) error {
+	request := b.requests[small]
+	now, err := b.machine.start(b.rolling, request)
+	if err != nil {
+		return err
+	}
+	defer func() { now.stop() }()
+	var current atomic.Pointer[server]
+	current.Store(now)
+	ctx, stop := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	var failed int64
+	one := func() {
+		defer group.Done()
+		for ctx.Err() == nil {
+			c, err := current.Load().dial()
+			for err == nil && !c.leaving && ctx.Err() == nil {
+				err = c.review(request)
+			}
+			if err != nil {
+				atomic.AddInt64(&failed, 1)
+			}
+			if c != nil {
+				c.close()
+			}
+		}
+	}
+	for i := 0; i < steadyConnections; i++ {
+		group.Add(1)
+		go one()
+	}
+	for i := 1; i <= rollingStops && err == nil; i++ {
+		note("rolling stop, %d of %d", i, rollingStops)
+		var next *server
+		if next, err = b.machine.start(b.rolling, request); err == nil {
+			current.Store(next)
+			now.stop()
+			now = next
+		}
+	}
+	stop()
+	group.Wait()
+	r.rollingFailed = float64(failed)
+	return err
 }

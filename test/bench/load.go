@@ -65,12 +65,12 @@ func quantile(values []float64, share float64) float64 {
 }
 
 // wrk runs the load generator once: as many requests as `connections` get through.
-func (s *server) wrk(script, body string, connections int, length time.Duration) (figures, error) {
+func (s *server) wrk(script, body, path string, connections int, length time.Duration) (figures, error) {
 	s.settle()
 	s.forgetPeak()
 	command := exec.Command("wrk", "--threads", "1", "--connections", fmt.Sprint(connections), "--duration",
 		fmt.Sprintf("%ds", int(math.Ceil(length.Seconds()))), "--timeout", "60s", "--latency", "--script", script,
-		"https://"+s.address+"/validate?timeout=10s")
+		"https://"+s.address+path+"?timeout=10s")
 	command.Env = append(os.Environ(), "BENCH_BODY="+body)
 	before := s.cpu()
 	output, err := command.CombinedOutput()
@@ -84,8 +84,11 @@ func (s *server) wrk(script, body string, connections int, length time.Duration)
 	if _, err := fmt.Sscan(line, &f.requests, &us, &f.p50us, &f.p99us, &f.maxUs, &f.failed); err != nil {
 		return figures{}, fmt.Errorf("wrk said %q: %w", line, err)
 	}
+	if f.requests == 0 {
+		f.p50us, f.p99us, f.maxUs = math.NaN(), math.NaN(), math.NaN()
+	}
 	f.perSecond = float64(f.requests) * 1e6 / us
-	f.cpuUs = float64(used.Microseconds()) / float64(f.requests)
+	f.cpuUs = float64(used.Microseconds()) / float64(f.requests) // +Inf if there was none
 	_, peak := s.residentKiB()
 	f.peakKiB = float64(peak)
 	return f, nil

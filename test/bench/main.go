@@ -37,10 +37,11 @@ var (
 // bench is one run of everything.
 type bench struct {
 	kinds    []kind
+	rolling  kind // the gate, as it runs behind a Service
 	machine  *machine
 	script   string
 	scratch  string
-	length   time.Duration // of one measurement; a large body takes twice as long
+	length   time.Duration // of one measurement
 	rounds   int
 	long     bool
 	requests map[int][]byte // by size
@@ -116,13 +117,21 @@ func (b *bench) throughput(r *results) error {
 		points = append(points, point{size, judgedConnections})
 	}
 	for _, p := range points {
-		length := b.length
+		length, rounds := b.length, b.rounds
 		if p.size == large {
 			length *= 2
 		}
-		phase := fmt.Sprintf("%d bytes, %d connections", p.size, p.connections)
-		err := b.forEach(phase, b.rounds, func(s *server) error {
-			f, err := s.wrk(b.script, b.body(p.size), p.connections, length)
+		if p.size == large && p.connections > judgedConnections {
+			// Some answer a dozen a second: they need long to answer each connection once.
+			length, rounds = length*3, 1
+		}
+		phase := fmt.Sprintf("%s, %d connections", sizeName(p.size), p.connections)
+		err := b.forEach(phase, rounds, func(s *server) error {
+			path := s.path
+			if p.size > medium {
+				path = s.wholePath
+			}
+			f, err := s.wrk(b.script, b.body(p.size), path, p.connections, length)
 			if err == nil {
 				r.addRun(s.name, p.size, p.connections, f)
 			}
@@ -154,42 +163,37 @@ func (b *bench) crowd(r *results, phase string) error {
 		now, _ := s.residentKiB()
 		of.idleKiB.add(float64(now))
 
-		alone, failed := s.steady(request, b.length)
-		of.aloneP99Ms.add(quantile(alone, 0.99))
-		of.failed += failed
+		before := s.observe(request, b.length)
 
 		idle, err := s.idlers(request)
 		if err != nil {
 			return err
 		}
-		defer closeAll(idle)
 		s.settle()
-		began, before := time.Now(), s.cpu()
+		began, used := time.Now(), s.cpu()
 		time.Sleep(b.length)
-		of.idleCPUPercent.add(100 * (s.cpu() - before).Seconds() / time.Since(began).Seconds())
+		of.idleCPUPercent.add(100 * (s.cpu() - used).Seconds() / time.Since(began).Seconds())
 		now, _ = s.residentKiB()
 		of.crowdKiB.add(float64(now))
 
 		s.forgetPeak()
 		ctx, stop := context.WithCancel(context.Background())
 		wait := s.slowloris(ctx)
-		var newcomers []float64
-		var lost int
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			newcomers, lost = s.newcomers(ctx, request)
-		}()
-		attacked, failed := s.steady(request, b.length)
+		attacked := s.observe(request, b.length)
 		_, peak := s.residentKiB()
 		stop()
 		wait()
-		<-done
-		of.attackP99Ms.add(quantile(attacked, 0.99))
-		of.attackMaxMs.add(quantile(attacked, 1))
-		of.newcomerMaxMs.add(quantile(newcomers, 1))
+		closeAll(idle)
 		of.attackKiB.add(float64(peak))
-		of.failed += failed + lost
+		of.attackP99Ms.add(quantile(attacked.latenciesMs, 0.99))
+		of.attackMaxMs.add(quantile(attacked.latenciesMs, 1))
+		of.newcomerMaxMs.add(quantile(attacked.newcomersMs, 1))
+
+		// Before and after, so that a host that becomes busier or quieter does not look like the crowd's doing.
+		s.settle()
+		after := s.observe(request, b.length)
+		of.aloneP99Ms.add(quantile(append(before.latenciesMs, after.latenciesMs...), 0.99))
+		of.failed += before.failed + attacked.failed + after.failed
 		return nil
 	})
 }
@@ -223,7 +227,7 @@ func (b *bench) memory(r *results) error {
 	}
 	for sent := 0; sent < late; {
 		note("memory: %d of %d reviews", sent, late)
-		f, err := s.wrk(b.script, b.body(small), judgedConnections, b.length)
+		f, err := s.wrk(b.script, b.body(small), s.path, judgedConnections, b.length)
 		if err != nil {
 			return err
 		}
@@ -241,7 +245,7 @@ func (b *bench) memory(r *results) error {
 }
 
 func (b *bench) run(r *results) error {
-	for _, phase := range []func(*results) error{b.startUp, b.throughput, b.crowds, b.newConnections, b.memory} {
+	for _, phase := range []func(*results) error{b.startUp, b.throughput, b.crowds, b.newConnections, b.rollingStop, b.memory} {
 		if err := phase(r); err != nil {
 			return err
 		}
@@ -275,7 +279,8 @@ func main() {
 		os.Exit(2)
 	}
 	b := &bench{
-		kinds:   []kind{gate(*gateBinary, *gateVersion)},
+		kinds:   []kind{gate(*gateBinary, *gateVersion, "0s")},
+		rolling: gate(*gateBinary, *gateVersion, "1s"),
 		machine: &machine{scratch: *scratch, trust: trusted, running: map[*server]bool{}},
 		script:  filepath.Join(*sources, "post.lua"),
 		scratch: *scratch,

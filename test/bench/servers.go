@@ -22,6 +22,9 @@ type kind struct {
 	name    string
 	binary  string
 	version string
+	path    string // of reviews
+	// wholePath is for bodies that do not fit into few writes: wrk hangs when it is answered while it writes.
+	wholePath string
 	// arguments prepares what it needs in `dir`, which holds tls.crt and tls.key and is its own.
 	arguments func(dir string, port int) ([]string, error)
 }
@@ -32,22 +35,23 @@ const (
 	nginxName = "nginx"
 )
 
-func gate(binary, version string) kind {
-	return kind{gateName, binary, version, func(dir string, port int) ([]string, error) {
+func gate(binary, version, drain string) kind {
+	return kind{gateName, binary, version, "/validate", "/validate", func(dir string, port int) ([]string, error) {
 		ops, err := freePort()
 		return []string{"serve", "--listen", address(port), "--ops-listen", address(ops), "--store=memory",
-			"--frontend-address", "127.0.0.1:9030", "--drain", "0s",
+			"--frontend-address", "127.0.0.1:9030", "--drain", drain,
 			"--tls-cert-file", filepath.Join(dir, "tls.crt"), "--tls-key-file", filepath.Join(dir, "tls.key")}, err
 	}}
 }
 
 func peer(binary, version string) kind {
-	return kind{peerName, binary, version, func(dir string, port int) ([]string, error) {
+	return kind{peerName, binary, version, "/validate", "/validate", func(dir string, port int) ([]string, error) {
 		return []string{strconv.Itoa(port), dir}, nil
 	}}
 }
 
-// One process, a constant answer: what TLS and HTTP cost without any decision.
+// One process, a constant answer: what TLS and HTTP cost without any decision. By itself nginx answers before it has read
+// the body; "mirror" makes it read all.
 const nginxConfiguration = `
 daemon off; master_process off; worker_processes 1; pid DIR/nginx.pid; error_log DIR/nginx.log;
 events { worker_connections 4096; }
@@ -58,13 +62,15 @@ http {
   server {
     listen ADDRESS ssl backlog=1024; ssl_certificate DIR/tls.crt; ssl_certificate_key DIR/tls.key;
     ssl_protocols TLSv1.2 TLSv1.3; default_type application/json;
+    location = /whole { mirror /nowhere; empty_gif; error_page 405 =200 /constant; }
+    location = /nowhere { internal; return 204; }
     location / { return 200 '{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}'; }
   }
 }
 `
 
 func nginx(binary, version string) kind {
-	return kind{nginxName, binary, version, func(dir string, port int) ([]string, error) {
+	return kind{nginxName, binary, version, "/constant", "/whole", func(dir string, port int) ([]string, error) {
 		text := strings.NewReplacer("DIR", dir, "ADDRESS", address(port)).Replace(nginxConfiguration)
 		file := filepath.Join(dir, "nginx.conf")
 		return []string{"-e", filepath.Join(dir, "nginx.log"), "-c", file}, os.WriteFile(file, []byte(text), 0o600)
