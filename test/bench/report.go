@@ -40,6 +40,7 @@ type serverResults struct {
 
 type results struct {
 	began, ended              time.Time
+	command                   string
 	seconds, rounds           int
 	runs                      []*run
 	servers                   []*serverResults
@@ -71,8 +72,11 @@ func (t target) verdict() string {
 }
 
 func newResults(b *bench) *results {
-	r := &results{began: time.Now(), seconds: int(b.length.Seconds()), rounds: b.rounds, busyBefore: busy(),
+	r := &results{began: time.Now(), command: "make bench", seconds: int(b.length.Seconds()), rounds: b.rounds, busyBefore: busy(),
 		earlyKiB: math.NaN(), lateKiB: math.NaN(), rollingFailed: math.NaN()}
+	if b.long {
+		r.command = "BENCH_LONG=1 make bench"
+	}
 	for _, k := range b.kinds {
 		s := &serverResults{kind: k}
 		if file, err := os.Stat(k.binary); err == nil {
@@ -267,8 +271,8 @@ func heading(cells ...string) string {
 
 func (r *results) markdown() string {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "Measured %s, in %d s, with `make bench`: %d rounds of %d s. %d processors (%s), Linux %s. Other processes took %s %% of the machine meanwhile.\n\n",
-		r.began.UTC().Format("2006-01-02 15:04 UTC"), int(r.ended.Sub(r.began).Seconds()), r.rounds, r.seconds,
+	fmt.Fprintf(&out, "Measured %s, in %d s, with `%s`: %d rounds of %d s. %d processors (%s), Linux %s. Other processes took %s %% of the machine meanwhile.\n\n",
+		r.began.UTC().Format("2006-01-02 15:04 UTC"), int(r.ended.Sub(r.began).Seconds()), r.command, r.rounds, r.seconds,
 		processors(), firstMatch("/proc/cpuinfo", "model name"), kernel(), show(r.othersPercent))
 	for _, s := range r.servers {
 		fmt.Fprintf(&out, "- %s: %s\n", s.name, s.version)
@@ -379,7 +383,7 @@ func (r *results) json() ([]byte, error) {
 	}
 	return json.MarshalIndent(object{
 		"began": r.began.UTC().Format(time.RFC3339), "ended": r.ended.UTC().Format(time.RFC3339),
-		"seconds": r.seconds, "rounds": r.rounds, "cpus": processors(), "cpu_model": firstMatch("/proc/cpuinfo", "model name"),
+		"command": r.command, "seconds": r.seconds, "rounds": r.rounds, "cpus": processors(), "cpu_model": firstMatch("/proc/cpuinfo", "model name"),
 		"kernel": kernel(), "other_processes_percent": r.othersPercent, "throughput": runs, "servers": servers, "targets": targets,
 		"memory": object{"reviews": []int{r.earlyReviews, r.lateReviews}, "rss_kib": []interface{}{finite(r.earlyKiB), finite(r.lateKiB)}},
 	}, "", "  ")
