@@ -212,8 +212,10 @@ func closeAll(connections []*client) {
 // that waits for their end.
 func (s *server) slowloris(ctx context.Context) (wait func()) {
 	var group, connected sync.WaitGroup
-	one := func(opening string) {
+	one := func(opening string, phase time.Duration) {
 		defer group.Done()
+		// Spread over the second: otherwise this program would be what delays its own requests.
+		time.Sleep(phase)
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for first := true; ctx.Err() == nil; first = false {
@@ -243,7 +245,7 @@ func (s *server) slowloris(ctx context.Context) (wait func()) {
 		}
 		group.Add(1)
 		connected.Add(1)
-		go one(opening)
+		go one(opening, time.Second*time.Duration(i)/slowConnections)
 	}
 	connected.Wait()
 	return group.Wait

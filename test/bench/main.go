@@ -245,8 +245,19 @@ func (b *bench) memory(r *results) error {
 }
 
 func (b *bench) run(r *results) error {
-	for _, phase := range []func(*results) error{b.startUp, b.throughput, b.crowds, b.newConnections, b.rollingStop, b.memory} {
-		if err := phase(r); err != nil {
+	for _, phase := range []struct {
+		measure func(*results) error
+		waits   bool // about waiting, and light: the machine is not starved
+	}{
+		{b.startUp, true},
+		{b.throughput, false},
+		{b.crowds, true},
+		{b.newConnections, false},
+		{b.rollingStop, false},
+		{b.memory, false},
+	} {
+		precedence(phase.waits)
+		if err := phase.measure(r); err != nil {
 			return err
 		}
 	}
