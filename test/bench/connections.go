@@ -32,6 +32,10 @@ type observed struct {
 	failed                   int
 }
 
+func (o observed) longest() float64 {
+	return quantile(append(append([]float64{}, o.latenciesMs...), o.newcomersMs...), 1)
+}
+
 func (s *server) observe(request []byte, length time.Duration) observed {
 	// A collection of this program would look like a slow server.
 	runtime.GC()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -193,6 +194,7 @@ func (b *bench) crowd(r *results, phase string) error {
 		s.settle()
 		after := s.observe(request, b.length)
 		of.aloneP99Ms.add(quantile(append(before.latenciesMs, after.latenciesMs...), 0.99))
+		of.aloneMaxMs.add(math.Max(before.longest(), after.longest()))
 		of.failed += before.failed + attacked.failed + after.failed
 		return nil
 	})
