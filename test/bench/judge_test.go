@@ -15,6 +15,7 @@ func TestMedianAndQuantile(t *testing.T) {
 		{"odd", []float64{9, 1, 5}, 5},
 		{"even", []float64{4, 1, 2, 9}, 3},
 		{"one", []float64{7}, 7},
+		{"without what was not measured", []float64{math.NaN(), 7, math.NaN()}, 7},
 	} {
 		if got := median(row.values); got != row.want {
 			t.Errorf("%s: %v", row.name, got)
@@ -38,6 +39,9 @@ func TestMedianAndQuantile(t *testing.T) {
 func TestRatioIsTheMedianOfPairedRounds(t *testing.T) {
 	// The host was three times slower in the second round, and halfway through the third.
 	if got := ratio([]float64{2, 6, 2}, []float64{1, 3, 3}); got != 2 {
+		t.Error(got)
+	}
+	if got := ratio([]float64{2, math.NaN(), 4}, []float64{1, 3, 2}); got != 2 {
 		t.Error(got)
 	}
 	if !math.IsNaN(ratio([]float64{1}, nil)) {

@@ -17,8 +17,14 @@ type figures struct {
 	requests, failed                      int
 }
 
+// Of what was measured: NaN is left out.
 func median(values []float64) float64 {
-	sorted := append([]float64{}, values...)
+	var sorted []float64
+	for _, value := range values {
+		if !math.IsNaN(value) {
+			sorted = append(sorted, value)
+		}
+	}
 	sort.Float64s(sorted)
 	switch n := len(sorted); {
 	case n == 0:
@@ -84,11 +90,12 @@ func (s *server) wrk(script, body, path string, connections int, length time.Dur
 	if _, err := fmt.Sscan(line, &f.requests, &us, &f.p50us, &f.p99us, &f.maxUs, &f.failed); err != nil {
 		return figures{}, fmt.Errorf("wrk said %q: %w", line, err)
 	}
-	if f.requests == 0 {
-		f.p50us, f.p99us, f.maxUs = math.NaN(), math.NaN(), math.NaN()
-	}
 	f.perSecond = float64(f.requests) * 1e6 / us
-	f.cpuUs = float64(used.Microseconds()) / float64(f.requests) // +Inf if there was none
+	f.cpuUs = float64(used.Microseconds()) / float64(f.requests)
+	if f.requests < connections {
+		// Nearly all work went into requests that the end cut off.
+		f.p50us, f.p99us, f.maxUs, f.cpuUs = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	}
 	_, peak := s.residentKiB()
 	f.peakKiB = float64(peak)
 	return f, nil

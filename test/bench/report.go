@@ -62,7 +62,7 @@ type target struct {
 
 func (t target) verdict() string {
 	switch {
-	case math.IsNaN(t.measured):
+	case math.IsNaN(t.measured), math.IsInf(t.measured, 0):
 		return "not measured"
 	case t.least && t.measured >= t.wanted, !t.least && t.measured <= t.wanted:
 		return "met"
