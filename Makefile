@@ -57,9 +57,9 @@ fuzz: ## Each libFuzzer target for FUZZ_SECONDS (60)
 	build-support/install-packages.sh build fuzz
 	build-support/fuzz.sh
 
-bench: ## Speed and memory of the release build, measured with wrk
-	build-support/install-packages.sh build demo bench
-	$(call build,release)
+bench: ## Speed and memory beside controller-runtime and nginx (8 minutes; docs/performance.md)
+	build-support/install-packages.sh build bench
+	$(call build,release,upgrade-gate)
 	test/bench/bench.sh build/release
 
 ##@ Prepare

@@ -17,7 +17,7 @@ packages_of() {
     cluster) echo etcd-server openssl curl; go_package ;;
     lint) echo clang-format clang-tidy ;;
     fuzz) echo clang; clang_runtime ;;
-    bench) echo wrk openssl curl ;;
+    bench) echo wrk openssl nginx-light; command -v go >/dev/null || echo golang-go ;;
     image) echo buildah debootstrap curl ;;
     *) echo "install-packages.sh: unknown set '$1'" >&2; return 2 ;;
   esac

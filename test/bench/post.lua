@@ -10,6 +10,6 @@ file:close()
 
 function done(summary, latency)
   local errors = summary.errors
-  print(string.format("RESULT %d %d %d %d %d", summary.requests, summary.duration, latency:percentile(50),
-    latency:percentile(99), errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+  print(string.format("RESULT %d %d %d %d %d %d", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), latency.max, errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end

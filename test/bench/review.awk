@@ -1,30 +1,62 @@
 # Writes an AdmissionReview of about `bytes` bytes: an UPDATE of a StarRocksCluster that changes the replicas and no
-# image, with what real objects carry: managedFields, environment, annotations.
+# image, in the proportions of real objects: about half of it managedFields, the rest environment, mounts, volumes, a
+# sidecar and a status. Below 4 KB only the bare cluster.
 # usage: awk -v bytes=8192 -f review.awk
 
-function environment(count,   i, text) {
+function environment(i) {
+  if (i % 4 == 3)
+    return sprintf("{\"name\":\"SETTING_%04d\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"starrocks-%d\",\"key\":\"token\"}}}", i, i)
+  return sprintf("{\"name\":\"SETTING_%04d\",\"value\":\"jdbc:mysql://fe-%d.starrocks.svc:9030/?a=b\"}", i, i)
+}
+
+function mount(i) {
+  return sprintf("{\"name\":\"connector-%04d\",\"mountPath\":\"/opt/starrocks/connectors/%d.conf\",\"subPath\":\"%d.conf\"}", i, i, i)
+}
+
+function managed_field(i) {
+  return sprintf("\"k:{\\\"name\\\":\\\"SETTING_%04d\\\"}\":{\".\":{},\"f:name\":{},\"f:value\":{}}," \
+    "\"k:{\\\"name\\\":\\\"connector-%04d\\\"}\":{\".\":{},\"f:mountPath\":{},\"f:name\":{},\"f:subPath\":{}}", i, i)
+}
+
+# KIND of all settings, separated by commas.
+function list(kind, count,   i, text) {
   for (i = 0; i < count; i++) {
-    text = text (i ? "," : "") sprintf("{\"name\":\"SETTING_%04d\",\"value\":\"jdbc:mysql://fe-%d.starrocks.svc:9030/?a=b\"}", i, i)
+    if (i) text = text ","
+    if (kind == "environment") text = text environment(i)
+    else if (kind == "mount") text = text mount(i)
+    else text = text managed_field(i)
   }
   return text
 }
 
-function managed_fields(count,   i, text) {
-  for (i = 0; i < count; i++) {
-    text = text (i ? "," : "") sprintf("\"f:setting_%04d\":{\".\":{},\"f:name\":{},\"f:value\":{}}", i)
-  }
-  return "[{\"manager\":\"kubectl-client-side-apply\",\"operation\":\"Update\",\"apiVersion\":\"starrocks.com/v1\"," \
-    "\"time\":\"2026-01-02T03:04:05Z\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{" text "}}}]"
+function component(kind, replicas, more) {
+  return "{\"image\":\"starrocks/" kind "-ubuntu:3.3.5\",\"replicas\":" replicas \
+    (rich ? ",\"requests\":{\"cpu\":\"4\",\"memory\":\"16Gi\"},\"limits\":{\"cpu\":\"8\",\"memory\":\"32Gi\"}," \
+            "\"storageVolumes\":[{\"name\":\"data\",\"storageClassName\":\"ssd\",\"storageSize\":\"1Ti\",\"mountPath\":\"/opt/starrocks/" kind "/storage\"}]" : "") \
+    more "}"
 }
 
-function cluster(count, replicas,   spec) {
-  spec = "{\"image\":\"starrocks/%s-ubuntu:3.3.5\",\"replicas\":%d,\"feEnvVars\":[" environment(count) "]}"
+function sidecar() {
+  return ",\"sidecars\":[{\"name\":\"shipper\",\"image\":\"fluent-bit:3.1\",\"env\":[{\"name\":\"LEVEL\",\"value\":\"warn\"}]," \
+    "\"resources\":{\"limits\":{\"memory\":\"64Mi\"}},\"volumeMounts\":[{\"name\":\"log\",\"mountPath\":\"/var/log/starrocks\"}]}]"
+}
+
+function status() {
+  return ",\"status\":{\"phase\":\"running\",\"starRocksFeStatus\":{\"serviceName\":\"bench-fe-service\",\"phase\":\"running\"," \
+    "\"runningInstances\":[\"bench-fe-0\",\"bench-fe-1\",\"bench-fe-2\"]},\"starRocksBeStatus\":{\"phase\":\"running\"}}"
+}
+
+function cluster(count, replicas) {
   return "{\"apiVersion\":\"starrocks.com/v1\",\"kind\":\"StarRocksCluster\",\"metadata\":{\"name\":\"bench\"," \
-    "\"namespace\":\"starrocks\",\"uid\":\"11111111-2222-3333-4444-555555555555\",\"generation\":7," \
-    "\"annotations\":{\"starrocks.com/prepare-upgrade\":\"true\"},\"managedFields\":" managed_fields(count) "}," \
-    "\"spec\":{\"starRocksFeSpec\":" sprintf(spec, "fe", 3) ",\"starRocksBeSpec\":{\"image\":" \
-    "\"starrocks/be-ubuntu:3.3.5\",\"replicas\":" replicas ",\"storageVolumes\":[{\"name\":\"data\"," \
-    "\"storageSize\":\"1Ti\",\"mountPath\":\"/opt/starrocks/be/storage\"}]}}}"
+    "\"namespace\":\"starrocks\"" \
+    (rich ? ",\"uid\":\"11111111-2222-3333-4444-555555555555\",\"generation\":7,\"resourceVersion\":\"48151623\"," \
+            "\"creationTimestamp\":\"2026-01-02T03:04:05Z\",\"annotations\":{\"starrocks.com/prepare-upgrade\":\"true\"}," \
+            "\"managedFields\":[{\"manager\":\"kubectl\",\"operation\":\"Apply\",\"apiVersion\":\"starrocks.com/v1\"," \
+            "\"time\":\"2026-01-02T03:04:05Z\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:starRocksFeSpec\":{" \
+            list("managed_field", count) "}}}}]" : "") \
+    "},\"spec\":{\"starRocksFeSpec\":" \
+    component("fe", 3, ",\"feEnvVars\":[" list("environment", count) "],\"configMaps\":[" list("mount", count) "]" (rich ? sidecar() : "")) \
+    ",\"starRocksBeSpec\":" component("be", replicas) "}" (rich ? status() : "") "}"
 }
 
 function review(count) {
@@ -39,6 +71,7 @@ function review(count) {
 }
 
 BEGIN {
+  rich = bytes >= 4096
   empty = length(review(0))
   per_setting = (length(review(100)) - empty) / 100
   count = int((bytes - empty) / per_setting)

@@ -1,0 +1,3 @@
+module upgrade-gate/test/bench
+
+go 1.19
