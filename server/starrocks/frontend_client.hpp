@@ -8,8 +8,8 @@
 
 #include <memory>
 
-#include "server/ports/frontend.hpp"
 #include "server/net/host_resolver.hpp"
+#include "server/ports/frontend.hpp"
 
 namespace gate {
 
