@@ -488,18 +488,6 @@ void FrontendSimulator::clear_faults() {
   });
 }
 
-namespace {
-
-/// A start time that differs from the last one: each start is a minute later.
-template <class Node>
-void restarted(Node& node) {
-  constexpr std::size_t kMinuteAt = std::string_view("2026-01-02 03:").size();
-  const int minute = (std::stoi(node.start_time.substr(kMinuteAt, 2)) + 1) % 60;
-  node.start_time.replace(kMinuteAt, 2, (minute < 10 ? "0" : "") + std::to_string(minute));
-}
-
-}  // namespace
-
 void FrontendSimulator::stop(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.frontends.at(frontend).alive = false;
@@ -510,7 +498,7 @@ void FrontendSimulator::stop(std::size_t frontend) {
 void FrontendSimulator::start(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.reset_config(frontend);
-    restarted(impl_->cluster.frontends.at(frontend));
+    ++impl_->cluster.frontends.at(frontend).starts;
     impl_->cluster.frontends.at(frontend).alive = true;
     if (::listen(impl_->listeners[frontend].socket.get(), kBacklog) != 0)
       throw std::runtime_error(std::string("cannot listen again: ") + std::strerror(errno));
@@ -519,7 +507,7 @@ void FrontendSimulator::start(std::size_t frontend) {
 void FrontendSimulator::restart(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.reset_config(frontend);
-    restarted(impl_->cluster.frontends.at(frontend));
+    ++impl_->cluster.frontends.at(frontend).starts;
     impl_->cut_connections(frontend);
   });
 }
@@ -532,7 +520,7 @@ void FrontendSimulator::roll_out(const std::string& version) {
     }
     for (auto* nodes : {&cluster.backends, &cluster.compute_nodes}) {
       for (auto& node : *nodes) {
-        restarted(node);
+        ++node.starts;
         if (!version.empty()) node.version = version;
       }
     }

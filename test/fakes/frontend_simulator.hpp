@@ -30,6 +30,7 @@ struct SimulatedNode {
   std::string host;
   bool alive = true;
   std::string version = {};  ///< Empty: the cluster's.
+  int starts = 0;            ///< Moves LastStartTime.
   std::string last_heartbeat = "2026-01-02 03:04:05";
 };
 

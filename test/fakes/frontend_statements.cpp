@@ -196,6 +196,12 @@ SqlError access_denied() {
 
 constexpr const char* kStartTime = "2026-01-02 03:04:05";
 
+/// Each further start is a minute later.
+std::string start_time(int starts) {
+  const int minute = 4 + starts % 50;
+  return std::string("2026-01-02 03:") + (minute < 10 ? "0" : "") + std::to_string(minute) + ":05";
+}
+
 /// The columns that SHOW BACKENDS and SHOW COMPUTE NODES have in common.
 std::map<std::string, std::string> node_values(const SimulatedNode& node, const std::string& cluster_version) {
   return {{"IP", node.host},
@@ -203,7 +209,7 @@ std::map<std::string, std::string> node_values(const SimulatedNode& node, const 
           {"BePort", "9060"},
           {"HttpPort", "8040"},
           {"BrpcPort", "8060"},
-          {"LastStartTime", kStartTime},
+          {"LastStartTime", start_time(node.starts)},
           {"LastHeartbeat", node.last_heartbeat},
           {"Alive", node.alive ? "true" : "false"},
           {"SystemDecommissioned", "false"},
@@ -464,7 +470,8 @@ SimulatedResult Cluster::show_frontends(std::size_t asked) const {
           std::to_string(fe.port), std::string("9020"), std::string(leader == i ? "LEADER" : "FOLLOWER"),
           std::string("1234567"), std::string("true"), std::string(alive ? "true" : "false"),
           std::to_string(fe.replayed_journal_id), std::string(kStartTime), std::string("true"),
-          std::string(alive ? "" : "got exception"), std::string(alive ? kStartTime : "NULL"), fe.version + "-1f1aa9c"})
+          std::string(alive ? "" : "got exception"), alive ? start_time(fe.starts) : std::string("NULL"),
+          fe.version + "-1f1aa9c"})
       row.emplace_back(value);
     out.rows.push_back(std::move(row));
   }

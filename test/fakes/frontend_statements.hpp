@@ -45,6 +45,7 @@ struct FrontendState {
   bool broadcast_broken = false;
   bool hung = false;
   long long replayed_journal_id = 4711;
+  int starts = 0;  ///< Moves StartTime.
   std::string version;
   std::map<std::string, std::string> config;  ///< By canonical name.
 };

@@ -245,9 +245,7 @@ TEST_CASE("who lost the claim while the FE was away sets nothing afterwards") {
 }
 
 TEST_CASE("nodes of every kind are told with their life, start and version") {
-  World world({.frontends = 2,
-               .backends = {{"be-0"}, {"be-1", false, "3.4.1", "2026-01-02 03:05:05"}},
-               .compute_nodes = {{"cn-0"}}});
+  World world({.frontends = 2, .backends = {{"be-0"}, {"be-1", false, "3.4.1", 3}}, .compute_nodes = {{"cn-0"}}});
   Run run(world, {});
   world.simulator.restart(1);
   const auto nodes = run.runner->nodes(ample());
@@ -272,7 +270,6 @@ TEST_CASE("without its claim a runner sends the FE nothing more, and a statement
   stored = world.store.update_status(stored, ample()).value();
   const auto lease = std::chrono::milliseconds(300);
   MysqlFrontendConnector connector;
-  const HookPeers peers{world.clusters, connector, world.http, world.scripts};
   const HookPeers peers{world.clusters, connector, world.http, world.scripts};
   SUBCASE("before it begins") {
     ClaimedRecord claim(world.store, world.clock, "me", stored, lease, world.clock.steady_now() - lease);

@@ -203,8 +203,6 @@ class ScriptedHttp final : public HttpCaller {
   }
   void interrupt() override { answer({Error{ErrorCode::Unavailable, "shutting down"}}); }
 
-  void interrupt() override {}
-
   void answer(std::deque<Result<HttpCallReply>> answers) {
     const std::lock_guard lock(mutex_);
     answers_ = std::move(answers);
