@@ -415,11 +415,17 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
 }
 
 void PreparationController::report_drift(ClaimedRecord& claim, const Status& held) {
+  constexpr const char* kReason = "SettingsDrifted";
   const auto record = claim.snapshot();
-  const std::string message = held ? std::string{} : clean_text(held.error().message);
-  if (record.status.message == message) return;
-  const auto written = claim.update([&](PreparationStatus& status) { status.message = message; }, store_deadline());
-  if (written && !held) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
+  const bool reported = record.status.reason == kReason;
+  if (held ? !reported : reported) return;
+  const auto written = claim.update(
+      [&](PreparationStatus& status) {
+        status.reason = held ? "HooksCompleted" : kReason;
+        status.message = held ? std::string{} : clean_text(held.error().message);
+      },
+      store_deadline());
+  if (written && !held) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", clean_text(held.error().message));
 }
 
 bool PreparationController::asks_no_more(const Preparation& record, const nlohmann::json& object) const {
