@@ -553,8 +553,12 @@ void HookReader::read_entry(const std::string& key, const std::string& text, con
     fault(field, key, "a key that ends in " + std::string(kHookEndings));
     return;
   }
-  // Room for "-64".
+  // Hooks are named after it: room for "-64", and the characters that the API server allows in a key.
   const std::string stem = key.substr(0, std::min(key.size() - ending->text.size(), kHookNameMax - 3));
+  if (stem.find_first_not_of(kNameCharacters) != std::string::npos) {
+    fault(field, key, "a key of letters, digits, '-', '_' and '.'");
+    return;
+  }
   switch (ending->format) {
     case Ending::Sql:
       read_sql_file(text, stem.empty() ? "hook" : stem, field, timeout);

@@ -289,6 +289,7 @@ TEST_CASE("a faulty entry is refused with the field, and with everything that is
        "data[a.sh]: a shell script that defines pre_upgrade()"},
       {"script: too long", "a.sh", "pre_upgrade() { :; }\n#" + std::string(64 << 10, 'x'),
        "data[a.sh]: a shell script of at most 65536 bytes"},
+      {"key with a blank", "a b.sql", "SHOW FRONTENDS", "data[a b.sql]: a key of letters, digits"},
       {"no hooks at all", "README.md", "none", "data: at least one key that ends in .sql, .yaml, .yml, .json or .sh"},
   };
   for (const Row& row : rows) {
