@@ -181,9 +181,8 @@ Decision decide_on_path(const AdmissionFacts& facts) {
   Decision decision;
   if (!enforced || !forbidden) {
     decision = decide_prepared(facts);
-    // Only what is about to be admitted is worth a question, and what runs already does not wait for its answer.
-    const bool wanted = decision.effect == Effect::None ? decision.answer.allowed : decision.effect == Effect::Wait;
-    if (readable && wanted) return read;
+    // Only what is about to be admitted is worth a question to the FE; a denial is warned by the tags.
+    if (readable && decision.effect == Effect::None && decision.answer.allowed) return read;
   } else if (facts.dry_run) {
     auto answer = allow();
     answer.warnings.push_back(dry_run_refusal_warning(reason::kPathForbidden));

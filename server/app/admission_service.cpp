@@ -23,7 +23,7 @@ constexpr std::string_view kConfigMapKind = "ConfigMap";
 /// For reading a finished record's settings back, beyond the admission wait: a few milliseconds per FE when all is
 /// well.
 constexpr std::chrono::seconds kReadBackTimeout{2};
-/// For reading the versions that run: three statements, while the hooks run.
+/// For reading the versions that run, beyond the admission wait: three statements to an FE that has just answered.
 constexpr std::chrono::seconds kVersionsTimeout{2};
 /// Of the retry annotation; longer values are compared by their beginning.
 constexpr std::size_t kRetryTokenMax = 128;

@@ -367,37 +367,35 @@ TEST_CASE("policy off: the way is neither read nor judged") {
   CHECK(decision.answer.warnings.empty());
 }
 
-TEST_CASE("policy warn: hooks start at once, versions are read before the answer, and every finding is a warning") {
+TEST_CASE("policy warn: hooks start and are waited for as ever, and a denial is warned by the tags") {
   auto given = forbidden_path(VersionPolicy::Warn);
   CHECK(decide(given).effect == Effect::Start);
   given.records = {record_for(given, Phase::Running, Stage::Preparing)};
-  CHECK(decide(given).effect == Effect::ReadVersions);
-  given.running_read = true;
   CHECK(decide(given).effect == Effect::Wait);
   given.waited = true;
   auto decision = decide(given);
-  CHECK_FALSE(decision.answer.allowed);
+  CHECK(decision.effect == Effect::None);
   CHECK(decision.answer.reason == reason::kRunning);
   CHECK(mentions(decision.answer.warnings, "skips minor versions"));
+  given.records = {record_for(given, Phase::Failed, Stage::Restoring)};
+  decision = decide(given);
+  CHECK(decision.effect == Effect::None);
+  CHECK(decision.answer.reason == reason::kFailed);
+  CHECK(mentions(decision.answer.warnings, "skips minor versions"));
+}
 
+TEST_CASE("policy warn: versions are read before the change is admitted, and every finding is a warning") {
+  auto given = forbidden_path(VersionPolicy::Warn);
   given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
   given.read_back = ReadBack::Holds;
-  decision = decide(given);
+  CHECK(decide(given).effect == Effect::ReadVersions);
+  given.running_read = true;
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::None);
   CHECK(decision.answer.allowed);
   CHECK(decision_annotation(decision) == "allowed-prepared");
   CHECK(mentions(decision.answer.warnings, "be 3.2.9 -> 3.4.12 skips minor versions; accepted: 3.3 next"));
   for (const auto& warning : decision.answer.warnings) CHECK(warning.size() <= kWarningMax);
-}
-
-TEST_CASE("policy warn: an admission that is ready asks for the versions too, a denial does not wait for them") {
-  auto given = forbidden_path(VersionPolicy::Warn);
-  given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
-  given.read_back = ReadBack::Holds;
-  CHECK(decide(given).effect == Effect::ReadVersions);
-  given.records = {record_for(given, Phase::Failed, Stage::Restoring)};
-  const auto decision = decide(given);
-  CHECK(decision.effect == Effect::None);
-  CHECK(decision.answer.reason == reason::kFailed);
 }
 
 TEST_CASE("policy enforce: versions are read first, and a forbidden way is denied before anything starts") {
