@@ -600,8 +600,8 @@ void PreparationController::drop_if_idle(const std::string& key) {
 }
 
 void PreparationController::want_mirror(const std::string& key, const Preparation& record) {
-  // A superseded record is no longer the cluster's news.
-  if (record.status.outcome == Outcome::Superseded) return;
+  // A superseded record is no longer the cluster's news, and a bypass must not hide what is open.
+  if (record.status.outcome == Outcome::Superseded || record.spec.bypass) return;
   {
     const std::lock_guard lock(mutex_);
     auto& tracked = tracked_[key];
