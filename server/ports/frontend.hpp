@@ -2,6 +2,7 @@
 // The frontend (FE) of a StarRocks cluster, spoken to over the MySQL protocol.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,11 @@ class FrontendSession {
   /// Rejected: an SQL error, peer_code = MySQL error number, message = "ERROR 1064 (HY000): ..." cleaned.
   /// DeadlineExceeded: nothing is known about the effect. Returns at the deadline at the latest (plus one second).
   [[nodiscard]] virtual Result<QueryResult> execute(std::string_view sql, Deadline deadline) = 0;
+
+  /// From now on a call also ends, within half a second, once `ended` says so: Unavailable, the connection is cut, and
+  /// what had not left this machine never will. `ended` is called by the thread of the call and must not block.
+  /// A session that has no wait of its own may ignore this.
+  virtual void end_when(std::function<bool()> /*ended*/) {}
 };
 
 /// Thread safe.

@@ -12,6 +12,7 @@ ClaimedRecord::ClaimedRecord(PreparationStore& store, const Clock& clock, std::s
       clock_(clock),
       identity_(std::move(identity)),
       lease_(lease),
+      claimed_superseded_(record.status.outcome == Outcome::Superseded),
       held_until_(lease == kNoLease ? SteadyTime::max() : claimed_at + lease),
       record_(std::move(record)) {}
 
@@ -25,7 +26,9 @@ bool ClaimedRecord::lost() const {
   return lost_;
 }
 
-void ClaimedRecord::superseded() { lost_ = true; }
+void ClaimedRecord::superseded() {
+  if (!claimed_superseded_) lost_ = true;
+}
 
 SteadyTime ClaimedRecord::held_until() const { return held_until_; }
 

@@ -37,7 +37,8 @@ class ClaimedRecord {
   /// Once true, always: whoever works on the record must stop before its next step.
   [[nodiscard]] bool lost() const;
 
-  /// The record was seen superseded: its settings are its successor's from now on.
+  /// The record was seen superseded: its settings are its successor's from now on. Nothing where the record was so
+  /// when it was claimed: then there is no successor, and it pays its debt itself.
   void superseded();
 
   /// Until when nobody else works on the record, unless the claim is renewed meanwhile.
@@ -51,6 +52,7 @@ class ClaimedRecord {
   const Clock& clock_;
   const std::string identity_;
   const std::chrono::milliseconds lease_;
+  const bool claimed_superseded_;
   // Apart from mutex_, which is held for as long as the store takes.
   std::atomic<SteadyTime> held_until_;
   mutable std::atomic<bool> lost_{false};

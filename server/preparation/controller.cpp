@@ -622,8 +622,10 @@ void PreparationController::drop_if_idle(const std::string& key) {
 }
 
 void PreparationController::want_mirror(const std::string& key, const Preparation& record) {
-  // A superseded record is no longer the cluster's news; in verify mode the field belongs to who prepares.
-  if (record.status.outcome == Outcome::Superseded || record.spec.mode == PreparationMode::Verify) return;
+  // A superseded record is no longer the cluster's news, a bypass must not hide what is open, and in verify mode the
+  // field belongs to who prepares.
+  const bool somebody_elses = record.spec.bypass || record.spec.mode == PreparationMode::Verify;
+  if (record.status.outcome == Outcome::Superseded || somebody_elses) return;
   {
     const std::lock_guard lock(mutex_);
     auto& tracked = tracked_[key];

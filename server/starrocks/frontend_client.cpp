@@ -51,7 +51,8 @@ using std::chrono::steady_clock;
 
 /// What ends the waits of the library call that this thread is in.
 struct Wait {
-  Wait(Deadline given, const Interruption& from_outside) : deadline(given), interruption(from_outside) {
+  Wait(Deadline given, const Interruption& from_outside, const std::function<bool()>& ended_by_owner = {})
+      : deadline(given), interruption(from_outside), ended(ended_by_owner) {
     current = this;
   }
   ~Wait() { current = nullptr; }
@@ -59,16 +60,24 @@ struct Wait {
   Wait& operator=(const Wait&) = delete;
 
   [[nodiscard]] bool over() {
-    interrupted = interrupted || interruption.raised();
+    interrupted = interrupted || interruption.raised() || (ended && ended());
     timed_out = timed_out || steady_clock::now() >= deadline;
     return interrupted || timed_out;
   }
   /// Why it is over.
   [[nodiscard]] ErrorCode code() const { return interrupted ? ErrorCode::Unavailable : ErrorCode::DeadlineExceeded; }
-  [[nodiscard]] std::string reason(const char* timeout) const { return interrupted ? "shutting down" : timeout; }
+  [[nodiscard]] std::string reason(const char* timeout) const { return interrupted ? "interrupted" : timeout; }
+  /// How long to wait before looking again.
+  [[nodiscard]] milliseconds slice() const {
+    constexpr milliseconds kOwnerLook{250};                  // the owner's word is asked for, not announced
+    constexpr milliseconds kLongest(std::chrono::hours(1));  // poll() counts in int
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    return std::clamp(left, milliseconds(1), ended ? kOwnerLook : kLongest);
+  }
 
   const Deadline deadline;
   const Interruption& interruption;
+  const std::function<bool()> ended;
   bool interrupted = false;
   bool timed_out = false;
 
@@ -83,12 +92,9 @@ int wait_for_socket(my_socket socket, my_bool for_reading, int /*timeout: the de
       errno = ETIMEDOUT;
       return 0;
     }
-    const auto left = std::chrono::ceil<milliseconds>(Wait::current->deadline - steady_clock::now());
     std::array waiting{pollfd{socket, static_cast<short>(for_reading != 0 ? POLLIN : POLLOUT), 0},
                        pollfd{Wait::current->interruption.event(), POLLIN, 0}};
-    const auto longest = milliseconds(std::chrono::hours(1));  // poll() counts in int
-    const int ready =
-        ::poll(waiting.data(), waiting.size(), static_cast<int>(std::clamp(left, milliseconds(1), longest).count()));
+    const int ready = ::poll(waiting.data(), waiting.size(), static_cast<int>(Wait::current->slice().count()));
     if (ready < 0 && errno != EINTR) return ready;
     if (ready > 0 && waiting[0].revents != 0 && waiting[1].revents == 0) return 1;
   }
@@ -159,7 +165,7 @@ class MysqlFrontendSession final : public FrontendSession {
   Result<QueryResult> execute(std::string_view sql, Deadline deadline) override {
     prepare_thread();
     if (dead_) return Error{ErrorCode::Unavailable, "the session with " + peer_ + " is over", 0};
-    Wait wait(deadline, *interruption_);
+    Wait wait(deadline, *interruption_, ended_);
     if (wait.over()) return give_up(wait.code(), wait.reason("no time was left for the statement"));
     if (mysql_real_query(mysql_.get(), sql.data(), sql.size()) != 0) return failure(wait);
     QueryResult last;
@@ -170,6 +176,8 @@ class MysqlFrontendSession final : public FrontendSession {
       if (next > 0) return failure(wait);
     }
   }
+
+  void end_when(std::function<bool()> ended) override { ended_ = std::move(ended); }
 
  private:
   /// Reads the current result set, if the statement has one, into `out`.
@@ -230,6 +238,7 @@ class MysqlFrontendSession final : public FrontendSession {
   Handle mysql_;
   std::string peer_;
   std::shared_ptr<const Interruption> interruption_;
+  std::function<bool()> ended_;
   bool dead_ = false;
 };
 

@@ -247,6 +247,45 @@ TEST_CASE("a superseded record whose successor is gone pays its debt itself") {
   CHECK(world.config() == kSchedulingDefault);
 }
 
+TEST_CASE("what a superseded record does to pay its debt itself does not look like another's doing") {
+  World world;
+  prepared_before(world, "old");
+  world.write("old", [](PreparationStatus& status) {
+    status.outcome = Outcome::Superseded;
+    status.stage = Stage::Closed;
+  });
+  // Longer than several renewals, each of which comes back as an event.
+  world.simulator.delay("ADMIN SET", 2s);
+  const Replica replica(world);
+  CHECK(world.signal.eventually([&] { return !world.get("old").status.restore_owed; }));
+  const auto all = world.simulator.statements();
+  CHECK(std::count_if(all.begin(), all.end(), [](const ReceivedStatement& one) {
+          return one.sql.find("ADMIN SET") != std::string::npos;
+        }) == 1);
+}
+
+TEST_CASE("a worker whose record is seen superseded sets nothing more, before its claim is renewed") {
+  World world;
+  prepared_before(world, "old");
+  world.simulator.frontend(0).set_config(kScheduling, kSchedulingDefault);  // lost: to be set again
+  world.simulator.delay("ADMIN SHOW", 500ms);
+  auto options = quick_options("gate-0");
+  options.claim_renewal = 1h;
+  options.claim_stale_after = 4h;
+  const Replica replica(world, options);
+  REQUIRE(world.simulator.wait_for_statement("ADMIN SHOW", ample()));
+  world.write("old", [](PreparationStatus& status) {
+    status.outcome = Outcome::Superseded;
+    status.stage = Stage::Closed;
+    status.restore_owed = false;
+  });
+  REQUIRE(world.signal.eventually([&] { return replica.controller.stats().queued == 0; }));
+  CHECK(world.config() == kSchedulingDefault);
+  const auto all = world.simulator.statements();
+  CHECK(std::none_of(all.begin(), all.end(),
+                     [](const ReceivedStatement& one) { return one.sql.find("ADMIN SET") != std::string::npos; }));
+}
+
 TEST_CASE("another replica's claim is respected while it is renewed, and taken over when it is silent") {
   World world;
   world.create(record_of("r", {no_scheduling()}));

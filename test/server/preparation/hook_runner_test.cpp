@@ -263,7 +263,7 @@ TEST_CASE("nodes of every kind are told with their life, start and version") {
   CHECK(all[4].alive);
 }
 
-TEST_CASE("without its claim a runner sends the FE nothing more, and a statement that sets ends with the claim") {
+TEST_CASE("without its claim a runner sends the FE nothing more, and what waits for an answer is given up") {
   World world;
   auto stored = world.create(record_of("fenced", {no_scheduling()}));
   stored.status.runner = {"me", world.clock.wall_now()};
@@ -288,6 +288,30 @@ TEST_CASE("without its claim a runner sends the FE nothing more, and a statement
     CHECK(count(world.simulator, "ADMIN SET") == 1);
     CHECK(world.get("fenced").status.phase == Phase::Pending);
   }
+}
+
+TEST_CASE("a statement that takes longer than the lease is not cut while the claim is renewed") {
+  World world;
+  auto stored = world.create(record_of("renewed", {no_scheduling()}));
+  stored.status.runner = {"me", world.clock.wall_now()};
+  stored = world.store.update_status(stored, ample()).value();
+  world.simulator.delay("ADMIN SET", std::chrono::milliseconds(1500));
+  MysqlFrontendConnector connector;
+  const HookPeers peers{world.clusters, connector, world.http, world.scripts};
+  ClaimedRecord claim(world.store, world.clock, "me", stored, std::chrono::milliseconds(700), world.clock.steady_now());
+  std::atomic<bool> over{false};
+  std::jthread heartbeat([&] {
+    Signal beat;
+    CHECK(beat.eventually([&] {
+      CHECK(claim.renew(ample()).ok());
+      return over.load();
+    }));
+  });
+  HookRunner runner(claim, peers, world.clock, quick_hooks(), {});
+  CHECK(runner.prepare() == RunEnd::Finished);
+  over = true;
+  CHECK(count(world.simulator, "ADMIN SET") == 1);
+  CHECK(world.get("renewed").status.phase == Phase::Completed);
 }
 
 }  // namespace

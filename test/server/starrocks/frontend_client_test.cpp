@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 #include "test/fakes/certificates.hpp"
@@ -470,6 +471,30 @@ TEST_CASE("an interrupted connector ends what hangs, and everything after it") {
   const auto login = connector.connect(access_to(simulator), in(kAmple));
   REQUIRE_FALSE(login.ok());
   CHECK(login.error().code == ErrorCode::Unavailable);
+}
+
+TEST_CASE("a call ends soon after its owner says so, and goes on while he does not") {
+  FrontendSimulator simulator;
+  simulator.delay("ADMIN SET", 1s);
+  std::atomic<bool> ended{false};
+  const auto session = session_with(access_to(simulator));
+  session->end_when([&] { return ended.load(); });
+  CHECK(session->execute(kDisable, in(kAmple)).ok());
+  simulator.clear_faults();
+  simulator.hang("ADMIN SET");
+  simulator.forget_statements();
+  std::optional<Result<QueryResult>> answer;
+  std::jthread caller([&] { answer = session->execute(kDisable, in(10min)); });
+  REQUIRE(simulator.wait_for_statement("ADMIN SET", in(kAmple)));
+  const auto began = steady_clock::now();
+  ended = true;
+  caller.join();
+  CHECK(steady_clock::now() - began < kAmple);
+  REQUIRE(answer);
+  REQUIRE_FALSE(answer->ok());
+  CHECK(answer->error().code == ErrorCode::Unavailable);
+  ended = false;
+  CHECK_FALSE(session->execute("SHOW FRONTENDS", in(kAmple)).ok());  // nobody knows what would be answered to what
 }
 
 }  // namespace
