@@ -18,6 +18,9 @@ constexpr std::chrono::seconds kStoreTimeout{3};
 /// For reading a finished record's settings back, beyond the admission wait: a few milliseconds per FE when all is
 /// well.
 constexpr std::chrono::seconds kReadBackTimeout{2};
+/// Glancers that are kept: as many as there are threads that answer at once.
+constexpr std::size_t kGlancersKept = 4;
+constexpr std::string_view kNoImageChange = "allowed-no-image-change";
 /// Start, wait, read back, reopen, wait again: more rounds than that means that others keep changing the record.
 constexpr int kRoundsMax = 8;
 
@@ -93,14 +96,6 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   std::string api_version;
   std::string uid;
   try {
-    if (path == kGatePath) {
-      if (const auto glance = glance_at_review(body); glance && glance->certainly_no_image_change) {
-        auto allowed = allow();
-        allowed.audit.push_back({"decision", "allowed-no-image-change"});
-        finish("allowed-no-image-change");
-        return {200, "application/json", render(glance->api_version, glance->uid, allowed)};
-      }
-    }
     auto request = parse_review(body);
     if (!request) {
       uid = salvage_uid(body);
@@ -128,6 +123,31 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   }
   finish("error");
   return {200, "application/json", render(api_version, uid, internal_error(path, uid))};
+}
+
+std::optional<ReviewReply> AdmissionService::review_at_a_glance(std::string_view path, std::string_view body,
+                                                                std::size_t bytes_behind) {
+  if (path != kGatePath) return std::nullopt;
+  const auto began = clock_.steady_now();
+  std::unique_ptr<ReviewGlancer> glancer;
+  {
+    const std::lock_guard lock(glancers_mutex_);
+    if (!glancers_.empty()) {
+      glancer = std::move(glancers_.back());
+      glancers_.pop_back();
+    }
+  }
+  if (!glancer) glancer = std::make_unique<ReviewGlancer>();
+  const auto glance = glancer->glance(body, bytes_behind);
+  {
+    const std::lock_guard lock(glancers_mutex_);
+    if (glancers_.size() < kGlancersKept) glancers_.push_back(std::move(glancer));
+  }
+  if (!glance || !glance->certainly_no_image_change) return std::nullopt;
+  auto allowed = allow();
+  allowed.audit.push_back({"decision", std::string(kNoImageChange)});
+  on_answer_({path, std::string(kNoImageChange), clock_.steady_now() - began});
+  return ReviewReply{200, "application/json", render(glance->api_version, glance->uid, allowed)};
 }
 
 AdmissionAnswer AdmissionService::answer(std::string_view path, const AdmissionRequest& request) {

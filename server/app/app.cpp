@@ -222,10 +222,20 @@ Status App::Impl::start_servers() {
   webhook_options.port = options.listen.port;
   webhook_options.paths = {std::string(AdmissionService::kGatePath), std::string(AdmissionService::kConfigurationPath),
                            std::string(AdmissionService::kStatusPath)};
-  auto https = start_webhook_server(webhook_options, certificate->server_context(), [this](const HttpCall& call) {
-    auto reply = admission->review(call.path, call.body);
+  webhook_options.on_tls_failures = [this](const TlsFailures& failures) {
+    log.warn("TLS handshakes failed count={} newest=\"{}\"", failures.count, failures.newest);
+  };
+  const auto to_http = [](ReviewReply reply) {
     return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};
-  });
+  };
+  const HttpHandlers handlers(
+      [this, to_http](const HttpCall& call) -> std::optional<HttpReply> {
+        auto reply = admission->review_at_a_glance(call.path, call.body, call.bytes_behind_body);
+        if (!reply) return std::nullopt;
+        return to_http(std::move(*reply));
+      },
+      [this, to_http](const HttpCall& call) { return to_http(admission->review(call.path, call.body)); });
+  auto https = start_webhook_server(webhook_options, certificate->server_context(), handlers);
   if (!https) return https.error();
   webhooks = std::move(https).value();
 
