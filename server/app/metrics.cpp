@@ -6,6 +6,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <deque>
+#include <mutex>
 #include <sstream>
 
 namespace gate {
@@ -35,6 +37,27 @@ class Metrics::Impl {
                                                                   .Name("upgrade_gate_review_duration_seconds")
                                                                   .Help("From the request's bytes to the answer's")
                                                                   .Register(registry);
+
+  /// Of one path and decision: a few dozen pairs at most, found without building labels each time.
+  struct Series {
+    std::string path;
+    std::string decision;
+    prometheus::Counter& reviews;
+    prometheus::Histogram& seconds;
+  };
+  std::mutex series_mutex;  // guards the list; its members stay where they are
+  std::deque<Series> series;
+
+  Series& series_of(const ReviewOutcome& outcome) {
+    const std::lock_guard lock(series_mutex);
+    for (auto& known : series) {
+      if (known.path == outcome.path && known.decision == outcome.decision) return known;
+    }
+    const std::string path(outcome.path);
+    return series.emplace_back(Series{path, outcome.decision,
+                                      reviews.Add({{"path", path}, {"decision", outcome.decision}}),
+                                      review_seconds.Add({{"path", path}}, kReviewSeconds)});
+  }
 
   prometheus::Counter& counter(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
@@ -68,10 +91,9 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::count(const ReviewOutcome& outcome) {
-  const std::string path(outcome.path);
-  impl_->reviews.Add({{"path", path}, {"decision", outcome.decision}}).Increment();
-  impl_->review_seconds.Add({{"path", path}}, kReviewSeconds)
-      .Observe(std::chrono::duration<double>(outcome.took).count());
+  auto& series = impl_->series_of(outcome);
+  series.reviews.Increment();
+  series.seconds.Observe(std::chrono::duration<double>(outcome.took).count());
 }
 
 std::string Metrics::scrape(const MetricsSnapshot& snapshot) {

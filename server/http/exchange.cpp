@@ -85,28 +85,36 @@ class HeadCheck {
  public:
   explicit HeadCheck(const HttpLimits& limits) : limits_(limits), bytes_left_(limits.header_bytes_max) {}
 
-  /// What is wrong with the next byte, if anything.
-  std::optional<Refusal> look_at(char next) {
+  /// False if this next byte is wrong; fault() tells why.
+  bool accepts(char next) {
     const auto byte = static_cast<unsigned char>(next);
-    if (bytes_left_-- == 0 || ++line_bytes_ > limits_.header_line_bytes_max) return Refusal::HeadersTooLarge;
-    if (after_cr_ != (byte == '\n')) return Refusal::BadRequest;
-    after_cr_ = byte == '\r';
-    if (byte == '\n') return end_line();
-    if (after_cr_) return in_name_ && line_bytes_ > 1 ? std::optional(Refusal::BadRequest) : std::nullopt;
-    if (in_name_ && byte == ':' && line_bytes_ > 1) {
-      in_name_ = false;
-      return std::nullopt;
-    }
-    const bool good = in_name_ ? kToken[byte] : (byte >= 0x20 && byte != 0x7F) || byte == '\t';
-    return good ? std::nullopt : std::optional(Refusal::BadRequest);
+    if (bytes_left_-- == 0 || ++line_bytes_ > limits_.header_line_bytes_max) return fail(Refusal::HeadersTooLarge);
+    const bool plain = in_name_ ? kToken[byte] : byte >= 0x20 && byte != 0x7F;
+    if (plain && !after_cr_) return true;
+    return accepts_special(next);
   }
+  [[nodiscard]] Refusal fault() const { return fault_; }
 
  private:
-  std::optional<Refusal> end_line() {
-    line_bytes_ = 0;
-    in_name_ = true;
-    // The request line is no header, nor is the empty line at the end.
-    return ++lines_ > limits_.header_count_max + 2 ? std::optional(Refusal::HeadersTooLarge) : std::nullopt;
+  bool fail(Refusal fault) {
+    fault_ = fault;
+    return false;
+  }
+
+  bool accepts_special(char byte) {
+    if (after_cr_ != (byte == '\n')) return fail(Refusal::BadRequest);
+    after_cr_ = byte == '\r';
+    const bool line_begins = line_bytes_ == 1;
+    if (byte == '\n') {
+      line_bytes_ = 0;
+      in_name_ = true;
+      // The request line is no header, nor is the empty line at the end.
+      return ++lines_ <= limits_.header_count_max + 2 || fail(Refusal::HeadersTooLarge);
+    }
+    if (!in_name_) return after_cr_ || byte == '\t' || fail(Refusal::BadRequest);
+    if (line_begins) return after_cr_ || fail(Refusal::BadRequest);
+    in_name_ = false;
+    return byte == ':' || fail(Refusal::BadRequest);
   }
 
   static constexpr auto kToken = [] {
@@ -121,6 +129,7 @@ class HeadCheck {
   std::size_t lines_ = 0;
   bool in_name_ = false;  ///< The first line, the request line, has no name.
   bool after_cr_ = false;
+  Refusal fault_ = Refusal::BadRequest;
 };
 
 /// What httplib reads from: the wire, with every limit in force. Once a limit is hit it yields nothing any more.
@@ -136,15 +145,29 @@ class LimitedStream final : public HttplibStream {
   [[nodiscard]] bool client_gone() const { return client_gone_; }
 
   /// From here on a chunked body is read: at most this many bytes, framing included.
-  void begin_chunks(std::size_t bytes_max) {
-    in_head_ = false;
-    bytes_left_ = bytes_max;
+  void begin_chunks(std::size_t bytes_max) { bytes_left_ = bytes_max; }
+
+  /// Byte by byte while httplib reads the head.
+  ssize_t read(char* data, std::size_t size) override {
+    if (next_ == end_ && !look_at_more()) return -1;
+    if (!in_head_) return read_chunks(data, size);
+    const auto count = static_cast<ssize_t>(std::min(size, static_cast<std::size_t>(end_ - next_)));
+    for (const char* const stop = next_ + count; next_ != stop; ++next_) {
+      if (!head_.accepts(*next_)) return end_with(head_.fault());
+      *data++ = *next_;
+    }
+    return count;
   }
 
-  ssize_t read(char* data, std::size_t size) override {
-    if (refusal_ || client_gone_) return -1;
-    if (wire_.buffered().empty() && !note(wire_.fill(deadline_))) return -1;
-    return in_head_ ? read_head(data, size) : read_chunks(data, size);
+  /// What follows is no head: the wire's buffer begins with it.
+  void end_head() {
+    give_back();
+    in_head_ = false;
+  }
+  /// What was not read stays with the wire.
+  void give_back() {
+    if (next_ != nullptr) wire_.consume(static_cast<std::size_t>(next_ - wire_.buffered().data()));
+    next_ = end_ = nullptr;
   }
 
   /// The answers that httplib writes are dropped, ours replace them.
@@ -161,42 +184,43 @@ class LimitedStream final : public HttplibStream {
   }
 
  private:
-  ssize_t read_head(char* data, std::size_t size) {
-    const auto available = wire_.buffered().substr(0, size);
-    for (std::size_t i = 0; i < available.size(); ++i) {
-      if (const auto fault = head_.look_at(available[i])) {
-        refuse(*fault);
-        return -1;
-      }
-      data[i] = available[i];
-    }
+  /// Takes more from the wire into [next_, end_).
+  bool look_at_more() {
+    if (refusal_ || client_gone_) return false;
+    give_back();
+    if (wire_.buffered().empty() && !note(wire_.fill(deadline_))) return false;
     begun_ = true;
-    wire_.consume(available.size());
-    return static_cast<ssize_t>(available.size());
+    next_ = wire_.buffered().data();
+    end_ = next_ + wire_.buffered().size();
+    return true;
   }
 
   ssize_t read_chunks(char* data, std::size_t size) {
-    const auto available = wire_.buffered().substr(0, std::min(size, bytes_left_));
-    if (available.empty()) {
-      refuse(Refusal::BodyTooLarge);
-      return -1;
-    }
-    chunk_bytes_ += available.size();
+    const std::size_t count = std::min({size, static_cast<std::size_t>(end_ - next_), bytes_left_});
+    if (count == 0) return end_with(Refusal::BodyTooLarge);
+    chunk_bytes_ += count;
     if (chunk_bytes_ > kGatheredBytesMax + share_.bytes() &&
         !share_.grow_to(chunk_bytes_ + kShareStep, std::chrono::steady_clock::now())) {
-      refuse(Refusal::Overloaded);
-      return -1;
+      return end_with(Refusal::Overloaded);
     }
-    std::copy(available.begin(), available.end(), data);
-    bytes_left_ -= available.size();
-    wire_.consume(available.size());
-    return static_cast<ssize_t>(available.size());
+    std::copy_n(next_, count, data);
+    next_ += count;
+    bytes_left_ -= count;
+    return static_cast<ssize_t>(count);
+  }
+
+  ssize_t end_with(Refusal refusal) {
+    refuse(refusal);
+    next_ = end_;
+    return -1;
   }
 
   Wire& wire_;
   const Deadline deadline_;
   BodyShare& share_;
   HeadCheck head_;
+  const char* next_ = nullptr;  ///< In the wire's buffer.
+  const char* end_ = nullptr;
   bool in_head_ = true;
   bool begun_ = false;
   bool client_gone_ = false;
@@ -290,7 +314,11 @@ class RequestReader::Parser : public HttplibRequestReader {
     route_ = nullptr;
     before_waiting_ = &before_waiting;
     chunked_ = handled_ = false;
-    read_request(stream, outcome_.peer_closes, [&](httplib::Request& request) { admit(request, wire, stream); });
+    read_request(stream, outcome_.peer_closes, [&](httplib::Request& request) {
+      stream.end_head();
+      admit(request, wire, stream);
+    });
+    stream.give_back();
     if (route_ != nullptr && !chunked_) take_body(wire, deadline, share, stream);
     if (!handled_ && !stream.client_gone()) stream.refuse(Refusal::BadRequest);
     outcome_.answerable = handled_ || !stream.client_gone();
