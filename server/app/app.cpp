@@ -234,7 +234,9 @@ Status App::Impl::start_servers() {
         if (!reply) return std::nullopt;
         return to_http(std::move(*reply));
       },
-      [this, to_http](const HttpCall& call) { return to_http(admission->review(call.path, call.body)); });
+      [this, to_http](const HttpCall& call) {
+        return to_http(admission->review(call.path, call.body, call.bytes_behind_body));
+      });
   auto https = start_webhook_server(webhook_options, certificate->server_context(), handlers);
   if (!https) return https.error();
   webhooks = std::move(https).value();
@@ -262,10 +264,7 @@ std::string App::Impl::metrics_text() {
   MetricsSnapshot snapshot;
   snapshot.controller = controller->stats();
   snapshot.waiting_admissions = waiters->waiting();
-  const auto http = webhooks->counters();
-  snapshot.open_connections = http.connections_open;
-  snapshot.refused_connections = http.connections_refused;
-  snapshot.tls_errors = http.tls_errors;
+  snapshot.http = webhooks->counters();
   snapshot.certificate_not_after_seconds = static_cast<double>(certificate->not_after().time_since_epoch().count());
   snapshot.certificate_load_failures = certificate->counters().failed;
   snapshot.ready = !why_not_ready();

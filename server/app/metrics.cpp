@@ -75,7 +75,21 @@ class Metrics::Impl {
   prometheus::Counter& reasserted =
       counter("upgrade_gate_settings_reasserted_total", "Rounds that had to set again what an FE had lost");
   prometheus::Counter& tls_errors = counter("upgrade_gate_tls_errors_total", "TLS handshakes that failed");
+  prometheus::Counter& accepted = counter("upgrade_gate_connections_accepted_total", "Webhook connections accepted");
   prometheus::Counter& refused = counter("upgrade_gate_connections_refused_total", "Connections refused at the limit");
+  prometheus::Counter& evicted =
+      counter("upgrade_gate_connections_evicted_total", "Idle or slow connections closed at the limit for a new one");
+  prometheus::Family<prometheus::Counter>& refused_requests =
+      prometheus::BuildCounter()
+          .Name("upgrade_gate_requests_refused_total")
+          .Help("Webhook requests that broke a limit or are none, by reason")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& answers = prometheus::BuildCounter()
+                                                         .Name("upgrade_gate_http_answers_total")
+                                                         .Help("Answers on the webhook port by HTTP status")
+                                                         .Register(registry);
+  prometheus::Gauge& body_bytes =
+      gauge("upgrade_gate_large_body_bytes", "Memory that request bodies above 64 KiB take now");
   prometheus::Counter& certificate_failures = counter("upgrade_gate_certificate_load_failures_total",
                                                       "Looks at the certificate files that found something unusable");
   prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
@@ -102,13 +116,22 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   set_to(impl_->failed, snapshot.controller.failed);
   set_to(impl_->closed, snapshot.controller.restored);
   set_to(impl_->reasserted, snapshot.controller.reasserted);
-  set_to(impl_->tls_errors, snapshot.tls_errors);
-  set_to(impl_->refused, snapshot.refused_connections);
+  set_to(impl_->tls_errors, snapshot.http.tls_errors);
+  set_to(impl_->accepted, snapshot.http.connections_accepted);
+  set_to(impl_->refused, snapshot.http.connections_refused);
+  set_to(impl_->evicted, snapshot.http.connections_evicted);
+  for (const auto& [reason, count] : snapshot.http.refused_by_reason) {
+    set_to(impl_->refused_requests.Add({{"reason", reason}}), count);
+  }
+  for (const auto& [status, count] : snapshot.http.answers_by_status) {
+    set_to(impl_->answers.Add({{"status", std::to_string(status)}}), count);
+  }
+  impl_->body_bytes.Set(static_cast<double>(snapshot.http.body_bytes));
   set_to(impl_->certificate_failures, snapshot.certificate_load_failures);
   impl_->queued.Set(static_cast<double>(snapshot.controller.queued));
   impl_->owed.Set(static_cast<double>(snapshot.controller.restores_owed));
   impl_->waiting.Set(static_cast<double>(snapshot.waiting_admissions));
-  impl_->connections.Set(static_cast<double>(snapshot.open_connections));
+  impl_->connections.Set(static_cast<double>(snapshot.http.connections_open));
   impl_->not_after.Set(snapshot.certificate_not_after_seconds);
   impl_->ready.Set(snapshot.ready ? 1 : 0);
   std::ostringstream out;
