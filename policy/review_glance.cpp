@@ -163,7 +163,8 @@ bool certainly_no_image_change(const Seen& seen) {
 }  // namespace
 
 struct ReviewGlancer::Buffers {
-  Buffers() { usable = parser.allocate(kFirstCapacity, kReviewDepthMax + 1) == simdjson::SUCCESS; }
+  // simdjson counts one level less than parse_review where the innermost object or list is empty.
+  Buffers() { usable = parser.allocate(kFirstCapacity, kReviewDepthMax) == simdjson::SUCCESS; }
   dom::parser parser;
   bool usable = false;
 };
