@@ -99,7 +99,8 @@ class App::Impl {
 };
 
 Status App::Impl::start_certificate() {
-  CertificateFiles files{options.tls_cert_file, options.tls_key_file, options.tls_client_ca_file};
+  CertificateFiles files{options.tls_cert_file, options.tls_key_file, options.tls_client_ca_file,
+                         options.tls_client_names, options.tls_client_names_file};
   if (!options.dev_certificate_directory.empty()) {
     const auto now = clock.wall_now();
     DevCertificateOptions wanted;
