@@ -37,12 +37,12 @@ namespace {
 /// Bursts of new connections wait here; the kernel caps it at net.core.somaxconn.
 constexpr int kListenBacklog = 1024;
 /// More loops would only help a machine that does nothing but answer reviews.
-constexpr unsigned kLoopsMax = 4;
+constexpr std::size_t kLoopsMax = 4;
+/// Fewer connections than this share one.
+constexpr std::size_t kConnectionsPerLoop = 64;
 constexpr std::size_t kEventsAtOnce = 64;
 /// Connections that a leader ends before it looks at the others again.
 constexpr int kEndedAtOnce = 16;
-/// A client that takes longer than this to send a small request makes room at connections_max before an idle one.
-constexpr std::chrono::milliseconds kDawdle{1000};
 /// How long a refused client's further bytes are swallowed: closing would reset the connection, and lose it the answer.
 constexpr std::chrono::milliseconds kLinger{1000};
 /// Between two reports of failed handshakes.
@@ -94,6 +94,11 @@ Result<Fd> listen_on(const std::string& address, std::uint16_t port) {
     return Error{ErrorCode::Unavailable, "cannot listen on " + where + ": " + std::strerror(errno), 0};
   }
   return fd;
+}
+
+std::size_t loops_for(std::size_t connections_max) {
+  const std::size_t processors = std::max(std::thread::hardware_concurrency(), 1U);
+  return std::min({processors, kLoopsMax, connections_max / kConnectionsPerLoop + 1});
 }
 
 std::uint16_t port_of(int socket) {
@@ -171,7 +176,7 @@ class HttpServer::Core {
         handlers_(std::move(handlers)),
         port_(port_of(listener.get())),
         listener_(std::move(listener)),
-        loops_(std::clamp(std::thread::hardware_concurrency(), 1U, kLoopsMax)),
+        loops_(loops_for(options_.limits.connections_max)),
         threads_(options_.limits.connections_max + loops_.size(), kThreadLinger) {
     try {
       for (auto& loop : loops_) {
@@ -224,6 +229,8 @@ class HttpServer::Core {
     {
       const std::lock_guard lock(mutex_);
       result.connections_open = open_;
+      for (const auto& loop : loops_)
+        result.requests_begun += loop.lanes[static_cast<std::size_t>(Lane::Partial)].size();
     }
     result.connections_accepted = accepted_;
     result.connections_evicted = evicted_;
@@ -301,7 +308,7 @@ class HttpServer::Core {
   /// idle. False if there is none. A request that has arrived meanwhile is still read and answered. With the mutex
   /// held.
   bool evict_one() {
-    const SteadyTime slow_since = now() - kDawdle;
+    const SteadyTime slow_since = now() - options_.limits.slow_after;
     for (const Lane which : {Lane::Fresh, Lane::Partial, Lane::Idle}) {
       Connection* longest = nullptr;
       for (auto& loop : loops_) {

@@ -74,6 +74,8 @@ struct HttpLimits {
   std::chrono::milliseconds handshake_max{10'000};
   /// From a request's first byte to its last; the default timeout of a webhook call.
   std::chrono::milliseconds request_max{10'000};
+  /// A client that has not sent a small request whole by then makes room at connections_max before an idle one does.
+  std::chrono::milliseconds slow_after{1'000};
   /// For the client to take the answer.
   std::chrono::milliseconds answer_max{10'000};
   /// The API server drops idle connections after 90 s. Whoever closes first loses a request that crosses the close, and
@@ -102,6 +104,7 @@ struct HttpServerOptions {
 
 struct HttpCounters {
   std::size_t connections_open = 0;
+  std::size_t requests_begun = 0;  ///< Now: small requests of which a part has come.
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_evicted = 0;  ///< Idle ones closed at connections_max, to let a new one in.
   std::uint64_t connections_refused = 0;  ///< New ones closed at connections_max, since none was idle or slow.

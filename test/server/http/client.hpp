@@ -79,6 +79,8 @@ class Client {
     return true;
   }
 
+  void stop_sending() { ::shutdown(socket_, SHUT_WR); }
+
   /// nullopt when the server closed before a whole answer.
   std::optional<Answer> receive() {
     Answer answer;
@@ -182,7 +184,7 @@ inline std::string post(std::string_view path, std::string_view body, std::strin
 
 /// A webhook server on a free port with a throw-away certificate.
 struct TestServer {
-  explicit TestServer(HttpHandler handler, HttpLimits limits = {.body_bytes_max = 1u << 20}) {
+  explicit TestServer(HttpHandlers handler, HttpLimits limits = {.body_bytes_max = 1u << 20}) {
     if (!write_dev_certificate(certificate, folder.path())) throw std::runtime_error("certificate");
     watcher = CertificateWatcher::start({folder.path() + "/tls.crt", folder.path() + "/tls.key", ""}, clock).value();
     server = start_webhook_server({"127.0.0.1", 0, {"/validate", "/mutate"}, limits, {}}, watcher->server_context(),
