@@ -69,8 +69,8 @@ const char* phrase_of(int status) {
   }
 }
 
-/// While a chunked body grows, its share of the room for bodies grows by this.
-constexpr std::size_t kShareStep = 256u << 10;
+/// Less than this is read through the wire's buffer, which takes more at once.
+constexpr std::size_t kSmallRead = 4096;
 /// A large body waits this long for room among the others; then its client is told to come again.
 constexpr std::chrono::milliseconds kRoomWait{2000};
 
@@ -132,11 +132,12 @@ class HeadCheck {
   Refusal fault_ = Refusal::BadRequest;
 };
 
-/// What httplib reads from: the wire, with every limit in force. Once a limit is hit it yields nothing any more.
-class LimitedStream final : public HttplibStream {
+/// Takes one request from the wire, with every limit in force; its head through httplib, which reads from it. Once a
+/// limit is hit it yields nothing any more.
+class Intake final : public HttplibStream {
  public:
-  LimitedStream(Wire& wire, const HttpLimits& limits, Deadline deadline, BodyShare& share)
-      : wire_(wire), deadline_(deadline), share_(share), head_(limits) {}
+  Intake(Wire& wire, const HttpLimits& limits, Deadline deadline, BodyShare& share)
+      : wire_(wire), limits_(limits), deadline_(deadline), share_(share), head_(limits) {}
 
   void refuse(Refusal refusal) {
     if (!refusal_) refusal_ = refusal;
@@ -144,34 +145,102 @@ class LimitedStream final : public HttplibStream {
   [[nodiscard]] std::optional<Refusal> refusal() const { return refusal_; }
   [[nodiscard]] bool client_gone() const { return client_gone_; }
 
-  /// From here on a chunked body is read: at most this many bytes, framing included.
-  void begin_chunks(std::size_t bytes_max) { bytes_left_ = bytes_max; }
-
   /// Byte by byte while httplib reads the head.
   ssize_t read(char* data, std::size_t size) override {
     if (next_ == end_ && !look_at_more()) return -1;
-    if (!in_head_) return read_chunks(data, size);
     const auto count = static_cast<ssize_t>(std::min(size, static_cast<std::size_t>(end_ - next_)));
     for (const char* const stop = next_ + count; next_ != stop; ++next_) {
-      if (!head_.accepts(*next_)) return end_with(head_.fault());
+      if (!head_.accepts(*next_)) {
+        refuse(head_.fault());
+        next_ = end_;
+        return -1;
+      }
       *data++ = *next_;
     }
     return count;
   }
+  /// The answers that httplib writes are dropped, ours replace them.
+  ssize_t write(const char*, std::size_t size) override { return static_cast<ssize_t>(size); }
 
-  /// What follows is no head: the wire's buffer begins with it.
+  /// What httplib has not read stays with the wire.
   void end_head() {
-    give_back();
-    in_head_ = false;
-  }
-  /// What was not read stays with the wire.
-  void give_back() {
     if (next_ != nullptr) wire_.consume(static_cast<std::size_t>(next_ - wire_.buffered().data()));
     next_ = end_ = nullptr;
   }
 
-  /// The answers that httplib writes are dropped, ours replace them.
-  ssize_t write(const char*, std::size_t size) override { return static_cast<ssize_t>(size); }
+  void send_continue() { note(wire_.write("HTTP/1.1 100 Continue\r\n\r\n", deadline_)); }
+
+  /// So many bytes of the body: what is large without a stay in the wire's buffer.
+  bool read_exactly(char* data, std::size_t size) {
+    for (;;) {
+      const std::size_t buffered = wire_.buffered().copy(data, size);
+      wire_.consume(buffered);
+      data += buffered;
+      size -= buffered;
+      if (size == 0) return true;
+      if (size < kSmallRead) {
+        if (!note(wire_.fill(deadline_))) return false;
+        continue;
+      }
+      std::size_t got = size;
+      if (!note(wire_.read(data, got, deadline_))) return false;
+      data += got;
+      size -= got;
+    }
+  }
+
+  /// A chunked body (RFC 9112, 7.1). Sizes are hexadecimal digits and nothing else; extensions and trailers, which
+  /// nobody sends, are refused: where readers of the same bytes differ, requests are smuggled.
+  bool read_chunks(std::string& body) {
+    for (;;) {
+      const auto size = read_chunk_size();
+      if (!size) return false;
+      const std::size_t before = body.size();
+      if (*size > limits_.body_bytes_max - before) return fail(Refusal::BodyTooLarge);
+      if (before + *size > kGatheredBytesMax && !share_.grow_to(before + *size, std::chrono::steady_clock::now())) {
+        return fail(Refusal::Overloaded);
+      }
+      body.resize(before + *size);
+      std::array<char, 2> end{};
+      if (!read_exactly(body.data() + before, *size) || !read_exactly(end.data(), end.size())) return false;
+      if (end != std::array{'\r', '\n'}) return fail(Refusal::BadRequest);
+      if (*size == 0) return true;
+    }
+  }
+
+ private:
+  std::optional<std::size_t> read_chunk_size() {
+    std::array<char, 8> digits{};
+    for (std::size_t count = 0;; ++count) {
+      char byte = 0;
+      if (!read_exactly(&byte, 1)) return std::nullopt;
+      const bool is_digit =
+          (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
+      if (is_digit && count < digits.size()) {
+        digits.at(count) = byte;
+        continue;
+      }
+      char line_feed = 0;
+      if (byte == '\r' && count > 0 && !read_exactly(&line_feed, 1)) return std::nullopt;
+      std::size_t size = 0;
+      if (line_feed == '\n' && std::from_chars(digits.data(), digits.data() + count, size, 16).ec == std::errc()) {
+        return size;
+      }
+      refuse(Refusal::BadRequest);
+      return std::nullopt;
+    }
+  }
+
+  /// Takes more from the wire into [next_, end_).
+  bool look_at_more() {
+    if (refusal_ || client_gone_) return false;
+    end_head();
+    if (wire_.buffered().empty() && !note(wire_.fill(deadline_))) return false;
+    begun_ = true;
+    next_ = wire_.buffered().data();
+    end_ = next_ + wire_.buffered().size();
+    return true;
+  }
 
   /// True if the wire did what it should; otherwise keeps why not.
   bool note(Io io) {
@@ -183,50 +252,21 @@ class LimitedStream final : public HttplibStream {
     return io == Io::Done;
   }
 
- private:
-  /// Takes more from the wire into [next_, end_).
-  bool look_at_more() {
-    if (refusal_ || client_gone_) return false;
-    give_back();
-    if (wire_.buffered().empty() && !note(wire_.fill(deadline_))) return false;
-    begun_ = true;
-    next_ = wire_.buffered().data();
-    end_ = next_ + wire_.buffered().size();
-    return true;
-  }
-
-  ssize_t read_chunks(char* data, std::size_t size) {
-    const std::size_t count = std::min({size, static_cast<std::size_t>(end_ - next_), bytes_left_});
-    if (count == 0) return end_with(Refusal::BodyTooLarge);
-    chunk_bytes_ += count;
-    if (chunk_bytes_ > kGatheredBytesMax + share_.bytes() &&
-        !share_.grow_to(chunk_bytes_ + kShareStep, std::chrono::steady_clock::now())) {
-      return end_with(Refusal::Overloaded);
-    }
-    std::copy_n(next_, count, data);
-    next_ += count;
-    bytes_left_ -= count;
-    return static_cast<ssize_t>(count);
-  }
-
-  ssize_t end_with(Refusal refusal) {
+  bool fail(Refusal refusal) {
     refuse(refusal);
-    next_ = end_;
-    return -1;
+    return false;
   }
 
   Wire& wire_;
+  const HttpLimits& limits_;
   const Deadline deadline_;
   BodyShare& share_;
   HeadCheck head_;
   const char* next_ = nullptr;  ///< In the wire's buffer.
   const char* end_ = nullptr;
-  bool in_head_ = true;
   bool begun_ = false;
   bool client_gone_ = false;
   std::optional<Refusal> refusal_;
-  std::size_t bytes_left_ = 0;
-  std::size_t chunk_bytes_ = 0;
 };
 
 std::string without_double_slashes(const std::string& path) {
@@ -296,33 +336,31 @@ int status_of(Refusal refusal) { return answer_of(refusal).status; }
 
 const char* name_of(Refusal refusal) { return answer_of(refusal).name; }
 
-/// httplib reads the head of each request, and chunked bodies. Routing is done before its own, on the parsed headers,
-/// so that a refused request's body is never read; bodies with a length are taken from the wire without a detour.
+/// httplib reads the head of each request. What a head says about its body is judged here, and the body taken here, so
+/// that there is one reader of message boundaries, and a refused request's body is never read.
 class RequestReader::Parser : public HttplibRequestReader {
  public:
   explicit Parser(const Service& service) : service_(service) {
-    // Before httplib would route or read a body: only chunks are left to it.
-    set_pre_routing_handler([this](const httplib::Request&, httplib::Response&) {
-      return chunked_ ? HandlerResponse::Unhandled : HandlerResponse::Handled;
-    });
+    // Before httplib would route, or read a body.
+    set_pre_routing_handler([](const httplib::Request&, httplib::Response&) { return HandlerResponse::Handled; });
   }
 
   Outcome serve(Wire& wire, Deadline deadline, const std::function<void()>& before_waiting) {
     BodyShare share(service_.body_room);
-    LimitedStream stream(wire, service_.limits, deadline, share);
+    Intake intake(wire, service_.limits, deadline, share);
     outcome_ = {};
     route_ = nullptr;
     before_waiting_ = &before_waiting;
-    chunked_ = handled_ = false;
-    read_request(stream, outcome_.peer_closes, [&](httplib::Request& request) {
-      stream.end_head();
-      admit(request, wire, stream);
+    handled_ = false;
+    read_request(intake, outcome_.peer_closes, [&](httplib::Request& request) {
+      framing_ = framing_of(request);
+      if (const auto refusal = find_refusal(request)) intake.refuse(*refusal);
     });
-    stream.give_back();
-    if (route_ != nullptr && !chunked_) take_body(wire, deadline, share, stream);
-    if (!handled_ && !stream.client_gone()) stream.refuse(Refusal::BadRequest);
-    outcome_.answerable = handled_ || !stream.client_gone();
-    outcome_.refusal = handled_ ? std::nullopt : stream.refusal();
+    intake.end_head();
+    if (route_ != nullptr && !intake.refusal()) take_body(wire, deadline, share, intake);
+    if (!handled_ && !intake.client_gone()) intake.refuse(Refusal::BadRequest);
+    outcome_.answerable = handled_ || !intake.client_gone();
+    outcome_.refusal = handled_ ? std::nullopt : intake.refusal();
     if (outcome_.refusal) {
       const int status = status_of(*outcome_.refusal);
       outcome_.reply = {status, "text/plain", std::string(phrase_of(status)) + "\n"};
@@ -331,41 +369,24 @@ class RequestReader::Parser : public HttplibRequestReader {
   }
 
  private:
-  /// Sets route_ if the request may have its body read.
-  void admit(httplib::Request& request, Wire& wire, LimitedStream& stream) {
-    framing_ = framing_of(request);
-    const HttpRoute* route = nullptr;
-    const auto refusal = find_refusal(request, route);
-    if (refusal) {
-      stream.refuse(*refusal);
-      return;
-    }
-    route_ = route;
-    chunked_ = framing_.chunked;
-    if (framing_.expects_continue) {
-      request.headers.erase("Expect");
-      if (wire.buffered().empty()) stream.note(wire.write("HTTP/1.1 100 Continue\r\n\r\n", continue_deadline()));
-    }
-    if (chunked_) prepare_for_chunks(request, stream);
-  }
-
-  std::optional<Refusal> find_refusal(const httplib::Request& request, const HttpRoute*& route) {
+  /// Sets route_.
+  std::optional<Refusal> find_refusal(const httplib::Request& request) {
     if (!framing_.valid) return Refusal::BadRequest;
     const std::string path = without_double_slashes(request.path);
     for (const auto& candidate : service_.routes) {
       if (candidate.path != path) continue;
       if (candidate.method == request.method) {
-        route = &candidate;
+        route_ = &candidate;
         break;
       }
       outcome_.allow += (outcome_.allow.empty() ? "" : ", ") + candidate.method;
     }
-    if (route == nullptr) return outcome_.allow.empty() ? Refusal::UnknownPath : Refusal::WrongMethod;
-    if (route->method != "POST") {
+    if (route_ == nullptr) return outcome_.allow.empty() ? Refusal::UnknownPath : Refusal::WrongMethod;
+    if (route_->method != "POST") {
       const bool has_body = framing_.chunked || framing_.length.value_or(0) > 0;
       return has_body ? std::optional(Refusal::BadRequest) : std::nullopt;
     }
-    if (!is_media_type(framing_.content_type, route->content_type)) return Refusal::WrongMediaType;
+    if (!is_media_type(framing_.content_type, route_->content_type)) return Refusal::WrongMediaType;
     // A few KB would unpack into gigabytes.
     if (framing_.encoded) return Refusal::WrongMediaType;
     if (framing_.length.value_or(0) > service_.limits.body_bytes_max) return Refusal::BodyTooLarge;
@@ -373,26 +394,14 @@ class RequestReader::Parser : public HttplibRequestReader {
     return std::nullopt;
   }
 
-  void prepare_for_chunks(httplib::Request& request, LimitedStream& stream) {
-    // Chunks carry their lengths: an eighth is room for chunks of 64 bytes.
-    const std::size_t body_max = service_.limits.body_bytes_max;
-    stream.begin_chunks(body_max + body_max / 8 + 4096);
-    chunk_stream_ = &stream;
-    request.path = "/";
-    request.ranges.clear();
-    // Not from the start: httplib keeps a compiled regular expression for it.
-    if (std::exchange(reads_chunks_, true)) return;
-    Post("/", [this](const httplib::Request& whole, httplib::Response&) {
-      if (whole.body.size() > service_.limits.body_bytes_max) {
-        chunk_stream_->refuse(Refusal::BodyTooLarge);
-      } else {
-        handle(whole.body, whole.body.capacity() - whole.body.size());
-      }
-    });
-  }
-
-  /// A body of known length: in the wire's buffer if it has come whole, else in memory of its own.
-  void take_body(Wire& wire, Deadline deadline, BodyShare& share, LimitedStream& stream) {
+  /// In the wire's buffer if it has come whole, else in memory of its own.
+  void take_body(Wire& wire, Deadline deadline, BodyShare& share, Intake& intake) {
+    if (framing_.expects_continue && wire.buffered().empty()) intake.send_continue();
+    if (framing_.chunked) {
+      std::string body;
+      if (intake.read_chunks(body)) handle(body, 0);
+      return;
+    }
     const std::size_t length = framing_.length.value_or(0);
     if (wire.buffered().size() >= length) {
       const auto body = wire.buffered().substr(0, length);
@@ -404,20 +413,13 @@ class RequestReader::Parser : public HttplibRequestReader {
     if (length > kGatheredBytesMax && !share.grow_to(length, std::chrono::steady_clock::now())) {
       (*before_waiting_)();
       if (!share.grow_to(length, std::min(deadline, std::chrono::steady_clock::now() + kRoomWait))) {
-        stream.refuse(Refusal::Overloaded);
+        intake.refuse(Refusal::Overloaded);
         return;
       }
     }
     // Memory that is not written to yet costs nothing: what is only announced takes none.
     const auto body = std::make_unique_for_overwrite<char[]>(length + Wire::kPadding);
-    std::size_t filled = wire.buffered().copy(body.get(), length);
-    wire.consume(filled);
-    while (filled < length) {
-      std::size_t got = length - filled;
-      if (!stream.note(wire.read(body.get() + filled, got, deadline))) return;
-      filled += got;
-    }
-    handle({body.get(), length}, Wire::kPadding);
+    if (intake.read_exactly(body.get(), length)) handle({body.get(), length}, Wire::kPadding);
   }
 
   void handle(std::string_view body, std::size_t bytes_behind) {
@@ -437,20 +439,13 @@ class RequestReader::Parser : public HttplibRequestReader {
     }
   }
 
-  [[nodiscard]] Deadline continue_deadline() const {
-    return std::chrono::steady_clock::now() + service_.limits.answer_max;
-  }
-
   const Service service_;
-  bool reads_chunks_ = false;
 
   // Of the request that is being served.
   Outcome outcome_;
   Framing framing_;
   const HttpRoute* route_ = nullptr;
   const std::function<void()>* before_waiting_ = nullptr;
-  LimitedStream* chunk_stream_ = nullptr;
-  bool chunked_ = false;
   bool handled_ = false;
 };
 

@@ -62,7 +62,7 @@ TEST_CASE("two requests in one TLS record are both answered, in order") {
   CHECK(second->body == "/mutate second");
 }
 
-TEST_CASE("a chunked body arrives whole, trailers or not") {
+TEST_CASE("a chunked body arrives whole, and the connection goes on") {
   TestServer server(echo);
   Client client(server.port());
   const std::string head =
