@@ -132,6 +132,19 @@ std::string base64(std::string_view bytes) {
 
 std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
+/// `text` as a JSON string. Nearly nothing that is answered needs an escape.
+void append_string(std::string& out, std::string_view text) {
+  const bool plain =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; });
+  if (!plain) {
+    out += dump(json(text));
+    return;
+  }
+  out += '"';
+  out += text;
+  out += '"';
+}
+
 /// The first `"uid": "..."` behind the first `"request"`, in bytes that need not be JSON.
 std::string find_uid(std::string_view body) {
   constexpr std::string_view kSpace = " \t\r\n";
@@ -243,22 +256,43 @@ AdmissionAnswer deny(int code, std::string reason, std::string message) {
 }
 
 std::string render(std::string_view api_version, std::string_view uid, const AdmissionAnswer& answer) {
-  json response{{"uid", uid}, {"allowed", answer.allowed}};
+  std::string out;
+  out.reserve(512 + answer.message.size());
+  out += R"({"apiVersion":)";
+  append_string(out, api_version.empty() ? kReviewVersion : api_version);
+  out += R"(,"kind":)";
+  append_string(out, kReviewKind);
+  out += R"(,"response":{"uid":)";
+  append_string(out, uid);
+  out += answer.allowed ? R"(,"allowed":true)" : R"(,"allowed":false)";
   if (!answer.allowed) {
-    response["status"] = {
-        {"status", "Failure"}, {"code", answer.code}, {"reason", answer.reason}, {"message", answer.message}};
+    out += R"(,"status":{"status":"Failure","code":)" + std::to_string(answer.code) + R"(,"reason":)";
+    append_string(out, answer.reason);
+    out += R"(,"message":)";
+    append_string(out, answer.message);
+    out += '}';
   }
-  for (const std::string& warning : answer.warnings) response["warnings"].push_back(clean_text(warning, kWarningMax));
-  for (const AuditAnnotation& annotation : answer.audit)
-    response["auditAnnotations"][annotation.key] = annotation.value;
+  const char* separator = R"(,"warnings":[)";
+  for (const std::string& warning : answer.warnings) {
+    out += std::exchange(separator, ",");
+    append_string(out, clean_text(warning, kWarningMax));
+  }
+  if (!answer.warnings.empty()) out += ']';
+  separator = R"(,"auditAnnotations":{)";
+  for (const AuditAnnotation& annotation : answer.audit) {
+    out += std::exchange(separator, ",");
+    append_string(out, annotation.key);
+    out += ':';
+    append_string(out, annotation.value);
+  }
+  if (!answer.audit.empty()) out += '}';
   // Patch and patch type come together or not at all: the API server refuses one without the other.
   if (answer.allowed && answer.json_patch.is_array() && !answer.json_patch.empty()) {
-    response["patchType"] = "JSONPatch";
-    response["patch"] = base64(dump(answer.json_patch));
+    out += R"(,"patchType":"JSONPatch","patch":)";
+    append_string(out, base64(dump(answer.json_patch)));
   }
-  return dump({{"apiVersion", api_version.empty() ? kReviewVersion : api_version},
-               {"kind", kReviewKind},
-               {"response", std::move(response)}});
+  out += "}}";
+  return out;
 }
 
 }  // namespace gate

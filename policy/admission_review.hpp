@@ -20,6 +20,9 @@ inline constexpr std::size_t kReviewBytesMax = 7u << 20;
 /// Kubernetes objects are far flatter; deeper input is refused before it can exhaust a stack.
 inline constexpr std::size_t kReviewDepthMax = 128;
 
+/// What a parser that loads whole vectors may read beyond the end of a body.
+inline constexpr std::size_t kReviewPadding = 64;
+
 inline constexpr std::string_view kReviewKind = "AdmissionReview";
 inline constexpr std::string_view kReviewVersion = "admission.k8s.io/v1";
 /// v1, or v1beta1, which has the same JSON.
@@ -57,12 +60,12 @@ struct AdmissionRequest {
 struct ReviewGlance {
   std::string api_version;
   std::string uid;
-  /// True only when the review is certainly a well-formed UPDATE (of an object and an oldObject) in which no image of
-  /// a gated component changes. False means: parse it in full.
+  /// True only when parse_review accepts the body, too, and it is an UPDATE (of an object and an oldObject) in which no
+  /// image of a gated component changes. False means: parse it in full.
   bool certainly_no_image_change = false;
 };
-/// Reads reviews with buffers that are kept from one to the next (a few times the largest body seen, which is below
-/// 1 MiB; larger bodies are left to the full parser). Not thread safe: one per thread, or one per call.
+/// Reads reviews with buffers that are kept from one to the next, at most a few MB. Not thread safe: one per thread, or
+/// one per call.
 class ReviewGlancer {
  public:
   ReviewGlancer();
@@ -70,17 +73,16 @@ class ReviewGlancer {
   ReviewGlancer(const ReviewGlancer&) = delete;
   ReviewGlancer& operator=(const ReviewGlancer&) = delete;
 
-  /// nullopt when the bytes need the full parser: wrong JSON, a repeated key that matters, a large body, no UID.
-  /// Whenever parse_review accepts the body, a true `certainly_no_image_change` agrees with image_changes. Members that
-  /// do not matter are skipped, not judged: what is wrong inside them is not noticed, and cannot change the answer.
-  [[nodiscard]] std::optional<ReviewGlance> glance(std::string_view body);
+  /// nullopt when the bytes need the full parser: wrong JSON anywhere, a repeated key that matters, no UID.
+  /// `bytes_behind`: so many bytes behind the body may be read (their content does not matter). With kReviewPadding or
+  /// more of them the body is not copied.
+  [[nodiscard]] std::optional<ReviewGlance> glance(std::string_view body, std::size_t bytes_behind = 0);
 
  private:
   struct Buffers;
-  std::unique_ptr<Buffers> buffers_;
+  [[nodiscard]] std::optional<ReviewGlance> read(std::string_view body, std::size_t bytes_behind);
+  std::unique_ptr<Buffers> buffers_;  ///< Null until they are needed.
 };
-/// The same with buffers of its own.
-[[nodiscard]] std::optional<ReviewGlance> glance_at_review(std::string_view body);
 
 /// Best effort: the UID of a review that could not be parsed, so that even a refusal is well formed. "" if none.
 [[nodiscard]] std::string salvage_uid(std::string_view body);

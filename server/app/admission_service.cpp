@@ -27,6 +27,11 @@ constexpr std::chrono::seconds kReadBackTimeout{2};
 constexpr std::chrono::seconds kVersionsTimeout{2};
 /// Of the retry annotation; longer values are compared by their beginning.
 constexpr std::size_t kRetryTokenMax = 128;
+/// Glancers that are kept: as many as there are threads that answer at once.
+constexpr std::size_t kGlancersKept = 4;
+/// A larger review takes longer than other connections should wait: a millisecond and more.
+constexpr std::size_t kQuickBytesMax = 512u << 10;
+constexpr std::string_view kNoImageChange = "allowed-no-image-change";
 /// Start, wait, read back, reopen, wait again: more rounds than that means that others keep changing the record.
 constexpr int kRoundsMax = 8;
 
@@ -85,7 +90,7 @@ void AdmissionService::set_own_username(std::string username) {
   own_username_ = std::move(username);
 }
 
-ReviewReply AdmissionService::review(std::string_view path, std::string_view body) {
+ReviewReply AdmissionService::review(std::string_view path, std::string_view body, std::size_t bytes_behind) {
   const auto began = clock_.steady_now();
   const auto finish = [&](std::string decision) {
     on_answer_({path, std::move(decision), clock_.steady_now() - began});
@@ -93,13 +98,11 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   std::string api_version;
   std::string uid;
   try {
-    if (path == kGatePath) {
-      if (const auto glance = glance_at_review(body); glance && glance->certainly_no_image_change) {
-        auto allowed = allow();
-        allowed.audit.push_back({"decision", "allowed-no-image-change"});
-        finish("allowed-no-image-change");
-        return {200, "application/json", render(glance->api_version, glance->uid, allowed)};
-      }
+    if (path == kGatePath && body.size() > kQuickBytesMax) {
+      // Its buffers are twice as large as the body: those of one at a time.
+      const std::lock_guard lock(large_mutex_);
+      ReviewGlancer glancer;
+      if (auto reply = glance(glancer, path, body, bytes_behind)) return *std::move(reply);
     }
     auto request = parse_review(body);
     if (!request) {
@@ -128,6 +131,35 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   }
   finish("error");
   return {200, "application/json", render(api_version, uid, internal_error(path, uid))};
+}
+
+std::optional<ReviewReply> AdmissionService::review_at_a_glance(std::string_view path, std::string_view body,
+                                                                std::size_t bytes_behind) {
+  if (path != kGatePath || body.size() > kQuickBytesMax) return std::nullopt;
+  std::unique_ptr<ReviewGlancer> glancer;
+  {
+    const std::lock_guard lock(glancers_mutex_);
+    if (!glancers_.empty()) {
+      glancer = std::move(glancers_.back());
+      glancers_.pop_back();
+    }
+  }
+  if (!glancer) glancer = std::make_unique<ReviewGlancer>();
+  auto reply = glance(*glancer, path, body, bytes_behind);
+  const std::lock_guard lock(glancers_mutex_);
+  if (glancers_.size() < kGlancersKept) glancers_.push_back(std::move(glancer));
+  return reply;
+}
+
+std::optional<ReviewReply> AdmissionService::glance(ReviewGlancer& glancer, std::string_view path,
+                                                    std::string_view body, std::size_t bytes_behind) {
+  const auto began = clock_.steady_now();
+  const auto seen = glancer.glance(body, bytes_behind);
+  if (!seen || !seen->certainly_no_image_change) return std::nullopt;
+  auto allowed = allow();
+  allowed.audit.push_back({"decision", std::string(kNoImageChange)});
+  on_answer_({path, std::string(kNoImageChange), clock_.steady_now() - began});
+  return ReviewReply{200, "application/json", render(seen->api_version, seen->uid, allowed)};
 }
 
 AdmissionAnswer AdmissionService::answer(std::string_view path, const AdmissionRequest& request) {

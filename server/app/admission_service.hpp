@@ -3,6 +3,9 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,12 +58,19 @@ class AdmissionService {
                    std::function<void(const ReviewOutcome&)> on_answer);
 
   /// Never throws: a bug is logged with the UID and answered as a denial that carries it.
-  [[nodiscard]] ReviewReply review(std::string_view path, std::string_view body);
+  [[nodiscard]] ReviewReply review(std::string_view path, std::string_view body, std::size_t bytes_behind = 0);
+
+  /// The answer of review(), when the bytes alone tell it and are not many: nearly always. Does not block.
+  /// `bytes_behind` as in ReviewGlancer::glance.
+  [[nodiscard]] std::optional<ReviewReply> review_at_a_glance(std::string_view path, std::string_view body,
+                                                              std::size_t bytes_behind = 0);
 
   /// The gate's own user name at the API server, once known; its own status writes are not patched.
   void set_own_username(std::string username);
 
  private:
+  [[nodiscard]] std::optional<ReviewReply> glance(ReviewGlancer& glancer, std::string_view path, std::string_view body,
+                                                  std::size_t bytes_behind);
   [[nodiscard]] AdmissionAnswer answer(std::string_view path, const AdmissionRequest& request);
   [[nodiscard]] AdmissionAnswer gate(const AdmissionRequest& request);
   [[nodiscard]] AdmissionAnswer check_configuration(const AdmissionRequest& request) const;
@@ -86,6 +96,10 @@ class AdmissionService {
   const std::function<void(const ReviewOutcome&)> on_answer_;
   mutable std::mutex mutex_;
   std::string own_username_;  // guarded by mutex_
+
+  std::mutex glancers_mutex_;
+  std::vector<std::unique_ptr<ReviewGlancer>> glancers_;  // guarded by it; those that nobody uses
+  std::mutex large_mutex_;                                // one large body at a time
 };
 
 }  // namespace gate

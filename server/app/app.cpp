@@ -111,7 +111,8 @@ class App::Impl {
 };
 
 Status App::Impl::start_certificate() {
-  CertificateFiles files{options.tls_cert_file, options.tls_key_file, options.tls_client_ca_file};
+  CertificateFiles files{options.tls_cert_file, options.tls_key_file, options.tls_client_ca_file,
+                         options.tls_client_names, options.tls_client_names_file};
   if (!options.dev_certificate_directory.empty()) {
     const auto now = clock.wall_now();
     DevCertificateOptions wanted;
@@ -262,10 +263,22 @@ Status App::Impl::start_servers() {
   webhook_options.port = options.listen.port;
   webhook_options.paths = {std::string(AdmissionService::kGatePath), std::string(AdmissionService::kConfigurationPath),
                            std::string(AdmissionService::kStatusPath)};
-  auto https = start_webhook_server(webhook_options, certificate->server_context(), [this](const HttpCall& call) {
-    auto reply = admission->review(call.path, call.body);
+  webhook_options.on_tls_failures = [this](const TlsFailures& failures) {
+    log.warn("TLS handshakes failed count={} newest=\"{}\"", failures.count, failures.newest);
+  };
+  const auto to_http = [](ReviewReply reply) {
     return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};
-  });
+  };
+  const HttpHandlers handlers(
+      [this, to_http](const HttpCall& call) -> std::optional<HttpReply> {
+        auto reply = admission->review_at_a_glance(call.path, call.body, call.bytes_behind_body);
+        if (!reply) return std::nullopt;
+        return to_http(std::move(*reply));
+      },
+      [this, to_http](const HttpCall& call) {
+        return to_http(admission->review(call.path, call.body, call.bytes_behind_body));
+      });
+  auto https = start_webhook_server(webhook_options, certificate->server_context(), handlers);
   if (!https) return https.error();
   webhooks = std::move(https).value();
 
@@ -292,10 +305,7 @@ std::string App::Impl::metrics_text() {
   MetricsSnapshot snapshot;
   snapshot.controller = controller->stats();
   snapshot.waiting_admissions = waiters->waiting();
-  const auto http = webhooks->counters();
-  snapshot.open_connections = http.connections_open;
-  snapshot.refused_connections = http.connections_refused;
-  snapshot.tls_errors = http.tls_errors;
+  snapshot.http = webhooks->counters();
   snapshot.certificate_not_after_seconds = static_cast<double>(certificate->not_after().time_since_epoch().count());
   snapshot.certificate_load_failures = certificate->counters().failed;
   snapshot.ready = !why_not_ready();

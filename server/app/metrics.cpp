@@ -6,6 +6,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <deque>
+#include <mutex>
 #include <sstream>
 
 namespace gate {
@@ -36,6 +38,27 @@ class Metrics::Impl {
                                                                   .Help("From the request's bytes to the answer's")
                                                                   .Register(registry);
 
+  /// Of one path and decision: a few dozen pairs at most, found without building labels each time.
+  struct Series {
+    std::string path;
+    std::string decision;
+    prometheus::Counter& reviews;
+    prometheus::Histogram& seconds;
+  };
+  std::mutex series_mutex;  // guards the list; its members stay where they are
+  std::deque<Series> series;
+
+  Series& series_of(const ReviewOutcome& outcome) {
+    const std::lock_guard lock(series_mutex);
+    for (auto& known : series) {
+      if (known.path == outcome.path && known.decision == outcome.decision) return known;
+    }
+    const std::string path(outcome.path);
+    return series.emplace_back(Series{path, outcome.decision,
+                                      reviews.Add({{"path", path}, {"decision", outcome.decision}}),
+                                      review_seconds.Add({{"path", path}}, kReviewSeconds)});
+  }
+
   prometheus::Counter& counter(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
   }
@@ -56,7 +79,21 @@ class Metrics::Impl {
   prometheus::Counter& taken_over =
       counter("upgrade_gate_claims_taken_over_total", "Records taken over from a replica that fell silent");
   prometheus::Counter& tls_errors = counter("upgrade_gate_tls_errors_total", "TLS handshakes that failed");
+  prometheus::Counter& accepted = counter("upgrade_gate_connections_accepted_total", "Webhook connections accepted");
   prometheus::Counter& refused = counter("upgrade_gate_connections_refused_total", "Connections refused at the limit");
+  prometheus::Counter& evicted =
+      counter("upgrade_gate_connections_evicted_total", "Idle or slow connections closed at the limit for a new one");
+  prometheus::Family<prometheus::Counter>& refused_requests =
+      prometheus::BuildCounter()
+          .Name("upgrade_gate_requests_refused_total")
+          .Help("Webhook requests that broke a limit or are none, by reason")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& answers = prometheus::BuildCounter()
+                                                         .Name("upgrade_gate_http_answers_total")
+                                                         .Help("Answers on the webhook port by HTTP status")
+                                                         .Register(registry);
+  prometheus::Gauge& body_bytes =
+      gauge("upgrade_gate_large_body_bytes", "Memory that request bodies above 64 KiB take now");
   prometheus::Counter& certificate_failures = counter("upgrade_gate_certificate_load_failures_total",
                                                       "Looks at the certificate files that found something unusable");
   prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
@@ -76,10 +113,9 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::count(const ReviewOutcome& outcome) {
-  const std::string path(outcome.path);
-  impl_->reviews.Add({{"path", path}, {"decision", outcome.decision}}).Increment();
-  impl_->review_seconds.Add({{"path", path}}, kReviewSeconds)
-      .Observe(std::chrono::duration<double>(outcome.took).count());
+  auto& series = impl_->series_of(outcome);
+  series.reviews.Increment();
+  series.seconds.Observe(std::chrono::duration<double>(outcome.took).count());
 }
 
 std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
@@ -90,15 +126,24 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   set_to(impl_->reasserted, snapshot.controller.reasserted);
   set_to(impl_->bypassed, snapshot.controller.bypassed);
   set_to(impl_->taken_over, snapshot.controller.claims_taken_over);
-  set_to(impl_->tls_errors, snapshot.tls_errors);
-  set_to(impl_->refused, snapshot.refused_connections);
+  set_to(impl_->tls_errors, snapshot.http.tls_errors);
+  set_to(impl_->accepted, snapshot.http.connections_accepted);
+  set_to(impl_->refused, snapshot.http.connections_refused);
+  set_to(impl_->evicted, snapshot.http.connections_evicted);
+  for (const auto& [reason, count] : snapshot.http.refused_by_reason) {
+    set_to(impl_->refused_requests.Add({{"reason", reason}}), count);
+  }
+  for (const auto& [status, count] : snapshot.http.answers_by_status) {
+    set_to(impl_->answers.Add({{"status", std::to_string(status)}}), count);
+  }
+  impl_->body_bytes.Set(static_cast<double>(snapshot.http.body_bytes));
   set_to(impl_->certificate_failures, snapshot.certificate_load_failures);
   impl_->queued.Set(static_cast<double>(snapshot.controller.queued));
   impl_->owed.Set(static_cast<double>(snapshot.controller.restores_owed));
   impl_->oldest_debt.Set(static_cast<double>(snapshot.controller.oldest_debt.count()));
   impl_->overdue.Set(static_cast<double>(snapshot.controller.longest_overdue.count()));
   impl_->waiting.Set(static_cast<double>(snapshot.waiting_admissions));
-  impl_->connections.Set(static_cast<double>(snapshot.open_connections));
+  impl_->connections.Set(static_cast<double>(snapshot.http.connections_open));
   impl_->not_after.Set(snapshot.certificate_not_after_seconds);
   impl_->ready.Set(snapshot.ready ? 1 : 0);
   std::ostringstream out;

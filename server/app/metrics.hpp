@@ -5,6 +5,7 @@
 #include <string>
 
 #include "server/app/admission_service.hpp"
+#include "server/http/http_server.hpp"
 
 namespace gate {
 
@@ -12,9 +13,7 @@ namespace gate {
 struct MetricsSnapshot {
   ControllerStats controller;
   std::size_t waiting_admissions = 0;
-  std::size_t open_connections = 0;
-  std::uint64_t tls_errors = 0;
-  std::uint64_t refused_connections = 0;
+  HttpCounters http;                         ///< Of the webhooks.
   double certificate_not_after_seconds = 0;  ///< Unix time.
   std::uint64_t certificate_load_failures = 0;
   bool ready = false;

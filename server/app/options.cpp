@@ -192,7 +192,13 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
   serve.add_option("--tls-cert-file", options.tls_cert_file, "PEM chain, leaf first; read again when it changes");
   serve.add_option("--tls-key-file", options.tls_key_file, "PEM private key of the leaf");
   serve.add_option("--tls-client-ca-file", options.tls_client_ca_file,
-                   "Only clients with a certificate of these CAs are served");
+                   "Only clients with a certificate of these CAs are served; read again when it changes");
+  serve
+      .add_option("--tls-client-names", options.tls_client_names,
+                  "With --tls-client-ca-file: only certificates with one of these names (CN or DNS)")
+      ->delimiter(',');
+  serve.add_option("--tls-client-names-file", options.tls_client_names_file,
+                   "More such names, one a line; read again when it changes");
   serve.add_option("--dev-certificate", options.dev_certificate_directory,
                    "Make a throw-away certificate in this folder and serve with it (for trying the gate out)");
   serve.add_option("--store", options.store, "Where preparations are kept")
@@ -257,6 +263,10 @@ std::string contradictions(const ServeOptions& options, bool release) {
     if (options.tls_key_file.empty()) add("--tls-key-file is required (or --dev-certificate to try the gate out)");
   } else if (files) {
     add("--dev-certificate excludes --tls-cert-file and --tls-key-file");
+  }
+  if (options.tls_client_ca_file.empty() &&
+      (!options.tls_client_names.empty() || !options.tls_client_names_file.empty())) {
+    add("--tls-client-names and --tls-client-names-file need --tls-client-ca-file");
   }
   if (options.store == StoreKind::Memory) {
     if (!options.kubeconfig.empty()) add("--kubeconfig has no meaning with --store=memory");

@@ -31,6 +31,8 @@ struct ServeOptions {
   std::string tls_cert_file;
   std::string tls_key_file;
   std::string tls_client_ca_file;
+  std::vector<std::string> tls_client_names;
+  std::string tls_client_names_file;
   std::string dev_certificate_directory;  ///< Write a throw-away certificate there and serve with it.
 
   StoreKind store = StoreKind::Kubernetes;

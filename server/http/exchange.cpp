@@ -1,9 +1,11 @@
 #include "server/http/exchange.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
+#include "server/http/arrival.hpp"
 #include "server/httplib.hpp"
 
 namespace gate::http {
@@ -32,6 +34,8 @@ constexpr Answer answer_of(Refusal refusal) {
       return {431, "headers_too_large"};
     case Refusal::TooSlow:
       return {408, "too_slow"};
+    case Refusal::Overloaded:
+      return {503, "overloaded"};
   }
   return {500, "unknown"};
 }
@@ -65,11 +69,75 @@ const char* phrase_of(int status) {
   }
 }
 
-/// What httplib reads from: the wire, with every limit in force. Once a limit is hit it yields nothing any more.
-class LimitedStream final : public HttplibStream {
+/// Less than this is read through the wire's buffer, which takes more at once.
+constexpr std::size_t kSmallRead = 4096;
+/// A large body waits this long for room among the others; then its client is told to come again.
+constexpr std::chrono::milliseconds kRoomWait{2000};
+
+constexpr bool is_token(unsigned char byte) {
+  if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9')) return true;
+  return std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(byte)) != std::string_view::npos;
+}
+
+/// Judges each byte of a request's head before the parser has it. Stricter than httplib, which skips or keeps lines
+/// that others read differently (RFC 9112, 11.2): bare line feeds, blanks before the colon, folded lines, NUL.
+class HeadCheck {
  public:
-  LimitedStream(Wire& wire, const HttpLimits& limits, Deadline deadline)
-      : wire_(wire), limits_(limits), deadline_(deadline), bytes_left_(limits.header_bytes_max) {}
+  explicit HeadCheck(const HttpLimits& limits) : limits_(limits), bytes_left_(limits.header_bytes_max) {}
+
+  /// False if this next byte is wrong; fault() tells why.
+  bool accepts(char next) {
+    const auto byte = static_cast<unsigned char>(next);
+    if (bytes_left_-- == 0 || ++line_bytes_ > limits_.header_line_bytes_max) return fail(Refusal::HeadersTooLarge);
+    const bool plain = in_name_ ? kToken[byte] : byte >= 0x20 && byte != 0x7F;
+    if (plain && !after_cr_) return true;
+    return accepts_special(next);
+  }
+  [[nodiscard]] Refusal fault() const { return fault_; }
+
+ private:
+  bool fail(Refusal fault) {
+    fault_ = fault;
+    return false;
+  }
+
+  bool accepts_special(char byte) {
+    if (after_cr_ != (byte == '\n')) return fail(Refusal::BadRequest);
+    after_cr_ = byte == '\r';
+    const bool line_begins = line_bytes_ == 1;
+    if (byte == '\n') {
+      line_bytes_ = 0;
+      in_name_ = true;
+      // The request line is no header, nor is the empty line at the end.
+      return ++lines_ <= limits_.header_count_max + 2 || fail(Refusal::HeadersTooLarge);
+    }
+    if (!in_name_) return after_cr_ || byte == '\t' || fail(Refusal::BadRequest);
+    if (line_begins) return after_cr_ || fail(Refusal::BadRequest);
+    in_name_ = false;
+    return byte == ':' || fail(Refusal::BadRequest);
+  }
+
+  static constexpr auto kToken = [] {
+    std::array<bool, 256> tokens{};
+    for (unsigned int byte = 0; byte < tokens.size(); ++byte) tokens[byte] = is_token(static_cast<unsigned char>(byte));
+    return tokens;
+  }();
+
+  const HttpLimits& limits_;
+  std::size_t bytes_left_;
+  std::size_t line_bytes_ = 0;
+  std::size_t lines_ = 0;
+  bool in_name_ = false;  ///< The first line, the request line, has no name.
+  bool after_cr_ = false;
+  Refusal fault_ = Refusal::BadRequest;
+};
+
+/// Takes one request from the wire, with every limit in force; its head through httplib, which reads from it. Once a
+/// limit is hit it yields nothing any more.
+class Intake final : public HttplibStream {
+ public:
+  Intake(Wire& wire, const HttpLimits& limits, Deadline deadline, BodyShare& share)
+      : wire_(wire), limits_(limits), deadline_(deadline), share_(share), head_(limits) {}
 
   void refuse(Refusal refusal) {
     if (!refusal_) refusal_ = refusal;
@@ -77,90 +145,128 @@ class LimitedStream final : public HttplibStream {
   [[nodiscard]] std::optional<Refusal> refusal() const { return refusal_; }
   [[nodiscard]] bool client_gone() const { return client_gone_; }
 
-  /// From here on the body is read: this many bytes, framing included.
-  void begin_body(std::size_t bytes_max) {
-    in_headers_ = false;
-    bytes_left_ = bytes_max;
-  }
-  [[nodiscard]] bool in_headers() const { return in_headers_; }
-
+  /// Byte by byte while httplib reads the head.
   ssize_t read(char* data, std::size_t size) override {
-    if (refusal_ || client_gone_ || !send_interim() || !fill()) return -1;
-    if (bytes_left_ == 0) {
-      refuse(in_headers_ ? Refusal::HeadersTooLarge : Refusal::BodyTooLarge);
-      return -1;
+    if (next_ == end_ && !look_at_more()) return -1;
+    const auto count = static_cast<ssize_t>(std::min(size, static_cast<std::size_t>(end_ - next_)));
+    for (const char* const stop = next_ + count; next_ != stop; ++next_) {
+      if (!head_.accepts(*next_)) {
+        refuse(head_.fault());
+        next_ = end_;
+        return -1;
+      }
+      *data++ = *next_;
     }
-    const auto available = wire_.buffered().substr(0, std::min(size, bytes_left_));
-    if (in_headers_ && !count_header_bytes(available)) {
-      refuse(Refusal::HeadersTooLarge);
-      return -1;
-    }
-    std::copy(available.begin(), available.end(), data);
-    bytes_left_ -= available.size();
-    wire_.consume(available.size());
-    begun_ = true;
-    return static_cast<ssize_t>(available.size());
+    return count;
+  }
+  /// The answers that httplib writes are dropped, ours replace them.
+  ssize_t write(const char*, std::size_t size) override { return static_cast<ssize_t>(size); }
+
+  /// What httplib has not read stays with the wire.
+  void end_head() {
+    if (next_ != nullptr) wire_.consume(static_cast<std::size_t>(next_ - wire_.buffered().data()));
+    next_ = end_ = nullptr;
   }
 
-  /// The answers that httplib writes are dropped, ours replace them; "100 Continue" is the exception.
-  ssize_t write(const char* data, std::size_t size) override {
-    written_.append(data, size);
-    return static_cast<ssize_t>(size);
+  void send_continue() { note(wire_.write("HTTP/1.1 100 Continue\r\n\r\n", deadline_)); }
+
+  /// So many bytes of the body: what is large without a stay in the wire's buffer.
+  bool read_exactly(char* data, std::size_t size) {
+    for (;;) {
+      const std::size_t buffered = wire_.buffered().copy(data, size);
+      wire_.consume(buffered);
+      data += buffered;
+      size -= buffered;
+      if (size == 0) return true;
+      if (size < kSmallRead) {
+        if (!note(wire_.fill(deadline_))) return false;
+        continue;
+      }
+      std::size_t got = size;
+      if (!note(wire_.read(data, got, deadline_))) return false;
+      data += got;
+      size -= got;
+    }
+  }
+
+  /// A chunked body (RFC 9112, 7.1). Sizes are hexadecimal digits and nothing else; extensions and trailers, which
+  /// nobody sends, are refused: where readers of the same bytes differ, requests are smuggled.
+  bool read_chunks(std::string& body) {
+    for (;;) {
+      const auto size = read_chunk_size();
+      if (!size) return false;
+      const std::size_t before = body.size();
+      if (*size > limits_.body_bytes_max - before) return fail(Refusal::BodyTooLarge);
+      if (before + *size > kGatheredBytesMax && !share_.grow_to(before + *size, std::chrono::steady_clock::now())) {
+        return fail(Refusal::Overloaded);
+      }
+      body.resize(before + *size);
+      std::array<char, 2> end{};
+      if (!read_exactly(body.data() + before, *size) || !read_exactly(end.data(), end.size())) return false;
+      if (end != std::array{'\r', '\n'}) return fail(Refusal::BadRequest);
+      if (*size == 0) return true;
+    }
   }
 
  private:
-  bool fill() {
-    if (!wire_.buffered().empty()) return true;
-    switch (wire_.fill(deadline_)) {
-      case Io::Done:
-        return true;
-      case Io::TimedOut:
-        // A client that has not begun a request is idle, not slow.
-        if (begun_) {
-          refuse(Refusal::TooSlow);
-        } else {
-          client_gone_ = true;
-        }
-        return false;
-      case Io::Closed:
-        client_gone_ = true;
-        return false;
+  std::optional<std::size_t> read_chunk_size() {
+    std::array<char, 8> digits{};
+    for (std::size_t count = 0;; ++count) {
+      char byte = 0;
+      if (!read_exactly(&byte, 1)) return std::nullopt;
+      const bool is_digit =
+          (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
+      if (is_digit && count < digits.size()) {
+        digits.at(count) = byte;
+        continue;
+      }
+      char line_feed = 0;
+      if (byte == '\r' && count > 0 && !read_exactly(&line_feed, 1)) return std::nullopt;
+      std::size_t size = 0;
+      if (line_feed == '\n' && std::from_chars(digits.data(), digits.data() + count, size, 16).ec == std::errc()) {
+        return size;
+      }
+      refuse(Refusal::BadRequest);
+      return std::nullopt;
     }
+  }
+
+  /// Takes more from the wire into [next_, end_).
+  bool look_at_more() {
+    if (refusal_ || client_gone_) return false;
+    end_head();
+    if (wire_.buffered().empty() && !note(wire_.fill(deadline_))) return false;
+    begun_ = true;
+    next_ = wire_.buffered().data();
+    end_ = next_ + wire_.buffered().size();
+    return true;
+  }
+
+  /// True if the wire did what it should; otherwise keeps why not.
+  bool note(Io io) {
+    if (io == Io::TimedOut && begun_) {
+      refuse(Refusal::TooSlow);
+    } else if (io != Io::Done) {
+      client_gone_ = true;  // A client that has not begun a request is idle, not slow.
+    }
+    return io == Io::Done;
+  }
+
+  bool fail(Refusal refusal) {
+    refuse(refusal);
     return false;
-  }
-
-  /// The client may wait for it before it sends the body.
-  bool send_interim() {
-    if (written_.empty()) return true;
-    const std::string interim = std::exchange(written_, {});
-    if (interim.rfind("HTTP/1.1 100 ", 0) != 0) return true;
-    client_gone_ = wire_.write(interim, deadline_) != Io::Done;
-    return !client_gone_;
-  }
-
-  bool count_header_bytes(std::string_view bytes) {
-    for (const char byte : bytes) {
-      ++line_bytes_;
-      if (byte != '\n') continue;
-      // The request line is no header, nor is the empty line at the end.
-      const bool empty = line_bytes_ <= std::string_view("\r\n").size();
-      if (!empty && ++lines_ > limits_.header_count_max + 1) return false;
-      line_bytes_ = 0;
-    }
-    return line_bytes_ <= limits_.header_line_bytes_max;
   }
 
   Wire& wire_;
   const HttpLimits& limits_;
   const Deadline deadline_;
-  bool in_headers_ = true;
+  BodyShare& share_;
+  HeadCheck head_;
+  const char* next_ = nullptr;  ///< In the wire's buffer.
+  const char* end_ = nullptr;
   bool begun_ = false;
   bool client_gone_ = false;
   std::optional<Refusal> refusal_;
-  std::size_t bytes_left_;
-  std::size_t line_bytes_ = 0;
-  std::size_t lines_ = 0;
-  std::string written_;
 };
 
 std::string without_double_slashes(const std::string& path) {
@@ -171,41 +277,56 @@ std::string without_double_slashes(const std::string& path) {
   return single;
 }
 
+bool equal_but_case(std::string_view left, std::string_view right) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return left.size() == right.size() &&
+         std::equal(left.begin(), left.end(), right.begin(), [&lower](char a, char b) { return lower(a) == lower(b); });
+}
+
 /// "application/json; charset=utf-8" is application/json.
 bool is_media_type(std::string_view content_type, std::string_view wanted) {
   content_type = content_type.substr(0, content_type.find(';'));
   while (!content_type.empty() && (content_type.back() == ' ' || content_type.back() == '\t')) {
     content_type.remove_suffix(1);
   }
-  const auto lower = [](char character) {
-    return character >= 'A' && character <= 'Z' ? static_cast<char>(character - 'A' + 'a') : character;
-  };
-  return std::equal(content_type.begin(), content_type.end(), wanted.begin(), wanted.end(),
-                    [&lower](char left, char right) { return lower(left) == lower(right); });
+  return equal_but_case(content_type, wanted);
 }
 
+/// What a request's headers say about its body.
 struct Framing {
+  bool valid = true;                  ///< False where two readers of the same bytes could differ: request smuggling.
   std::optional<std::size_t> length;  ///< From Content-Length.
   bool chunked = false;
+  bool encoded = false;  ///< Has a Content-Encoding.
+  bool expects_continue = false;
+  std::string content_type;
 };
 
-/// Stricter than httplib, which guesses where two readers of the same bytes could differ: request smuggling.
-std::optional<Framing> framing_of(const httplib::Request& request) {
+/// Stricter than httplib, which guesses.
+Framing framing_of(const httplib::Request& request) {
   Framing framing;
-  const auto lengths = request.get_header_value_count("Content-Length");
-  const auto encodings = request.get_header_value_count("Transfer-Encoding");
-  if (lengths + encodings > 1) return std::nullopt;
-  if (encodings == 1) {
-    if (!is_media_type(request.get_header_value("Transfer-Encoding"), "chunked")) return std::nullopt;
-    framing.chunked = true;
+  int lengths = 0;
+  int encodings = 0;
+  for (const auto& [name, value] : request.headers) {
+    if (equal_but_case(name, "Content-Length")) {
+      ++lengths;
+      std::size_t length = 0;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+      framing.valid = framing.valid && error == std::errc() && end == value.data() + value.size();
+      framing.length = length;
+    } else if (equal_but_case(name, "Transfer-Encoding")) {
+      ++encodings;
+      framing.valid = framing.valid && equal_but_case(value, "chunked");
+      framing.chunked = true;
+    } else if (equal_but_case(name, "Content-Type")) {
+      framing.content_type = value;
+    } else if (equal_but_case(name, "Content-Encoding")) {
+      framing.encoded = true;
+    } else if (equal_but_case(name, "Expect")) {
+      framing.expects_continue = equal_but_case(value, "100-continue");
+    }
   }
-  if (lengths == 1) {
-    const std::string text = request.get_header_value("Content-Length");
-    std::size_t length = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    framing.length = length;
-  }
+  framing.valid = framing.valid && lengths + encodings <= 1;
   return framing;
 }
 
@@ -215,26 +336,31 @@ int status_of(Refusal refusal) { return answer_of(refusal).status; }
 
 const char* name_of(Refusal refusal) { return answer_of(refusal).name; }
 
-/// Routing is done before httplib's own, on the parsed headers, so that a refused request's body is never read. What
-/// passes is sent to the one handler that httplib knows, at "/".
+/// httplib reads the head of each request. What a head says about its body is judged here, and the body taken here, so
+/// that there is one reader of message boundaries, and a refused request's body is never read.
 class RequestReader::Parser : public HttplibRequestReader {
  public:
-  Parser(const std::vector<HttpRoute>& routes, const HttpLimits& limits, const HttpHandler& handler)
-      : routes_(routes), limits_(limits), handler_(handler) {
-    const auto call = [this](const httplib::Request& request, httplib::Response&) { handle(request); };
-    Get("/", call);
-    Post("/", call);
+  explicit Parser(const Service& service) : service_(service) {
+    // Before httplib would route, or read a body.
+    set_pre_routing_handler([](const httplib::Request&, httplib::Response&) { return HandlerResponse::Handled; });
   }
 
-  Outcome serve(Wire& wire, Deadline deadline) {
-    LimitedStream stream(wire, limits_, deadline);
+  Outcome serve(Wire& wire, Deadline deadline, const std::function<void()>& before_waiting) {
+    BodyShare share(service_.body_room);
+    Intake intake(wire, service_.limits, deadline, share);
     outcome_ = {};
     route_ = nullptr;
+    before_waiting_ = &before_waiting;
     handled_ = false;
-    read_request(stream, outcome_.peer_closes, [&](httplib::Request& request) { admit(request, stream); });
-    if (!handled_ && !stream.client_gone()) stream.refuse(Refusal::BadRequest);
-    outcome_.answerable = handled_ || !stream.client_gone();
-    outcome_.refusal = handled_ ? std::nullopt : stream.refusal();
+    read_request(intake, outcome_.peer_closes, [&](httplib::Request& request) {
+      framing_ = framing_of(request);
+      if (const auto refusal = find_refusal(request)) intake.refuse(*refusal);
+    });
+    intake.end_head();
+    if (route_ != nullptr && !intake.refusal()) take_body(wire, deadline, share, intake);
+    if (!handled_ && !intake.client_gone()) intake.refuse(Refusal::BadRequest);
+    outcome_.answerable = handled_ || !intake.client_gone();
+    outcome_.refusal = handled_ ? std::nullopt : intake.refusal();
     if (outcome_.refusal) {
       const int status = status_of(*outcome_.refusal);
       outcome_.reply = {status, "text/plain", std::string(phrase_of(status)) + "\n"};
@@ -243,80 +369,93 @@ class RequestReader::Parser : public HttplibRequestReader {
   }
 
  private:
-  void admit(httplib::Request& request, LimitedStream& stream) {
-    const auto refusal = find_refusal(request, stream);
-    if (refusal) {
-      stream.refuse(*refusal);
-      request.method = "OPTIONS";  // Reads no body and has no handler.
-      request.headers.erase("Expect");
-      return;
-    }
-    request.path = "/";
-    request.ranges.clear();
-    request.headers.erase("Accept-Encoding");  // Debian's httplib would gzip its own answer, which nobody sees.
-  }
-
-  std::optional<Refusal> find_refusal(httplib::Request& request, LimitedStream& stream) {
-    const auto framing = framing_of(request);
-    if (!framing) return Refusal::BadRequest;
+  /// Sets route_.
+  std::optional<Refusal> find_refusal(const httplib::Request& request) {
+    if (!framing_.valid) return Refusal::BadRequest;
     const std::string path = without_double_slashes(request.path);
-    for (const auto& route : routes_) {
-      if (route.path != path) continue;
-      if (route.method == request.method) {
-        route_ = &route;
+    for (const auto& candidate : service_.routes) {
+      if (candidate.path != path) continue;
+      if (candidate.method == request.method) {
+        route_ = &candidate;
         break;
       }
-      outcome_.allow += (outcome_.allow.empty() ? "" : ", ") + route.method;
+      outcome_.allow += (outcome_.allow.empty() ? "" : ", ") + candidate.method;
     }
     if (route_ == nullptr) return outcome_.allow.empty() ? Refusal::UnknownPath : Refusal::WrongMethod;
     if (route_->method != "POST") {
-      if (framing->chunked || framing->length.value_or(0) > 0) return Refusal::BadRequest;
-      stream.begin_body(0);
-      return std::nullopt;
+      const bool has_body = framing_.chunked || framing_.length.value_or(0) > 0;
+      return has_body ? std::optional(Refusal::BadRequest) : std::nullopt;
     }
-    if (!is_media_type(request.get_header_value("Content-Type"), route_->content_type)) return Refusal::WrongMediaType;
-    // httplib would unpack a few KB into gigabytes.
-    if (request.has_header("Content-Encoding")) return Refusal::WrongMediaType;
-    if (framing->length.value_or(0) > limits_.body_bytes_max) return Refusal::BodyTooLarge;
-    if (!framing->length && !framing->chunked) return Refusal::LengthRequired;
-    if (framing->length) request.body.reserve(*framing->length);
-    // Chunks carry their lengths: an eighth is room for chunks of 64 bytes.
-    stream.begin_body(framing->length ? *framing->length : limits_.body_bytes_max + limits_.body_bytes_max / 8 + 4096);
-    body_stream_ = &stream;
+    if (!is_media_type(framing_.content_type, route_->content_type)) return Refusal::WrongMediaType;
+    // A few KB would unpack into gigabytes.
+    if (framing_.encoded) return Refusal::WrongMediaType;
+    if (framing_.length.value_or(0) > service_.limits.body_bytes_max) return Refusal::BodyTooLarge;
+    if (!framing_.length && !framing_.chunked) return Refusal::LengthRequired;
     return std::nullopt;
   }
 
-  void handle(const httplib::Request& request) {
-    if (request.body.size() > limits_.body_bytes_max) {
-      body_stream_->refuse(Refusal::BodyTooLarge);
+  /// In the wire's buffer if it has come whole, else in memory of its own.
+  void take_body(Wire& wire, Deadline deadline, BodyShare& share, Intake& intake) {
+    if (framing_.expects_continue && wire.buffered().empty()) intake.send_continue();
+    if (framing_.chunked) {
+      std::string body;
+      if (intake.read_chunks(body)) handle(body, 0);
       return;
     }
+    const std::size_t length = framing_.length.value_or(0);
+    if (wire.buffered().size() >= length) {
+      const auto body = wire.buffered().substr(0, length);
+      // What may be read behind it: a next request, or the buffer's own padding.
+      handle(body, wire.buffered().size() - length + Wire::kPadding);
+      wire.consume(length);
+      return;
+    }
+    if (length > kGatheredBytesMax && !share.grow_to(length, std::chrono::steady_clock::now())) {
+      (*before_waiting_)();
+      if (!share.grow_to(length, std::min(deadline, std::chrono::steady_clock::now() + kRoomWait))) {
+        intake.refuse(Refusal::Overloaded);
+        return;
+      }
+    }
+    // Memory that is not written to yet costs nothing: what is only announced takes none.
+    const auto body = std::make_unique_for_overwrite<char[]>(length + Wire::kPadding);
+    if (intake.read_exactly(body.get(), length)) handle({body.get(), length}, Wire::kPadding);
+  }
+
+  void handle(std::string_view body, std::size_t bytes_behind) {
     handled_ = true;
-    const std::string content_type = request.get_header_value("Content-Type");
+    const HttpCall call{route_->method, route_->path, framing_.content_type, body, bytes_behind};
     try {
-      outcome_.reply = handler_({route_->method, route_->path, content_type, request.body});
+      if (service_.handlers.quick) {
+        if (auto reply = service_.handlers.quick(call)) {
+          outcome_.reply = std::move(*reply);
+          return;
+        }
+      }
+      (*before_waiting_)();
+      outcome_.reply = service_.handlers.full(call);
     } catch (...) {
       outcome_.reply = {500, "text/plain", "Internal Server Error\n"};
     }
   }
 
-  const std::vector<HttpRoute>& routes_;
-  const HttpLimits& limits_;
-  const HttpHandler& handler_;
+  const Service service_;
 
   // Of the request that is being served.
   Outcome outcome_;
+  Framing framing_;
   const HttpRoute* route_ = nullptr;
-  LimitedStream* body_stream_ = nullptr;
+  const std::function<void()>* before_waiting_ = nullptr;
   bool handled_ = false;
 };
 
-RequestReader::RequestReader(const std::vector<HttpRoute>& routes, const HttpLimits& limits, const HttpHandler& handler)
-    : parser_(std::make_unique<Parser>(routes, limits, handler)) {}
+RequestReader::RequestReader(const Service& service) : parser_(std::make_unique<Parser>(service)) {}
 
 RequestReader::~RequestReader() = default;
 
-Outcome RequestReader::serve(Wire& wire, Deadline deadline) { return parser_->serve(wire, deadline); }
+Outcome RequestReader::serve(Wire& wire, Deadline deadline, const std::function<void()>& before_waiting) {
+  return parser_->serve(wire, deadline, before_waiting);
+}
 
 std::string render(const Outcome& outcome, bool close) {
   const HttpReply& reply = outcome.reply;
@@ -325,6 +464,7 @@ std::string render(const Outcome& outcome, bool close) {
   text += "HTTP/1.1 " + std::to_string(reply.status) + " " + phrase_of(reply.status);
   text += "\r\nContent-Type: " + reply.content_type;
   text += "\r\nContent-Length: " + std::to_string(reply.body.size());
+  if (outcome.refusal == Refusal::Overloaded) text += "\r\nRetry-After: 1";
   if (outcome.refusal == Refusal::WrongMethod) text += "\r\nAllow: " + outcome.allow;
   if (close) text += "\r\nConnection: close";
   text += "\r\n\r\n";

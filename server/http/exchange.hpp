@@ -2,10 +2,12 @@
 // One request and its answer on a Wire.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "server/http/body_room.hpp"
 #include "server/http/http_server.hpp"
 #include "server/http/wire.hpp"
 
@@ -21,8 +23,9 @@ enum class Refusal : std::uint8_t {
   BodyTooLarge,
   HeadersTooLarge,
   TooSlow,
+  Overloaded,
 };
-inline constexpr std::size_t kRefusals = 8;
+inline constexpr std::size_t kRefusals = 9;
 
 [[nodiscard]] int status_of(Refusal refusal);
 /// As counted: snake_case.
@@ -37,17 +40,25 @@ struct Outcome {
   std::string allow;  ///< For the Allow header of a 405.
 };
 
-/// Reads the requests of one connection, one after the other, and lets the handler answer them. Belongs to one thread.
+/// What a server is made for. Everything must outlive the readers.
+struct Service {
+  const std::vector<HttpRoute>& routes;
+  const HttpLimits& limits;
+  const HttpHandlers& handlers;
+  BodyRoom& body_room;
+};
+
+/// Reads requests, one after the other, of any connection, and lets the handlers answer them. Belongs to one thread.
 class RequestReader {
  public:
-  /// All three must outlive it.
-  RequestReader(const std::vector<HttpRoute>& routes, const HttpLimits& limits, const HttpHandler& handler);
+  explicit RequestReader(const Service& service);
   ~RequestReader();
   RequestReader(const RequestReader&) = delete;
   RequestReader& operator=(const RequestReader&) = delete;
 
-  /// Blocks until the request is whole and handled, or `deadline` (for its reading) has passed.
-  [[nodiscard]] Outcome serve(Wire& wire, Deadline deadline);
+  /// Blocks until the request is whole and handled, or `deadline` (for its reading) has passed. Calls `before_waiting`
+  /// before it waits for anything or calls the handler that may wait (as the wire does when it waits for the client).
+  [[nodiscard]] Outcome serve(Wire& wire, Deadline deadline, const std::function<void()>& before_waiting);
 
  private:
   class Parser;

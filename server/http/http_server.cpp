@@ -5,23 +5,28 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
 #include <cstring>
-#include <limits>
+#include <deque>
 #include <list>
 #include <mutex>
-#include <optional>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <utility>
 
+#include "server/http/arrival.hpp"
+#include "server/http/body_room.hpp"
 #include "server/http/elastic_threads.hpp"
 #include "server/http/exchange.hpp"
 #include "server/http/wire.hpp"
@@ -31,6 +36,17 @@ namespace {
 
 /// Bursts of new connections wait here; the kernel caps it at net.core.somaxconn.
 constexpr int kListenBacklog = 1024;
+/// More loops would only help a machine that does nothing but answer reviews.
+constexpr std::size_t kLoopsMax = 4;
+/// Fewer connections than this share one.
+constexpr std::size_t kConnectionsPerLoop = 64;
+constexpr std::size_t kEventsAtOnce = 64;
+/// Connections that a leader ends before it looks at the others again.
+constexpr int kEndedAtOnce = 16;
+/// How long a refused client's further bytes are swallowed: closing would reset the connection, and lose it the answer.
+constexpr std::chrono::milliseconds kLinger{1000};
+/// Between two reports of failed handshakes.
+constexpr std::chrono::seconds kReportInterval{10};
 /// Connections come in bursts: a thread that waits a little saves the next one a start.
 constexpr std::chrono::seconds kThreadLinger{10};
 /// Someone who connected just before stop() has a request on its way.
@@ -80,6 +96,11 @@ Result<Fd> listen_on(const std::string& address, std::uint16_t port) {
   return fd;
 }
 
+std::size_t loops_for(std::size_t connections_max) {
+  const std::size_t processors = std::max(std::thread::hardware_concurrency(), 1U);
+  return std::min({processors, kLoopsMax, connections_max / kConnectionsPerLoop + 1});
+}
+
 std::uint16_t port_of(int socket) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
@@ -88,19 +109,91 @@ std::uint16_t port_of(int socket) {
                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
+/// What a connection is doing. All but Busy have no thread: their loop's leader watches their sockets.
+enum class Lane : std::uint8_t {
+  Fresh,    ///< Accepted; its TLS handshake has not begun.
+  Idle,     ///< Between two requests.
+  Partial,  ///< A request has begun and gathers in the buffer.
+  Leaving,  ///< Answered and finished; what its client still sends is swallowed.
+  Evicted,  ///< Cut to make room; its end is about to be noticed.
+  Busy,     ///< A thread has it.
+};
+constexpr std::size_t kLanes = 6;
+
+struct Loop;
+
+struct Connection {
+  Connection(Fd socket, ssl_ctx_st* tls, const HttpLimits& limits, Loop& its_loop)
+      : fd(std::move(socket)), wire(fd.get(), tls), arrival(limits), greeted(tls == nullptr), loop(its_loop) {}
+
+  const Fd fd;
+  http::Wire wire;
+  http::Arrival arrival;
+  bool greeted;  ///< Its handshake is done.
+  bool served = false;
+  bool leaving = false;  ///< Finished; see Lane::Leaving.
+  bool queued = false;   ///< In its loop's `ready`.
+  bool watched = false;  ///< By its loop's epoll.
+  Loop& loop;
+  const SteadyTime accepted = now();
+  Deadline request_by;  ///< Of the request that has begun.
+
+  // Guarded by the server's mutex.
+  Lane lane = Lane::Busy;
+  SteadyTime since;  ///< In its lane.
+  std::list<Connection>::iterator self;
+};
+using Connections = std::list<Connection>;
+
+/// Some of the connections, and the thread that leads: it waits for all of them at once, and serves what is at hand.
+/// When it would have to wait for one of them, it first lets another thread lead.
+struct Loop {
+  Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+  std::deque<Connection*> ready;  ///< The leader's: more of them is buffered, which epoll does not know.
+  Fd wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  // Guarded by the server's mutex.
+  bool stopping = false;
+  Deadline wakes_at = Deadline::max();    ///< When the leader looks for what is over, unless `wake` is raised before.
+  std::array<Connections, kLanes> lanes;  ///< In each the longest waiting is in front.
+  Connections& lane(Lane which) { return lanes[static_cast<std::size_t>(which)]; }
+};
+
+/// A thread that serves.
+struct Turn {
+  http::RequestReader& reader;
+  Connection* connection;  ///< The one it serves.
+  bool leads;              ///< Its loop. Becomes false in before_waiting.
+  std::function<void()> before_waiting;
+};
+
 }  // namespace
 
 class HttpServer::Core {
  public:
-  Core(HttpServerOptions options, ssl_ctx_st* tls, HttpHandler handler, Fd listener)
+  Core(HttpServerOptions options, ssl_ctx_st* tls, HttpHandlers handlers, Fd listener)
       : options_(std::move(options)),
         tls_(tls),
-        handler_(std::move(handler)),
+        handlers_(std::move(handlers)),
         port_(port_of(listener.get())),
-        stop_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         listener_(std::move(listener)),
-        threads_(options_.limits.connections_max, kThreadLinger),
-        acceptor_([this] { accept_until_stopped(); }) {}
+        loops_(loops_for(options_.limits.connections_max)),
+        threads_(options_.limits.connections_max + loops_.size(), kThreadLinger) {
+    try {
+      for (auto& loop : loops_) {
+        for (Fd* event : {&stop_event_, &end_event_, &loop.wake}) {
+          epoll_event wanted{};
+          wanted.events = EPOLLIN;
+          wanted.data.ptr = event;
+          ::epoll_ctl(loop.epoll.get(), EPOLL_CTL_ADD, event->get(), &wanted);
+        }
+        if (!start_leader(loop)) throw std::system_error(EAGAIN, std::generic_category());
+      }
+      acceptor_ = std::thread([this] { accept_until_stopped(); });
+    } catch (...) {
+      raise(end_event_);  // Or the leaders that have started would be waited for in vain.
+      throw;
+    }
+  }
 
   ~Core() { stop(now()); }
 
@@ -113,15 +206,21 @@ class HttpServer::Core {
     if (!acceptor_.joinable()) return;
     draining_ = true;
     stopping_ = true;
-    const std::uint64_t one = 1;
-    (void)!::write(stop_event_.get(), &one, sizeof one);
+    raise(stop_event_);
     acceptor_.join();
     {
       std::unique_lock lock(mutex_);
-      if (!all_closed_.wait_until(lock, deadline, [this] { return connections_.empty(); })) {
-        for (const auto& connection : connections_) ::shutdown(connection.fd.get(), SHUT_RDWR);
+      const auto all_closed = [this] { return open_ == 0; };
+      if (!all_closed_.wait_until(lock, deadline, all_closed)) {
+        for (auto& loop : loops_) {
+          for (auto& lane : loop.lanes) {
+            for (const auto& connection : lane) ::shutdown(connection.fd.get(), SHUT_RDWR);
+          }
+        }
+        all_closed_.wait(lock, all_closed);
       }
     }
+    raise(end_event_);
     threads_.join();
   }
 
@@ -129,11 +228,14 @@ class HttpServer::Core {
     HttpCounters result;
     {
       const std::lock_guard lock(mutex_);
-      result.connections_open = connections_.size();
+      result.connections_open = open_;
+      for (const auto& loop : loops_)
+        result.requests_begun += loop.lanes[static_cast<std::size_t>(Lane::Partial)].size();
     }
     result.connections_accepted = accepted_;
     result.connections_evicted = evicted_;
     result.connections_refused = refused_;
+    result.body_bytes = body_room_.taken();
     result.tls_errors = tls_errors_;
     for (int status = 0; status < kStatusEnd; ++status) {
       if (const auto count = answers_[static_cast<std::size_t>(status)].load()) {
@@ -147,15 +249,12 @@ class HttpServer::Core {
   }
 
  private:
-  struct Connection {
-    Fd fd;
-    SteadyTime accepted;
-    /// When it became idle, kBusy while it is not, kEvicted once it was chosen to make room.
-    std::atomic<SteadyTime::rep> idle_since{kBusy};
-  };
-  using Connections = std::list<Connection>;
-  static constexpr SteadyTime::rep kBusy = std::numeric_limits<SteadyTime::rep>::max();
-  static constexpr SteadyTime::rep kEvicted = kBusy - 1;
+  static void raise(const Fd& event) {
+    const std::uint64_t one = 1;
+    (void)!::write(event.get(), &one, sizeof one);
+  }
+
+  // Accepting: one thread.
 
   void accept_until_stopped() {
     std::array<pollfd, 2> descriptors{pollfd{listener_.get(), POLLIN, 0}, pollfd{stop_event_.get(), POLLIN, 0}};
@@ -173,7 +272,8 @@ class HttpServer::Core {
       if (fd.get() >= 0) {
         take(std::move(fd));
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        evict_longest_idle();
+        const std::lock_guard lock(mutex_);
+        evict_one();
         pollfd stop{stop_event_.get(), POLLIN, 0};
         ::poll(&stop, 1, kAcceptPauseMs);
         return;
@@ -187,123 +287,343 @@ class HttpServer::Core {
     // Without it the kernel holds an answer back for up to 40 ms, waiting for more to send along.
     const int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ++accepted_;
-    std::size_t open = 0;
+    Connection* connection = nullptr;
     {
       const std::lock_guard lock(mutex_);
-      open = connections_.size();
-    }
-    if (open >= options_.limits.connections_max && !evict_longest_idle()) {
-      ++refused_;
-      return;
-    }
-    Connections::iterator connection;
-    {
-      const std::lock_guard lock(mutex_);
-      connection = connections_.emplace(connections_.end());
-      connection->fd = std::move(fd);
-      connection->accepted = now();
-      // Until it says something it makes room before any client that is known: as if idle for idle_max already.
-      connection->idle_since = (connection->accepted - options_.limits.idle_max).time_since_epoch().count();
-    }
-    const bool started = threads_.run([this, connection] {
-      serve(*connection);
-      forget(connection);
-    });
-    if (!started) {
-      ++refused_;
-      forget(connection);
-    }
-  }
-
-  void forget(Connections::iterator connection) {
-    const std::lock_guard lock(mutex_);
-    connections_.erase(connection);
-    if (connections_.empty()) all_closed_.notify_all();
-  }
-
-  bool evict_longest_idle() {
-    const std::lock_guard lock(mutex_);
-    for (;;) {
-      Connection* longest = nullptr;
-      SteadyTime::rep since = 0;
-      for (auto& connection : connections_) {
-        const auto idle_since = connection.idle_since.load();
-        if (idle_since >= kEvicted || (longest != nullptr && idle_since >= since)) continue;
-        longest = &connection;
-        since = idle_since;
+      ++accepted_;
+      if (open_ >= options_.limits.connections_max && !evict_one()) {
+        ++refused_;
+        return;
       }
-      if (longest == nullptr) return false;
-      if (!longest->idle_since.compare_exchange_strong(since, kEvicted)) continue;  // A request came; look again.
-      // Wakes its thread. A request that had arrived is still read and answered.
-      ::shutdown(longest->fd.get(), SHUT_RD);
+      Loop& loop = loops_[accepted_ % loops_.size()];
+      auto& busy = loop.lane(Lane::Busy);
+      connection = &busy.emplace_back(std::move(fd), tls_, options_.limits, loop);
+      connection->self = std::prev(busy.end());
+      ++open_;
+    }
+    park(*connection, connection->greeted ? Lane::Idle : Lane::Fresh);
+  }
+
+  /// Cuts the longest waiting of those who never said anything; else of those who dawdle over a request; else of the
+  /// idle. False if there is none. A request that has arrived meanwhile is still read and answered. With the mutex
+  /// held.
+  bool evict_one() {
+    const SteadyTime slow_since = now() - options_.limits.slow_after;
+    for (const Lane which : {Lane::Fresh, Lane::Partial, Lane::Idle}) {
+      Connection* longest = nullptr;
+      for (auto& loop : loops_) {
+        auto& lane = loop.lane(which);
+        if (!lane.empty() && (longest == nullptr || lane.front().since < longest->since)) longest = &lane.front();
+      }
+      if (longest == nullptr || (which == Lane::Partial && longest->since > slow_since)) continue;
+      move_to(*longest, Lane::Evicted);
+      ::shutdown(longest->fd.get(), SHUT_RD);  // The leader finds its end.
       ++evicted_;
       return true;
     }
+    return false;
   }
 
-  void serve(Connection& connection) {
-    try {
-      http::Wire wire(connection.fd.get(), tls_);
-      const Deadline handshake_by = now() + options_.limits.handshake_max;
-      if (tls_ != nullptr &&
-          (!wait_for_hello(connection, wire, handshake_by) || wire.handshake(handshake_by) != http::Io::Done)) {
-        ++tls_errors_;
-        return;
+  // Connections and lanes: any thread.
+
+  /// With the mutex held.
+  static void move_to(Connection& connection, Lane lane) {
+    auto& target = connection.loop.lane(lane);
+    target.splice(target.end(), connection.loop.lane(connection.lane), connection.self);
+    connection.lane = lane;
+    connection.since = now();
+  }
+
+  /// Leaves the connection to its loop's leader, who sees to its next bytes and to its lane's time limit. The caller
+  /// must not touch it any more, unless it is that leader.
+  void park(Connection& connection, Lane lane) {
+    const std::lock_guard lock(mutex_);
+    // What gathers keeps its place: its time limit is that of the whole request.
+    if (connection.lane != lane) move_to(connection, lane);
+    Loop& loop = connection.loop;
+    if (const Deadline deadline = deadline_of(connection, loop.stopping); deadline < loop.wakes_at) {
+      loop.wakes_at = deadline;
+      raise(loop.wake);
+    }
+    if (!std::exchange(connection.watched, true)) control(connection, EPOLL_CTL_ADD);
+  }
+
+  /// From now on only the caller's thread has it.
+  static void unwatch(Connection& connection) {
+    if (std::exchange(connection.watched, false)) control(connection, EPOLL_CTL_DEL);
+  }
+
+  static void control(Connection& connection, int operation) {
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    wanted.data.ptr = &connection;
+    ::epoll_ctl(connection.loop.epoll.get(), operation, connection.fd.get(), &wanted);
+  }
+
+  void make_busy(Connection& connection) {
+    const std::lock_guard lock(mutex_);
+    move_to(connection, Lane::Busy);
+  }
+
+  void drop(Connection& connection) {
+    Connections dropped;
+    {
+      const std::lock_guard lock(mutex_);
+      dropped.splice(dropped.end(), connection.loop.lane(connection.lane), connection.self);
+    }
+    dropped.clear();
+    const std::lock_guard lock(mutex_);
+    if (--open_ == 0) all_closed_.notify_all();
+  }
+
+  // Leading: one thread of each loop at a time.
+
+  /// The threads to run on are as many as the connections and the loops together: there is always one.
+  [[nodiscard]] bool start_leader(Loop& loop) {
+    return threads_.run([this, &loop] { lead(loop); });
+  }
+
+  void lead(Loop& loop) {
+    http::RequestReader reader(service());
+    Turn turn{reader, nullptr, true, {}};
+    turn.before_waiting = [this, &loop, &turn] {
+      if (!turn.leads) return;
+      unwatch(*turn.connection);
+      turn.leads = !start_leader(loop);
+    };
+    std::array<epoll_event, kEventsAtOnce> events;
+    while (turn.leads) {
+      const int timeout = end_what_is_over(loop, turn);
+      if (!turn.leads) return;
+      const int count = ::epoll_wait(loop.epoll.get(), events.data(), static_cast<int>(events.size()),
+                                     loop.ready.empty() ? timeout : 0);
+      for (int i = 0; i < count && turn.leads; ++i) {
+        void* const source = events[static_cast<std::size_t>(i)].data.ptr;
+        if (source == &end_event_) return;
+        if (source == &loop.wake) {
+          std::uint64_t times = 0;
+          (void)!::read(loop.wake.get(), &times, sizeof times);
+        } else if (source == &stop_event_) {
+          const std::lock_guard lock(mutex_);
+          loop.stopping = true;
+          ::epoll_ctl(loop.epoll.get(), EPOLL_CTL_DEL, stop_event_.get(), nullptr);
+        } else if (auto& connection = *static_cast<Connection*>(source); !connection.queued) {
+          attend(connection, turn);
+        }
       }
-      http::RequestReader reader(options_.routes, options_.limits, handler_);
-      bool fresh = true;
-      bool refused = false;
-      while (wait_for_request(connection, wire, fresh) && serve_request(wire, reader, refused)) fresh = false;
-      wire.finish(refused);
-    } catch (const std::exception&) {
-      // Out of memory: this connection ends, the others go on.
+      for (std::size_t rest = turn.leads ? loop.ready.size() : 0; rest > 0 && turn.leads; --rest) {
+        auto& connection = *loop.ready.front();
+        loop.ready.pop_front();
+        connection.queued = false;
+        attend(connection, turn);
+      }
     }
   }
 
-  /// Still idle since take().
-  bool wait_for_hello(Connection& connection, const http::Wire& wire, Deadline deadline) const {
-    const bool readable = wait_for_first_byte(connection, wire, deadline);
-    connection.idle_since = kBusy;
-    return readable;
+  /// Ends the connections whose lane's time is over, some at once. Milliseconds until the next one is.
+  int end_what_is_over(Loop& loop, Turn& turn) {
+    for (int i = 0; i < kEndedAtOnce; ++i) {
+      Deadline next = Deadline::max();
+      Connection* const over = find_over(loop, next);
+      if (over == nullptr) {
+        if (next == Deadline::max()) return -1;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now()).count();
+        return static_cast<int>(std::clamp<decltype(left)>(left, 0, 1 << 30));
+      }
+      if (!over->greeted) {
+        tls_failed("the client was silent");
+        drop(*over);
+      } else if (over->arrival.begun()) {
+        serve(*over, turn);  // Too slow, as the reader will find.
+        if (!turn.leads) return 0;
+      } else {
+        if (!over->leaving) over->wire.finish();
+        drop(*over);
+      }
+    }
+    return 0;
   }
 
-  /// False when the connection is to be closed instead.
-  bool wait_for_request(Connection& connection, const http::Wire& wire, bool fresh) const {
-    connection.idle_since = now().time_since_epoch().count();
-    const Deadline idle_until = now() + options_.limits.idle_max;
-    const bool readable = fresh ? wait_for_first_byte(connection, wire, idle_until)
-                                : wire.wait(stop_event_.get(), idle_until) == http::Wake::Readable;
-    // An evicted connection is readable, too: either a request had just arrived, or reading finds the end.
-    connection.idle_since = kBusy;
-    return readable;
+  /// A connection whose time is over, now busy; else when the next one's is.
+  Connection* find_over(Loop& loop, Deadline& next) {
+    const SteadyTime at = now();
+    const std::lock_guard lock(mutex_);
+    for (const Lane which : {Lane::Fresh, Lane::Idle, Lane::Partial, Lane::Leaving}) {
+      for (auto& connection : loop.lane(which)) {
+        const Deadline deadline = deadline_of(connection, loop.stopping);
+        if (deadline <= at && !connection.queued) {
+          move_to(connection, Lane::Busy);
+          return &connection;
+        }
+        next = std::min(next, deadline);
+        if (!loop.stopping) break;  // Those behind it came later.
+      }
+    }
+    loop.wakes_at = next;
+    return nullptr;
   }
 
-  bool wait_for_first_byte(const Connection& connection, const http::Wire& wire, Deadline deadline) const {
-    auto wake = wire.wait(stop_event_.get(), deadline);
-    if (wake == http::Wake::Event) wake = wire.wait(-1, connection.accepted + kFreshGrace);
-    return wake == http::Wake::Readable;
+  [[nodiscard]] Deadline deadline_of(const Connection& connection, bool stopping) const {
+    const auto& limits = options_.limits;
+    switch (connection.lane) {
+      case Lane::Partial:
+        return connection.request_by;
+      case Lane::Leaving:
+        return connection.since + kLinger;
+      case Lane::Fresh:
+      case Lane::Idle: {
+        const Deadline usual =
+            connection.since + (connection.lane == Lane::Idle ? limits.idle_max : limits.handshake_max);
+        if (!stopping) return usual;
+        return connection.served ? Deadline::min() : std::min(usual, connection.accepted + kFreshGrace);
+      }
+      case Lane::Evicted:
+      case Lane::Busy:
+        return Deadline::max();
+    }
+    return Deadline::max();
   }
 
-  /// False when the connection is to be closed after it.
-  bool serve_request(http::Wire& wire, http::RequestReader& reader, bool& refused) {
-    const http::Outcome outcome = reader.serve(wire, now() + options_.limits.request_max);
-    if (!outcome.answerable) return false;
-    refused = outcome.refusal.has_value();
+  // Serving: a leader, or a thread that has only this connection.
+
+  /// Something has come, or the client has closed.
+  void attend(Connection& connection, Turn& turn) {
+    try {
+      if (connection.leaving) {
+        if (!connection.wire.swallow()) drop(connection);
+      } else if (connection.greeted) {
+        attend_request(connection, turn);
+      } else {
+        make_busy(connection);
+        unwatch(connection);
+        if (!threads_.run([this, &connection] { greet(connection); })) {
+          ++refused_;
+          drop(connection);
+        }
+      }
+    } catch (const std::bad_alloc&) {
+      drop(connection);  // The others go on.
+    }
+  }
+
+  void attend_request(Connection& connection, Turn& turn) {
+    do {
+      switch (gather(connection)) {
+        case Gathered::Gone:
+          connection.wire.finish();
+          drop(connection);
+          return;
+        case Gathered::Part:
+          park(connection, connection.arrival.begun() ? Lane::Partial : Lane::Idle);
+          return;
+        case Gathered::Due:
+          make_busy(connection);
+          if (!serve(connection, turn)) return;
+      }
+    } while (!turn.leads && connection.wire.has_more());
+    if (turn.leads && connection.wire.has_more()) {
+      // The others' turn first.
+      connection.queued = true;
+      connection.loop.ready.push_back(&connection);
+    } else {
+      connection.wire.release();
+      park(connection, Lane::Idle);
+    }
+  }
+
+  enum class Gathered { Due, Part, Gone };
+
+  /// Takes what has come, until it is worth to read the request.
+  Gathered gather(Connection& connection) {
+    auto& wire = connection.wire;
+    for (;;) {
+      if (!wire.buffered().empty()) {
+        if (!connection.arrival.begun()) connection.request_by = now() + options_.limits.request_max;
+        if (connection.arrival.is_due(wire.buffered())) return Gathered::Due;
+        wire.reserve(connection.arrival.wanted());
+      }
+      switch (wire.receive()) {
+        case http::Io::Done:
+          break;
+        case http::Io::TimedOut:
+          return Gathered::Part;
+        case http::Io::Closed:
+          return Gathered::Gone;
+      }
+    }
+  }
+
+  void greet(Connection& connection) {
+    try {
+      if (connection.wire.handshake(connection.accepted + options_.limits.handshake_max) != http::Io::Done) {
+        tls_failed(connection.wire.handshake_error());
+        drop(connection);
+        return;
+      }
+      connection.greeted = true;
+      http::RequestReader reader(service());
+      Turn turn{reader, nullptr, false, [] {}};
+      attend(connection, turn);
+    } catch (const std::bad_alloc&) {
+      drop(connection);
+    }
+  }
+
+  /// One request and its answer. False when the connection was closed, or is about to be.
+  bool serve(Connection& connection, Turn& turn) {
+    turn.connection = &connection;
+    auto& wire = connection.wire;
+    wire.set_before_waiting(&turn.before_waiting);
+    const http::Outcome outcome = turn.reader.serve(wire, connection.request_by, turn.before_waiting);
+    if (!outcome.answerable) {
+      wire.finish();
+      drop(connection);
+      return false;
+    }
+    const bool refused = outcome.refusal.has_value();
     const bool close = refused || outcome.peer_closes || draining_;
     if (refused) ++refusals_[static_cast<std::size_t>(*outcome.refusal)];
     const int status = outcome.reply.status;
     if (status >= 0 && status < kStatusEnd) ++answers_[static_cast<std::size_t>(status)];
     const bool sent = wire.write(http::render(outcome, close), now() + options_.limits.answer_max) == http::Io::Done;
-    return sent && !close;
+    wire.set_before_waiting(nullptr);
+    connection.arrival.reset();
+    connection.served = true;
+    if (sent && !close) return true;
+    wire.finish();
+    if (sent && (refused || wire.has_more())) {
+      connection.leaving = true;
+      park(connection, Lane::Leaving);
+    } else {
+      drop(connection);
+    }
+    return false;
   }
+
+  void tls_failed(const std::string& reason) {
+    ++tls_errors_;
+    if (!options_.on_tls_failures) return;
+    TlsFailures report;
+    {
+      const std::lock_guard lock(report_mutex_);
+      ++unreported_.count;
+      unreported_.newest = reason;
+      if (now() < next_report_) return;
+      next_report_ = now() + kReportInterval;
+      report = std::exchange(unreported_, {});
+    }
+    options_.on_tls_failures(report);
+  }
+
+  [[nodiscard]] http::Service service() { return {options_.routes, options_.limits, handlers_, body_room_}; }
 
   // Constant after construction.
   const HttpServerOptions options_;
   ssl_ctx_st* const tls_;
-  const HttpHandler handler_;
+  const HttpHandlers handlers_;
   const std::uint16_t port_;
-  const Fd stop_event_;  ///< Becomes readable for ever when stop() begins.
+  Fd stop_event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  ///< Readable for ever once stop() began.
+  Fd end_event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};   ///< And this once no connection is left.
 
   std::atomic<bool> draining_ = false;
   std::atomic<bool> stopping_ = false;
@@ -313,23 +633,34 @@ class HttpServer::Core {
   std::atomic<std::uint64_t> tls_errors_ = 0;
   std::array<std::atomic<std::uint64_t>, kStatusEnd> answers_{};
   std::array<std::atomic<std::uint64_t>, http::kRefusals> refusals_{};
+  http::BodyRoom body_room_{options_.limits.body_bytes_total_max};
 
-  mutable std::mutex mutex_;  ///< Guards the list, not the connections in it.
+  std::mutex report_mutex_;  ///< Guards the next two.
+  SteadyTime next_report_;
+  TlsFailures unreported_;
+
+  mutable std::mutex mutex_;  ///< Guards the lanes, not the connections in them, and the next two.
   std::condition_variable all_closed_;
-  Connections connections_;
+  std::size_t open_ = 0;
 
   std::mutex stop_mutex_;
   Fd listener_;  ///< The acceptor's.
+  std::deque<Loop> loops_;
   http::ElasticThreads threads_;
   std::thread acceptor_;
 };
 
-Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, ssl_ctx_st* tls, HttpHandler handler) {
+Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, ssl_ctx_st* tls,
+                                                      HttpHandlers handlers) {
   std::signal(SIGPIPE, SIG_IGN);
   auto listener = listen_on(options.address, options.port);
   if (!listener) return listener.error();
-  auto core = std::make_unique<Core>(std::move(options), tls, std::move(handler), std::move(*listener));
-  return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
+  try {
+    auto core = std::make_unique<Core>(std::move(options), tls, std::move(handlers), std::move(*listener));
+    return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
+  } catch (const std::system_error& error) {
+    return Error{ErrorCode::Unavailable, std::string("cannot start a thread: ") + error.what(), 0};
+  }
 }
 
 HttpServer::HttpServer(std::unique_ptr<Core> core) : core_(std::move(core)) {}

@@ -12,8 +12,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "policy/result.hpp"
@@ -29,6 +32,7 @@ struct HttpCall {
   std::string_view path;  ///< As the route has it: decoded, without query, `//` read as `/`.
   std::string_view content_type;
   std::string_view body;
+  std::size_t bytes_behind_body = 0;  ///< May be read, too (by parsers that load whole vectors); their content is any.
 };
 
 struct HttpReply {
@@ -37,9 +41,22 @@ struct HttpReply {
   std::string body;
 };
 
-/// Called on the connection's thread, by many at once. Must return within a time limit of its own: stop() waits for it.
-/// An exception is answered with 500 and a text that says nothing.
+/// Called by many threads at once. An exception is answered with 500 and a text that says nothing.
 using HttpHandler = std::function<HttpReply(const HttpCall&)>;
+
+struct HttpHandlers {
+  template <class Handler>
+  requires std::is_invocable_r_v<HttpReply, Handler&, const HttpCall&> HttpHandlers(Handler handler)
+      : full(std::move(handler)) {}  // NOLINT(google-explicit-constructor)
+  HttpHandlers(std::function<std::optional<HttpReply>(const HttpCall&)> quick_one, HttpHandler handler)
+      : quick(std::move(quick_one)), full(std::move(handler)) {}
+
+  /// May be empty. Tried first, on a thread that other connections wait for: answers from the bytes and at once, or
+  /// leaves the call to `full`.
+  std::function<std::optional<HttpReply>(const HttpCall&)> quick;
+  /// May wait, on a thread of its own. Must return within a time limit of its own: stop() waits for it.
+  HttpHandler full;
+};
 
 struct HttpRoute {
   std::string method;        ///< GET (without a body) or POST (with one).
@@ -57,13 +74,23 @@ struct HttpLimits {
   std::chrono::milliseconds handshake_max{10'000};
   /// From a request's first byte to its last; the default timeout of a webhook call.
   std::chrono::milliseconds request_max{10'000};
+  /// A client that has not sent a small request whole by then makes room at connections_max before an idle one does.
+  std::chrono::milliseconds slow_after{1'000};
   /// For the client to take the answer.
   std::chrono::milliseconds answer_max{10'000};
   /// The API server drops idle connections after 90 s. Whoever closes first loses a request that crosses the close, and
   /// a POST is never repeated: so the server must be the later one.
   std::chrono::milliseconds idle_max{120'000};
-  /// 25 idle ones per API server are normal. A thread and about 70 KB each; must stay well below RLIMIT_NOFILE.
+  /// 25 idle ones per API server are normal. Must stay well below RLIMIT_NOFILE.
   std::size_t connections_max = 1024;
+  /// For the bodies above 64 KB of all requests together. A quarter of the memory that the gate is deployed with.
+  std::size_t body_bytes_total_max = 64u << 20;
+};
+
+/// Handshakes that failed since the last report.
+struct TlsFailures {
+  std::uint64_t count = 0;
+  std::string newest;  ///< In OpenSSL's words.
 };
 
 struct HttpServerOptions {
@@ -71,26 +98,32 @@ struct HttpServerOptions {
   std::uint16_t port = 0;           ///< 0: any free one, see port().
   std::vector<HttpRoute> routes;
   HttpLimits limits;
+  /// Called with the reasons of failed handshakes, at most once in 10 s, by any thread. May be empty.
+  std::function<void(const TlsFailures&)> on_tls_failures;
 };
 
 struct HttpCounters {
   std::size_t connections_open = 0;
+  std::size_t requests_begun = 0;  ///< Now: small requests of which a part has come.
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_evicted = 0;  ///< Idle ones closed at connections_max, to let a new one in.
-  std::uint64_t connections_refused = 0;  ///< New ones closed at connections_max, since none was idle.
+  std::uint64_t connections_refused = 0;  ///< New ones closed at connections_max, since none was idle or slow.
+  std::size_t body_bytes = 0;             ///< Of body_bytes_total_max, taken now.
   std::uint64_t tls_errors = 0;           ///< Handshakes that failed or took too long.
   std::map<int, std::uint64_t> answers_by_status;
   /// Requests that never reached the handler: bad_request, unknown_path, wrong_method, wrong_media_type,
-  /// length_required, body_too_large, headers_too_large, too_slow.
+  /// length_required, body_too_large, headers_too_large, too_slow, overloaded.
   std::map<std::string, std::uint64_t> refused_by_reason;
 };
 
-/// Thread safe. Every open connection has a thread; threads start as connections come and linger a few seconds.
+/// Thread safe. A connection that has nothing to say, or whose request is still small and incomplete, costs no thread:
+/// a few threads, one per processor, watch them all and answer what can be answered at once. Handshakes, large bodies
+/// and whatever waits have a thread each, for as long as it takes.
 class HttpServer {
  public:
   /// Listens and serves when it returns. `tls` null means plain HTTP; otherwise it must outlive the server. Unavailable
   /// if the address cannot be listened on.
-  static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, ssl_ctx_st* tls, HttpHandler handler);
+  static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, ssl_ctx_st* tls, HttpHandlers handlers);
   /// stop() without patience.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

@@ -7,15 +7,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace gate::http {
 namespace {
 
 /// A TLS record's payload: one read takes one record.
 constexpr std::size_t kBufferBytes = 16u << 10;
-/// How long finish() swallows what a refused client still sends, and how much of it.
-constexpr std::chrono::milliseconds kLinger{1000};
-constexpr std::size_t kLingerBytesMax = 16u << 20;
+/// How much swallow() takes of what a refused client still sends.
+constexpr std::size_t kSwallowedBytesMax = 16u << 20;
 
 /// For poll(2): rounded up, so that it never wakes just before the deadline and spins.
 int milliseconds_until(Deadline deadline) {
@@ -23,76 +23,99 @@ int milliseconds_until(Deadline deadline) {
   return static_cast<int>(std::clamp<decltype(left)>(left, 0, 1 << 30));
 }
 
-/// poll(2) that a signal does not end. The count of ready descriptors, 0 at the deadline.
-int poll_until(pollfd* descriptors, nfds_t count, Deadline deadline) {
-  for (;;) {
-    const int ready = ::poll(descriptors, count, milliseconds_until(deadline));
-    if (ready >= 0 || errno != EINTR) return ready;
-  }
+std::string newest_tls_error() {
+  const unsigned long code = ERR_peek_last_error();
+  if (code == 0) return "the client closed the connection";
+  const char* reason = ERR_reason_error_string(code);
+  return reason == nullptr ? "unknown TLS error" : reason;
 }
 
 }  // namespace
 
-Wire::Wire(int socket, SSL_CTX* tls) : socket_(socket), buffer_(kBufferBytes) {
-  if (tls == nullptr) return;
-  ssl_.reset(SSL_new(tls));
-  if (!ssl_ || SSL_set_fd(ssl_.get(), socket) != 1) {
+Io Wire::handshake(Deadline deadline) {
+  if (tls_ == nullptr) return Io::Done;
+  ssl_.reset(SSL_new(tls_));
+  if (!ssl_ || SSL_set_fd(ssl_.get(), socket_) != 1) {
     broken_ = true;
-    return;
+    handshake_error_ = "out of memory";
+    return Io::Closed;
   }
   SSL_set_accept_state(ssl_.get());
   SSL_set_read_ahead(ssl_.get(), 1);  // One read(2) takes the record's header and its payload.
-}
-
-Io Wire::handshake(Deadline deadline) {
-  if (broken_) return Io::Closed;
-  if (!ssl_) return Io::Done;
   for (;;) {
     ERR_clear_error();
     const int result = SSL_do_handshake(ssl_.get());
     if (result == 1) return Io::Done;
-    if (const Io io = retry(result, deadline); io != Io::Done) {
-      broken_ = true;
-      return io;
-    }
+    const Attempt attempt = after_ssl(result);
+    if (attempt == Attempt::Closed) handshake_error_ = newest_tls_error();
+    if (attempt == Attempt::Wait && wait_for(wanted_, deadline) == Io::Done) continue;
+    if (attempt == Attempt::Wait) handshake_error_ = "the client was too slow";
+    broken_ = true;
+    return attempt == Attempt::Wait ? Io::TimedOut : Io::Closed;
   }
 }
 
-std::string_view Wire::buffered() const { return {buffer_.data() + begin_, end_ - begin_}; }
+void Wire::reserve(std::size_t bytes) {
+  if (capacity_ - begin_ >= bytes) return;
+  auto larger = std::make_unique_for_overwrite<char[]>(bytes + kPadding);
+  if (begin_ != end_) std::memcpy(larger.get(), buffer_.get() + begin_, end_ - begin_);
+  buffer_ = std::move(larger);
+  capacity_ = bytes;
+  end_ -= begin_;
+  begin_ = 0;
+}
 
-void Wire::consume(std::size_t bytes) { begin_ += bytes; }
+void Wire::release() {
+  if (begin_ != end_) return;
+  buffer_.reset();
+  capacity_ = begin_ = end_ = 0;
+}
+
+Io Wire::receive() {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (room() == 0) reserve(std::max(kBufferBytes, 2 * (end_ - begin_)));
+  std::size_t size = room();
+  switch (try_read(buffer_.get() + end_, size)) {
+    case Attempt::Done:
+      end_ += size;
+      return Io::Done;
+    case Attempt::Wait:
+      return Io::TimedOut;
+    case Attempt::Closed:
+      return Io::Closed;
+  }
+  return Io::Closed;
+}
 
 Io Wire::fill(Deadline deadline) {
   begin_ = end_ = 0;
+  reserve(kBufferBytes);
+  std::size_t size = capacity_;
+  const Io io = read(buffer_.get(), size, deadline);
+  if (io == Io::Done) end_ = size;
+  return io;
+}
+
+Io Wire::read(char* data, std::size_t& size, Deadline deadline) {
   for (;;) {
     // A client that keeps sending must not outlive the deadline either.
     if (std::chrono::steady_clock::now() >= deadline) return Io::TimedOut;
-    Io io = Io::Done;
-    if (ssl_) {
-      ERR_clear_error();
-      const int got = SSL_read(ssl_.get(), buffer_.data(), static_cast<int>(buffer_.size()));
-      if (got > 0) {
-        end_ = static_cast<std::size_t>(got);
+    std::size_t got = size;
+    switch (try_read(data, got)) {
+      case Attempt::Done:
+        size = got;
         return Io::Done;
-      }
-      io = retry(got, deadline);
-      if (io == Io::Closed && SSL_get_error(ssl_.get(), got) != SSL_ERROR_ZERO_RETURN) broken_ = true;
-    } else {
-      const ssize_t got = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
-      if (got > 0) {
-        end_ = static_cast<std::size_t>(got);
-        return Io::Done;
-      }
-      if (got == 0 || (errno != EAGAIN && errno != EINTR)) return Io::Closed;
-      io = wait_for(POLLIN, deadline);
+      case Attempt::Closed:
+        return Io::Closed;
+      case Attempt::Wait:
+        if (const Io io = wait_for(wanted_, deadline); io != Io::Done) return io;
     }
-    if (io != Io::Done) return io;
   }
 }
 
 Io Wire::write(std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
-    Io io = Io::Done;
+    Attempt attempt = Attempt::Done;
     if (ssl_) {
       if (broken_) return Io::Closed;
       ERR_clear_error();
@@ -102,57 +125,80 @@ Io Wire::write(std::string_view bytes, Deadline deadline) {
         bytes.remove_prefix(sent);
         continue;
       }
-      io = retry(result, deadline);
-      if (io != Io::Done) broken_ = true;
+      attempt = after_ssl(result);
     } else {
       const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent > 0) {
         bytes.remove_prefix(static_cast<std::size_t>(sent));
         continue;
       }
-      if (errno != EAGAIN && errno != EINTR) return Io::Closed;
-      io = wait_for(POLLOUT, deadline);
+      wanted_ = POLLOUT;
+      attempt = errno == EAGAIN || errno == EINTR ? Attempt::Wait : Attempt::Closed;
     }
-    if (io != Io::Done) return io;
+    const Io io = attempt == Attempt::Wait ? wait_for(wanted_, deadline) : Io::Closed;
+    if (io != Io::Done) {
+      broken_ = true;
+      return io;
+    }
   }
   return Io::Done;
 }
 
-Wake Wire::wait(int event, Deadline deadline) const {
-  // Two requests may have come in one TLS record, or two records in one read: no poll would tell.
-  if (begin_ != end_ || (ssl_ && SSL_has_pending(ssl_.get()) == 1)) return Wake::Readable;
-  std::array<pollfd, 2> descriptors{pollfd{socket_, POLLIN, 0}, pollfd{event, POLLIN, 0}};
-  if (poll_until(descriptors.data(), descriptors.size(), deadline) <= 0) return Wake::TimedOut;
-  return descriptors[0].revents != 0 ? Wake::Readable : Wake::Event;
-}
-
-void Wire::finish(bool client_may_be_sending) {
+void Wire::finish() {
   ERR_clear_error();
   if (ssl_ && !broken_) SSL_shutdown(ssl_.get());  // Sends our close_notify; the client's is not waited for.
   ::shutdown(socket_, SHUT_WR);
-  if (!client_may_be_sending) return;
-  const Deadline deadline = std::chrono::steady_clock::now() + kLinger;
-  for (std::size_t swallowed = 0; swallowed < kLingerBytesMax;) {
-    const ssize_t got = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return;
-    if (got > 0) swallowed += static_cast<std::size_t>(got);
-    if (wait_for(POLLIN, deadline) != Io::Done) return;
+}
+
+bool Wire::swallow() {
+  std::array<char, kBufferBytes> bytes;
+  while (swallowed_ < kSwallowedBytesMax) {
+    const ssize_t got = ::recv(socket_, bytes.data(), bytes.size(), 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return false;
+    if (got < 0) return true;
+    swallowed_ += static_cast<std::size_t>(got);
+  }
+  return false;
+}
+
+Wire::Attempt Wire::try_read(char* data, std::size_t& size) {
+  if (ssl_) {
+    ERR_clear_error();
+    const int result = SSL_read_ex(ssl_.get(), data, size, &size);
+    if (result == 1) return Attempt::Done;
+    const Attempt attempt = after_ssl(result);
+    if (attempt == Attempt::Closed && SSL_get_error(ssl_.get(), result) != SSL_ERROR_ZERO_RETURN) broken_ = true;
+    return attempt;
+  }
+  const ssize_t got = ::recv(socket_, data, size, 0);
+  if (got > 0) {
+    size = static_cast<std::size_t>(got);
+    return Attempt::Done;
+  }
+  wanted_ = POLLIN;
+  return got < 0 && (errno == EAGAIN || errno == EINTR) ? Attempt::Wait : Attempt::Closed;
+}
+
+Wire::Attempt Wire::after_ssl(int result) {
+  switch (SSL_get_error(ssl_.get(), result)) {
+    case SSL_ERROR_WANT_READ:
+      wanted_ = POLLIN;
+      return Attempt::Wait;
+    case SSL_ERROR_WANT_WRITE:
+      wanted_ = POLLOUT;
+      return Attempt::Wait;
+    default:
+      return Attempt::Closed;
   }
 }
 
 Io Wire::wait_for(short events, Deadline deadline) const {
+  if (before_waiting_ != nullptr) (*before_waiting_)();
   pollfd descriptor{socket_, events, 0};
-  return poll_until(&descriptor, 1, deadline) > 0 ? Io::Done : Io::TimedOut;
-}
-
-Io Wire::retry(int result, Deadline deadline) const {
-  switch (SSL_get_error(ssl_.get(), result)) {
-    case SSL_ERROR_WANT_READ:
-      return wait_for(POLLIN, deadline);
-    case SSL_ERROR_WANT_WRITE:
-      return wait_for(POLLOUT, deadline);
-    default:
-      return Io::Closed;
+  for (;;) {
+    const int ready = ::poll(&descriptor, 1, milliseconds_until(deadline));
+    if (ready > 0) return Io::Done;
+    if (ready == 0 || errno != EINTR) return Io::TimedOut;
   }
 }
 

@@ -3,54 +3,83 @@
 
 #include <openssl/ssl.h>
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
-#include <vector>
 
 #include "server/ports/clock.hpp"
 
 namespace gate::http {
 
 enum class Io { Done, Closed, TimedOut };
-enum class Wake { Readable, Event, TimedOut };
 
-/// Belongs to one thread. Does not own the socket, which must be non-blocking.
+/// Belongs to one thread at a time. Does not own the socket, which must be non-blocking.
 class Wire {
  public:
-  Wire(int socket, SSL_CTX* tls);
+  /// So many bytes behind buffered() may be read (their content does not matter): for parsers that load whole vectors.
+  static constexpr std::size_t kPadding = 64;
 
-  /// Done at once without TLS.
+  Wire(int socket, SSL_CTX* tls) : socket_(socket), tls_(tls) {}
+
+  /// Called before this thread waits for the client, each time; null: nothing is.
+  void set_before_waiting(const std::function<void()>* hook) { before_waiting_ = hook; }
+
+  /// Done at once without TLS. Before anything else.
   Io handshake(Deadline deadline);
+  /// Why handshake() failed.
+  [[nodiscard]] const std::string& handshake_error() const { return handshake_error_; }
 
   /// Bytes that were received and not yet consumed.
-  [[nodiscard]] std::string_view buffered() const;
-  void consume(std::size_t bytes);
+  [[nodiscard]] std::string_view buffered() const { return {buffer_.get() + begin_, end_ - begin_}; }
+  void consume(std::size_t bytes) { begin_ += bytes; }
+  /// Room for so many bytes in all behind buffered().data(), so that a large request is moved once only.
+  void reserve(std::size_t bytes);
+  /// Gives the memory of an empty buffer back.
+  void release();
+
+  /// Adds what has arrived to buffered(), without waiting: Done if it is something, TimedOut if nothing has.
+  Io receive();
   /// Waits for at least one more byte; only when buffered() is empty.
   Io fill(Deadline deadline);
+  /// Waits for the next bytes of what is not buffered: at most `size`, which becomes their number.
+  Io read(char* data, std::size_t& size, Deadline deadline);
   Io write(std::string_view bytes, Deadline deadline);
 
-  /// Until the client sends something (or closes), or `event` becomes readable. No wake-up in between.
-  [[nodiscard]] Wake wait(int event, Deadline deadline) const;
+  /// Something may be there that no poll of the socket would tell: two requests in one TLS record, two records in one
+  /// read.
+  [[nodiscard]] bool has_more() const { return begin_ != end_ || (ssl_ && SSL_has_pending(ssl_.get()) == 1); }
 
-  /// Says goodbye and, if the client may still be sending, swallows that for a moment: closing a socket with unread
-  /// bytes resets the connection, and the client then loses the answer that it has not read yet.
-  void finish(bool client_may_be_sending);
+  /// Says goodbye, without waiting. Closing a socket with unread bytes resets the connection, and the client then
+  /// loses the answer that it has not read yet: therefore swallow() before that.
+  void finish();
+  /// Reads and forgets what a client still sends. False once it has closed, or has sent too much.
+  bool swallow();
 
  private:
   struct FreeSsl {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
   };
+  /// What an attempt came to; Wait: try again once the socket is ready for wanted_.
+  enum class Attempt { Done, Closed, Wait };
 
+  Attempt try_read(char* data, std::size_t& size);
+  Attempt after_ssl(int result);
   Io wait_for(short events, Deadline deadline) const;
-  /// What an SSL call's result asks for: Done means call it again.
-  Io retry(int result, Deadline deadline) const;
+  [[nodiscard]] std::size_t room() const { return capacity_ - end_; }
 
   const int socket_;
-  std::unique_ptr<SSL, FreeSsl> ssl_;
-  bool broken_ = false;  ///< After a fatal TLS error nothing may be sent.
-  std::vector<char> buffer_;
+  SSL_CTX* const tls_;
+  const std::function<void()>* before_waiting_ = nullptr;
+  std::unique_ptr<SSL, FreeSsl> ssl_;  ///< From the handshake on: a silent client costs none.
+  bool broken_ = false;                ///< After a fatal TLS error nothing may be sent.
+  short wanted_ = 0;
+  std::string handshake_error_;
+  std::unique_ptr<char[]> buffer_;  ///< capacity_ and kPadding bytes.
+  std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  std::size_t swallowed_ = 0;
 };
 
 }  // namespace gate::http

@@ -1,7 +1,9 @@
 #include "server/tls/certificate_source.hpp"
 
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
 #include <sstream>
@@ -48,6 +50,19 @@ std::string fingerprint_of(const X509* certificate) {
   return text;
 }
 
+/// One a line; blanks around it and what follows a `#` do not count.
+std::vector<std::string> names_in(const std::string& text) {
+  std::vector<std::string> names;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    line.resize(std::min(line.find('#'), line.size()));
+    const auto first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos) continue;
+    names.push_back(line.substr(first, line.find_last_not_of(" \t\r") + 1 - first));
+  }
+  return names;
+}
+
 // A passphrase prompt would block the server on a terminal that is not there.
 int no_passphrase(char*, int, int, void*) { return -1; }
 
@@ -63,7 +78,8 @@ struct CertificateWatcher::Loaded final : Certificate {
   openssl::X509Ptr leaf_;
   openssl::ChainPtr chain_;
   openssl::KeyPtr key_;
-  openssl::StorePtr client_ca_;  ///< Null without mTLS.
+  openssl::StorePtr client_ca_;            ///< Null without mTLS.
+  std::vector<std::string> client_names_;  ///< Empty: any.
   WallTime not_before_;
   WallTime not_after_;
   std::string fingerprint_;
@@ -83,6 +99,11 @@ class CertificateWatcher::Callback {
     if (loaded->client_ca_) {
       SSL_set1_verify_cert_store(ssl, loaded->client_ca_.get());
       SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+      X509_VERIFY_PARAM* const wanted = SSL_get0_param(ssl);
+      X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_ALWAYS_CHECK_SUBJECT);
+      for (const auto& name : loaded->client_names_) {
+        if (X509_VERIFY_PARAM_add1_host(wanted, name.c_str(), name.size()) != 1) return 0;
+      }
     }
     return 1;
   }
@@ -166,9 +187,12 @@ Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::lo
   Result<std::string> client_ca_pem = std::string();
   if (!files_.client_ca.empty()) client_ca_pem = read_file(files_.client_ca);
   if (!client_ca_pem) return client_ca_pem.error();
+  Result<std::string> client_names = std::string();
+  if (!files_.client_names_file.empty()) client_names = read_file(files_.client_names_file);
+  if (!client_names) return client_names.error();
 
   auto fresh = std::make_shared<Loaded>();
-  fresh->files_content_ = *certificate_pem + '\0' + *key_pem + '\0' + *client_ca_pem;
+  fresh->files_content_ = *certificate_pem + '\0' + *key_pem + '\0' + *client_ca_pem + '\0' + *client_names;
   {
     const std::lock_guard lock(mutex_);
     if (current_ && current_->files_content_ == fresh->files_content_) return current_;
@@ -210,6 +234,12 @@ Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::lo
     }
     ERR_clear_error();
     if (found == 0) return invalid("no PEM certificate in " + files_.client_ca);
+    fresh->client_names_ = names_in(*client_names);
+    // An emptied file must not open the door to every name.
+    if (fresh->client_names_.empty() && !files_.client_names_file.empty()) {
+      return invalid("no name in " + files_.client_names_file);
+    }
+    fresh->client_names_.insert(fresh->client_names_.end(), files_.client_names.begin(), files_.client_names.end());
   }
   return std::shared_ptr<const Loaded>(std::move(fresh));
 }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "policy/result.hpp"
 #include "policy/time.hpp"
@@ -23,6 +24,9 @@ struct CertificateFiles {
   std::string certificate;  ///< The leaf first, then its chain.
   std::string key;          ///< Unencrypted private key of the leaf.
   std::string client_ca;    ///< Not empty: clients must present a certificate that these CAs issued.
+  /// With client_ca: the certificate must carry one of these names, as its CN or as a DNS name. Both empty: any name.
+  std::vector<std::string> client_names = {};
+  std::string client_names_file = {};  ///< More of them: one a line, `#` begins a comment.
 };
 
 /// How often cert-manager's webhook looks, too; a renewal comes weeks before the old certificate expires.

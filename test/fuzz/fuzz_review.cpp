@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace gate;
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   const Result<AdmissionRequest> request = parse_review(body);
-  const std::optional<ReviewGlance> glance = glance_at_review(body);
+  const std::optional<ReviewGlance> glance = ReviewGlancer().glance(body);
   if (!request) {
     FUZZ_REQUIRE(request.error().code == ErrorCode::InvalidInput);
     const std::string answer = render("", salvage_uid(body), deny(400, "BadRequest", request.error().message));

@@ -55,7 +55,7 @@ json without(const char* parent, const char* key) {
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
 bool certainly_unchanged(std::string_view body) {
-  const std::optional<ReviewGlance> glance = glance_at_review(body);
+  const std::optional<ReviewGlance> glance = ReviewGlancer().glance(body);
   return glance && glance->certainly_no_image_change;
 }
 
@@ -63,6 +63,11 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
   const std::size_t at = text.find(from);
   REQUIRE(at != std::string::npos);
   return text.replace(at, from.size(), to);
+}
+
+/// A review with a value that does not matter.
+std::string skipped(const std::string& value) {
+  return replaced(review().dump(), "\"operation\":", "\"future\":" + value + ",\"operation\":");
 }
 
 }  // namespace
@@ -183,7 +188,7 @@ TEST_CASE("brackets inside strings are no depth") {
 
 TEST_CASE("the glance is certain only of an update that leaves every image as it is") {
   struct Row {
-    const char* name;
+    std::string name;
     std::string body;
     bool certain;
   };
@@ -248,7 +253,21 @@ TEST_CASE("the glance is certain only of an update that leaves every image as it
       {"null", "null", false},
       {"a list", "[]", false},
       {"invalid UTF-8", replaced(valid, "jane", "j\xff"), false},
-      {"larger than the glance reads", changed("/request/object/metadata/x", std::string(2u << 20, 'x')).dump(), false},
+      {"3 MB", changed("/request/object/metadata/x", std::string(3u << 20, 'x')).dump(), true},
+      {"nearly as deep as is read", skipped(nested(kReviewDepthMax - 4)), true},
+      {"a level deeper", skipped(nested(kReviewDepthMax - 1)), false},
+      {"a number that no double holds, where nobody looks", skipped("1e999"), false},
+      {"wrong literal, where nobody looks", skipped("tru"), false},
+      {"missing comma, where nobody looks", skipped("[1 2]"), false},
+      {"wrong number, where nobody looks", skipped("01"), false},
+      {"invalid UTF-8, where nobody looks", skipped("\"\xC3\x28\""), false},
+      {"wrong escape, where nobody looks", skipped("\"\\q\""), false},
+      {"half a surrogate pair, where nobody looks", skipped("\"\\ud800\""), false},
+      {"control character, where nobody looks", skipped("\"a\nb\""), false},
+      {"a group that is no text", changed("/request/userInfo/groups", {1}).dump(), false},
+      {"a name that is no text", changed("/request/name", 1).dump(), false},
+      {"dryRun that is no flag", changed("/request/dryRun", "true").dump(), false},
+      {"no kind of the object", without("/request", "kind").dump(), false},
   };
   for (const Row& row : rows) {
     INFO(row.name);
@@ -264,7 +283,7 @@ TEST_CASE("the glance reads what the answer needs, in any order of members, with
   ReviewGlancer glancer;
   const std::string reordered =
       R"({"request":{"oldObject":{"spec":{"starRocksBeSpec":{"image":"b"}}},"object":{"spec":{"starRocksBeSpec":{"image":"b"}}},)"
-      R"("subResource":"","operation":"UPDATE","resource":{"resource":"starrocksclusters","group":"starrocks.com"},"uid":"a\u002d1"},)"
+      R"("subResource":"","operation":"UPDATE","kind":{"kind":"StarRocksCluster"},"resource":{"resource":"starrocksclusters","group":"starrocks.com"},"uid":"a\u002d1"},)"
       R"("apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"})";
   for (int round = 0; round < 3; ++round) {
     const std::optional<ReviewGlance> small = glancer.glance(reordered);
@@ -278,6 +297,70 @@ TEST_CASE("the glance reads what the answer needs, in any order of members, with
     REQUIRE(large);
     CHECK(large->certainly_no_image_change);
   }
+}
+
+TEST_CASE("whatever is done to a review, the glance is certain only of what the full parser accepts and leaves alone") {
+  ReviewGlancer glancer;
+  int certain = 0;
+  int refused = 0;
+  const auto check = [&](const std::string& body) {
+    const std::optional<ReviewGlance> glance = glancer.glance(body);
+    const Result<AdmissionRequest> request = parse_review(body);
+    refused += request ? 0 : 1;
+    if (!glance || !glance->certainly_no_image_change) return;
+    ++certain;
+    INFO(body);
+    REQUIRE(request.ok());
+    CHECK(request->uid == glance->uid);
+    CHECK(request->api_version == glance->api_version);
+    CHECK(request->operation == Operation::Update);
+    CHECK(request->subresource.empty());
+    CHECK(request->object.is_object());
+    CHECK(request->old_object.is_object());
+    CHECK(image_changes(request->kind, request->old_object, request->object).empty());
+  };
+  const std::string valid = review().dump();
+  for (std::size_t length = 0; length < valid.size(); ++length) check(valid.substr(0, length));
+  CHECK(certain == 0);
+  const std::string_view pieces[] = {
+      std::string_view("\0", 1),
+      "\"",
+      "\\",
+      "{",
+      "}",
+      "[",
+      "]",
+      ",",
+      ":",
+      " ",
+      "0",
+      "-",
+      "1e999,",
+      "\\u0061",
+      "\\ud800",
+      "\xff",
+      "\xC3\xA9",
+      "\"image\":\"be:2\",",
+      "\"im\\u0061ge\":\"be:2\",",
+      "\"spec\":{},",
+      "\"spec\":null,",
+      "\"uid\":\"x\",",
+      "\"x\":1e999,",
+      "\"object\":{\"spec\":{\"starRocksBeSpec\":{\"image\":\"be:2\"}}},",
+      "\"starRocksBeSpec\":{\"image\":\"be:2\"},",
+  };
+  for (std::size_t at = 0; at < valid.size(); ++at) {
+    check(std::string(valid).erase(at, 1));
+    // A few of the pieces at each place, in turn.
+    for (std::size_t turn = 0; turn < 5; ++turn) {
+      const std::string_view piece = pieces[(at + turn * 6) % std::size(pieces)];
+      check(std::string(valid).insert(at, piece));
+      check(std::string(valid).replace(at, 1, piece));
+    }
+  }
+  // Both sides were reached.
+  CHECK(certain > 200);
+  CHECK(refused > 1000);
 }
 
 TEST_CASE("the UID is saved from a review that cannot be read") {

@@ -116,6 +116,9 @@ TEST_CASE("what contradicts or lacks is refused all at once") {
     std::vector<std::string> named;
   };
   for (const Row& row : {
+           Row{"client names without a client CA",
+               {"serve", "--tls-cert-file=a", "--tls-key-file=b", "--tls-client-names=x"},
+               {"need --tls-client-ca-file"}},
            Row{"no certificate", {"serve"}, {"--tls-cert-file is required", "--tls-key-file is required"}},
            Row{"both kinds of certificate",
                {"serve", "--dev-certificate=d", "--tls-cert-file=a"},

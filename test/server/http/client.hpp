@@ -2,6 +2,7 @@
 // A client that does exactly what a test says, one byte at a time if need be; and a server to point it at.
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -51,6 +52,8 @@ class Client {
     const timeval patience{kPatience.count(), 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const int on = 1;  // As the API server does; else a request waits for the acknowledgement of the handshake.
+    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     if (connected_ && options.tls) handshake(options);
   }
@@ -75,6 +78,8 @@ class Client {
     }
     return true;
   }
+
+  void stop_sending() { ::shutdown(socket_, SHUT_WR); }
 
   /// nullopt when the server closed before a whole answer.
   std::optional<Answer> receive() {
@@ -179,10 +184,10 @@ inline std::string post(std::string_view path, std::string_view body, std::strin
 
 /// A webhook server on a free port with a throw-away certificate.
 struct TestServer {
-  explicit TestServer(HttpHandler handler, HttpLimits limits = {.body_bytes_max = 1u << 20}) {
+  explicit TestServer(HttpHandlers handler, HttpLimits limits = {.body_bytes_max = 1u << 20}) {
     if (!write_dev_certificate(certificate, folder.path())) throw std::runtime_error("certificate");
     watcher = CertificateWatcher::start({folder.path() + "/tls.crt", folder.path() + "/tls.key", ""}, clock).value();
-    server = start_webhook_server({"127.0.0.1", 0, {"/validate", "/mutate"}, limits}, watcher->server_context(),
+    server = start_webhook_server({"127.0.0.1", 0, {"/validate", "/mutate"}, limits, {}}, watcher->server_context(),
                                   std::move(handler))
                  .value();
   }

@@ -37,7 +37,7 @@ TEST_CASE("the chain is sent with the leaf") {
 
 TEST_CASE("swapping certificates under load fails no request") {
   constexpr int kClients = 4;
-  constexpr int kSwaps = 30;
+  constexpr int kSwaps = 100;
   TestServer server(echo);
   std::atomic<bool> done = false;
   std::atomic<int> failed = 0;
@@ -81,4 +81,57 @@ TEST_CASE("with a client CA, only its clients are served") {
   CHECK_FALSE(Client(server->port(), {.identity = &stranger}).ask(post("/validate", "x")));
   CHECK_FALSE(Client(server->port()).ask(post("/validate", "x")));
   CHECK(eventually([&] { return server->counters().tls_errors == 2; }));
+}
+
+TEST_CASE("of the client CA's clients, only those with an allowed name are served; both follow their files") {
+  const auto api_server = certificate_for_tests(std::chrono::hours(1), {"kube-apiserver"});
+  const auto other = certificate_for_tests(std::chrono::hours(1), {"prometheus"});
+  const auto serving = certificate_for_tests();
+  TemporaryFolder folder;
+  REQUIRE(write_dev_certificate(serving, folder.path()));
+  const std::string ca_file = folder.path() + "/clients.crt";
+  const std::string names_file = folder.path() + "/names";
+  write_file(ca_file, api_server.ca + other.ca);
+  write_file(names_file, "# who may call\n kube-apiserver # the API server\n\n");
+  SystemClock clock;
+  const auto watcher = std::move(
+      CertificateWatcher::start(
+          {folder.path() + "/tls.crt", folder.path() + "/tls.key", ca_file, {"somebody-else"}, names_file}, clock)
+          .value());
+  const auto server = std::move(start_webhook_server({"127.0.0.1"}, watcher->server_context(), echo).value());
+  const auto is_served = [&](const DevCertificate& client) {
+    return Client(server->port(), {.identity = &client}).ask(post("/validate", "x")).has_value();
+  };
+  CHECK(is_served(api_server));
+  CHECK_FALSE(is_served(other));
+
+  write_file(names_file, "prometheus\n");
+  REQUIRE(watcher->reload_now());
+  CHECK_FALSE(is_served(api_server));
+  CHECK(is_served(other));
+
+  write_file(names_file, "# nobody\n");
+  CHECK_FALSE(watcher->reload_now());
+  CHECK(is_served(other));  // The last good list stays.
+
+  write_file(names_file, "prometheus\nkube-apiserver\n");
+  write_file(ca_file, api_server.ca);
+  REQUIRE(watcher->reload_now());
+  CHECK(is_served(api_server));
+  CHECK_FALSE(is_served(other));
+}
+
+TEST_CASE("failed handshakes are counted each, and told of at a bounded rate") {
+  std::atomic<int> reports = 0;
+  TestServer plain(echo);
+  WebhookServerOptions options{"127.0.0.1"};
+  options.on_tls_failures = [&reports](const TlsFailures& failures) {
+    CHECK(failures.count >= 1);
+    CHECK_FALSE(failures.newest.empty());
+    ++reports;
+  };
+  const auto server = std::move(start_webhook_server(options, plain.watcher->server_context(), echo).value());
+  for (int i = 0; i < 20; ++i) CHECK_FALSE(Client(server->port(), {.tls = false}).ask("no TLS at all\r\n\r\n"));
+  CHECK(eventually([&] { return server->counters().tls_errors == 20; }));
+  CHECK(reports == 1);
 }

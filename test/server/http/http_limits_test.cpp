@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <atomic>
+#include <latch>
 #include <string>
 
 #include "test/server/http/client.hpp"
@@ -63,7 +64,36 @@ TEST_CASE("a request outside the limits is refused, the handler never sees it, a
       {"length and chunks",
        request("POST /validate", kJson + kChunked + "Content-Length: 1\r\n", "1\r\nx\r\n0\r\n\r\n"), 400},
       {"unknown transfer encoding", request("POST /validate", kJson + "Transfer-Encoding: gzip, chunked\r\n"), 400},
+      {"two encodings", request("POST /validate", kJson + kChunked + kChunked, "1\r\nx\r\n0\r\n\r\n"), 400},
+      {"chunks and more", request("POST /validate", kJson + "Transfer-Encoding: chunked;x\r\n"), 400},
+      {"signed length", request("POST /validate", kJson + "Content-Length: +1\r\n", "x"), 400},
+      {"list of lengths", request("POST /validate", kJson + "Content-Length: 1, 1\r\n", "x"), 400},
+      {"blank before a colon", request("POST /validate", kJson + "Content-Length : 1\r\n", "x"), 400},
+      {"blank before the encoding's colon",
+       request("POST /validate", kJson + "Content-Length: 1\r\nTransfer-Encoding : chunked\r\n", "x"), 400},
+      {"folded header", request("POST /validate", kJson + "X-A: b\r\n Content-Length: 1\r\nContent-Length: 1\r\n", "x"),
+       400},
+      {"header without a colon", request("POST /validate", kJson + "Content-Length\r\n", "x"), 400},
+      {"header without a name", request("POST /validate", kJson + ": x\r\nContent-Length: 1\r\n", "x"), 400},
+      {"line feed alone", request("POST /validate", kJson + "X-A: b\nContent-Length: 1\r\n", "x"), 400},
+      {"line feeds only", "POST /validate HTTP/1.1\nHost: gate\nContent-Length: 0\n\n", 400},
+      {"carriage return alone", request("POST /validate", kJson + "X-A: b\rContent-Length: 1\r\n", "x"), 400},
+      {"NUL in a value",
+       request("POST /validate", kJson + std::string("X-A: \0b\r\n", 9) + "Content-Length: 1\r\n", "x"), 400},
+      {"NUL in a name", request("POST /validate", kJson + std::string("X\0A: b\r\n", 8) + "Content-Length: 1\r\n", "x"),
+       400},
+      {"control character in the path", request("POST /validate\x01", kJson + "Content-Length: 1\r\n", "x"), 400},
       {"broken chunk", request("POST /validate", kJson + kChunked, "zz\r\nhello\r\n0\r\n\r\n"), 400},
+      {"chunk that does not end where it says", request("POST /validate", kJson + kChunked, "1\r\nxx\r\n0\r\n\r\n"),
+       400},
+      {"chunk size with a sign", request("POST /validate", kJson + kChunked, "+1\r\nx\r\n0\r\n\r\n"), 400},
+      {"chunk size with a prefix", request("POST /validate", kJson + kChunked, "0x1\r\nx\r\n0\r\n\r\n"), 400},
+      {"chunk without a size", request("POST /validate", kJson + kChunked, "\r\nx\r\n0\r\n\r\n"), 400},
+      {"chunk with an extension", request("POST /validate", kJson + kChunked, "1;a=b\r\nx\r\n0\r\n\r\n"), 400},
+      {"chunk size with a line feed alone", request("POST /validate", kJson + kChunked, "1\nx\r\n0\r\n\r\n"), 400},
+      {"trailer", request("POST /validate", kJson + kChunked, "1\r\nx\r\n0\r\nX-A: b\r\n\r\n"), 400},
+      {"chunk of more than a number holds", request("POST /validate", kJson + kChunked, "fffffffffffffffff\r\n"), 400},
+      {"chunk larger than the limit", request("POST /validate", kJson + kChunked, "ffffffff\r\n"), 413},
       {"too many headers", post("/validate", "x", header_lines(101)), 431},
       {"header line too long", post("/validate", "x", "X-Long: " + std::string(9000, 'x') + "\r\n"), 431},
       {"not HTTP", "hello there\r\n\r\n", 400},
@@ -132,6 +162,110 @@ TEST_CASE("a chunked body one byte above the limit is refused, too") {
       client.ask(request("POST /validate", kJson + kChunked, "11\r\n" + std::string(17, 'x') + "\r\n0\r\n\r\n"));
   REQUIRE(answer);
   CHECK(answer->status == 413);
+}
+
+TEST_CASE("large bodies beyond the room for all of them are told to come again; small requests go on") {
+  constexpr std::size_t kLarge = 600'000;
+  std::latch inside(1);
+  std::latch release(1);
+  TestServer server(
+      [&](const HttpCall& call) {
+        if (call.body.size() < kLarge) return HttpReply{200, "application/json", "small"};
+        inside.count_down();
+        release.wait();
+        return HttpReply{200, "application/json", "large"};
+      },
+      {.body_bytes_max = 1u << 20, .body_bytes_total_max = 1u << 20});
+  Client first(server.port());
+  REQUIRE(first.send(post("/validate", std::string(kLarge, 'x'))));
+  inside.wait();
+  CHECK(server.server->counters().body_bytes == kLarge);
+  struct Row {
+    std::string name;
+    std::string bytes;
+  };
+  std::string chunks;
+  for (int i = 0; i < 20; ++i) chunks += "8000\r\n" + std::string(0x8000, 'x') + "\r\n";
+  for (const auto& row : {Row{"with a length", post("/validate", std::string(kLarge, 'x'))},
+                          Row{"in chunks", request("POST /validate", kJson + kChunked, chunks + "0\r\n\r\n")}}) {
+    INFO(row.name);
+    Client second(server.port());
+    const auto refused = second.ask(row.bytes);
+    REQUIRE(refused);
+    CHECK(refused->status == 503);
+    CHECK(refused->has("Retry-After: 1\r\n"));
+    CHECK(refused->has("Connection: close\r\n"));
+  }
+  Client small(server.port());
+  const auto served = small.ask(post("/validate", "x"));
+  REQUIRE(served);
+  CHECK(served->body == "small");
+  release.count_down();
+  const auto large = first.receive();
+  REQUIRE(large);
+  CHECK(large->body == "large");
+  CHECK(server.server->counters().refused_by_reason.at("overloaded") == 2);
+  CHECK(eventually([&] { return server.server->counters().body_bytes == 0; }));
+}
+
+TEST_CASE("a large body waits for the one before it") {
+  constexpr std::size_t kLarge = 600'000;
+  std::latch inside(1);
+  std::latch release(1);
+  TestServer server(
+      [&](const HttpCall& call) {
+        if (call.path == "/mutate") {
+          inside.count_down();
+          release.wait();
+        }
+        return HttpReply{200, "application/json", std::to_string(call.body.size())};
+      },
+      {.body_bytes_max = 1u << 20, .body_bytes_total_max = 1u << 20});
+  Client first(server.port());
+  REQUIRE(first.send(post("/mutate", std::string(kLarge, 'x'))));
+  inside.wait();
+  Client second(server.port());
+  REQUIRE(second.send(request("POST /validate", kJson + "Content-Length: 600000\r\n")));
+  release.count_down();
+  REQUIRE(second.send(std::string(kLarge, 'y')));
+  const auto answer = second.receive();
+  REQUIRE(answer);
+  CHECK(answer->body == "600000");
+}
+
+TEST_CASE("a request that breaks off at any byte is dropped; one that comes byte by byte is served") {
+  const auto server = std::move(
+      HttpServer::start({"127.0.0.1", 0, {{"POST", "/validate", "application/json"}}, {.body_bytes_max = 1000}, {}},
+                        nullptr, echo)
+          .value());
+  const std::string whole = request("POST /validate", kJson + "Content-Length: 5\r\n", "hello");
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    Client client(server->port(), {.tls = false});
+    REQUIRE(client.send(whole.substr(0, length)));
+    client.stop_sending();
+    CHECK(client.sees_close());
+  }
+  CHECK(server->counters().answers_by_status.empty());
+  Client client(server->port(), {.tls = false});
+  for (const char byte : whole) REQUIRE(client.send({&byte, 1}));
+  const auto answer = client.receive();
+  REQUIRE(answer);
+  CHECK(answer->body == "/validate hello");
+}
+
+TEST_CASE("at the cap a client that dawdles over its request makes room before an idle one") {
+  TestServer server(echo, {.body_bytes_max = 1000, .slow_after = std::chrono::milliseconds(0), .connections_max = 2});
+  Client idle(server.port());
+  REQUIRE(idle.ask(post("/validate", "x")));
+  Client slow(server.port());
+  REQUIRE(slow.ask(post("/validate", "x")));
+  REQUIRE(slow.send("POST /val"));
+  // Until the server has seen these bytes, the slow one is as good as the idle one.
+  REQUIRE(eventually([&] { return server.server->counters().requests_begun == 1; }));
+  Client newcomer(server.port());
+  REQUIRE(newcomer.ask(post("/validate", "x")));
+  CHECK(slow.sees_close());
+  CHECK(idle.ask(post("/validate", "x")));
 }
 
 TEST_CASE("slow headers and slow bodies are cut at the deadline for the whole request, however steadily they drip") {

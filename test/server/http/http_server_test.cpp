@@ -62,7 +62,7 @@ TEST_CASE("two requests in one TLS record are both answered, in order") {
   CHECK(second->body == "/mutate second");
 }
 
-TEST_CASE("a chunked body arrives whole, trailers or not") {
+TEST_CASE("a chunked body arrives whole, and the connection goes on") {
   TestServer server(echo);
   Client client(server.port());
   const std::string head =
@@ -191,10 +191,10 @@ TEST_CASE("counters tell what was answered and refused") {
 
 TEST_CASE("an address in use, or none, is an error and not a server") {
   TestServer server(echo);
-  const auto in_use = HttpServer::start({"127.0.0.1", server.port(), {}, {}}, nullptr, echo);
+  const auto in_use = HttpServer::start({"127.0.0.1", server.port(), {}, {}, {}}, nullptr, echo);
   REQUIRE_FALSE(in_use);
   CHECK(in_use.error().code == ErrorCode::Unavailable);
-  CHECK_FALSE(HttpServer::start({"no such host", 0, {}, {}}, nullptr, echo));
+  CHECK_FALSE(HttpServer::start({"no such host", 0, {}, {}, {}}, nullptr, echo));
   CHECK_FALSE(start_webhook_server({}, nullptr, echo));
 }
 

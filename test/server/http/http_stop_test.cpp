@@ -115,7 +115,7 @@ TEST_CASE("at stop's deadline, connections that still read are cut") {
 TEST_CASE("stopping twice, and starting and stopping at once, many times, never hangs") {
   TestServer server(echo);
   for (int i = 0; i < 50; ++i) {
-    auto other = HttpServer::start({"127.0.0.1", 0, {}, {}}, nullptr, echo);
+    auto other = HttpServer::start({"127.0.0.1", 0, {}, {}, {}}, nullptr, echo);
     REQUIRE(other);
     (*other)->stop(in(kPatience));
     (*other)->stop(in(kPatience));

@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "server/ports/clock.hpp"
 #include "server/tls/dev_certificate.hpp"
@@ -33,10 +35,11 @@ class TemporaryFolder {
   std::string path_;
 };
 
-/// For localhost and 127.0.0.1. `valid` may be negative: expired.
-inline DevCertificate certificate_for_tests(std::chrono::seconds valid = std::chrono::hours(1)) {
+/// For 127.0.0.1, and these names. `valid` may be negative: expired.
+inline DevCertificate certificate_for_tests(std::chrono::seconds valid = std::chrono::hours(1),
+                                            std::vector<std::string> names = {"localhost"}) {
   const WallTime now = SystemClock().wall_now();
-  return make_dev_certificate({{"localhost"}, {"127.0.0.1"}, now - std::chrono::hours(2), now + valid}).value();
+  return make_dev_certificate({std::move(names), {"127.0.0.1"}, now - std::chrono::hours(2), now + valid}).value();
 }
 
 inline void write_file(const std::string& path, const std::string& content) {
