@@ -81,6 +81,9 @@ struct Kill {
   std::size_t after_boundaries = SIZE_MAX;
 };
 
+/// Whom a step goes to.
+enum class Peer { ApiServer, Frontend };
+
 /// The line between one gate and the world: names the step boundaries that pass it and is cut at a chosen one.
 /// Thread safe.
 class Lifeline {
@@ -89,24 +92,29 @@ class Lifeline {
 
   /// A step that changes nothing outside: one boundary, before it. (After it is before the next one.)
   template <class Out, class Call>
-  Out look(const std::string& what, Call&& call) {
+  Out look(Peer peer, const std::string& what, Call&& call) {
     const Working working(activity_);
-    if (!pass("before " + what)) return Error{ErrorCode::Unavailable, "killed"};
+    if (!pass(peer, "before " + what)) return Error{ErrorCode::Unavailable, "no line"};
     return call();
   }
   /// A step with an effect: it may also have happened without an answer.
   template <class Out, class Call>
-  Out act(const std::string& what, Call&& call) {
+  Out act(Peer peer, const std::string& what, Call&& call) {
     const Working working(activity_);
-    if (!pass("before " + what)) return Error{ErrorCode::Unavailable, "killed"};
+    if (!pass(peer, "before " + what)) return Error{ErrorCode::Unavailable, "no line"};
     Out out = call();
-    if (!pass("after " + what)) return Error{ErrorCode::Unavailable, "killed"};
+    if (!pass(peer, "after " + what)) return Error{ErrorCode::Unavailable, "no line"};
     return out;
   }
 
-  void cut() {
+  /// A partition: the API server is out of reach, the FEs are not.
+  void set_apart(bool apart) {
     const std::lock_guard lock(mutex_);
-    is_cut_ = true;
+    apart_ = apart;
+  }
+  [[nodiscard]] bool apart() const {
+    const std::lock_guard lock(mutex_);
+    return apart_;
   }
   [[nodiscard]] bool is_cut() const {
     const std::lock_guard lock(mutex_);
@@ -126,9 +134,9 @@ class Lifeline {
     Working& operator=(const Working&) = delete;
     Activity& activity_;
   };
-  [[nodiscard]] bool pass(const std::string& boundary) {
+  [[nodiscard]] bool pass(Peer peer, const std::string& boundary) {
     const std::lock_guard lock(mutex_);
-    if (is_cut_) return false;
+    if (is_cut_ || (apart_ && peer == Peer::ApiServer)) return false;
     passed_.push_back(boundary + " #" + std::to_string(++times_[boundary]));
     is_cut_ = passed_.back() == kill_.at || passed_.size() > kill_.after_boundaries;
     return !is_cut_;
@@ -140,36 +148,48 @@ class Lifeline {
   std::vector<std::string> passed_;   // guarded by mutex_
   std::map<std::string, int> times_;  // guarded by mutex_
   bool is_cut_ = false;               // guarded by mutex_
+  bool apart_ = false;                // guarded by mutex_
 };
 
 class MortalStore final : public PreparationStore {
  public:
   MortalStore(PreparationStore& store, Lifeline& line) : store_(store), line_(line) {}
   Result<Preparation> create(const Preparation& record, Deadline deadline) override {
-    return line_.act<Result<Preparation>>("create " + record.name, [&] { return store_.create(record, deadline); });
+    return line_.act<Result<Preparation>>(Peer::ApiServer, "create " + record.name,
+                                          [&] { return store_.create(record, deadline); });
   }
   Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return line_.look<Result<Preparation>>("get " + name, [&] { return store_.get(name_space, name, deadline); });
+    return line_.look<Result<Preparation>>(Peer::ApiServer, "get " + name,
+                                           [&] { return store_.get(name_space, name, deadline); });
   }
   Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
                                                    Deadline deadline) override {
     return line_.look<Result<std::vector<Preparation>>>(
-        "list", [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
+        Peer::ApiServer, "list", [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
   }
   Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
-    return line_.act<Result<Preparation>>("write " + record.name + " " + std::string(to_string(record.status.stage)),
+    return line_.act<Result<Preparation>>(Peer::ApiServer,
+                                          "write " + record.name + " " + std::string(to_string(record.status.stage)),
                                           [&] { return store_.update_status(record, deadline); });
   }
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return line_.act<Status>("remove " + name, [&] { return store_.remove(name_space, name, deadline); });
+    return line_.act<Status>(Peer::ApiServer, "remove " + name,
+                             [&] { return store_.remove(name_space, name, deadline); });
   }
-  std::vector<Preparation> cached() const override { return store_.cached(); }
+  /// Stale while the gate is apart, as a watch is.
+  std::vector<Preparation> cached() const override {
+    const std::lock_guard lock(mutex_);
+    if (!line_.apart()) seen_ = store_.cached();
+    return seen_;
+  }
   bool synced() const override { return store_.synced(); }
   void observe(Observer observer) override { store_.observe(std::move(observer)); }
 
  private:
   PreparationStore& store_;
   Lifeline& line_;
+  mutable std::mutex mutex_;
+  mutable std::vector<Preparation> seen_;  // guarded by mutex_
 };
 
 class MortalClusters final : public ClusterAccess {
@@ -177,34 +197,35 @@ class MortalClusters final : public ClusterAccess {
   MortalClusters(ClusterAccess& clusters, Lifeline& line) : clusters_(clusters), line_(line) {}
   Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
                                          Deadline deadline) override {
-    return line_.look<Result<FrontendAccess>>("frontend_access",
+    return line_.look<Result<FrontendAccess>>(Peer::ApiServer, "frontend_access",
                                               [&] { return clusters_.frontend_access(name_space, cluster, deadline); });
   }
   Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
                                     Deadline deadline) override {
-    return line_.look<Result<nlohmann::json>>("get_object",
+    return line_.look<Result<nlohmann::json>>(Peer::ApiServer, "get_object",
                                               [&] { return clusters_.get_object(name_space, object, deadline); });
   }
   Result<std::map<std::string, std::string>> config_map(const std::string& name_space, const std::string& name,
                                                         Deadline deadline) override {
     return line_.look<Result<std::map<std::string, std::string>>>(
-        "config_map", [&] { return clusters_.config_map(name_space, name, deadline); });
+        Peer::ApiServer, "config_map", [&] { return clusters_.config_map(name_space, name, deadline); });
   }
   Result<std::string> secret_value(const std::string& name_space, const std::string& name, const std::string& key,
                                    Deadline deadline) override {
-    return line_.look<Result<std::string>>("secret_value",
+    return line_.look<Result<std::string>>(Peer::ApiServer, "secret_value",
                                            [&] { return clusters_.secret_value(name_space, name, key, deadline); });
   }
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override {
-    return line_.look<Result<RolloutState>>("rollout_state", [&] { return clusters_.rollout_state(record, deadline); });
+    return line_.look<Result<RolloutState>>(Peer::ApiServer, "rollout_state",
+                                            [&] { return clusters_.rollout_state(record, deadline); });
   }
   Status mirror_status(const Preparation& record, Deadline deadline) override {
-    return line_.act<Status>("mirror", [&] { return clusters_.mirror_status(record, deadline); });
+    return line_.act<Status>(Peer::ApiServer, "mirror", [&] { return clusters_.mirror_status(record, deadline); });
   }
   void emit_event(const Preparation& record, bool warning, const std::string& reason,
                   const std::string& message) override {
     // Without an answer to lose.
-    [[maybe_unused]] const auto told = line_.look<Status>("event " + reason, [&]() -> Status {
+    [[maybe_unused]] const auto told = line_.look<Status>(Peer::ApiServer, "event " + reason, [&]() -> Status {
       clusters_.emit_event(record, warning, reason, message);
       return Ok{};
     });
@@ -215,14 +236,14 @@ class MortalClusters final : public ClusterAccess {
   Lifeline& line_;
 };
 
-/// Also keeps what was sent, and when the world's time was what.
 class MortalConnector final : public FrontendConnector {
  public:
   MortalConnector(FrontendConnector& connector, Lifeline& line, const MachineClock& clock)
       : connector_(connector), line_(line), clock_(clock) {}
   Result<std::unique_ptr<FrontendSession>> connect(const FrontendAccess& access, Deadline deadline) override {
     using Out = Result<std::unique_ptr<FrontendSession>>;
-    return line_.look<Out>("connect", [&]() -> Out {
+    ++touches_;
+    return line_.look<Out>(Peer::Frontend, "connect", [&]() -> Out {
       auto session = connector_.connect(access, clock_.real(deadline));
       if (!session) return session;
       return Out(std::make_unique<Session>(*this, std::move(session).value()));
@@ -230,8 +251,8 @@ class MortalConnector final : public FrontendConnector {
   }
   void interrupt() override { connector_.interrupt(); }
 
-  /// How many statements this gate has sent so far.
-  [[nodiscard]] std::size_t sent() const { return sent_.load(); }
+  /// How often this gate has called on an FE so far: connections tried and statements sent.
+  [[nodiscard]] std::size_t touches() const { return touches_.load(); }
 
  private:
   class Session final : public FrontendSession {
@@ -240,13 +261,13 @@ class MortalConnector final : public FrontendConnector {
         : owner_(owner), session_(std::move(session)) {}
     Result<QueryResult> execute(std::string_view sql, Deadline deadline) override {
       const auto run = [&] {
-        ++owner_.sent_;
+        ++owner_.touches_;
         return session_->execute(sql, owner_.clock_.real(deadline));
       };
       const std::string text(sql);
       return text.starts_with("ADMIN SET") || text.starts_with("ALTER") || text.starts_with("SET")
-                 ? owner_.line_.act<Result<QueryResult>>(text, run)
-                 : owner_.line_.look<Result<QueryResult>>(text, run);
+                 ? owner_.line_.act<Result<QueryResult>>(Peer::Frontend, text, run)
+                 : owner_.line_.look<Result<QueryResult>>(Peer::Frontend, text, run);
     }
 
    private:
@@ -257,7 +278,7 @@ class MortalConnector final : public FrontendConnector {
   FrontendConnector& connector_;
   Lifeline& line_;
   const MachineClock& clock_;
-  std::atomic<std::size_t> sent_{0};
+  std::atomic<std::size_t> touches_{0};
 };
 
 /// The world of all gates of one story: one StarRocksCluster with its FEs, records in memory, time moved by hand.
@@ -270,7 +291,9 @@ class ChaosWorld {
       if (!removed) judge(record);
       {
         const std::lock_guard lock(mutex_);
-        for (auto* controller : controllers_) controller->record_changed(record, removed);
+        for (const auto& [line, controller] : gates_) {
+          if (!line->apart()) controller->record_changed(record, removed);
+        }
       }
       world.signal.notify();
     });
@@ -279,7 +302,9 @@ class ChaosWorld {
   void object_becomes(nlohmann::json object) {
     world.clusters.set_object(std::move(object));
     const std::lock_guard lock(mutex_);
-    for (auto* controller : controllers_) controller->object_changed("db", "StarRocksCluster", "sr");
+    for (const auto& [line, controller] : gates_) {
+      if (!line->apart()) controller->object_changed("db", "StarRocksCluster", "sr");
+    }
   }
 
   /// Lets the gates work until `holds`, which is asked again and again; time moves by `tick` whenever nobody works.
@@ -296,7 +321,7 @@ class ChaosWorld {
     time.move(by);
     const auto records = world.store.cached();
     const std::lock_guard lock(mutex_);
-    for (auto* controller : controllers_) {
+    for (const auto& [line, controller] : gates_) {
       for (const auto& record : records) controller->record_changed(record, false);
     }
   }
@@ -375,9 +400,9 @@ class ChaosWorld {
   }
 
   mutable std::mutex mutex_;
-  std::vector<PreparationController*> controllers_;  // guarded by mutex_
-  std::vector<std::string> broken_;                  // guarded by mutex_
-  std::set<std::string> judged_prepared_;            // guarded by mutex_
+  std::map<const Lifeline*, PreparationController*> gates_;  // guarded by mutex_
+  std::vector<std::string> broken_;                          // guarded by mutex_
+  std::set<std::string> judged_prepared_;                    // guarded by mutex_
 };
 
 /// One process of the gate in a ChaosWorld. Destroyed without a hand-over when its line was cut.
@@ -394,14 +419,14 @@ class MortalGate {
         controller(store_, clusters_, connector, clock_, chaos.world.log, options) {
     {
       const std::lock_guard lock(chaos_.mutex_);
-      chaos_.controllers_.push_back(&controller);
+      chaos_.gates_.emplace(&line, &controller);
     }
     controller.start();
   }
   ~MortalGate() {
     {
       const std::lock_guard lock(chaos_.mutex_);
-      std::erase(chaos_.controllers_, &controller);
+      chaos_.gates_.erase(&line);
     }
     controller.stop();
   }
