@@ -92,6 +92,7 @@ Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int 
   spec.attempt = attempt;
   spec.changes = facts.changes;
   spec.hooks = facts.configuration.hooks;
+  spec.mode = facts.configuration.mode;
   if (const auto* open = open_record(facts)) spec.supersedes = open->name;
   Decision out;
   out.effect = Effect::Start;
@@ -139,7 +140,8 @@ bool spent(const Preparation& record) {
 }
 
 Decision decide_prepared(const AdmissionFacts& facts) {
-  const std::string key = preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks);
+  const std::string key =
+      preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks, facts.configuration.mode);
   const Preparation* record = latest_attempt(facts, key);
   if (record == nullptr) {
     return facts.dry_run ? dry_run_allowed("not started", nullptr) : start_attempt(facts, key, 1);

@@ -10,6 +10,7 @@
 
 #include "policy/hook.hpp"
 #include "policy/image_change.hpp"
+#include "policy/preparation.hpp"
 
 namespace gate {
 
@@ -42,6 +43,7 @@ struct ConfigurationFault {
 
 struct HookConfiguration {
   bool configured = false;  ///< Some source asks for preparation.
+  PreparationMode mode = PreparationMode::Run;
   std::vector<Hook> hooks;  ///< Valid hooks, in order, names unique.
   std::vector<std::string> warnings;
   std::vector<ConfigurationFault> faults;

@@ -57,6 +57,24 @@ Result<std::string> read_password(const std::string& path) {
   return text;
 }
 
+/// Refuses: no HTTP hook can have been configured yet.
+class NoHttpCalls final : public HttpCaller {
+ public:
+  Result<HttpCallReply> post(const HttpCallRequest& request, Deadline) override {
+    return Error{ErrorCode::PermissionDenied, request.url + " is under no URL prefix that this gate may call"};
+  }
+};
+
+/// Refuses: no script hook can have been configured yet.
+class NoScriptJobs final : public ScriptJobs {
+ public:
+  [[nodiscard]] std::string unavailable_because() const override { return "this gate runs no scripts"; }
+  Result<ScriptJobState> run(const Preparation&, const ScriptJob&, Deadline) override {
+    return Error{ErrorCode::PermissionDenied, unavailable_because()};
+  }
+  Status remove(const Preparation&, const ScriptJob&, Deadline) override { return Ok{}; }
+};
+
 }  // namespace
 
 class App::Impl {
@@ -89,6 +107,8 @@ class App::Impl {
   KubePreparationStore* kube_store = nullptr;  // the same as `store` when on Kubernetes
   std::unique_ptr<ClusterAccess> clusters;
   MysqlFrontendConnector connector;
+  NoHttpCalls http_caller;
+  NoScriptJobs script_jobs;
   std::unique_ptr<OutcomeWaiters> waiters;
   std::unique_ptr<PreparationController> controller;
   std::unique_ptr<AdmissionService> admission;
@@ -178,7 +198,9 @@ Status App::Impl::start_controller() {
   controller_options.max_hold = options.max_hold;
   controller_options.claim_stale_after = options.claim_stale_after;
   controller_options.claim_renewal = std::max(std::chrono::seconds(1), options.claim_stale_after / 4);
-  controller = std::make_unique<PreparationController>(*store, *clusters, connector, clock, log, controller_options);
+  controller_options.hooks.preparation_timeout = options.preparation_timeout;
+  controller = std::make_unique<PreparationController>(
+      *store, HookPeers{*clusters, connector, http_caller, script_jobs}, clock, log, controller_options);
   store->observe([this](const Preparation& record, bool removed) {
     waiters->notify(record, removed);
     controller->record_changed(record, removed);

@@ -126,6 +126,8 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       ->delimiter(',');
   add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
                seconds{0}, seconds{25});
+  add_duration(serve, "--preparation-timeout", options.preparation_timeout,
+               "All hooks together; a preparation that takes longer fails", seconds{1}, kDay);
   add_duration(serve, "--admit-within", options.admit_within, "A preparation that nobody uses is undone after this",
                seconds{1}, 30 * kDay);
   add_duration(serve, "--max-hold", options.max_hold, "Settings are put back when a rollout takes longer", seconds{1},

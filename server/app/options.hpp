@@ -43,6 +43,7 @@ struct ServeOptions {
 
   std::vector<std::string> default_hooks;
   std::chrono::milliseconds admission_wait{5000};
+  std::chrono::seconds preparation_timeout{3600};
   std::chrono::seconds admit_within{3600};
   std::chrono::seconds max_hold{6 * 3600};
   std::chrono::seconds reassert_interval{30};

@@ -64,15 +64,9 @@ std::string mirror_text(const Preparation& record) {
 
 }  // namespace
 
-PreparationController::PreparationController(PreparationStore& store, ClusterAccess& clusters,
-                                             FrontendConnector& connector, const Clock& clock, spdlog::logger& log,
-                                             ControllerOptions options)
-    : store_(store),
-      clusters_(clusters),
-      connector_(connector),
-      clock_(clock),
-      log_(log),
-      options_(std::move(options)) {}
+PreparationController::PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock,
+                                             spdlog::logger& log, ControllerOptions options)
+    : store_(store), peers_(peers), clusters_(peers.clusters), clock_(clock), log_(log), options_(std::move(options)) {}
 
 PreparationController::~PreparationController() { stop(); }
 
@@ -90,7 +84,7 @@ void PreparationController::start() {
 void PreparationController::stop() {
   for (auto& thread : threads_) thread.request_stop();
   // A step may wait on a hung FE for as long as its hook may take; the record says how to go on without it.
-  connector_.interrupt();
+  peers_.connector.interrupt();
   threads_.clear();
   // Hand over at once instead of letting the others wait until the claims look stale.
   std::vector<std::string> keys;
@@ -274,7 +268,7 @@ std::optional<milliseconds> PreparationController::prepare(ClaimedRecord& claim,
                          "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
   }
   want_mirror(key_of(record), record);
-  HookRunner runner(claim, clusters_, connector_, clock_, options_.retry, stop);
+  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
   if (runner.prepare() != RunEnd::Finished) return kStoreRetry;
   record = claim.snapshot();
   if (record.status.phase == Phase::Failed) {
@@ -322,7 +316,7 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
       return restore_as(Outcome::Expired, "nobody repeated the upgrade in time");
     }
   }
-  HookRunner runner(claim, clusters_, connector_, clock_, options_.retry, stop);
+  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
   if (record.status.stage == Stage::RollingOut) {
     if (object && !all_images_are(record, *object, &ImageChange::to)) {
       return restore_as(Outcome::Reverted, "the object no longer has the images that were prepared");
@@ -362,7 +356,7 @@ std::optional<milliseconds> PreparationController::restore(ClaimedRecord& claim,
                                                            const std::stop_token& stop) {
   const auto record = claim.snapshot();
   if (record.status.restore_owed) {
-    HookRunner runner(claim, clusters_, connector_, clock_, options_.retry, stop);
+    HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
     const auto restored = runner.restore(kRoundBudget);
     if (claim.lost() || stop.stop_requested()) return kStoreRetry;
     if (!restored) {
@@ -569,7 +563,7 @@ void PreparationController::verify(const std::stop_token& stop) {
       if (clock_.steady_now() < job.deadline) {
         // Never written through: the record is only read here.
         ClaimedRecord view(store_, clock_, options_.identity, job.record);
-        HookRunner runner(view, clusters_, connector_, clock_, options_.retry, stop);
+        HookRunner runner(view, peers_, clock_, options_.hooks, stop);
         std::string drifted;
         const auto holds = runner.holds(job.deadline, drifted);
         answer = !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);

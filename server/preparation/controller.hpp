@@ -37,7 +37,7 @@ struct ControllerOptions {
   std::chrono::seconds max_hold{6 * 3600};     ///< A rollout that does not end keeps the settings no longer.
   std::chrono::seconds claim_renewal{5};       ///< While a record is worked on.
   std::chrono::seconds claim_stale_after{20};  ///< Renewals not seen for this long: the replica is gone.
-  RetryPolicy retry;
+  HookRunnerOptions hooks;
 };
 
 struct ControllerStats {
@@ -52,8 +52,9 @@ struct ControllerStats {
 /// Thread safe. Owns its threads; the destructor stops them.
 class PreparationController {
  public:
-  PreparationController(PreparationStore& store, ClusterAccess& clusters, FrontendConnector& connector,
-                        const Clock& clock, spdlog::logger& log, ControllerOptions options);
+  /// The peers outlive the controller.
+  PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock, spdlog::logger& log,
+                        ControllerOptions options);
   ~PreparationController();
   PreparationController(const PreparationController&) = delete;
   PreparationController& operator=(const PreparationController&) = delete;
@@ -135,8 +136,8 @@ class PreparationController {
   [[nodiscard]] Deadline store_deadline() const;
 
   PreparationStore& store_;
-  ClusterAccess& clusters_;
-  FrontendConnector& connector_;
+  const HookPeers peers_;
+  ClusterAccess& clusters_;  // of peers_
   const Clock& clock_;
   spdlog::logger& log_;
   const ControllerOptions options_;

@@ -67,13 +67,12 @@ std::string failure_text(const Hook& hook, const Error& error) {
 
 }  // namespace
 
-HookRunner::HookRunner(ClaimedRecord& record, ClusterAccess& clusters, FrontendConnector& connector, const Clock& clock,
-                       RetryPolicy retry, std::stop_token stop)
+HookRunner::HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock, HookRunnerOptions options,
+                       std::stop_token stop)
     : record_(record),
-      clusters_(clusters),
-      connector_(connector),
+      peers_(peers),
       clock_(clock),
-      retry_(retry),
+      options_(options),
       stop_(std::move(stop)),
       random_(std::random_device{}()) {}
 
@@ -87,13 +86,13 @@ bool HookRunner::pause(std::chrono::milliseconds duration) {
 }
 
 Status HookRunner::retry(Deadline deadline, const std::function<Status()>& step) {
-  auto ceiling = retry_.base;
+  auto ceiling = options_.retry.base;
   for (;;) {
     auto result = step();
     if (result || !worth_repeating(result.error()) || record_.lost()) return result;
     std::uniform_int_distribution<std::int64_t> jitter(1, ceiling.count());
     const std::chrono::milliseconds wait(jitter(random_));
-    ceiling = std::min(ceiling * 2, retry_.max);
+    ceiling = std::min(ceiling * 2, options_.retry.max);
     if (clock_.steady_now() + wait >= deadline || !pause(wait)) return result;
   }
 }
@@ -101,9 +100,9 @@ Status HookRunner::retry(Deadline deadline, const std::function<Status()>& step)
 Result<FrontendFleet*> HookRunner::fleet(Deadline deadline) {
   if (!fleet_) {
     const auto record = record_.snapshot();
-    auto access = clusters_.frontend_access(record.name_space, record.spec.cluster, deadline);
+    auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
     if (!access) return access.error();
-    fleet_.emplace(connector_, std::move(access).value());
+    fleet_.emplace(peers_.connector, std::move(access).value());
   }
   return &*fleet_;
 }

@@ -10,6 +10,8 @@
 #include <string>
 
 #include "server/ports/cluster_access.hpp"
+#include "server/ports/http_caller.hpp"
+#include "server/ports/script_jobs.hpp"
 #include "server/preparation/claimed_record.hpp"
 #include "server/preparation/frontend_fleet.hpp"
 
@@ -19,6 +21,22 @@ namespace gate {
 struct RetryPolicy {
   std::chrono::milliseconds base{200};
   std::chrono::milliseconds max{5000};
+};
+
+/// Whom hooks talk to. They outlive every runner.
+struct HookPeers {
+  ClusterAccess& clusters;
+  FrontendConnector& connector;
+  HttpCaller& http;
+  ScriptJobs& scripts;
+};
+
+struct HookRunnerOptions {
+  RetryPolicy retry;
+  /// Of a whole preparation, from its start: hooks that each take their time must not hold an upgrade for ever.
+  std::chrono::seconds preparation_timeout{3600};
+  /// No pause between two looks is longer, whatever a hook says; tests shorten it.
+  std::chrono::milliseconds poll_max{kHookTimeoutMax};
 };
 
 /// How a sequence of steps ended, apart from success.
@@ -31,8 +49,8 @@ enum class RunEnd {
 /// Not thread safe; made for one run. Blocks up to the hooks' timeouts; `stop` ends waits and prevents new steps.
 class HookRunner {
  public:
-  HookRunner(ClaimedRecord& record, ClusterAccess& clusters, FrontendConnector& connector, const Clock& clock,
-             RetryPolicy retry, std::stop_token stop);
+  HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock, HookRunnerOptions options,
+             std::stop_token stop);
 
   /// Runs every hook that is not completed, in order, until one critical hook fails. Leaves phase Completed or Failed.
   [[nodiscard]] RunEnd prepare();
@@ -63,10 +81,9 @@ class HookRunner {
   [[nodiscard]] Deadline store_deadline() const;
 
   ClaimedRecord& record_;
-  ClusterAccess& clusters_;
-  FrontendConnector& connector_;
+  const HookPeers peers_;
   const Clock& clock_;
-  const RetryPolicy retry_;
+  const HookRunnerOptions options_;
   const std::stop_token stop_;
   std::optional<FrontendFleet> fleet_;
   std::minstd_rand random_;

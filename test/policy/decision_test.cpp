@@ -218,6 +218,20 @@ TEST_CASE("a Completed for another target, other hooks or another object admits 
   CHECK(decision.start->supersedes == record.name);
 }
 
+TEST_CASE("verifying is another target than running: neither Completed admits the other") {
+  for (const auto asked : {PreparationMode::Run, PreparationMode::Verify}) {
+    auto given = facts();
+    given.configuration.mode = asked;
+    given.read_back = ReadBack::Holds;
+    given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
+    given.records[0].spec.mode = asked == PreparationMode::Run ? PreparationMode::Verify : PreparationMode::Run;
+    const auto decision = decide(given);
+    REQUIRE(decision.effect == Effect::Start);
+    CHECK(decision.start->mode == asked);
+    CHECK(decision.start_name == preparation_name(given.name, preparation_key(*decision.start), 1));
+  }
+}
+
 TEST_CASE("what was used, undone or superseded is prepared anew") {
   for (const auto outcome : {Outcome::Succeeded, Outcome::Reverted, Outcome::Superseded, Outcome::Expired}) {
     INFO(to_string(outcome));

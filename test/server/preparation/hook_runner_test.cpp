@@ -34,8 +34,8 @@ struct Run {
     again();
   }
   void again() {
-    runner = std::make_unique<HookRunner>(*claim, world.clusters, connector, world.clock, RetryPolicy{10ms, 50ms},
-                                          stop.get_token());
+    const HookPeers peers{world.clusters, connector, world.http, world.scripts};
+    runner = std::make_unique<HookRunner>(*claim, peers, world.clock, quick_hooks(), stop.get_token());
   }
   PreparationStatus status() { return world.get("r").status; }
 };

@@ -6,10 +6,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -152,6 +155,75 @@ class ScriptedClusters final : public ClusterAccess {
   std::vector<std::string> events_;                                        // guarded by mutex_
 };
 
+/// The other service, as the test says it answers: the next answers in turn, the last one stays.
+class ScriptedHttp final : public HttpCaller {
+ public:
+  Result<HttpCallReply> post(const HttpCallRequest& request, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    requests_.push_back(request);
+    if (answers_.empty()) return Error{ErrorCode::Unavailable, "nobody answers " + request.url};
+    auto answer = answers_.front();
+    if (answers_.size() > 1) answers_.pop_front();
+    return answer;
+  }
+
+  void answer(std::deque<Result<HttpCallReply>> answers) {
+    const std::lock_guard lock(mutex_);
+    answers_ = std::move(answers);
+  }
+  [[nodiscard]] std::vector<HttpCallRequest> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<Result<HttpCallReply>> answers_;  // guarded by mutex_
+  std::vector<HttpCallRequest> requests_;      // guarded by mutex_
+};
+
+/// Kubernetes Jobs that end as the test says.
+class ScriptedJobs final : public ScriptJobs {
+ public:
+  [[nodiscard]] std::string unavailable_because() const override { return {}; }
+  Result<ScriptJobState> run(const Preparation&, const ScriptJob& job, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    const auto name = name_of(job);
+    if (jobs_.insert(name).second) created_.push_back(name);
+    const auto state = states_.find(job.function);
+    return state == states_.end() ? ScriptJobState{} : state->second;
+  }
+  Status remove(const Preparation&, const ScriptJob& job, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    jobs_.erase(name_of(job));
+    return Ok{};
+  }
+
+  /// How Jobs of `function` are doing from now on; until then they are running.
+  void set_state(const std::string& function, ScriptJobState state) {
+    const std::lock_guard lock(mutex_);
+    states_[function] = std::move(state);
+  }
+  /// "hook/pre_upgrade/1", in the order of their creation.
+  [[nodiscard]] std::vector<std::string> created() const {
+    const std::lock_guard lock(mutex_);
+    return created_;
+  }
+  [[nodiscard]] std::set<std::string> existing() const {
+    const std::lock_guard lock(mutex_);
+    return jobs_;
+  }
+
+ private:
+  static std::string name_of(const ScriptJob& job) {
+    return job.hook + "/" + job.function + "/" + std::to_string(job.attempt);
+  }
+  mutable std::mutex mutex_;
+  std::map<std::string, ScriptJobState> states_;  // guarded by mutex_; by function
+  std::set<std::string> jobs_;                    // guarded by mutex_
+  std::vector<std::string> created_;              // guarded by mutex_
+};
+
 inline Hook setting_hook(const std::string& name, const std::string& key, const std::string& value,
                          bool critical = true) {
   Hook hook;
@@ -246,6 +318,8 @@ class World {
   MemoryPreparationStore store{clock};
   FrontendSimulator simulator;
   ScriptedClusters clusters;
+  ScriptedHttp http;
+  ScriptedJobs scripts;
   spdlog::logger log;
 
  private:
@@ -254,6 +328,13 @@ class World {
   std::vector<PreparationController*> controllers_;  // guarded by mutex_
 };
 
+inline HookRunnerOptions quick_hooks() {
+  HookRunnerOptions options;
+  options.retry = {std::chrono::milliseconds(10), std::chrono::milliseconds(50)};
+  options.poll_max = std::chrono::milliseconds(20);
+  return options;
+}
+
 inline ControllerOptions quick_options(const std::string& identity) {
   ControllerOptions options;
   options.identity = identity;
@@ -261,6 +342,7 @@ inline ControllerOptions quick_options(const std::string& identity) {
   options.reassert_interval = std::chrono::seconds(1);
   options.claim_renewal = std::chrono::seconds(1);
   options.claim_stale_after = std::chrono::seconds(2);
+  options.hooks = quick_hooks();
   return options;
 }
 
@@ -268,7 +350,9 @@ inline ControllerOptions quick_options(const std::string& identity) {
 class Replica {
  public:
   explicit Replica(World& world, const ControllerOptions& options = quick_options("gate-0"))
-      : world_(world), controller(world.store, world.clusters, connector_, world.clock, world.log, options) {
+      : world_(world),
+        controller(world.store, {world.clusters, connector_, world.http, world.scripts}, world.clock, world.log,
+                   options) {
     {
       const std::lock_guard lock(world_.mutex_);
       world_.controllers_.push_back(&controller);
