@@ -144,7 +144,7 @@ struct FleetGate {
   FleetGate(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, spdlog::logger& log,
             const std::string& identity)
       : waiters(store),
-        controller(store, clusters, connector, clock, log, options_of(identity)),
+        controller(store, {clusters, connector, http, scripts}, clock, log, options_of(identity)),
         service(store, controller, waiters, clock, log, {kAmple, {}, {}}, [](const ReviewOutcome&) {}) {
     store.observe([this](const Preparation& record, bool removed) {
       waiters.notify(record, removed);
@@ -158,6 +158,8 @@ struct FleetGate {
     return options;
   }
   MysqlFrontendConnector connector;
+  ScriptedHttp http;
+  ScriptedJobs scripts;
   OutcomeWaiters waiters;
   PreparationController controller;
   AdmissionService service;
@@ -307,8 +309,11 @@ TEST_CASE("1,000 clusters and 10,000 records: bounded in memory and in requests 
     return access;
   });
   InstantFrontends frontends(calls);
-  PreparationController first(store, fleet, frontends, clock, log, FleetGate::options_of("gate-0"));
-  PreparationController second(store, fleet, frontends, clock, log, FleetGate::options_of("gate-1"));
+  ScriptedHttp http;
+  ScriptedJobs scripts;
+  const HookPeers peers{fleet, frontends, http, scripts};
+  PreparationController first(store, peers, clock, log, FleetGate::options_of("gate-0"));
+  PreparationController second(store, peers, clock, log, FleetGate::options_of("gate-1"));
   store.observe([&](const Preparation& record, bool removed) {
     first.record_changed(record, removed);
     second.record_changed(record, removed);

@@ -416,7 +416,8 @@ class MortalGate {
         store_(chaos.world.store, line),
         clusters_(chaos.world.clusters, line),
         connector(network_, line, clock_),
-        controller(store_, clusters_, connector, clock_, chaos.world.log, options) {
+        controller(store_, {clusters_, connector, chaos.world.http, chaos.world.scripts}, clock_, chaos.world.log,
+                   options) {
     {
       const std::lock_guard lock(chaos_.mutex_);
       chaos_.gates_.emplace(&line, &controller);
@@ -458,7 +459,8 @@ inline ControllerOptions chaos_options(const std::string& identity) {
   options.claim_renewal = std::chrono::hours(1);
   options.admit_within = std::chrono::hours(24);
   options.max_hold = std::chrono::hours(24);
-  options.retry = {std::chrono::milliseconds(1), std::chrono::milliseconds(5)};
+  options.hooks.retry = {std::chrono::milliseconds(1), std::chrono::milliseconds(5)};
+  options.hooks.preparation_timeout = std::chrono::hours(24);
   return options;
 }
 

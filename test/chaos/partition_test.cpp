@@ -22,7 +22,7 @@ TEST_CASE("a replica that is cut off from the API server leaves the FE alone bef
   chaos.world.simulator.stop(0);  // the hook is tried again and again, without a word to the record
   auto options = chaos_options("gate-0");
   options.claim_stale_after = 20s;
-  options.retry = kVisibleRetry;
+  options.hooks.retry = kVisibleRetry;
   MortalGate first(chaos, options);
   chaos.world.create(record_of("r", {patient(no_scheduling())}));
   REQUIRE(chaos.until([&] { return first.connector.touches() >= 2; }, 0ms));
