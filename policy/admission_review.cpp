@@ -206,7 +206,10 @@ Result<AdmissionRequest> parse_review(std::string_view body) {
   if (!operation) members.wrong("operation", "CREATE, UPDATE, DELETE or CONNECT");
   const Members user = members.members("userInfo");
   request.user.username = user.text("username");
+  request.user.uid = user.text("uid");
   request.user.groups = user.texts("groups");
+  const Members extra = user.members("extra");
+  for (const auto& [key, values] : user.object("extra").items()) request.user.extra[key] = extra.texts(key.c_str());
   request.dry_run = members.flag("dryRun");
   const bool has_object = !members.object("object").is_null();
   const bool has_old_object = !members.object("oldObject").is_null();

@@ -3,6 +3,7 @@
 // Source of the rules: k8s.io/apiserver pkg/admission/plugin/webhook/request/admissionreview.go.
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -28,7 +29,9 @@ enum class Operation { Create, Update, Delete, Connect };
 
 struct UserInfo {
   std::string username;
+  std::string uid;
   std::vector<std::string> groups;
+  std::map<std::string, std::vector<std::string>> extra;
 };
 
 struct AdmissionRequest {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "policy/bypass.hpp"
 #include "policy/message.hpp"
+#include "policy/text.hpp"
 
 namespace gate {
 namespace {
@@ -15,7 +17,7 @@ const Preparation* find_record(const std::vector<Preparation>& records, const st
 /// The record that currently owes or holds something on this cluster; superseded ones have handed theirs over.
 const Preparation* open_record(const AdmissionFacts& facts) {
   for (const auto& record : facts.records) {  // newest first
-    if (is_open(record) && record.status.outcome != Outcome::Superseded) return &record;
+    if (is_open(record) && record.status.outcome != Outcome::Superseded && !record.spec.bypass) return &record;
   }
   return nullptr;
 }
@@ -85,13 +87,15 @@ Decision admitted(const Preparation& record) {
   return final(std::move(answer), "allowed-prepared", &record);
 }
 
-Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int attempt) {
+Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int attempt, AdmissionAnswer answer = {}) {
   PreparationSpec spec;
   spec.object = {facts.kind, facts.name, facts.object_uid};
   spec.cluster = facts.cluster;
   spec.attempt = attempt;
   spec.changes = facts.changes;
   spec.hooks = facts.configuration.hooks;
+  spec.retry_token = facts.retry_token;
+  spec.asked_before = facts.asked_before;
   spec.mode = facts.configuration.mode;
   if (const auto* open = open_record(facts)) spec.supersedes = open->name;
   Decision out;
@@ -99,6 +103,7 @@ Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int 
   out.start_name = preparation_name(facts.name, key, attempt);
   out.subject = out.start_name;
   out.start = std::move(spec);
+  out.answer = std::move(answer);
   return out;
 }
 
@@ -127,7 +132,9 @@ Decision decide_in_progress(const AdmissionFacts& facts, const Preparation& reco
 
 Decision decide_failed(const AdmissionFacts& facts, const Preparation& record, const std::string& key) {
   if (facts.dry_run) return dry_run_allowed("Failed, retried later", &record);
-  if (facts.now < next_attempt_time(record, facts.backoff)) {
+  // A value that was not there when this attempt began asks for the next one.
+  const bool retry_asked = !facts.retry_token.empty() && facts.retry_token != record.spec.retry_token;
+  if (!retry_asked && facts.now < next_attempt_time(record, facts.backoff)) {
     return denied(reason::kFailed, failed_message(facts, record), &record);
   }
   return start_attempt(facts, key, record.spec.attempt + 1);
@@ -135,13 +142,12 @@ Decision decide_failed(const AdmissionFacts& facts, const Preparation& record, c
 
 /// Over for good: what it prepared has been, or is being, undone.
 bool spent(const Preparation& record) {
-  return record.status.outcome != Outcome::None || record.status.stage == Stage::Restoring ||
+  return record.spec.bypass || record.status.outcome != Outcome::None || record.status.stage == Stage::Restoring ||
          record.status.stage == Stage::Closed;
 }
 
 Decision decide_prepared(const AdmissionFacts& facts) {
-  const std::string key =
-      preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks, facts.configuration.mode);
+  const std::string key = target_key(facts);
   const Preparation* record = latest_attempt(facts, key);
   if (record == nullptr) {
     return facts.dry_run ? dry_run_allowed("not started", nullptr) : start_attempt(facts, key, 1);
@@ -163,24 +169,57 @@ Decision decide_prepared(const AdmissionFacts& facts) {
   return decide_failed(facts, *record, key);
 }
 
-}  // namespace
-
-AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
-  return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
+/// Lets the change through, records that, and leaves whatever is open on the cluster as it is.
+Decision bypassed(const AdmissionFacts& facts, const Bypass& bypass) {
+  const std::string key = target_key(facts);
+  const Preparation* latest = latest_attempt(facts, key);
+  const int attempt = latest == nullptr ? 1 : latest->spec.attempt + 1;
+  auto answer = allow();
+  answer.warnings.push_back(bypass_warning(bypass, facts.dry_run));
+  answer.audit.push_back({"bypass", "target=" + bypass.target + "; reason=" + bypass.reason +
+                                        "; until=" + format_time(bypass.until.value_or(WallTime{}))});
+  Decision out = final(std::move(answer), "allowed-bypass", nullptr);
+  if (facts.dry_run) return out;
+  out = start_attempt(facts, key, attempt, std::move(out.answer));
+  out.effect = Effect::RecordBypass;
+  out.start->supersedes.clear();
+  out.start->bypass = bypass;
+  return out;
 }
 
-Decision decide(const AdmissionFacts& facts) {
-  if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
-  if (!facts.configuration.configured) return final(allow(), "allowed-not-configured", nullptr);
+/// What the bypass annotation comes to: a final decision, a question to ask, or nothing but `warnings`.
+std::optional<Decision> decide_bypass(const AdmissionFacts& facts, std::vector<std::string>& warnings) {
+  if (facts.bypass.empty()) return std::nullopt;
+  const auto ignored = [&](const std::string& why) {
+    warnings.push_back(bypass_ignored_warning(why));
+    return std::nullopt;
+  };
+  const auto bypass = parse_bypass(facts.bypass);
+  if (!bypass) return ignored(bypass.error().message);
+  if (auto obstacle = bypass_obstacle(*bypass, target_key(facts), facts.now); !obstacle.empty()) {
+    return ignored(obstacle);
+  }
+  switch (facts.may_bypass) {
+    case Permission::NotAsked: {
+      Decision ask;
+      ask.effect = Effect::AskPermission;
+      return ask;
+    }
+    case Permission::Granted:
+      return bypassed(facts, *bypass);
+    case Permission::Refused:
+      return ignored("user " + clean_text(facts.username, 40) + " may not bypass upgradepreparations here");
+    case Permission::Unknown:
+      return ignored("the API server did not say whether the user may");
+  }
+  return std::nullopt;
+}
+
+/// Everything but the emergency exit.
+Decision decide_regularly(const AdmissionFacts& facts) {
   if (!facts.store_reachable) {
     if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
     return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
-  }
-  // Before anything that could refuse: the way back must never be barred, not even by a faulty configuration.
-  if (const auto* open = open_record(facts); open != nullptr && goes_back(facts, *open)) {
-    auto answer = allow();
-    if (!facts.dry_run) answer.warnings.push_back(revert_warning(*open));
-    return final(std::move(answer), "allowed-revert", open);
   }
   if (!facts.configuration.faults.empty()) {
     return final(hooks_invalid(facts), "denied", nullptr);
@@ -190,6 +229,36 @@ Decision decide(const AdmissionFacts& facts) {
     auto& warnings = decision.answer.warnings;
     warnings.insert(warnings.end(), facts.configuration.warnings.begin(), facts.configuration.warnings.end());
   }
+  return decision;
+}
+
+}  // namespace
+
+std::string target_key(const AdmissionFacts& facts) {
+  return preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks, facts.configuration.mode);
+}
+
+AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
+  return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
+}
+
+Decision decide(const AdmissionFacts& facts) {
+  if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
+  if (!facts.configuration.configured) return final(allow(), "allowed-not-configured", nullptr);
+  // Before anything that could refuse: the way back must never be barred, not even by a faulty configuration.
+  if (const auto* open = open_record(facts); open != nullptr && goes_back(facts, *open)) {
+    auto answer = allow();
+    if (!facts.dry_run) answer.warnings.push_back(revert_warning(*open));
+    return final(std::move(answer), "allowed-revert", open);
+  }
+  // Before the records are needed: the emergency exit must not depend on what may be broken.
+  std::vector<std::string> warnings;
+  if (auto decision = decide_bypass(facts, warnings)) return *std::move(decision);
+  auto decision = decide_regularly(facts);
+  if (decision.effect != Effect::None) return decision;
+  auto& answer = decision.answer;
+  answer.warnings.insert(answer.warnings.begin(), warnings.begin(), warnings.end());
+  if (!answer.allowed) answer.message += target_line(target_key(facts));
   return decision;
 }
 

@@ -16,6 +16,9 @@ namespace gate {
 /// What was found when the settings of a Completed record were read back from every alive FE.
 enum class ReadBack { NotDone, Holds, Drifted, Unreachable };
 
+/// What the API server says to the right to bypass (SubjectAccessReview).
+enum class Permission { NotAsked, Granted, Refused, Unknown };
+
 struct AdmissionFacts {
   bool dry_run = false;
   std::string kind;  ///< StarRocksCluster or StarRocksWarehouse
@@ -34,26 +37,36 @@ struct AdmissionFacts {
   bool waited = false;             ///< The bounded wait is over (or not wanted).
   WallTime now{};
   FailureBackoff backoff;
+  std::string username;  ///< Who asks; for texts.
+  std::string bypass;    ///< The annotation as written; empty: not asked for.
+  Permission may_bypass = Permission::NotAsked;
+  bool asked_before = false;  ///< The old object asks for hooks, too.
+  std::string retry_token;    ///< The retry annotation; empty: none.
 };
 
 /// What the caller must do before the answer is final. At most one per round; each changes a fact, so rounds end.
 enum class Effect {
-  None,      ///< `answer` is final.
-  Start,     ///< Create the record `start`, then gather again.
-  Reopen,    ///< The Completed record `subject` is no longer true: set it back to Pending, then gather again.
-  ReadBack,  ///< Read the settings of `subject` back from the FEs, then decide again.
-  Wait,      ///< Wait for `subject` to finish or the admission wait to pass, then gather again.
+  None,           ///< `answer` is final.
+  Start,          ///< Create the record `start`, then gather again.
+  Reopen,         ///< The Completed record `subject` is no longer true: set it back to Pending, then gather again.
+  ReadBack,       ///< Read the settings of `subject` back from the FEs, then decide again.
+  Wait,           ///< Wait for `subject` to finish or the admission wait to pass, then gather again.
+  AskPermission,  ///< Ask whether the user may bypass, then decide again.
+  RecordBypass,   ///< Create the record `start`, best effort; `answer` is final.
 };
 
 struct Decision {
   Effect effect = Effect::None;
   AdmissionAnswer answer;
   std::string subject;                   ///< Name of the record the decision is about; may be empty.
-  std::optional<PreparationSpec> start;  ///< For Effect::Start; requested_by is left to the caller.
+  std::optional<PreparationSpec> start;  ///< For Start and RecordBypass; requested_by is left to the caller.
   std::string start_name;
 };
 
 [[nodiscard]] Decision decide(const AdmissionFacts& facts);
+
+/// The key of the change that is asked for: what a bypass is bound to, and part of the record's name.
+[[nodiscard]] std::string target_key(const AdmissionFacts& facts);
 
 /// The refusal of a faulty configuration, also when it is written and no image changes.
 [[nodiscard]] AdmissionAnswer hooks_invalid(const AdmissionFacts& facts);

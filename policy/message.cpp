@@ -1,5 +1,6 @@
 #include "policy/message.hpp"
 
+#include "policy/bypass.hpp"
 #include "policy/text.hpp"
 
 namespace gate {
@@ -75,7 +76,8 @@ std::string failed_message(const AdmissionFacts& facts, const Preparation& recor
   const std::string tail = ". " + nothing_applied(facts) + "The next attempt starts with an apply after " +
                            format_time(next_attempt_time(record, facts.backoff)) + ".";
   return first_line(head, record.status.message, tail) + "\nCause: " + clean_text(record.status.message) +
-         show_command(facts, record);
+         show_command(facts, record) + "\nTo try again at once, first: kubectl annotate " + facts.kind + " " +
+         facts.name + " -n " + facts.name_space + " --overwrite " + std::string(annotation::kRetry) + "=\"$(date)\"";
 }
 
 std::string unavailable_message(const AdmissionFacts& facts) {
@@ -91,6 +93,21 @@ std::string dry_run_warning(const std::string& state) {
 std::string revert_warning(const Preparation& record) {
   return clean_text("upgrade gate: back to the images before " + record.name + "; its hooks will be undone",
                     kWarningMax);
+}
+
+std::string target_line(const std::string& key) {
+  return "\nTarget key, for the emergency exit (annotation " + std::string(annotation::kBypass) + "): " + key;
+}
+
+std::string bypass_warning(const Bypass& bypass, bool dry_run) {
+  return clean_text((dry_run ? "upgrade gate: would be let through unprepared until "
+                             : "upgrade gate: let through unprepared until ") +
+                        format_time(bypass.until.value_or(WallTime{})) + ": " + bypass.reason,
+                    kWarningMax);
+}
+
+std::string bypass_ignored_warning(const std::string& why) {
+  return clean_text("upgrade gate: bypass ignored: " + why, kWarningMax);
 }
 
 std::string failed_hook_warning(const HookStatus& hook) {

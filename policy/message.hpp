@@ -16,9 +16,14 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string failed_message(const AdmissionFacts& facts, const Preparation& record);
 [[nodiscard]] std::string unavailable_message(const AdmissionFacts& facts);
 
+/// The last line of every denial: what a bypass must name.
+[[nodiscard]] std::string target_line(const std::string& key);
+
 /// Warnings; each fits kWarningMax characters.
 [[nodiscard]] std::string dry_run_warning(const std::string& state);
 [[nodiscard]] std::string revert_warning(const Preparation& record);
+[[nodiscard]] std::string bypass_warning(const Bypass& bypass, bool dry_run);
+[[nodiscard]] std::string bypass_ignored_warning(const std::string& why);
 [[nodiscard]] std::string failed_hook_warning(const HookStatus& hook);
 
 /// "1/4 hooks".

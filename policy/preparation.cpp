@@ -131,6 +131,10 @@ class FieldReader {
       each((*field)[i], path_ + "." + key + "[" + std::to_string(i) + "]");
     }
   }
+  [[nodiscard]] bool has(const char* key) const {
+    const json* field = find(key);
+    return field != nullptr && !field->is_null();
+  }
   [[nodiscard]] FieldReader child(const char* key) {
     static const json kEmpty = json::object();
     const json* field = find(key);
@@ -222,6 +226,13 @@ json to_json(const OwedUndo& undo) {
   return out;
 }
 
+json to_json(const NodeBefore& node) {
+  json out{{"component", to_string(node.component)}, {"name", node.name}};
+  put(out, "started", node.started);
+  put(out, "version", node.version);
+  return out;
+}
+
 template <class T>
 json array_of(const std::vector<T>& items) {
   json out = json::array();
@@ -240,6 +251,13 @@ json spec_to_json(const PreparationSpec& spec) {
   if (!spec.requested_by.groups.empty()) requested["groups"] = spec.requested_by.groups;
   out["requestedBy"] = std::move(requested);
   put(out, "supersedes", spec.supersedes);
+  put(out, "retryToken", spec.retry_token);
+  if (spec.asked_before) out["askedBefore"] = true;
+  if (spec.bypass) {
+    json bypass{{"target", spec.bypass->target}, {"reason", spec.bypass->reason}};
+    put(bypass, "until", spec.bypass->until);
+    out["bypass"] = std::move(bypass);
+  }
   return out;
 }
 
@@ -278,20 +296,28 @@ json condition(const char* type, bool holds, const std::optional<WallTime>& sinc
 
 json conditions(const Preparation& record) {
   const auto& status = record.status;
-  // Conditions need a transition time; before anything happened it is the record's creation.
-  const auto since = [&](const std::optional<WallTime>& time) {
-    return time ? time : (status.start_time ? status.start_time : record.creation_time);
-  };
+  // What never came about is so since the record exists.
+  const auto since = [&](const std::optional<WallTime>& time) { return time ? time : record.creation_time; };
   const bool prepared = status.phase == Phase::Completed;
+  const bool due = restore_due_since(record).has_value();
   json out = json::array();
-  out.push_back(condition("Prepared", prepared, since(status.completion_time),
+  out.push_back(condition("Prepared", prepared, since(prepared ? status.completion_time : status.reopened_time),
                           prepared ? "Completed" : std::string(to_string(status.phase)), status.message));
   out.push_back(condition("Admitted", status.admitted_time.has_value(), since(status.admitted_time),
                           status.admitted_time ? "Admitted" : "NotYet", ""));
   out.push_back(condition("RolledOut", status.rolled_out_time.has_value(), since(status.rolled_out_time),
-                          status.rolled_out_time ? "RolledOut" : "NotYet", ""));
-  out.push_back(condition("Restored", !status.restore_owed && status.restored_time.has_value(),
-                          since(status.restored_time), status.restore_owed ? "Owed" : "NothingOwed", ""));
+                          status.rolled_out_time ? "RolledOut" : "NotYet",
+                          status.stage == Stage::RollingOut ? status.message : ""));
+  const bool restored = !status.restore_owed && status.restored_time.has_value();
+  out.push_back(condition("Restored", restored, since(status.restored_time),
+                          restored ? "Restored" : (status.restore_owed ? "Owed" : "NothingOwed"), ""));
+  // Captured in the first moments of the hooks' run: their start is near enough.
+  out.push_back(condition("RestoreOwed", status.restore_owed,
+                          since(status.restore_owed ? status.start_time : status.restored_time),
+                          status.restore_owed ? (due ? "Due" : "HeldForRollout") : "NothingOwed", ""));
+  if (record.spec.bypass) {
+    out.push_back(condition("Bypassed", true, record.creation_time, "Bypassed", record.spec.bypass->reason));
+  }
   // The API server refuses a condition without a time; nothing has happened to the record yet.
   for (auto it = out.begin(); it != out.end();) it = it->contains("lastTransitionTime") ? it + 1 : out.erase(it);
   return out;
@@ -359,6 +385,12 @@ PreparationSpec read_spec(FieldReader spec, std::string& fault) {
     if (element.is_string()) out.requested_by.groups.push_back(element.get<std::string>());
   });
   out.supersedes = spec.text("supersedes");
+  out.retry_token = spec.text("retryToken");
+  out.asked_before = spec.boolean("askedBefore", false);
+  if (spec.has("bypass")) {
+    auto bypass = spec.child("bypass");
+    out.bypass = Bypass{bypass.required_text("target"), bypass.text("reason"), bypass.time("until")};
+  }
   return out;
 }
 
@@ -390,7 +422,16 @@ PreparationStatus read_status(FieldReader status, std::string& fault) {
   out.completion_time = status.time("completionTime");
   out.admitted_time = status.time("admittedTime");
   out.rolled_out_time = status.time("rolledOutTime");
+  out.restoring_time = status.time("restoringTime");
   out.restored_time = status.time("restoredTime");
+  out.reopened_time = status.time("reopenedTime");
+  status.list("nodesBefore", [&](const json& element, const std::string& path) {
+    FieldReader node(element, path, fault);
+    const auto component = component_from(node.required_text("component"));
+    if (!component) node.fail("component", "fe, be, cn or warehouse");
+    out.nodes_before.push_back({component.value_or(Component::Frontend), node.required_text("name"),
+                                node.text("started"), node.text("version")});
+  });
   auto runner = status.child("runner");
   out.runner = {runner.text("identity"), runner.time("renewTime")};
   return out;
@@ -443,7 +484,26 @@ std::string preparation_name(std::string_view object_name, std::string_view key,
   return head + tail;
 }
 
+std::optional<WallTime> restore_due_since(const Preparation& record) {
+  const auto& status = record.status;
+  const bool due = status.stage == Stage::Restoring || status.stage == Stage::Closed;
+  if (!status.restore_owed || !due) return std::nullopt;
+  return status.restoring_time ? status.restoring_time : status.completion_time;
+}
+
 bool is_open(const Preparation& record) { return record.status.stage != Stage::Closed || record.status.restore_owed; }
+
+void call_off(PreparationStatus& status, WallTime now, const std::string& why) {
+  if (status.phase != Phase::Completed) {
+    status.phase = Phase::Failed;
+    status.reason = "CalledOff";
+    status.completion_time = now;
+  }
+  if (status.outcome == Outcome::None) status.outcome = Outcome::Expired;
+  status.stage = Stage::Restoring;
+  status.restoring_time = now;
+  status.message = why;
+}
 
 std::vector<std::string> hooks_in(const PreparationStatus& status, HookPhase phase) {
   std::vector<std::string> names;
@@ -484,7 +544,10 @@ json status_to_json(const Preparation& record) {
   put(out, "completionTime", status.completion_time);
   put(out, "admittedTime", status.admitted_time);
   put(out, "rolledOutTime", status.rolled_out_time);
+  put(out, "restoringTime", status.restoring_time);
   put(out, "restoredTime", status.restored_time);
+  put(out, "reopenedTime", status.reopened_time);
+  if (!status.nodes_before.empty()) out["nodesBefore"] = array_of(status.nodes_before);
   if (!status.runner.identity.empty()) {
     json runner{{"identity", status.runner.identity}};
     put(runner, "renewTime", status.runner.renew_time);

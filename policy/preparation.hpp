@@ -50,6 +50,14 @@ struct RequestedBy {
   friend bool operator==(const RequestedBy&, const RequestedBy&) = default;
 };
 
+/// A change that was let through unprepared, by somebody who may (policy/bypass.hpp).
+struct Bypass {
+  std::string target;  ///< The key that was named, or "*".
+  std::string reason;
+  std::optional<WallTime> until;
+  friend bool operator==(const Bypass&, const Bypass&) = default;
+};
+
 /// Immutable once created; the API server enforces it with a CEL rule.
 struct PreparationSpec {
   ObjectRef object;
@@ -59,7 +67,10 @@ struct PreparationSpec {
   std::vector<Hook> hooks;  ///< In the order they run.
   PreparationMode mode = PreparationMode::Run;
   RequestedBy requested_by;
-  std::string supersedes;  ///< Name of the record whose captured values and debt this one takes over; may be empty.
+  std::string supersedes;     ///< Name of the record whose captured values and debt this one takes over; may be empty.
+  std::string retry_token;    ///< The retry annotation when this attempt began: the same value starts no other one.
+  bool asked_before = false;  ///< The object asked for hooks before the request, too: if it ceases to, they are undone.
+  std::optional<Bypass> bypass;  ///< Set: nothing is run and nothing is owed; the record is there to be seen.
   friend bool operator==(const PreparationSpec&, const PreparationSpec&) = default;
 };
 
@@ -90,6 +101,15 @@ struct OwedUndo {
   friend bool operator==(const OwedUndo&, const OwedUndo&) = default;
 };
 
+/// A node that the rollout is to restart, as the database knew it before.
+struct NodeBefore {
+  Component component = Component::Frontend;
+  std::string name;
+  std::string started;  ///< As printed by the FE, in its own time zone: compared, never read.
+  std::string version;  ///< "3.3.1-1f1aa9c"
+  friend bool operator==(const NodeBefore&, const NodeBefore&) = default;
+};
+
 /// Who works on the record. Stale when `renew_time` has not been seen to change for a while.
 struct RunnerClaim {
   std::string identity;
@@ -112,7 +132,10 @@ struct PreparationStatus {
   std::optional<WallTime> completion_time;
   std::optional<WallTime> admitted_time;
   std::optional<WallTime> rolled_out_time;
+  std::optional<WallTime> restoring_time;  ///< When putting back began; that of a failure is its completion_time.
   std::optional<WallTime> restored_time;
+  std::optional<WallTime> reopened_time;  ///< When a Completed was last found to be no longer true.
+  std::vector<NodeBefore> nodes_before;   ///< Of the changed components; empty when the FE could not be asked.
   RunnerClaim runner;
   friend bool operator==(const PreparationStatus&, const PreparationStatus&) = default;
 };
@@ -137,8 +160,14 @@ struct Preparation {
 /// `<object>-<key>-<attempt>`; the object's name is cut so that the whole is a valid DNS-1123 name of at most 253.
 [[nodiscard]] std::string preparation_name(std::string_view object_name, std::string_view key, int attempt);
 
+/// Since when putting back is due; nothing while it is not, or when it is done.
+[[nodiscard]] std::optional<WallTime> restore_due_since(const Preparation& record);
+
 /// Not Closed, or still owing a restore.
 [[nodiscard]] bool is_open(const Preparation& record);
+
+/// Ends an open record from outside of its runner: what it captured is to be put back, and nothing else.
+void call_off(PreparationStatus& status, WallTime now, const std::string& why);
 
 /// Names of hooks in `phase`, in order.
 [[nodiscard]] std::vector<std::string> hooks_in(const PreparationStatus& status, HookPhase phase);

@@ -1,4 +1,5 @@
-// upgrade-gate: reads the command line, logs JSON lines to standard error, serves until SIGTERM or SIGINT.
+// upgrade-gate: reads the command line, logs JSON lines to standard error, serves until SIGTERM or SIGINT; or pays what
+// is owed.
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -58,6 +59,16 @@ int serve(const gate::ServeOptions& options, const sigset_t& signals) {
   return 0;
 }
 
+int release(const gate::CommandLine& line, const sigset_t& signals) {
+  // May be ended at any moment: another run, or a serving replica, goes on from the records.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  auto log = make_logger(line.options.log_level);
+  const auto paid = gate::App::release(line.options, line.release_options, *log,
+                                       [](const std::string& step) { std::cout << step << std::endl; });
+  if (!paid) std::cerr << "upgrade-gate release: " << paid.error().message << '\n';
+  return paid && *paid ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -70,12 +81,12 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
 
   const auto line = gate::parse_command_line(argc, argv);
-  if (!line.serve) {
+  if (!line.serve && !line.release) {
     (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
     return line.exit_code;
   }
   try {
-    return serve(line.options, signals);
+    return line.release ? release(line, signals) : serve(line.options, signals);
   } catch (const std::exception& bug) {
     std::cerr << "upgrade-gate: " << bug.what() << '\n';
     return 1;

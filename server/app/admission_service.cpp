@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "policy/bypass.hpp"
 #include "policy/status_preservation.hpp"
 #include "policy/text.hpp"
 
@@ -18,6 +19,8 @@ constexpr std::chrono::seconds kStoreTimeout{3};
 /// For reading a finished record's settings back, beyond the admission wait: a few milliseconds per FE when all is
 /// well.
 constexpr std::chrono::seconds kReadBackTimeout{2};
+/// Of the retry annotation; longer values are compared by their beginning.
+constexpr std::size_t kRetryTokenMax = 128;
 /// Start, wait, read back, reopen, wait again: more rounds than that means that others keep changing the record.
 constexpr int kRoundsMax = 8;
 
@@ -47,6 +50,10 @@ int other_changed_fields(const json& old_object, const json& object, const std::
   return static_cast<int>(json::diff(before, after).size());
 }
 
+std::string annotation_of(const json& object, std::string_view key) {
+  return text_member(member(member(object, "metadata"), "annotations"), std::string(key).c_str());
+}
+
 bool being_deleted(const json& object) { return !member(member(object, "metadata"), "deletionTimestamp").is_null(); }
 
 std::string decision_of(const AdmissionAnswer& answer) {
@@ -69,10 +76,11 @@ AdmissionAnswer internal_error(std::string_view path, std::string_view uid) {
 
 }  // namespace
 
-AdmissionService::AdmissionService(PreparationStore& store, PreparationController& controller, OutcomeWaiters& waiters,
-                                   const Clock& clock, spdlog::logger& log, AdmissionServiceOptions options,
-                                   std::function<void(const ReviewOutcome&)> on_answer)
+AdmissionService::AdmissionService(PreparationStore& store, ClusterAccess& clusters, PreparationController& controller,
+                                   OutcomeWaiters& waiters, const Clock& clock, spdlog::logger& log,
+                                   AdmissionServiceOptions options, std::function<void(const ReviewOutcome&)> on_answer)
     : store_(store),
+      clusters_(clusters),
       controller_(controller),
       waiters_(waiters),
       clock_(clock),
@@ -184,6 +192,10 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
       request.kind == kWarehouseKind ? text_member(member(request.object, "spec"), "starRocksCluster") : request.name;
   facts.other_changed_fields = other_changed_fields(request.old_object, request.object, facts.changes);
   facts.backoff = options_.failure_backoff;
+  facts.username = request.user.username;
+  facts.bypass = annotation_of(request.object, annotation::kBypass);
+  facts.retry_token = clean_text(annotation_of(request.object, annotation::kRetry), kRetryTokenMax);
+  facts.asked_before = resolve_hooks(request.old_object, options_.default_hooks, facts.changes).configured;
 
   const PreparationController::AnsweringScope answering(controller_, facts.name_space + "/" + facts.cluster);
   const Deadline deadline = clock_.steady_now() + options_.admission_wait;
@@ -192,6 +204,7 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
     facts.now = clock_.wall_now();
     const auto decision = decide(facts);
     if (decision.effect == Effect::None) return decision.answer;
+    if (decision.effect == Effect::RecordBypass) return record_bypass(decision, request, facts);
     carry_out(decision, request, facts, deadline);
   }
   // Others keep moving the record; the next request finds it calmer.
@@ -223,7 +236,14 @@ void AdmissionService::carry_out(const Decision& decision, const AdmissionReques
   };
   switch (decision.effect) {
     case Effect::None:
+    case Effect::RecordBypass:
       return;
+    case Effect::AskPermission: {
+      const auto may = clusters_.may(request.user, kBypassVerb, facts.name_space, clock_.steady_now() + kStoreTimeout);
+      facts.may_bypass = !may ? Permission::Unknown : (*may ? Permission::Granted : Permission::Refused);
+      if (!may) log_.warn("right to bypass not known uid={} error={}", request.uid, may.error().message);
+      return;
+    }
     case Effect::Start:
       start(decision, request, facts);
       return;
@@ -249,20 +269,43 @@ void AdmissionService::carry_out(const Decision& decision, const AdmissionReques
   }
 }
 
-void AdmissionService::start(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts) {
+Result<Preparation> AdmissionService::create(const Decision& decision, const AdmissionRequest& request,
+                                             const AdmissionFacts& facts) {
   Preparation record;
   record.name = decision.start_name;
   record.name_space = facts.name_space;
   record.spec = *decision.start;
   record.spec.requested_by = {request.user.username, request.user.groups, request.uid};
-  const auto created = store_.create(record, clock_.steady_now() + kStoreTimeout);
+  auto created = store_.create(record, clock_.steady_now() + kStoreTimeout);
+  if (created) controller_.created_here(*created);
+  return created;
+}
+
+void AdmissionService::start(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts) {
+  const auto created = create(decision, request, facts);
   if (!created && created.error().code != ErrorCode::AlreadyExists) {
     facts.store_reachable = false;
     facts.store_error = created.error().message;
     return;
   }
-  if (created) log_.info("preparation started name={}/{} uid={}", record.name_space, record.name, request.uid);
+  if (created) log_.info("preparation started name={}/{} uid={}", created->name_space, created->name, request.uid);
   gather_records(facts, clock_.steady_now());
+}
+
+AdmissionAnswer AdmissionService::record_bypass(const Decision& decision, const AdmissionRequest& request,
+                                                const AdmissionFacts& facts) {
+  auto answer = decision.answer;
+  // One of that name is that of the same request, or of one a moment ago: the log tells of both.
+  const auto created = create(decision, request, facts);
+  if (created || created.error().code == ErrorCode::AlreadyExists) {
+    answer.audit.push_back({"preparation", decision.start_name});
+  } else {
+    answer.warnings.push_back("upgrade gate: this could not be recorded; the audit log and the gate's log have it");
+  }
+  log_.warn("image change let through unprepared uid={} object={}/{} user={} reason={} recorded={}", request.uid,
+            request.name_space, request.name, clean_text(request.user.username), decision.start->bypass->reason,
+            created ? decision.start_name : created.error().message);
+  return answer;
 }
 
 void AdmissionService::reopen(const std::string& name, AdmissionFacts& facts) {
@@ -277,6 +320,7 @@ void AdmissionService::reopen(const std::string& name, AdmissionFacts& facts) {
     status.message = unreachable ? "the FE could not be asked whether the preparation still holds"
                                  : "a setting was changed after the preparation; it is prepared again";
     status.completion_time.reset();
+    status.reopened_time = clock_.wall_now();
     for (auto& hook : status.hooks) hook.phase = HookPhase::Pending;
     const auto written = store_.update_status(record, clock_.steady_now() + kStoreTimeout);
     if (!written && written.error().code != ErrorCode::Conflict) {

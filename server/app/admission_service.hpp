@@ -9,6 +9,7 @@
 
 #include "policy/admission_review.hpp"
 #include "policy/decision.hpp"
+#include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/controller.hpp"
 #include "server/preparation/outcome_waiters.hpp"
@@ -47,8 +48,8 @@ class AdmissionService {
   static constexpr std::string_view kConfigurationPath = "/validate-configuration";
   static constexpr std::string_view kStatusPath = "/mutate";
 
-  AdmissionService(PreparationStore& store, PreparationController& controller, OutcomeWaiters& waiters,
-                   const Clock& clock, spdlog::logger& log, AdmissionServiceOptions options,
+  AdmissionService(PreparationStore& store, ClusterAccess& clusters, PreparationController& controller,
+                   OutcomeWaiters& waiters, const Clock& clock, spdlog::logger& log, AdmissionServiceOptions options,
                    std::function<void(const ReviewOutcome&)> on_answer);
 
   /// Never throws: a bug is logged with the UID and answered as a denial that carries it.
@@ -63,10 +64,15 @@ class AdmissionService {
   [[nodiscard]] AdmissionAnswer check_configuration(const AdmissionRequest& request) const;
   void gather_records(AdmissionFacts& facts, Deadline deadline) const;
   void carry_out(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts, Deadline deadline);
+  [[nodiscard]] Result<Preparation> create(const Decision& decision, const AdmissionRequest& request,
+                                           const AdmissionFacts& facts);
+  [[nodiscard]] AdmissionAnswer record_bypass(const Decision& decision, const AdmissionRequest& request,
+                                              const AdmissionFacts& facts);
   void start(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts);
   void reopen(const std::string& name, AdmissionFacts& facts);
 
   PreparationStore& store_;
+  ClusterAccess& clusters_;
   PreparationController& controller_;
   OutcomeWaiters& waiters_;
   const Clock& clock_;

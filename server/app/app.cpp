@@ -24,6 +24,7 @@
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/preparation/controller.hpp"
+#include "server/preparation/release.hpp"
 #include "server/starrocks/frontend_client.hpp"
 #include "server/tls/certificate_source.hpp"
 #include "server/tls/dev_certificate.hpp"
@@ -35,6 +36,8 @@ namespace {
 constexpr std::chrono::hours kDevCertificateLife{24 * 7};
 /// Between two tries to learn the gate's own user name.
 constexpr std::chrono::seconds kIdentityRetry{5};
+/// A webhook that was deleted is called for a moment still, and a call may take as long as its timeoutSeconds.
+constexpr std::chrono::seconds kReviewsUnderWay{12};
 /// A password or a CA bundle; more is the wrong file.
 constexpr std::size_t kSmallFileBytesMax = 1u << 20;
 
@@ -89,6 +92,7 @@ class App::Impl {
 
   Status start_certificate();
   Status start_backend();
+  void make_controller(bool pays_only);
   Status start_controller();
   Status start_servers();
   void learn_own_name(const std::stop_token& stop);
@@ -97,6 +101,7 @@ class App::Impl {
 
   const ServeOptions options;
   spdlog::logger& log;
+  std::string only_namespace;  // of the records; empty: all
   SystemClock clock;
   Metrics metrics;
   std::atomic<bool> draining{false};
@@ -171,7 +176,9 @@ Status App::Impl::start_backend() {
   auto client = KubeClient::create(std::move(config).value(), client_options);
   if (!client) return client.error();
   kube = std::move(client).value();
-  auto on_kube = std::make_unique<KubePreparationStore>(*kube);
+  ResourceWatchOptions watch_options;
+  watch_options.name_space = only_namespace;
+  auto on_kube = std::make_unique<KubePreparationStore>(*kube, watch_options);
   kube_store = on_kube.get();
   store = std::move(on_kube);
   KubeClusterAccessOptions access_options;
@@ -184,12 +191,7 @@ Status App::Impl::start_backend() {
   return Ok{};
 }
 
-Status App::Impl::start_controller() {
-  // A default hook that does not exist would refuse every image change: better not to start.
-  const auto defaults = resolve_hooks(nlohmann::json::object(), options.default_hooks);
-  if (!defaults.faults.empty()) return Error{ErrorCode::InvalidInput, describe(defaults.faults)};
-
-  waiters = std::make_unique<OutcomeWaiters>(*store);
+void App::Impl::make_controller(bool pays_only) {
   ControllerOptions controller_options;
   controller_options.identity = options.identity;
   controller_options.workers = options.workers;
@@ -197,10 +199,21 @@ Status App::Impl::start_controller() {
   controller_options.admit_within = options.admit_within;
   controller_options.max_hold = options.max_hold;
   controller_options.claim_stale_after = options.claim_stale_after;
-  controller_options.claim_renewal = std::max(std::chrono::seconds(1), options.claim_stale_after / 4);
+  controller_options.claim_renewal = std::chrono::milliseconds(options.claim_stale_after) / 4;
+  controller_options.default_hooks = options.default_hooks;
+  controller_options.pays_only = pays_only;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller = std::make_unique<PreparationController>(
       *store, HookPeers{*clusters, connector, http_caller, script_jobs}, clock, log, controller_options);
+}
+
+Status App::Impl::start_controller() {
+  // A default hook that does not exist would refuse every image change: better not to start.
+  const auto defaults = resolve_hooks(nlohmann::json::object(), options.default_hooks);
+  if (!defaults.faults.empty()) return Error{ErrorCode::InvalidInput, describe(defaults.faults)};
+
+  waiters = std::make_unique<OutcomeWaiters>(*store);
+  make_controller(false);
   store->observe([this](const Preparation& record, bool removed) {
     waiters->notify(record, removed);
     controller->record_changed(record, removed);
@@ -209,7 +222,7 @@ Status App::Impl::start_controller() {
   service_options.admission_wait = options.admission_wait;
   service_options.default_hooks = options.default_hooks;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
-  admission = std::make_unique<AdmissionService>(*store, *controller, *waiters, clock, log, service_options,
+  admission = std::make_unique<AdmissionService>(*store, *clusters, *controller, *waiters, clock, log, service_options,
                                                  [this](const ReviewOutcome& outcome) { metrics.count(outcome); });
   controller->start();
   if (kube_store != nullptr) {
@@ -293,6 +306,32 @@ Result<std::unique_ptr<App>> App::start(const ServeOptions& options, spdlog::log
     if (auto done = (impl.get()->*step)(); !done) return done.error();
   }
   return std::unique_ptr<App>(new App(std::move(impl)));
+}
+
+Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& release_options, spdlog::logger& log,
+                          const std::function<void(const std::string&)>& say) {
+  Impl impl(options, log);
+  impl.only_namespace = release_options.name_space;
+  if (auto done = impl.start_backend(); !done) return done.error();
+  ReleaseTimes times;
+  times.deadline = impl.clock.steady_now() + release_options.timeout;
+  if (const auto& webhooks = release_options.webhook_configuration; !webhooks.empty()) {
+    const auto removed = impl.kube->remove(kube::kValidatingWebhooks, {}, webhooks, times.deadline);
+    if (!removed && removed.error().code != ErrorCode::NotFound) return removed.error();
+    say("ValidatingWebhookConfiguration " + webhooks + ": deleted");
+    times.not_before = impl.clock.steady_now() + kReviewsUnderWay;
+  }
+  impl.make_controller(true);
+  impl.store->observe(
+      [&](const Preparation& record, bool removed) { impl.controller->record_changed(record, removed); });
+  impl.controller->start();
+  impl.kube_store->start();
+  const auto open = release_records(*impl.store, impl.clock, times, say);
+  impl.controller->stop();
+  if (!open) return open.error();
+  for (const auto& record : *open) say("still owed, " + record);
+  if (open->empty()) say("nothing is owed");
+  return open->empty();
 }
 
 std::uint16_t App::port() const { return impl_->webhooks->port(); }

@@ -1,6 +1,7 @@
 #pragma once
 // The composition: owns every part, in the order in which they need each other.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,12 @@ class App {
   /// Everything up to the point where the servers answer. An error names the option or the file at fault.
   [[nodiscard]] static Result<std::unique_ptr<App>> start(const ServeOptions& options, spdlog::logger& log);
   ~App();
+
+  /// `upgrade-gate release`: ends every open record, pays what is owed, and tells each step to `say`. Works beside
+  /// serving replicas and without them. True: nothing is owed any more. Blocks for ReleaseOptions::timeout at most,
+  /// plus the seconds that a hung FE takes to be let go.
+  [[nodiscard]] static Result<bool> release(const ServeOptions& options, const ReleaseOptions& release_options,
+                                            spdlog::logger& log, const std::function<void(const std::string&)>& say);
 
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::uint16_t ops_port() const;

@@ -51,12 +51,20 @@ class Metrics::Impl {
       counter("upgrade_gate_preparations_closed_total", "Records closed on this replica, everything put back");
   prometheus::Counter& reasserted =
       counter("upgrade_gate_settings_reasserted_total", "Rounds that had to set again what an FE had lost");
+  prometheus::Counter& bypassed =
+      counter("upgrade_gate_bypasses_total", "Image changes let through unprepared, recorded by this replica");
+  prometheus::Counter& taken_over =
+      counter("upgrade_gate_claims_taken_over_total", "Records taken over from a replica that fell silent");
   prometheus::Counter& tls_errors = counter("upgrade_gate_tls_errors_total", "TLS handshakes that failed");
   prometheus::Counter& refused = counter("upgrade_gate_connections_refused_total", "Connections refused at the limit");
   prometheus::Counter& certificate_failures = counter("upgrade_gate_certificate_load_failures_total",
                                                       "Looks at the certificate files that found something unusable");
   prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
   prometheus::Gauge& owed = gauge("upgrade_gate_restores_owed", "Records whose captured settings are not back yet");
+  prometheus::Gauge& oldest_debt =
+      gauge("upgrade_gate_oldest_debt_seconds", "Age of the oldest captured setting that is not back");
+  prometheus::Gauge& overdue = gauge("upgrade_gate_longest_overdue_restore_seconds",
+                                     "How long putting back has been due without success, at most");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
   prometheus::Gauge& not_after =
@@ -80,11 +88,15 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   set_to(impl_->failed, snapshot.controller.failed);
   set_to(impl_->closed, snapshot.controller.restored);
   set_to(impl_->reasserted, snapshot.controller.reasserted);
+  set_to(impl_->bypassed, snapshot.controller.bypassed);
+  set_to(impl_->taken_over, snapshot.controller.claims_taken_over);
   set_to(impl_->tls_errors, snapshot.tls_errors);
   set_to(impl_->refused, snapshot.refused_connections);
   set_to(impl_->certificate_failures, snapshot.certificate_load_failures);
   impl_->queued.Set(static_cast<double>(snapshot.controller.queued));
   impl_->owed.Set(static_cast<double>(snapshot.controller.restores_owed));
+  impl_->oldest_debt.Set(static_cast<double>(snapshot.controller.oldest_debt.count()));
+  impl_->overdue.Set(static_cast<double>(snapshot.controller.longest_overdue.count()));
   impl_->waiting.Set(static_cast<double>(snapshot.waiting_admissions));
   impl_->connections.Set(static_cast<double>(snapshot.open_connections));
   impl_->not_after.Set(snapshot.certificate_not_after_seconds);

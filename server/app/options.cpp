@@ -81,6 +81,50 @@ void add_address(CLI::App& app, const std::string& name, ListenAddress& target, 
       ->default_str(target.host + ":" + std::to_string(target.port));
 }
 
+/// How to reach the API server and the FEs, and how records are worked on.
+void add_common_options(CLI::App& command, ServeOptions& options) {
+  using std::chrono::seconds;
+  constexpr seconds kDay{86400};
+  command.add_option("--kubeconfig", options.kubeconfig, "Instead of the pod's service account");
+  command.add_option("--context", options.context, "Context of the kubeconfig; default: its current one");
+  command.add_option("--cluster-domain", options.cluster_domain, "Of the cluster's DNS")->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--frontend-address",
+          [&options](const std::string& text) {
+            auto parsed = parse_listen_address(text);
+            if (!parsed || text.front() == ':' || parsed->port == 0) {
+              throw CLI::ValidationError("--frontend-address",
+                                         "\"" + text + "\" is not an address; accepted: HOST:PORT, port 1 to 65535");
+            }
+            options.frontend_address = FrontendAddress{parsed->host, parsed->port};
+          },
+          "One FE for every cluster instead of <cluster>-fe-service (where there is no cluster DNS)")
+      ->type_name("HOST:PORT");
+  command.add_option("--frontend-tls", options.frontend_tls, "TLS towards the FE")
+      ->transform(CLI::CheckedTransformer(kTlsModes, CLI::ignore_case))
+      ->type_name("disabled|preferred|required|verify-ca|verify-identity")
+      ->default_str("preferred");
+  command.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
+  add_duration(command, "--claim-stale-after", options.claim_stale_after,
+               "Another replica's work is taken over after this silence", seconds{1}, kDay);
+  command.add_option("--workers", options.workers, "Preparations worked on at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_option("--identity", options.identity, "Of this replica; default: POD_NAME, else the host's name");
+  command.add_option("--log-level", options.log_level, "Least level that is logged")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+}
+
+void add_release_options(CLI::App& command, ReleaseOptions& options) {
+  command.add_option("--namespace", options.name_space, "Only the records of this namespace; default: all");
+  command.add_option("--webhook-configuration", options.webhook_configuration,
+                     "Delete this ValidatingWebhookConfiguration first, so that nothing new begins");
+  add_duration(command, "--timeout", options.timeout, "Give up after this", std::chrono::seconds{1},
+               std::chrono::hours{24});
+}
+
 void add_serve_options(CLI::App& serve, ServeOptions& options) {
   using std::chrono::seconds;
   constexpr seconds kDay{86400};
@@ -96,30 +140,9 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       ->transform(CLI::CheckedTransformer(kStores, CLI::ignore_case))
       ->type_name("kubernetes|memory")
       ->default_str("kubernetes");
-  serve.add_option("--kubeconfig", options.kubeconfig, "Instead of the pod's service account");
-  serve.add_option("--context", options.context, "Context of the kubeconfig; default: its current one");
-  serve.add_option("--cluster-domain", options.cluster_domain, "Of the cluster's DNS")->capture_default_str();
-  serve
-      .add_option_function<std::string>(
-          "--frontend-address",
-          [&options](const std::string& text) {
-            auto parsed = parse_listen_address(text);
-            if (!parsed || text.front() == ':' || parsed->port == 0) {
-              throw CLI::ValidationError("--frontend-address",
-                                         "\"" + text + "\" is not an address; accepted: HOST:PORT, port 1 to 65535");
-            }
-            options.frontend_address = FrontendAddress{parsed->host, parsed->port};
-          },
-          "One FE for every cluster instead of <cluster>-fe-service (where there is no cluster DNS)")
-      ->type_name("HOST:PORT");
   serve.add_option("--frontend-user", options.frontend_user, "With --store=memory")->capture_default_str();
   serve.add_option("--frontend-password-file", options.frontend_password_file,
                    "With --store=memory; default: no password");
-  serve.add_option("--frontend-tls", options.frontend_tls, "TLS towards the FE")
-      ->transform(CLI::CheckedTransformer(kTlsModes, CLI::ignore_case))
-      ->type_name("disabled|preferred|required|verify-ca|verify-identity")
-      ->default_str("preferred");
-  serve.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
   serve
       .add_option("--default-hooks", options.default_hooks,
                   "These hooks too, on every cluster, besides its own; makes every cluster gated")
@@ -137,27 +160,20 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
   add_duration(serve, "--failure-backoff", options.failure_backoff,
                "Before the second attempt; doubled for each further one", seconds{0}, kDay);
   add_duration(serve, "--failure-backoff-max", options.failure_backoff_max, "Longest back-off", seconds{0}, kDay);
-  add_duration(serve, "--claim-stale-after", options.claim_stale_after,
-               "Another replica's work is taken over after this silence", seconds{1}, kDay);
   add_duration(serve, "--drain", options.drain, "Serving goes on this long after SIGTERM while endpoints follow",
                seconds{0}, seconds{300});
   add_duration(serve, "--stop-timeout", options.stop_timeout,
                "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
-  serve.add_option("--workers", options.workers, "Preparations worked on at once")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  serve.add_option("--identity", options.identity, "Of this replica; default: POD_NAME, else the host's name");
-  serve.add_option("--log-level", options.log_level, "Least level that is logged")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
-      ->capture_default_str();
 }
 
 /// Faults that no single option shows; all at once.
-std::string contradictions(const ServeOptions& options) {
+std::string contradictions(const ServeOptions& options, bool release) {
   std::string faults;
   const auto add = [&](const std::string& fault) { faults += (faults.empty() ? "" : "\n") + fault; };
   const bool files = !options.tls_cert_file.empty() || !options.tls_key_file.empty();
-  if (options.dev_certificate_directory.empty()) {
+  if (release) {
+    // serves nothing
+  } else if (options.dev_certificate_directory.empty()) {
     if (options.tls_cert_file.empty()) add("--tls-cert-file is required (or --dev-certificate to try the gate out)");
     if (options.tls_key_file.empty()) add("--tls-key-file is required (or --dev-certificate to try the gate out)");
   } else if (files) {
@@ -205,7 +221,12 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", std::string("upgrade-gate ") + std::string(kVersion));
   app.require_subcommand(1);
   CLI::App* serve = app.add_subcommand("serve", "Serve the admission webhooks and run preparations");
+  add_common_options(*serve, line.options);
   add_serve_options(*serve, line.options);
+  CLI::App* release = app.add_subcommand(
+      "release", "Put back everything that is owed and end; for taking the gate away. 0: nothing is owed any more");
+  add_common_options(*release, line.options);
+  add_release_options(*release, line.release_options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& ended) {
@@ -215,13 +236,19 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.exit_code = code == 0 ? 0 : 2;
     return line;
   }
-  if (auto faults = contradictions(line.options); !faults.empty()) {
+  line.release = release->parsed();
+  if (auto faults = contradictions(line.options, line.release); !faults.empty()) {
+    line.release = false;
     line.text = faults + "\nRun with --help for more information.\n";
     line.exit_code = 2;
     return line;
   }
-  if (line.options.identity.empty()) line.options.identity = default_identity();
-  line.serve = true;
+  if (line.options.identity.empty()) {
+    // Never that of a replica: what a replica holds must be waited for, not taken for one's own.
+    line.options.identity =
+        line.release ? "release-" + default_identity() + "-" + std::to_string(getpid()) : default_identity();
+  }
+  line.serve = !line.release;
   return line;
 }
 

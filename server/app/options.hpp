@@ -58,10 +58,19 @@ struct ServeOptions {
   std::string log_level = "info";
 };
 
-/// What the process is to do: serve, or print `text` and end with `exit_code`.
+/// `upgrade-gate release`, besides the options that it shares with serve.
+struct ReleaseOptions {
+  std::string name_space;             ///< Empty: all.
+  std::string webhook_configuration;  ///< ValidatingWebhookConfiguration to delete first; empty: none.
+  std::chrono::seconds timeout{300};
+};
+
+/// What the process is to do: serve, release, or print `text` and end with `exit_code`.
 struct CommandLine {
   bool serve = false;
+  bool release = false;
   ServeOptions options;
+  ReleaseOptions release_options;
   std::string text;
   int exit_code = 0;
 };

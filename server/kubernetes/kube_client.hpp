@@ -33,6 +33,9 @@ inline constexpr KubeResource kSecrets{"", "v1", "secrets"};
 inline constexpr KubeResource kConfigMaps{"", "v1", "configmaps"};
 inline constexpr KubeResource kEvents{"", "v1", "events"};
 inline constexpr KubeResource kStatefulSets{"apps", "v1", "statefulsets"};
+inline constexpr KubeResource kAccessReviews{"authorization.k8s.io", "v1", "subjectaccessreviews"};
+inline constexpr KubeResource kValidatingWebhooks{"admissionregistration.k8s.io", "v1",
+                                                  "validatingwebhookconfigurations"};
 }  // namespace kube
 
 struct KubeClientOptions {

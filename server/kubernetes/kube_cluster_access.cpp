@@ -77,6 +77,14 @@ std::string template_image(const json& stateful_set, const std::string& containe
   return text(at(containers.front(), {"image"}));
 }
 
+/// Why pods stay old until somebody acts: a rollout that is held back is not a finished one.
+std::string held_back(const json& stateful_set) {
+  const json& strategy = at(stateful_set, {"spec", "updateStrategy"});
+  if (text(at(strategy, {"type"})) == "OnDelete") return " (updateStrategy OnDelete: delete the other pods)";
+  const auto partition = number(at(strategy, {"rollingUpdate", "partition"}), 0);
+  return partition > 0 ? " (updateStrategy partition " + std::to_string(partition) + ")" : "";
+}
+
 /// "" when every pod of the StatefulSet runs `image` and is ready; otherwise what is missing.
 std::string missing_of(const json& stateful_set, const StatefulSetName& wanted, const std::string& image) {
   if (template_image(stateful_set, wanted.container) != image) return "does not have the new image yet";
@@ -84,12 +92,18 @@ std::string missing_of(const json& stateful_set, const StatefulSetName& wanted, 
   if (number(at(stateful_set, {"status", "observedGeneration"}), -1) < generation) return "change not observed yet";
   const auto replicas = number(at(stateful_set, {"spec", "replicas"}), 1);
   const auto existing = number(at(stateful_set, {"status", "replicas"}), 0);
+  // Counts no pod that is being deleted; "ready" does, so it proves something only together with the others.
   const auto updated = number(at(stateful_set, {"status", "updatedReplicas"}), 0);
   const auto ready = number(at(stateful_set, {"status", "readyReplicas"}), 0);
   const std::string of = " of " + std::to_string(replicas);
-  if (updated < replicas) return std::to_string(updated) + of + " updated";
+  if (updated < replicas) return std::to_string(updated) + of + " updated" + held_back(stateful_set);
   if (ready < replicas) return std::to_string(ready) + of + " ready";
   if (existing > replicas) return std::to_string(existing - replicas) + " surplus pods";
+  const auto current = text(at(stateful_set, {"status", "currentRevision"}));
+  const auto update = text(at(stateful_set, {"status", "updateRevision"}));
+  // With OnDelete the controller never moves the current revision.
+  const bool on_delete = text(at(stateful_set, {"spec", "updateStrategy", "type"})) == "OnDelete";
+  if (!on_delete && current != update) return "revision " + current + " is not given up yet";
   return {};
 }
 
@@ -234,6 +248,25 @@ Result<RolloutState> KubeClusterAccess::rollout_state(const Preparation& record,
     if (!missing.empty()) return RolloutState{false, "StatefulSet " + wanted.name + ": " + missing};
   }
   return RolloutState{true, {}};
+}
+
+Result<bool> KubeClusterAccess::may(const UserInfo& user, std::string_view verb, const std::string& name_space,
+                                    Deadline deadline) {
+  json spec{{"user", user.username},
+            {"groups", user.groups},
+            {"resourceAttributes",
+             {{"namespace", name_space},
+              {"verb", verb},
+              {"group", kube::kPreparations.group},
+              {"resource", kube::kPreparations.plural}}}};
+  if (!user.uid.empty()) spec["uid"] = user.uid;
+  if (!user.extra.empty()) spec["extra"] = user.extra;
+  const json review{
+      {"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SubjectAccessReview"}, {"spec", std::move(spec)}};
+  const auto answer = client_.create_object(kube::kAccessReviews, {}, review, deadline);
+  if (!answer) return answer.error();
+  const json& allowed = at(*answer, {"status", "allowed"});
+  return allowed.is_boolean() && allowed.get<bool>();
 }
 
 Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline deadline) {

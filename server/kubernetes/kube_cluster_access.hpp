@@ -41,6 +41,8 @@ class KubeClusterAccess final : public ClusterAccess {
                                                         Deadline deadline) override;
   Result<std::string> secret_value(const std::string& name_space, const std::string& name, const std::string& key,
                                    Deadline deadline) override;
+  Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
+                   Deadline deadline) override;
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;
   void emit_event(const Preparation& record, bool warning, const std::string& reason,

@@ -27,6 +27,8 @@ Result<std::string> MemoryClusterAccess::secret_value(const std::string& name_sp
   return Error{ErrorCode::NotFound, "Secret " + name_space + "/" + name + ": there is no API server to ask"};
 }
 
+Result<bool> MemoryClusterAccess::may(const UserInfo&, std::string_view, const std::string&, Deadline) { return false; }
+
 Result<RolloutState> MemoryClusterAccess::rollout_state(const Preparation&, Deadline) { return RolloutState{true, {}}; }
 
 Status MemoryClusterAccess::mirror_status(const Preparation&, Deadline) { return Ok{}; }

@@ -36,6 +36,9 @@ class MemoryClusterAccess final : public ClusterAccess {
                                                         Deadline deadline) override;
   Result<std::string> secret_value(const std::string& name_space, const std::string& name, const std::string& key,
                                    Deadline deadline) override;
+  /// Always false: nobody is there to give rights.
+  Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
+                   Deadline deadline) override;
   /// Always finished: nothing here rolls out.
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;

@@ -6,8 +6,10 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "policy/admission_review.hpp"
 #include "policy/image_change.hpp"
 #include "policy/preparation.hpp"
 #include "policy/result.hpp"
@@ -43,6 +45,10 @@ class ClusterAccess {
   /// One entry of a Secret, decoded. NotFound names what is missing. Never logged by anybody.
   [[nodiscard]] virtual Result<std::string> secret_value(const std::string& name_space, const std::string& name,
                                                          const std::string& key, Deadline deadline) = 0;
+
+  /// Whether `user` has the right to `verb` upgradepreparations.gate.starrocks.com in the namespace.
+  [[nodiscard]] virtual Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
+                                         Deadline deadline) = 0;
 
   /// Whether every StatefulSet of the record's changed components has rolled out to the new image.
   [[nodiscard]] virtual Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) = 0;

@@ -6,30 +6,49 @@ namespace {
 constexpr int kConflictRetriesMax = 8;
 }  // namespace
 
+ClaimedRecord::ClaimedRecord(PreparationStore& store, const Clock& clock, std::string identity, Preparation record,
+                             std::chrono::milliseconds lease, SteadyTime claimed_at)
+    : store_(store),
+      clock_(clock),
+      identity_(std::move(identity)),
+      lease_(lease),
+      held_until_(lease == kNoLease ? SteadyTime::max() : claimed_at + lease),
+      record_(std::move(record)) {}
+
 Preparation ClaimedRecord::snapshot() const {
   const std::lock_guard lock(mutex_);
   return record_;
 }
 
 bool ClaimedRecord::lost() const {
-  const std::lock_guard lock(mutex_);
+  if (clock_.steady_now() >= held_until_.load()) lost_ = true;
   return lost_;
 }
+
+void ClaimedRecord::superseded() { lost_ = true; }
+
+SteadyTime ClaimedRecord::held_until() const { return held_until_; }
 
 Status ClaimedRecord::lose(const std::string& why) {
   lost_ = true;
   return Error{ErrorCode::Conflict, why};
 }
 
+void ClaimedRecord::held_since(SteadyTime written) {
+  if (lease_ != kNoLease) held_until_ = written + lease_;
+}
+
 Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& change, Deadline deadline) {
   const std::lock_guard lock(mutex_);
-  if (lost_) return lose("the claim was lost before");
+  if (lost()) return lose("the claim was lost before");
   for (int attempt = 0; attempt <= kConflictRetriesMax; ++attempt) {
     Preparation wanted = record_;
     change(wanted.status);
     wanted.status.runner = {identity_, clock_.wall_now()};
+    const auto sent = clock_.steady_now();
     auto stored = store_.update_status(wanted, deadline);
     if (stored) {
+      held_since(sent);
       record_ = std::move(stored).value();
       return Ok{};
     }
@@ -39,8 +58,8 @@ Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& chan
     if (current->status.runner.identity != identity_) {
       return lose("taken over by " + current->status.runner.identity);
     }
-    if (current->status.outcome == Outcome::Superseded && record_.status.outcome != Outcome::Superseded) {
-      return lose("superseded");
+    if (current->status.outcome != Outcome::None && record_.status.outcome == Outcome::None) {
+      return lose("ended meanwhile: " + std::string(to_string(current->status.outcome)));
     }
     record_ = std::move(current).value();
   }

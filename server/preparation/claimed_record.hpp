@@ -2,6 +2,8 @@
 // One record that this replica works on. Worker and heartbeat write it through here, so that a renewal never makes the
 // worker's compare-and-set fail, and a claim that was lost stops the worker at its next step.
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -13,31 +15,47 @@ namespace gate {
 /// Thread safe.
 class ClaimedRecord {
  public:
-  /// `record` is as stored and already carries `identity` as its runner.
-  ClaimedRecord(PreparationStore& store, const Clock& clock, std::string identity, Preparation record)
-      : store_(store), clock_(clock), identity_(std::move(identity)), record_(std::move(record)) {}
+  /// For a claim that nobody can take over: one that is only read through.
+  static constexpr std::chrono::milliseconds kNoLease = std::chrono::milliseconds::max();
+
+  /// `record` is as stored and already carries `identity` as its runner, written at `claimed_at` or later. Without a
+  /// successful write for `lease`, by the steady clock and counted from before each write, the claim is lost: shorter
+  /// than the silence after which another replica takes over.
+  ClaimedRecord(PreparationStore& store, const Clock& clock, std::string identity, Preparation record,
+                std::chrono::milliseconds lease = kNoLease, SteadyTime claimed_at = {});
 
   [[nodiscard]] Preparation snapshot() const;
 
   /// Applies `change` to the status and stores it with a fresh renewal. A Conflict is read again and retried while the
-  /// claim is still ours. Errors: Conflict = the claim is lost (now and for ever), Unavailable = try again later,
-  /// NotFound = the record is gone.
+  /// claim is still ours, and nobody else has ended the record. Errors: Conflict = the claim is lost (now and for
+  /// ever), Unavailable = try again later, NotFound = the record is gone.
   Status update(const std::function<void(PreparationStatus&)>& change, Deadline deadline);
 
   /// update() with no other change than the renewal.
   Status renew(Deadline deadline);
 
+  /// Once true, always: whoever works on the record must stop before its next step.
   [[nodiscard]] bool lost() const;
+
+  /// The record was seen superseded: its settings are its successor's from now on.
+  void superseded();
+
+  /// Until when nobody else works on the record, unless the claim is renewed meanwhile.
+  [[nodiscard]] SteadyTime held_until() const;
 
  private:
   Status lose(const std::string& why);  // requires mutex_
+  void held_since(SteadyTime written);  // requires mutex_
 
   PreparationStore& store_;
   const Clock& clock_;
   const std::string identity_;
+  const std::chrono::milliseconds lease_;
+  // Apart from mutex_, which is held for as long as the store takes.
+  std::atomic<SteadyTime> held_until_;
+  mutable std::atomic<bool> lost_{false};
   mutable std::mutex mutex_;
   Preparation record_;  // guarded by mutex_
-  bool lost_ = false;   // guarded by mutex_
 };
 
 }  // namespace gate

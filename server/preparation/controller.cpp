@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "policy/hook_configuration.hpp"
+#include "policy/rollout.hpp"
 #include "policy/text.hpp"
 
 namespace gate {
@@ -22,8 +24,16 @@ constexpr seconds kRoundBudget{30};
 /// Between two tries to restore, doubled up to the second.
 constexpr milliseconds kRestoreRetryMin{1000};
 constexpr milliseconds kRestoreRetryMax{60000};
-/// How often the heartbeat looks for claims to renew and mirrors to write.
-constexpr milliseconds kBeat{500};
+/// How often the heartbeat looks for claims to renew and mirrors to write: a quarter of the renewal, within these.
+constexpr milliseconds kBeatMin{50};
+constexpr milliseconds kBeatMax{500};
+/// After a mirror could not be written: the record is the truth, the mirror may lag.
+constexpr milliseconds kMirrorRetry{10000};
+/// Asking the database for its nodes must not hold up the hooks for long.
+constexpr seconds kNodesBudget{3};
+/// A record that nobody works on is left to the replica that created it for this long, and to the others for up to as
+/// much again, each its own: they are spread without asking each other, and take what a busy one leaves.
+constexpr milliseconds kHeadStart{100};
 /// Two threads: a hung FE in one verification must not delay all others.
 constexpr std::size_t kVerifiers = 2;
 /// Verifications waiting for a thread; each is wanted by an admission that gives up within seconds.
@@ -47,6 +57,28 @@ bool all_images_are(const Preparation& record, const nlohmann::json& object, std
 std::string uid_of(const nlohmann::json& object) {
   const auto metadata = object.find("metadata");
   return metadata != object.end() && metadata->is_object() ? metadata->value("uid", "") : std::string{};
+}
+
+std::string object_key(const std::string& name_space, const std::string& kind, const std::string& name) {
+  return name_space + "/" + kind + "/" + name;
+}
+
+/// Event of a record whose settings are to be put back: reason, and whether it is a warning.
+std::pair<std::string, bool> restore_event(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Succeeded:
+      return {"UpgradeRolledOut", false};
+    case Outcome::Reverted:
+      return {"UpgradeReverted", false};
+    case Outcome::Expired:
+      return {"UpgradePreparationExpired", true};
+    case Outcome::None:
+    case Outcome::Failed:
+    case Outcome::Superseded:
+    case Outcome::Bypassed:
+      break;  // told elsewhere
+  }
+  return {};
 }
 
 std::string state_text(const Preparation& record) {
@@ -109,25 +141,50 @@ void PreparationController::stop() {
 
 void PreparationController::record_changed(const Preparation& record, bool removed) {
   const auto key = key_of(record);
-  if (removed) {
-    forget(key);
-  } else if (is_open(record)) {
-    queue_.add(key, clock_.steady_now());
+  const bool open = !removed && is_open(record);
+  {
+    const std::lock_guard lock(mutex_);
+    if (removed) {
+      known_.erase(key);
+    } else {
+      const auto& object = record.spec.object;
+      known_[key] = {object_key(record.name_space, object.kind, object.name),
+                     record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
+                     open,
+                     record.status.restore_owed,
+                     record.status.start_time,
+                     restore_due_since(record)};
+    }
+    if (record.status.outcome == Outcome::Superseded) {
+      // What its worker sets from now on would be set against the successor.
+      if (const auto found = tracked_.find(key); found != tracked_.end() && found->second.claim) {
+        found->second.claim->superseded();
+      }
+    }
+    if (!open) drop_if_idle(key);
   }
+  if (!open) return;
+  const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
+  const milliseconds own_share(std::hash<std::string>{}(options_.identity + key) %
+                               static_cast<std::size_t>(kHeadStart.count()));
+  queue_.add(key, clock_.steady_now() + (unclaimed ? kHeadStart + own_share : milliseconds{0}));
 }
+
+void PreparationController::created_here(const Preparation& record) { queue_.add(key_of(record), clock_.steady_now()); }
 
 void PreparationController::object_changed(const std::string& name_space, const std::string& kind,
                                            const std::string& name) {
-  for (const auto& record : store_.cached()) {
-    const auto& object = record.spec.object;
-    if (record.name_space != name_space || object.kind != kind || object.name != name || !is_open(record)) continue;
-    const auto key = key_of(record);
-    {
-      const std::lock_guard lock(mutex_);
+  const auto object = object_key(name_space, kind, name);
+  std::vector<std::string> keys;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, known] : known_) {
+      if (!known.open || known.object != object) continue;
       tracked_[key].hurried = true;
+      keys.push_back(key);
     }
-    queue_.add(key, clock_.steady_now());
   }
+  for (const auto& key : keys) queue_.add(key, clock_.steady_now());
 }
 
 void PreparationController::work(const std::stop_token& stop) {
@@ -158,7 +215,10 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     return std::nullopt;
   }
   // The successor takes the debt over; this one is worked on only where there is none.
-  if (record.status.outcome == Outcome::Superseded && has_successor(record)) return options_.reassert_interval;
+  if (record.status.outcome == Outcome::Superseded && has_successor(key)) return options_.reassert_interval;
+  if (options_.pays_only && record.status.stage != Stage::Restoring && record.status.stage != Stage::Closed) {
+    return std::nullopt;  // comes back as an event once it is due
+  }
   {
     const std::lock_guard lock(mutex_);
     auto& tracked = tracked_[key];
@@ -211,6 +271,7 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
       return Error{ErrorCode::Conflict, "claimed by " + runner.identity};
     }
     log_.info("claim taken over name={} from={}", key, runner.identity);
+    ++claims_taken_over_;
   }
   auto wanted = record;
   wanted.status.runner = {options_.identity, clock_.wall_now()};
@@ -219,11 +280,10 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
     look_again = kStoreRetry / 4;
     return stored.error();
   }
-  auto held = std::make_shared<ClaimedRecord>(store_, clock_, options_.identity, std::move(stored).value());
+  auto held =
+      std::make_shared<ClaimedRecord>(store_, clock_, options_.identity, std::move(stored).value(), lease(), now);
   const std::lock_guard lock(mutex_);
-  auto& tracked = tracked_[key];
-  tracked.claim = held;
-  tracked.claimed_at = now;
+  tracked_[key].claim = held;
   return held;
 }
 
@@ -233,7 +293,7 @@ std::optional<milliseconds> PreparationController::advance(const std::shared_ptr
   std::optional<milliseconds> again;
   switch (record.status.stage) {
     case Stage::Preparing:
-      again = prepare(*claim, stop);
+      again = record.spec.bypass ? close_bypass(*claim) : prepare(*claim, stop);
       break;
     case Stage::Prepared:
     case Stage::RollingOut:
@@ -244,7 +304,7 @@ std::optional<milliseconds> PreparationController::advance(const std::shared_ptr
       again = restore(*claim, key, stop);
       break;
   }
-  if (claim->lost()) return options_.claim_stale_after;
+  if (claim->lost()) return kStoreRetry;
   const auto after = claim->snapshot();
   want_mirror(key, after);
   if (!is_open(after)) prune(after);
@@ -269,6 +329,8 @@ std::optional<milliseconds> PreparationController::prepare(ClaimedRecord& claim,
   }
   want_mirror(key_of(record), record);
   HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
+  // Before Completed is written: from then on the change may be admitted, and nodes restart.
+  remember_nodes(claim, runner);
   if (runner.prepare() != RunEnd::Finished) return kStoreRetry;
   record = claim.snapshot();
   if (record.status.phase == Phase::Failed) {
@@ -301,6 +363,10 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
     if (auto begun = begin_restore(claim, outcome, why); !begun) return kStoreRetry;
     return milliseconds{0};
   };
+  if (object && asks_no_more(record, *object)) {
+    return restore_as(Outcome::Reverted, "the object does not ask for upgrade hooks any more");
+  }
+  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
   if (record.status.stage == Stage::Prepared) {
     if (object && all_images_are(record, *object, &ImageChange::to)) {
       const auto admitted = claim.update(
@@ -312,23 +378,24 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
       if (!admitted) return kStoreRetry;
       record = claim.snapshot();
       clusters_.emit_event(record, false, "UpgradeAdmitted", "the new images are on the object; following the rollout");
+    } else if (object && !all_images_are(record, *object, &ImageChange::from)) {
+      return restore_as(Outcome::Reverted, "the object went to other images than those that were prepared");
     } else if (object && now - record.status.completion_time.value_or(now) > options_.admit_within) {
       return restore_as(Outcome::Expired, "nobody repeated the upgrade in time");
+    } else if (object) {
+      remember_nodes(claim, runner);
     }
   }
-  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
   if (record.status.stage == Stage::RollingOut) {
     if (object && !all_images_are(record, *object, &ImageChange::to)) {
       return restore_as(Outcome::Reverted, "the object no longer has the images that were prepared");
     }
     if (now - record.status.admitted_time.value_or(now) > options_.max_hold) {
-      clusters_.emit_event(record, true, "UpgradeRolloutStalled", "the rollout did not finish in time");
-      return restore_as(Outcome::Expired, "the rollout did not finish in time");
+      return restore_as(Outcome::Expired, "the rollout did not finish in time: " + record.status.message);
     }
-    const auto rollout = clusters_.rollout_state(record, store_deadline());
-    if (rollout && rollout->finished) {
-      const auto dead = runner.dead_nodes(clock_.steady_now() + kRoundBudget);
-      if (dead && dead->empty()) return restore_as(Outcome::Succeeded, "");
+    if (const auto waiting_for = rollout_waits_for(record, runner)) {
+      if (waiting_for->empty()) return restore_as(Outcome::Succeeded, "");
+      tell_progress(claim, *waiting_for);
     }
   }
   std::string detail;
@@ -341,19 +408,85 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
   return options_.reassert_interval;
 }
 
+bool PreparationController::asks_no_more(const Preparation& record, const nlohmann::json& object) const {
+  // Before the request is admitted, what asks for hooks may be part of it and not be on the object yet.
+  if (record.status.stage == Stage::Prepared && !record.spec.asked_before) return false;
+  return !resolve_hooks(object, options_.default_hooks, record.spec.changes).configured;
+}
+
+Result<std::string> PreparationController::rollout_waits_for(const Preparation& record, HookRunner& runner) {
+  const auto rollout = clusters_.rollout_state(record, store_deadline());
+  if (!rollout) return rollout.error();
+  if (!rollout->finished) return rollout->waiting_for;
+  const auto nodes = runner.nodes(clock_.steady_now() + kRoundBudget);
+  if (!nodes) return nodes.error();
+  return unfinished_in_database(record, *nodes);
+}
+
+void PreparationController::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
+  const auto nodes = runner.nodes(clock_.steady_now() + kNodesBudget);
+  if (!nodes) return;
+  const auto record = claim.snapshot();
+  auto before = nodes_to_restart(record.spec, *nodes);
+  if (before == record.status.nodes_before) return;
+  if (auto stored =
+          claim.update([&](PreparationStatus& status) { status.nodes_before = std::move(before); }, store_deadline());
+      !stored) {
+    log_.info("nodes not stored name={} error={}", key_of(record), stored.error().message);
+  }
+}
+
+void PreparationController::tell_progress(ClaimedRecord& claim, const std::string& waiting_for) {
+  const auto message = clean_text("waiting for the rollout: " + waiting_for);
+  if (claim.snapshot().status.message == message) return;
+  if (auto told = claim.update([&](PreparationStatus& status) { status.message = message; }, store_deadline()); !told) {
+    log_.info("progress not stored error={}", told.error().message);
+  }
+}
+
 Status PreparationController::begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why) {
-  return claim.update(
+  auto begun = claim.update(
       [&](PreparationStatus& status) {
         status.stage = Stage::Restoring;
         status.outcome = outcome;
-        if (outcome == Outcome::Succeeded) status.rolled_out_time = clock_.wall_now();
-        if (!why.empty()) status.message = why;
+        status.restoring_time = clock_.wall_now();
+        if (outcome == Outcome::Succeeded) status.rolled_out_time = status.restoring_time;
+        status.message = why;
       },
       store_deadline());
+  if (!begun) return begun;
+  if (const auto [reason, warning] = restore_event(outcome); !reason.empty()) {
+    clusters_.emit_event(claim.snapshot(), warning, reason, why.empty() ? "every pod and node is new" : why);
+  }
+  return begun;
+}
+
+std::optional<milliseconds> PreparationController::close_bypass(ClaimedRecord& claim) {
+  const auto reason = claim.snapshot().spec.bypass->reason;
+  const auto closed = claim.update(
+      [&](PreparationStatus& status) {
+        status.stage = Stage::Closed;
+        status.outcome = Outcome::Bypassed;
+        status.completion_time = clock_.wall_now();
+        status.reason = "Bypassed";
+        status.message = "let through unprepared: " + reason;
+      },
+      store_deadline());
+  if (!closed) return kStoreRetry;
+  ++bypassed_;
+  const auto record = claim.snapshot();
+  log_.warn("bypassed name={} user={} why={}", key_of(record), clean_text(record.spec.requested_by.username),
+            record.spec.bypass->reason);
+  clusters_.emit_event(record, true, "UpgradeGateBypassed",
+                       clean_text(record.spec.requested_by.username) +
+                           " let the upgrade through unprepared: " + record.spec.bypass->reason);
+  return std::nullopt;
 }
 
 std::optional<milliseconds> PreparationController::restore(ClaimedRecord& claim, const std::string& key,
                                                            const std::stop_token& stop) {
+  // One that was ended before its runner came to it may still have to take over what its predecessor owes.
+  if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
   const auto record = claim.snapshot();
   if (record.status.restore_owed) {
     HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
@@ -399,11 +532,10 @@ Status PreparationController::close(ClaimedRecord& claim, bool object_gone) {
       store_deadline());
 }
 
-bool PreparationController::has_successor(const Preparation& record) {
-  const auto cached = store_.cached();
-  return std::any_of(cached.begin(), cached.end(), [&](const Preparation& other) {
-    return other.name_space == record.name_space && other.spec.supersedes == record.name;
-  });
+bool PreparationController::has_successor(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(known_.begin(), known_.end(),
+                     [&](const auto& entry) { return entry.second.open && entry.second.supersedes == key; });
 }
 
 Status PreparationController::take_over_debt(ClaimedRecord& claim) {
@@ -423,6 +555,7 @@ Status PreparationController::take_over_debt(ClaimedRecord& claim) {
     auto frozen = store_.update_status(*old, deadline);
     if (!frozen) return frozen.error();
     old = std::move(frozen).value();
+    clusters_.emit_event(*old, false, "UpgradePreparationSuperseded", old->status.message);
   }
   if (!record.status.debt_taken_over) {
     auto copied = claim.update(
@@ -482,8 +615,9 @@ void PreparationController::flush_mirrors() {
   std::vector<std::pair<std::string, std::shared_ptr<const Preparation>>> due;
   {
     const std::lock_guard lock(mutex_);
+    const auto now = clock_.steady_now();
     for (auto& [key, tracked] : tracked_) {
-      if (!tracked.to_mirror || tracked.mirroring) continue;
+      if (!tracked.to_mirror || tracked.mirroring || tracked.mirror_after > now) continue;
       if (answering_.contains(tracked.to_mirror->name_space + "/" + tracked.to_mirror->spec.cluster)) continue;
       due.emplace_back(key, std::move(tracked.to_mirror));
       tracked.to_mirror.reset();
@@ -498,8 +632,11 @@ void PreparationController::flush_mirrors() {
     if (written) {
       tracked.mirrored = mirror_text(*record);
       if (!is_open(*record)) drop_if_idle(key);
-    } else if (!tracked.to_mirror) {
-      tracked.to_mirror = std::move(record);
+    } else if (is_open(*record) || written.error().code == ErrorCode::Unavailable) {
+      tracked.mirror_after = clock_.steady_now() + kMirrorRetry;
+      if (!tracked.to_mirror) tracked.to_mirror = std::move(record);
+    } else {
+      drop_if_idle(key);  // refused, and no later state will come
     }
   }
 }
@@ -510,23 +647,27 @@ void PreparationController::renew_claims() {
     const std::lock_guard lock(mutex_);
     const auto now = clock_.steady_now();
     for (auto& [key, tracked] : tracked_) {
-      if (!tracked.claim || now - tracked.claimed_at < options_.claim_renewal) continue;
-      tracked.claimed_at = now;
-      due.push_back(tracked.claim);
+      // Every write of the worker renews, too.
+      if (tracked.claim && tracked.claim->held_until() - now <= lease() - options_.claim_renewal) {
+        due.push_back(tracked.claim);
+      }
+    }
+  }
+  for (const auto& claim : due) {
+    if (auto renewed = claim->renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease())); !renewed) {
+      log_.warn("claim not renewed name={} error={}", claim->snapshot().name, renewed.error().message);
     }
   }
   for (const auto& claim : due) {
     const auto record = claim->snapshot();
     want_mirror(key_of(record), record);
-    if (auto renewed = claim->renew(store_deadline()); !renewed) {
-      log_.warn("claim not renewed name={} error={}", record.name, renewed.error().message);
-    }
   }
 }
 
 void PreparationController::beat(const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any pause;
+  const auto period = std::clamp(options_.claim_renewal / 4, kBeatMin, kBeatMax);
   while (!stop.stop_requested()) {
     try {
       renew_claims();
@@ -535,7 +676,7 @@ void PreparationController::beat(const std::stop_token& stop) {
       log_.error("heartbeat failed error={}", bug.what());
     }
     std::unique_lock lock(mutex);
-    pause.wait_for(lock, stop, kBeat, [&] { return stop.stop_requested(); });
+    pause.wait_for(lock, stop, period, [&] { return stop.stop_requested(); });
   }
 }
 
@@ -590,11 +731,22 @@ PreparationController::AnsweringScope::~AnsweringScope() {
 ControllerStats PreparationController::stats() const {
   ControllerStats out;
   out.queued = queue_.size();
-  for (const auto& record : store_.cached()) out.restores_owed += record.status.restore_owed ? 1 : 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto now = clock_.wall_now();
+    for (const auto& [key, known] : known_) {
+      if (!known.owed) continue;
+      ++out.restores_owed;
+      out.oldest_debt = std::max(out.oldest_debt, now - known.began.value_or(now));
+      out.longest_overdue = std::max(out.longest_overdue, now - known.due.value_or(now));
+    }
+  }
   out.prepared = prepared_;
   out.failed = failed_;
   out.restored = restored_;
   out.reasserted = reasserted_;
+  out.bypassed = bypassed_;
+  out.claims_taken_over = claims_taken_over_;
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <thread>
@@ -32,21 +33,28 @@ struct ControllerOptions {
   std::string
       identity;  ///< Of this replica; the pod's name. The same name after a restart takes its claims back at once.
   std::size_t workers = 8;  ///< Records worked on at once; each may wait on one FE for as long as a hook's timeout.
-  std::chrono::seconds reassert_interval{30};  ///< Between two read-backs while the settings must hold.
-  std::chrono::seconds admit_within{3600};     ///< A preparation that nobody uses is undone after this.
-  std::chrono::seconds max_hold{6 * 3600};     ///< A rollout that does not end keeps the settings no longer.
-  std::chrono::seconds claim_renewal{5};       ///< While a record is worked on.
-  std::chrono::seconds claim_stale_after{20};  ///< Renewals not seen for this long: the replica is gone.
+  std::chrono::seconds reassert_interval{30};     ///< Between two read-backs while the settings must hold.
+  std::chrono::seconds admit_within{3600};        ///< A preparation that nobody uses is undone after this.
+  std::chrono::seconds max_hold{6 * 3600};        ///< A rollout that does not end keeps the settings no longer.
+  std::chrono::milliseconds claim_renewal{5000};  ///< While a record is worked on.
+  /// Renewals not seen for this long: the replica is gone. One that cannot renew stops after three quarters of it.
+  std::chrono::seconds claim_stale_after{20};
+  std::vector<std::string> default_hooks{};  ///< The gate's own: with them every object asks for hooks.
+  bool pays_only = false;                    ///< Nothing but putting back what is due.
   HookRunnerOptions hooks;
 };
 
 struct ControllerStats {
   std::size_t queued = 0;
   std::size_t restores_owed = 0;
+  std::chrono::seconds oldest_debt{};      ///< Age of the oldest captured value that is not back.
+  std::chrono::seconds longest_overdue{};  ///< Since when putting back is due but has not been proven, at most.
   std::uint64_t prepared = 0;
   std::uint64_t failed = 0;
   std::uint64_t restored = 0;
   std::uint64_t reasserted = 0;
+  std::uint64_t bypassed = 0;
+  std::uint64_t claims_taken_over = 0;
 };
 
 /// Thread safe. Owns its threads; the destructor stops them.
@@ -65,6 +73,8 @@ class PreparationController {
   void stop();
 
   void record_changed(const Preparation& record, bool removed);
+  /// This replica has just created `record`: it is worked on here, unless all workers are busy and another is faster.
+  void created_here(const Preparation& record);
   /// The object of open records was written: look at them now.
   void object_changed(const std::string& name_space, const std::string& kind, const std::string& name);
 
@@ -91,7 +101,6 @@ class PreparationController {
   /// What this replica remembers of a record between two looks.
   struct Tracked {
     std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on.
-    SteadyTime claimed_at{};
     SteadyTime next_look{};
     bool hurried = false;          ///< The object changed since the last look began.
     std::string looked_at;         ///< State of the record after the last look; a look at the same is not hurried.
@@ -100,7 +109,17 @@ class PreparationController {
     int restore_failures = 0;
     std::string mirrored;  ///< What the cluster's status was last told.
     std::shared_ptr<const Preparation> to_mirror;
-    bool mirroring = false;  ///< Being written: a newer state waits, or it could be overtaken.
+    bool mirroring = false;     ///< Being written: a newer state waits, or it could be overtaken.
+    SteadyTime mirror_after{};  ///< Not before: the last try failed.
+  };
+  /// What the watch tells of every record, kept small: there may be ten thousand.
+  struct Known {
+    std::string object;      ///< "namespace/kind/name"
+    std::string supersedes;  ///< Key of the predecessor; empty: none.
+    bool open = false;
+    bool owed = false;
+    std::optional<WallTime> began;
+    std::optional<WallTime> due;
   };
   struct Verification {
     Preparation record;
@@ -121,10 +140,18 @@ class PreparationController {
   [[nodiscard]] std::optional<std::chrono::milliseconds> restore(ClaimedRecord& claim, const std::string& key,
                                                                  const std::stop_token& stop);
 
+  [[nodiscard]] std::optional<std::chrono::milliseconds> close_bypass(ClaimedRecord& claim);
+
   [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
                                                              std::chrono::milliseconds& look_again);
   [[nodiscard]] Status take_over_debt(ClaimedRecord& claim);
-  [[nodiscard]] bool has_successor(const Preparation& record);
+  [[nodiscard]] bool has_successor(const std::string& key) const;
+  [[nodiscard]] bool asks_no_more(const Preparation& record, const nlohmann::json& object) const;
+  /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
+  void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
+  void tell_progress(ClaimedRecord& claim, const std::string& waiting_for);
+  /// What the rollout waits for, empty when it is over. Error: it cannot be known now.
+  [[nodiscard]] Result<std::string> rollout_waits_for(const Preparation& record, HookRunner& runner);
   [[nodiscard]] Status begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why);
   [[nodiscard]] Status close(ClaimedRecord& claim, bool object_gone);
   void prune(const Preparation& closed);
@@ -133,6 +160,7 @@ class PreparationController {
   void want_mirror(const std::string& key, const Preparation& record);
   void flush_mirrors();
   void renew_claims();
+  [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }
   [[nodiscard]] Deadline store_deadline() const;
 
   PreparationStore& store_;
@@ -147,9 +175,12 @@ class PreparationController {
   std::atomic<std::uint64_t> failed_{0};
   std::atomic<std::uint64_t> restored_{0};
   std::atomic<std::uint64_t> reasserted_{0};
+  std::atomic<std::uint64_t> bypassed_{0};
+  std::atomic<std::uint64_t> claims_taken_over_{0};
 
   mutable std::mutex mutex_;
   std::map<std::string, Tracked> tracked_;    // guarded by mutex_
+  std::map<std::string, Known> known_;        // guarded by mutex_
   std::multiset<std::string> answering_;      // guarded by mutex_
   std::deque<Verification> verifications_;    // guarded by mutex_
   std::condition_variable_any verification_;  // with mutex_

@@ -111,19 +111,26 @@ Result<SettingReading> FrontendFleet::read(std::string_view key, Deadline deadli
   return reading;
 }
 
-Result<std::vector<std::string>> FrontendFleet::dead_nodes(Deadline deadline) {
-  std::vector<std::string> dead;
-  for (const auto& [sql, what] : {std::pair{"SHOW FRONTENDS", "frontend"}, std::pair{"SHOW BACKENDS", "backend"},
-                                  std::pair{"SHOW COMPUTE NODES", "compute node"}}) {
+Result<std::vector<DatabaseNode>> FrontendFleet::nodes(Deadline deadline) {
+  std::vector<DatabaseNode> out;
+  for (const auto& [sql, component] :
+       {std::pair{"SHOW FRONTENDS", Component::Frontend}, std::pair{"SHOW BACKENDS", Component::Backend},
+        std::pair{"SHOW COMPUTE NODES", Component::ComputeNode}}) {
     const auto rows = execute(sql, deadline);
     if (!rows) return rows.error();
     for (std::size_t row = 0; row < rows->rows.size(); ++row) {
-      if (!same_config_value(rows->text(row, "Alive"), "true")) {
-        dead.push_back(std::string(what) + " " + rows->text(row, "IP"));
-      }
+      DatabaseNode node;
+      node.component = component;
+      const bool frontend = component == Component::Frontend;
+      node.name = frontend ? rows->text(row, "Name") : rows->text(row, "IP") + ":" + rows->text(row, "HeartbeatPort");
+      node.alive = same_config_value(rows->text(row, "Alive"), "true");
+      node.started = rows->text(row, frontend ? "StartTime" : "LastStartTime");
+      node.version = rows->text(row, "Version");
+      node.warehouse = rows->text(row, "WarehouseName");
+      out.push_back(std::move(node));
     }
   }
-  return dead;
+  return out;
 }
 
 }  // namespace gate

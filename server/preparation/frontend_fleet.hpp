@@ -9,6 +9,7 @@
 
 #include "policy/hook.hpp"
 #include "policy/result.hpp"
+#include "policy/rollout.hpp"
 #include "server/ports/frontend.hpp"
 
 namespace gate {
@@ -48,8 +49,8 @@ class FrontendFleet {
   /// Rejected: the FE knows no such configuration item. Unavailable: an FE that counts as alive did not answer.
   [[nodiscard]] Result<SettingReading> read(std::string_view key, Deadline deadline);
 
-  /// Not alive nodes of SHOW FRONTENDS, SHOW BACKENDS and SHOW COMPUTE NODES, as "backend 10.0.0.1"; empty = all alive.
-  [[nodiscard]] Result<std::vector<std::string>> dead_nodes(Deadline deadline);
+  /// Every row of SHOW FRONTENDS, SHOW BACKENDS and SHOW COMPUTE NODES.
+  [[nodiscard]] Result<std::vector<DatabaseNode>> nodes(Deadline deadline);
 
  private:
   struct Node {

@@ -70,7 +70,8 @@ std::string failure_text(const Hook& hook, const Error& error) {
 HookRunner::HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock, HookRunnerOptions options,
                        std::stop_token stop)
     : record_(record),
-      peers_(peers),
+      connector_(peers.connector, record),
+      peers_{peers.clusters, connector_, peers.http, peers.scripts},
       clock_(clock),
       options_(options),
       stop_(std::move(stop)),
@@ -305,10 +306,10 @@ Status HookRunner::put_back(const CapturedSetting& captured, Deadline deadline) 
   }
 }
 
-Result<std::vector<std::string>> HookRunner::dead_nodes(Deadline deadline) {
+Result<std::vector<DatabaseNode>> HookRunner::nodes(Deadline deadline) {
   const auto frontends = fleet(deadline);
   if (!frontends) return frontends.error();
-  return (*frontends)->dead_nodes(deadline);
+  return (*frontends)->nodes(deadline);
 }
 
 }  // namespace gate

@@ -13,6 +13,7 @@
 #include "server/ports/http_caller.hpp"
 #include "server/ports/script_jobs.hpp"
 #include "server/preparation/claimed_record.hpp"
+#include "server/preparation/fenced_connector.hpp"
 #include "server/preparation/frontend_fleet.hpp"
 
 namespace gate {
@@ -65,8 +66,8 @@ class HookRunner {
   /// Whether every setting of the record's hooks holds on every alive FE. Never writes.
   [[nodiscard]] Result<bool> holds(Deadline deadline, std::string& drifted);
 
-  /// Not alive nodes, see FrontendFleet.
-  [[nodiscard]] Result<std::vector<std::string>> dead_nodes(Deadline deadline);
+  /// See FrontendFleet.
+  [[nodiscard]] Result<std::vector<DatabaseNode>> nodes(Deadline deadline);
 
  private:
   [[nodiscard]] RunEnd run_hook(std::size_t index);
@@ -81,7 +82,8 @@ class HookRunner {
   [[nodiscard]] Deadline store_deadline() const;
 
   ClaimedRecord& record_;
-  const HookPeers peers_;
+  FencedConnector connector_;
+  const HookPeers peers_;  // with connector_ in place of the one that was given
   const Clock& clock_;
   const HookRunnerOptions options_;
   const std::stop_token stop_;

@@ -499,6 +499,7 @@ void FrontendSimulator::stop(std::size_t frontend) {
 void FrontendSimulator::start(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.reset_config(frontend);
+    ++impl_->cluster.frontends.at(frontend).starts;
     impl_->cluster.frontends.at(frontend).alive = true;
     if (::listen(impl_->listeners[frontend].socket.get(), kBacklog) != 0)
       throw std::runtime_error(std::string("cannot listen again: ") + std::strerror(errno));
@@ -507,7 +508,23 @@ void FrontendSimulator::start(std::size_t frontend) {
 void FrontendSimulator::restart(std::size_t frontend) {
   impl_->change([&] {
     impl_->cluster.reset_config(frontend);
+    ++impl_->cluster.frontends.at(frontend).starts;
     impl_->cut_connections(frontend);
+  });
+}
+void FrontendSimulator::roll_out(const std::string& version) {
+  for (std::size_t i = 0; i < size(); ++i) restart(i);
+  impl_->change([&] {
+    auto& cluster = impl_->cluster;
+    for (auto& frontend : cluster.frontends) {
+      if (!version.empty()) frontend.version = version;
+    }
+    for (auto* nodes : {&cluster.backends, &cluster.compute_nodes}) {
+      for (auto& node : *nodes) {
+        ++node.starts;
+        if (!version.empty()) node.version = version;
+      }
+    }
   });
 }
 void FrontendSimulator::break_broadcast_to(std::size_t frontend, bool broken) {

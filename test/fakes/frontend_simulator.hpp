@@ -30,6 +30,7 @@ struct SimulatedNode {
   std::string host;
   bool alive = true;
   std::string version = {};  ///< Empty: the cluster's.
+  int starts = 0;            ///< Moves LastStartTime.
 };
 
 /// One answer of SHOW PROC '/cluster_balance'.
@@ -139,6 +140,8 @@ class FrontendSimulator {
   void stop(std::size_t frontend);
   void start(std::size_t frontend);    ///< Listens again, with the configuration of fe.conf.
   void restart(std::size_t frontend);  ///< Configuration lost, connections cut, listening all the time.
+  /// A rollout as it is when it is over: every FE, BE and CN has started again; `version` empty: the same one.
+  void roll_out(const std::string& version = {});
   /// ADMIN SET reaches this FE no more although it is alive: 5101 (from 3.5 on) or 5076.
   void break_broadcast_to(std::size_t frontend, bool broken = true);
   /// nullopt: no leader; whatever must go to it hangs.

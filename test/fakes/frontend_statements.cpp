@@ -194,6 +194,12 @@ SqlError access_denied() {
 
 constexpr const char* kStartTime = "2026-01-02 03:04:05";
 
+/// Each further start is a minute later.
+std::string start_time(int starts) {
+  const int minute = 4 + starts % 50;
+  return std::string("2026-01-02 03:") + (minute < 10 ? "0" : "") + std::to_string(minute) + ":05";
+}
+
 }  // namespace
 
 Version parse_version(std::string_view text) {
@@ -395,7 +401,7 @@ SimulatedResult Cluster::show_frontends(std::size_t asked) const {
           std::to_string(fe.port), std::string("9020"), std::string(leader == i ? "LEADER" : "FOLLOWER"),
           std::string("1234567"), std::string("true"), std::string(alive ? "true" : "false"), std::string("4711"),
           std::string(kStartTime), std::string("true"), std::string(alive ? "" : "got exception"),
-          std::string(alive ? kStartTime : "NULL"), fe.version + "-1f1aa9c"})
+          alive ? start_time(fe.starts) : std::string("NULL"), fe.version + "-1f1aa9c"})
       row.emplace_back(value);
     out.rows.push_back(std::move(row));
   }
@@ -443,7 +449,7 @@ SimulatedResult Cluster::show_backends() const {
         {"BePort", "9060"},
         {"HttpPort", "8040"},
         {"BrpcPort", "8060"},
-        {"LastStartTime", kStartTime},
+        {"LastStartTime", start_time(node.starts)},
         {"LastHeartbeat", kStartTime},
         {"Alive", node.alive ? "true" : "false"},
         {"SystemDecommissioned", "false"},
@@ -494,7 +500,7 @@ SimulatedResult Cluster::show_compute_nodes() const {
         {"BePort", "9060"},
         {"HttpPort", "8040"},
         {"BrpcPort", "8060"},
-        {"LastStartTime", kStartTime},
+        {"LastStartTime", start_time(node.starts)},
         {"LastHeartbeat", kStartTime},
         {"Alive", node.alive ? "true" : "false"},
         {"SystemDecommissioned", "false"},

@@ -41,6 +41,7 @@ struct FrontendState {
   std::uint16_t port = 0;
   bool alive = true;  ///< Listening; what the leader's heartbeat would say.
   bool broadcast_broken = false;
+  int starts = 0;
   std::string version;
   std::map<std::string, std::string> config;  ///< By canonical name.
 };

@@ -6,7 +6,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 
+#include "policy/bypass.hpp"
 #include "policy/message.hpp"
 #include "policy/text.hpp"
 
@@ -333,4 +335,143 @@ TEST_CASE("a denial says what was changed, how far it is, that nothing was appli
     INFO(line);
     CHECK(line.find(part) != std::string::npos);
   }
+}
+
+TEST_CASE("the emergency exit: for one target, until its time, for those who may") {
+  struct Row {
+    const char* name;
+    std::function<void(AdmissionFacts&)> change;
+    Effect effect;
+    bool allowed;
+    const char* warning;  // "" = none expected
+  };
+  const auto key = target_key(facts());
+  const auto with = [](const std::string& text, Permission permission) {
+    return [=](AdmissionFacts& given) {
+      given.bypass = text;
+      given.may_bypass = permission;
+    };
+  };
+  const std::string good = key + "; reason=disk full; until=" + format_time(kNow + std::chrono::hours(1));
+  for (const Row& row :
+       {Row{"the right is asked for first", with(good, Permission::NotAsked), Effect::AskPermission, true, ""},
+        Row{"granted", with(good, Permission::Granted), Effect::RecordBypass, true, "let through unprepared until"},
+        Row{"any target", with("*" + good.substr(key.size()), Permission::Granted), Effect::RecordBypass, true,
+            "disk full"},
+        Row{"refused", with(good, Permission::Refused), Effect::None, false, "alice may not bypass"},
+        Row{"nobody knows", with(good, Permission::Unknown), Effect::None, false, "did not say"},
+        Row{"of another target", with("0000000000" + good.substr(key.size()), Permission::Granted), Effect::None, false,
+            "for target 0000000000"},
+        Row{"expired", with(key + "; reason=x; until=" + format_time(kNow), Permission::Granted), Effect::None, false,
+            "expired"},
+        Row{"malformed", with("yes please", Permission::Granted), Effect::None, false, "bypass ignored"},
+        Row{"records out of reach",
+            [&](AdmissionFacts& given) {
+              with(good, Permission::Granted)(given);
+              given.store_reachable = false;
+              given.records.clear();
+            },
+            Effect::RecordBypass, true, "let through"},
+        Row{"faulty hooks",
+            [&](AdmissionFacts& given) {
+              with(good, Permission::Granted)(given);
+              given.configuration.faults = {{"f", "v", "a"}};
+            },
+            Effect::RecordBypass, true, "let through"},
+        Row{"dry run",
+            [&](AdmissionFacts& given) {
+              with(good, Permission::Granted)(given);
+              given.dry_run = true;
+            },
+            Effect::None, true, "would be let through"},
+        Row{"dry run without the right",
+            [&](AdmissionFacts& given) {
+              with(good, Permission::Refused)(given);
+              given.dry_run = true;
+            },
+            Effect::None, true, "may not bypass"}}) {
+    INFO(row.name);
+    auto given = facts();
+    given.username = "alice";
+    given.waited = true;
+    given.records = {record_for(given, Phase::Running, Stage::Preparing)};
+    row.change(given);
+    const auto decision = decide(given);
+    CHECK(decision.effect == row.effect);
+    CHECK(decision.answer.allowed == row.allowed);
+    std::string warnings;
+    for (const auto& warning : decision.answer.warnings) {
+      CHECK(warning.size() <= kWarningMax);
+      warnings += warning + "\n";
+    }
+    CHECK_MESSAGE(warnings.find(row.warning) != std::string::npos, warnings);
+    if (decision.effect == Effect::RecordBypass) {
+      CHECK(decision_annotation(decision) == "allowed-bypass");
+      REQUIRE(decision.start);
+      REQUIRE(decision.start->bypass);
+      CHECK(decision.start->bypass->reason == "disk full");
+      // What is open keeps its debt.
+      CHECK(decision.start->supersedes.empty());
+      CHECK(std::any_of(decision.answer.audit.begin(), decision.answer.audit.end(),
+                        [](const AuditAnnotation& entry) { return entry.key == "bypass"; }));
+    }
+  }
+}
+
+TEST_CASE("a recorded bypass admits nothing afterwards and is nobody's predecessor") {
+  auto given = facts();
+  auto record = record_for(given, Phase::Pending, Stage::Preparing);
+  record.spec.bypass = Bypass{"*", "x", kNow};
+  SUBCASE("not closed yet") {}
+  SUBCASE("closed") {
+    record.status.stage = Stage::Closed;
+    record.status.outcome = Outcome::Bypassed;
+  }
+  given.records = {record};
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::Start);
+  REQUIRE(decision.start);
+  CHECK(decision.start->attempt == 2);
+  CHECK(decision.start->supersedes.empty());
+  CHECK_FALSE(decision.start->bypass);
+}
+
+TEST_CASE("every denial ends with the key of the target") {
+  auto given = facts();
+  given.waited = true;
+  SUBCASE("running") { given.records = {record_for(given, Phase::Running, Stage::Preparing)}; }
+  SUBCASE("failed") { given.records = {record_for(given, Phase::Failed, Stage::Restoring)}; }
+  SUBCASE("faulty") { given.configuration.faults = {{"f", "v", "a"}}; }
+  SUBCASE("records out of reach") { given.store_reachable = false; }
+  const auto decision = decide(given);
+  REQUIRE_FALSE(decision.answer.allowed);
+  const auto& message = decision.answer.message;
+  CHECK(message.substr(message.size() - 10) == target_key(given));
+}
+
+TEST_CASE("a new value of the retry annotation starts the next attempt at once, the same value only one") {
+  auto given = facts();
+  auto failed = record_for(given, Phase::Failed, Stage::Restoring);
+  given.records = {failed};
+  REQUIRE(decide(given).answer.reason == reason::kFailed);
+  CHECK(decide(given).answer.message.find("starrocks.com/retry-upgrade-preparation") != std::string::npos);
+
+  given.retry_token = "monday";
+  const auto again = decide(given);
+  CHECK(again.effect == Effect::Start);
+  REQUIRE(again.start);
+  CHECK(again.start->attempt == 2);
+  CHECK(again.start->retry_token == "monday");
+  CHECK(again.start->supersedes == failed.name);
+
+  auto second = failed;
+  second.spec.attempt = 2;
+  second.spec.retry_token = "monday";
+  second.name = again.start_name;
+  given.records = {second, failed};
+  CHECK(decide(given).answer.reason == reason::kFailed);
+  given.retry_token = "tuesday";
+  CHECK(decide(given).effect == Effect::Start);
+  given.dry_run = true;
+  CHECK(decide(given).effect == Effect::None);
 }

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
 using namespace gate;
@@ -40,6 +41,9 @@ Preparation full_record() {
   record.spec.mode = PreparationMode::Verify;
   record.spec.requested_by = {"alice", {"dev", "ops"}, "request-1"};
   record.spec.supersedes = "sr-older-1";
+  record.spec.retry_token = "monday";
+  record.spec.asked_before = true;
+  record.spec.bypass = Bypass{"*", "disk full", kTime};
   record.status.phase = Phase::Failed;
   record.status.reason = "CriticalHookFailed";
   record.status.message = "because";
@@ -54,6 +58,8 @@ Preparation full_record() {
   record.status.debt_taken_over = true;
   record.status.start_time = record.status.completion_time = record.status.admitted_time = kTime;
   record.status.rolled_out_time = record.status.restored_time = kTime;
+  record.status.restoring_time = record.status.reopened_time = kTime;
+  record.status.nodes_before = {{Component::Frontend, "fe-0", "2026-01-02 03:04:05", "3.3.1-1f1aa9c"}};
   record.status.runner = {"pod-1", kTime};
   return record;
 }
@@ -152,4 +158,95 @@ TEST_CASE("the printer columns tell progress, the blocking hook and the versions
   CHECK(status["from"] == "fe 1.0.0, cn 1");
   CHECK(status["to"] == "fe 1.0.1, cn 2");
   CHECK(status["failedHooks"] == nlohmann::json::array({"disable-balancer"}));
+}
+
+TEST_CASE("conditions say what holds, why, and since when; the time moves only with the status") {
+  const auto created = kTime;
+  const auto later = kTime + std::chrono::seconds(100);
+  struct Row {
+    const char* name;
+    std::function<void(Preparation&)> change;
+    const char* type;
+    const char* status;
+    const char* reason;
+    WallTime since;
+  };
+  for (const Row& row : {
+           Row{"new", [](auto&) {}, "Prepared", "False", "Pending", created},
+           Row{"started",
+               [&](auto& r) {
+                 r.status.phase = Phase::Running;
+                 r.status.start_time = later;
+               },
+               "Prepared", "False", "Running", created},
+           Row{"completed",
+               [&](auto& r) {
+                 r.status.phase = Phase::Completed;
+                 r.status.completion_time = later;
+               },
+               "Prepared", "True", "Completed", later},
+           Row{"no longer true",
+               [&](auto& r) {
+                 r.status.phase = Phase::Pending;
+                 r.status.reopened_time = later;
+               },
+               "Prepared", "False", "Pending", later},
+           Row{"owed while it is needed",
+               [&](auto& r) {
+                 r.status.restore_owed = true;
+                 r.status.stage = Stage::RollingOut;
+                 r.status.start_time = later;
+               },
+               "RestoreOwed", "True", "HeldForRollout", later},
+           Row{"owed and due",
+               [&](auto& r) {
+                 r.status.restore_owed = true;
+                 r.status.stage = Stage::Restoring;
+                 r.status.start_time = r.status.restoring_time = later;
+               },
+               "RestoreOwed", "True", "Due", later},
+           Row{"paid",
+               [&](auto& r) {
+                 r.status.stage = Stage::Closed;
+                 r.status.restored_time = later;
+               },
+               "RestoreOwed", "False", "NothingOwed", later},
+           Row{"restored", [&](auto& r) { r.status.restored_time = later; }, "Restored", "True", "Restored", later},
+           Row{"bypassed",
+               [&](auto& r) {
+                 r.spec.bypass = Bypass{"*", "x", later};
+               },
+               "Bypassed", "True", "Bypassed", created},
+       }) {
+    INFO(row.name);
+    Preparation record;
+    record.creation_time = created;
+    row.change(record);
+    bool found = false;
+    const auto status = status_to_json(record);
+    for (const auto& condition : status.at("conditions")) {
+      CHECK(condition.at("observedGeneration") == 1);
+      CHECK_FALSE(condition.at("reason").get<std::string>().empty());
+      if (condition.at("type") != row.type) continue;
+      found = true;
+      CHECK(condition.at("status") == row.status);
+      CHECK(condition.at("reason") == row.reason);
+      CHECK(condition.at("lastTransitionTime") == format_time(row.since));
+    }
+    CHECK(found);
+  }
+}
+
+TEST_CASE("putting back is due from the end of the rollout, or of the preparation that failed") {
+  Preparation record;
+  record.status.restore_owed = true;
+  record.status.completion_time = kTime;
+  record.status.stage = Stage::RollingOut;
+  CHECK_FALSE(restore_due_since(record));
+  record.status.stage = Stage::Restoring;
+  CHECK(restore_due_since(record) == kTime);
+  record.status.restoring_time = kTime + std::chrono::seconds(5);
+  CHECK(restore_due_since(record) == record.status.restoring_time);
+  record.status.restore_owed = false;
+  CHECK_FALSE(restore_due_since(record));
 }

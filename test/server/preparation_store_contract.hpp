@@ -45,6 +45,9 @@ inline Preparation sample_record(const std::string& name_space, const std::strin
   record.spec.hooks = {first, second};
   record.spec.requested_by = {"alice", {"developers", "system:authenticated"}, "3f1c"};
   record.spec.supersedes = "sr-0000000000-1";
+  record.spec.retry_token = "monday";
+  record.spec.asked_before = true;
+  record.spec.bypass = Bypass{"*", "disk full", WallTime{std::chrono::seconds(1790000000)}};
   return record;
 }
 
@@ -67,6 +70,9 @@ inline PreparationStatus sample_status() {
   status.admitted_time = time + std::chrono::seconds(6);
   status.rolled_out_time = time + std::chrono::seconds(7);
   status.restored_time = time + std::chrono::seconds(8);
+  status.restoring_time = time + std::chrono::seconds(9);
+  status.reopened_time = time + std::chrono::seconds(10);
+  status.nodes_before = {{Component::Backend, "be-0:9050", "2026-01-02 03:04:05", "3.3.1-1f1aa9c"}};
   status.runner = {"gate-0", time + std::chrono::seconds(2)};
   return status;
 }

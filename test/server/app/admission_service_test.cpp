@@ -71,7 +71,7 @@ struct Gate {
   explicit Gate(std::chrono::milliseconds wait = kAmple, FrontendSimulatorOptions frontends = {})
       : world(std::move(frontends)),
         replica(observed(world, waiters)),
-        service(store, replica.controller, waiters, world.clock, world.log, {wait, {}, {}},
+        service(store, world.clusters, replica.controller, waiters, world.clock, world.log, {wait, {}, {}},
                 [this](const ReviewOutcome& outcome) { decisions.push_back(outcome.decision); }) {}
   static World& observed(World& world, OutcomeWaiters& waiters) {
     world.store.observe([&](const Preparation& record, bool removed) { waiters.notify(record, removed); });
@@ -288,6 +288,134 @@ TEST_CASE("going back to the image that is running is allowed while a preparatio
   CHECK(back.at("allowed") == true);
   CHECK(gate.decisions.back() == "allowed-revert");
   CHECK(gate.records().size() == 1);
+}
+
+/// The upgrade with an annotation more, on the new object or on both.
+json annotated(const std::string& key, const std::string& value, bool dry_run = false, bool before = false) {
+  auto body = upgrade(dry_run);
+  body["request"]["object"]["metadata"]["annotations"][key] = value;
+  if (before) body["request"]["oldObject"]["metadata"]["annotations"][key] = value;
+  return body;
+}
+
+json bypassing(bool dry_run = false) {
+  return annotated("starrocks.com/upgrade-gate-bypass", "*; reason=disk full; until=2027-01-01T00:00:00Z", dry_run);
+}
+
+/// Within a week of what bypassing() says.
+void set_date(World& world) {
+  const auto date = parse_time("2026-12-31T00:00:00Z");
+  world.clock.move(*date - world.clock.wall_now());
+}
+
+TEST_CASE("a bypass by somebody who may: allowed, recorded as the user's, audited, the FE untouched") {
+  Gate gate;
+  set_date(gate.world);
+  gate.world.clusters.set_bypasser("alice");
+  gate.world.simulator.hang("SHOW");
+  const auto response = gate.review(bypassing());
+  REQUIRE_MESSAGE(response.at("allowed") == true, response.dump());
+  CHECK(response.at("warnings").dump().find("disk full") != std::string::npos);
+  CHECK(response.at("auditAnnotations").at("bypass").get<std::string>().find("reason=disk full") != std::string::npos);
+  CHECK(gate.decisions == std::vector<std::string>{"allowed-bypass"});
+  REQUIRE(gate.records().size() == 1);
+  const auto name = gate.records().front().name;
+  CHECK(response.at("auditAnnotations").at("preparation") == name);
+  REQUIRE(gate.world.reaches(name, Stage::Closed));
+  const auto record = gate.world.get(name);
+  CHECK(record.status.outcome == Outcome::Bypassed);
+  CHECK(record.spec.requested_by.username == "alice");
+  CHECK_FALSE(record.status.restore_owed);
+  CHECK(gate.world.simulator.logins().empty());
+  CHECK(gate.world.clusters.permission_questions() == 1);
+}
+
+TEST_CASE("a bypass by somebody who may not, or whom nobody knows, is the ordinary verdict with the reason") {
+  struct Row {
+    const char* name;
+    bool known;
+    const char* warning;
+  };
+  for (const Row& row : {Row{"may not", true, "user alice may not bypass"}, Row{"not known", false, "did not say"}}) {
+    INFO(row.name);
+    Gate gate(0ms);
+    set_date(gate.world);
+    gate.world.clusters.set_permissions_known(row.known);
+    gate.world.simulator.hang("ADMIN SET");
+    const auto denied = gate.review(bypassing());
+    CHECK(denied.at("allowed") == false);
+    CHECK(denied.at("status").at("reason") == "UpgradePreparationRunning");
+    CHECK(denied.at("warnings").dump().find(row.warning) != std::string::npos);
+    CHECK_FALSE(gate.records().front().spec.bypass);
+  }
+}
+
+TEST_CASE("the key that a denial prints is the one that a bypass must name, and opens no other target") {
+  Gate gate(0ms);
+  set_date(gate.world);
+  gate.world.clusters.set_bypasser("alice");
+  gate.world.simulator.hang("ADMIN SET");
+  const auto message = message_of(gate.review(upgrade()));
+  const auto bypass = message.substr(message.size() - 10) + "; reason=disk full; until=2027-01-01T00:00:00Z";
+  auto other = annotated("starrocks.com/upgrade-gate-bypass", bypass);
+  other["request"]["object"]["spec"]["starRocksFeSpec"]["image"] = "fe:3";
+  const auto denied = gate.review(other);
+  CHECK(denied.at("allowed") == false);
+  CHECK(denied.at("warnings").dump().find("it is for target") != std::string::npos);
+  CHECK(gate.world.clusters.permission_questions() == 0);
+  CHECK(gate.review(annotated("starrocks.com/upgrade-gate-bypass", bypass)).at("allowed") == true);
+}
+
+TEST_CASE("a dry run of a bypass is allowed with a warning and writes nothing") {
+  Gate gate;
+  set_date(gate.world);
+  gate.world.clusters.set_bypasser("alice");
+  const auto response = gate.review(bypassing(true));
+  CHECK(response.at("allowed") == true);
+  CHECK(response.at("warnings").dump().find("would be let through") != std::string::npos);
+  CHECK(gate.records().empty());
+}
+
+TEST_CASE("a bypass opens although the records cannot be read, and says that it is not recorded") {
+  Gate gate;
+  set_date(gate.world);
+  gate.world.clusters.set_bypasser("alice");
+  gate.store.unreachable = true;
+  const auto response = gate.review(bypassing());
+  CHECK(response.at("allowed") == true);
+  CHECK(response.at("warnings").dump().find("could not be recorded") != std::string::npos);
+  CHECK_FALSE(response.at("auditAnnotations").contains("preparation"));
+}
+
+TEST_CASE("a failed preparation is tried again at once when the retry annotation is new, wherever it was written") {
+  for (const bool before : {false, true}) {
+    INFO(before);
+    Gate gate;
+    gate.world.simulator.fail("ADMIN SET", {1064, "42000", "the FE says no"});
+    const auto retry = [&](const std::string& value) {
+      return gate.review(annotated("starrocks.com/retry-upgrade-preparation", value, false, before));
+    };
+    REQUIRE(gate.review(upgrade()).at("status").at("reason") == "UpgradePreparationFailed");
+    REQUIRE(retry("1").at("allowed") == false);
+    CHECK(gate.records().size() == 2);
+    // The same value asks for nothing more.
+    REQUIRE(retry("1").at("allowed") == false);
+    CHECK(gate.records().size() == 2);
+    gate.world.simulator.clear_faults();
+    CHECK(retry("2").at("allowed") == true);
+    CHECK(gate.records().size() == 3);
+    CHECK(gate.records().front().spec.attempt == 3);
+    CHECK(gate.records().front().spec.retry_token == "2");
+  }
+}
+
+TEST_CASE("a record remembers whether the object asked for hooks before the request") {
+  Gate gate;
+  REQUIRE(gate.review(upgrade()).at("allowed") == true);
+  CHECK(gate.records().front().spec.asked_before);
+  Gate other;
+  REQUIRE(other.review(review_of(object_with("fe:1"), configured("fe:2"))).at("allowed") == true);
+  CHECK_FALSE(other.records().front().spec.asked_before);
 }
 
 }  // namespace

@@ -120,6 +120,27 @@ TEST_CASE("what contradicts or lacks is refused all at once") {
   }
 }
 
+TEST_CASE("release needs no certificate, and never goes by the name of a serving replica") {
+  REQUIRE(::setenv("POD_NAME", "upgrade-gate-0", 1) == 0);
+  const auto line = parse(
+      {"release", "--namespace=db", "--timeout=90s", "--webhook-configuration=upgrade-gate", "--claim-stale-after=5s"});
+  REQUIRE(::unsetenv("POD_NAME") == 0);
+  REQUIRE_MESSAGE(line.release, line.text);
+  CHECK_FALSE(line.serve);
+  CHECK(line.release_options.name_space == "db");
+  CHECK(line.release_options.timeout == 90s);
+  CHECK(line.release_options.webhook_configuration == "upgrade-gate");
+  CHECK(line.options.claim_stale_after == 5s);
+  CHECK(line.options.identity.starts_with("release-upgrade-gate-0-"));
+  CHECK(parse({"release"}).release_options.timeout == 5min);
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"release", "--timeout=0s"}, {"release", "--listen=:1"}, {"release", "--frontend-ca-file=ca.pem"}}) {
+    const auto refused = parse(words);
+    CHECK_FALSE(refused.release);
+    CHECK(refused.exit_code == 2);
+  }
+}
+
 TEST_CASE("help and version are answers, not faults") {
   const auto help = parse({"--help"});
   CHECK(help.exit_code == 0);

@@ -159,13 +159,72 @@ TEST_CASE("a rollout is finished when every pod of every changed component is ne
   CHECK(waiting_for() == "StatefulSet sr-be: 2 of 3 ready");
   status("sr-be", {{"readyReplicas", 3}, {"replicas", 4}});
   CHECK(waiting_for() == "StatefulSet sr-be: 1 surplus pods");
-  status("sr-be", {{"replicas", 3}});
+  status("sr-be", {{"replicas", 3}, {"currentRevision", "r1"}, {"updateRevision", "r2"}});
+  CHECK(waiting_for() == "StatefulSet sr-be: revision r1 is not given up yet");
+  status("sr-be", {{"currentRevision", "r2"}});
+  CHECK(waiting_for().empty());
+  // A pod that is being deleted is still counted as ready, but not as updated.
+  status("sr-be", {{"updatedReplicas", 2}});
+  CHECK(waiting_for() == "StatefulSet sr-be: 2 of 3 updated");
+  const auto patch = [&](const json& spec) {
+    const auto patched =
+        client->merge_patch(kube::kStatefulSets, name_space, "sr-be", "", {{"spec", spec}}, in_seconds(30));
+    REQUIRE_MESSAGE(patched.ok(), (patched.ok() ? "" : patched.error().message));
+    status("sr-be", {{"observedGeneration", patched->at("metadata").at("generation")}});
+  };
+  patch({{"updateStrategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"partition", 1}}}}}});
+  CHECK(waiting_for() == "StatefulSet sr-be: 2 of 3 updated (updateStrategy partition 1)");
+  patch({{"updateStrategy", {{"type", "OnDelete"}, {"rollingUpdate", nullptr}}}});
+  CHECK(waiting_for() == "StatefulSet sr-be: 2 of 3 updated (updateStrategy OnDelete: delete the other pods)");
+  // The controller leaves the current revision where it was.
+  status("sr-be", {{"updatedReplicas", 3}, {"currentRevision", "r1"}});
+  CHECK(waiting_for().empty());
+  patch({{"replicas", 0}});
+  CHECK(waiting_for() == "StatefulSet sr-be: 3 surplus pods");
+  status("sr-be", {{"replicas", 0}, {"updatedReplicas", 0}, {"readyReplicas", 0}});
   CHECK(waiting_for().empty());
 
   record.spec.object = {"StarRocksWarehouse", "wh", "uid"};
   record.spec.changes = {{Component::Warehouse, "cn:1", "cn:2"}};
   stateful_set("wh-warehouse-cn", "cn:1");
   CHECK(waiting_for() == "StatefulSet wh-warehouse-cn: does not have the new image yet");
+}
+
+TEST_CASE("the right to bypass is what the API server says of user, group and namespace") {
+  const std::string name_space = test::make_namespace();
+  const std::string other = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, {});
+  apply_yaml(name_space,
+             "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: exit}\n"
+             "rules: [{apiGroups: [gate.starrocks.com], resources: [upgradepreparations], verbs: [bypass]}]\n---\n"
+             "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: exit}\n"
+             "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: exit}\n"
+             "subjects:\n- {apiGroup: rbac.authorization.k8s.io, kind: User, name: erin}\n"
+             "- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: on-call}\n");
+  struct Row {
+    const char* name;
+    UserInfo user;
+    std::string name_space;
+    const char* verb;
+    bool expected;
+  };
+  for (const Row& row :
+       {Row{"the user", {"erin", "", {}, {}}, name_space, "bypass", true},
+        Row{"by a group", {"olga", "uid-1", {"on-call"}, {{"example.com/team", {"db"}}}}, name_space, "bypass", true},
+        Row{"somebody else", {"mallory", "", {"developers"}, {}}, name_space, "bypass", false},
+        Row{"in another namespace", {"erin", "", {}, {}}, other, "bypass", false},
+        Row{"another verb", {"erin", "", {}, {}}, name_space, "delete", false}}) {
+    INFO(row.name);
+    // The authorizer learns of a new binding after a moment.
+    CHECK(test::eventually([&] {
+      const auto may = access.may(row.user, row.verb, row.name_space, in_seconds(30));
+      REQUIRE_MESSAGE(may.ok(), (may.ok() ? "" : may.error().message));
+      return *may == row.expected;
+    }));
+  }
+  const auto unknown = access.may({"erin", "", {}, {}}, "bypass", name_space, in_seconds(-1));
+  CHECK_FALSE(unknown.ok());
 }
 
 TEST_CASE("the mirror shows the latest record on the cluster, and its absence is no error") {

@@ -47,7 +47,8 @@ TEST_CASE("a claim is lost for ever once another replica has it, or the record i
   };
   for (const Row& row : {Row{"taken over", [](PreparationStatus& status) { status.runner.identity = "other"; }},
                          Row{"released", [](PreparationStatus& status) { status.runner = {}; }},
-                         Row{"superseded", [](PreparationStatus& status) { status.outcome = Outcome::Superseded; }}}) {
+                         Row{"superseded", [](PreparationStatus& status) { status.outcome = Outcome::Superseded; }},
+                         Row{"called off", [](PreparationStatus& status) { status.outcome = Outcome::Expired; }}}) {
     INFO(row.name);
     Held held;
     held.somebody_writes(row.change);
@@ -64,6 +65,37 @@ TEST_CASE("a claim is lost for ever once another replica has it, or the record i
     });
     CHECK_FALSE(held.claim->renew(ample()).ok());
   }
+}
+
+TEST_CASE("a claim is held for its lease from before the last write that got through, and then lost for ever") {
+  Held held;
+  const std::chrono::milliseconds lease(200);
+  const auto record = held.stored();
+  const auto before = held.clock.steady_now();
+  ClaimedRecord claim(held.store, held.clock, "me", record, lease, before);
+  CHECK(claim.held_until() == before + lease);
+  CHECK_FALSE(claim.lost());
+  REQUIRE(claim.renew(ample()).ok());
+  const auto until = claim.held_until();
+  CHECK(until > before + lease);
+  CHECK(until <= held.clock.steady_now() + lease);
+  Signal nothing;
+  REQUIRE(nothing.eventually([&] { return held.clock.steady_now() >= until; }));
+  CHECK(claim.lost());
+  const auto stored = held.stored();
+  const auto refused = claim.renew(ample());
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().code == ErrorCode::Conflict);
+  CHECK(held.stored().resource_version == stored.resource_version);
+}
+
+TEST_CASE("a claim without a lease is not lost by waiting, but when it is seen superseded") {
+  Held held;
+  held.clock.move(std::chrono::hours(24));
+  CHECK_FALSE(held.claim->lost());
+  held.claim->superseded();
+  CHECK(held.claim->lost());
+  CHECK_FALSE(held.claim->renew(ample()).ok());
 }
 
 TEST_CASE("a renewal moves the time and nothing else") {

@@ -66,9 +66,46 @@ TEST_CASE("a rollout is not finished while a node is dead") {
   world.simulator.forget_statements();
   world.object_becomes(object_with("fe:2"));
   REQUIRE(world.simulator.wait_for_statement("SHOW COMPUTE NODES", ample()));
+  world.simulator.restart(0);
   CHECK(world.get("r").status.stage == Stage::RollingOut);
-  CHECK(world.config() == "0");
+  CHECK(world.signal.eventually([&] { return world.get("r").status.message.find("not alive") != std::string::npos; }));
   world.simulator.set_backends({{"be-0"}, {"be-1"}});
+  CHECK(world.reaches("r", Stage::Closed));
+}
+
+TEST_CASE("pods that are ready do not end a rollout while the database still has a node's old start") {
+  World world({.frontends = 2});
+  const Replica replica(world);
+  world.create(record_of("r", {no_scheduling()}));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  CHECK(world.get("r").status.nodes_before.size() == 2);
+  world.object_becomes(object_with("fe:2"));
+  REQUIRE(world.reaches("r", Stage::RollingOut));
+  world.clusters.set_pods_rolled_out();
+  world.simulator.restart(0);
+  const auto waits = [&] { return world.get("r").status.message.find("not restarted yet") != std::string::npos; };
+  REQUIRE(world.signal.eventually(waits));
+  CHECK(world.get("r").status.stage == Stage::RollingOut);
+  // What the first FE lost by its restart is held again meanwhile.
+  REQUIRE(world.signal.eventually([&] { return world.config(0) == "0"; }));
+  world.simulator.restart(1);
+  REQUIRE(world.reaches("r", Stage::Closed));
+  CHECK(world.get("r").status.outcome == Outcome::Succeeded);
+}
+
+TEST_CASE("a restart between the preparation and its admission does not count as the rollout's") {
+  World world;
+  const Replica replica(world);
+  world.create(record_of("r", {no_scheduling()}));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  const auto first = world.get("r").status.nodes_before;
+  world.simulator.restart(0);
+  REQUIRE(world.signal.eventually([&] { return world.get("r").status.nodes_before != first; }));
+  world.clusters.set_pods_rolled_out();
+  world.object_becomes(object_with("fe:2"));
+  CHECK(world.signal.eventually(
+      [&] { return world.get("r").status.message.find("not restarted yet") != std::string::npos; }));
+  world.simulator.restart(0);
   CHECK(world.reaches("r", Stage::Closed));
 }
 
@@ -83,6 +120,8 @@ TEST_CASE("what ends a prepared record early, and with what outcome") {
   for (const Row& row : {
            Row{"reverted", true, [](World& world) { world.object_becomes(object_with("fe:1")); }, Outcome::Reverted,
                kSchedulingDefault},
+           Row{"another image although not admitted", false,
+               [](World& world) { world.object_becomes(object_with("fe:3")); }, Outcome::Reverted, kSchedulingDefault},
            Row{"another image", true, [](World& world) { world.object_becomes(object_with("fe:3")); },
                Outcome::Reverted, kSchedulingDefault},
            Row{"not used in time", false, [](World& world) { world.clock.move(2h); }, Outcome::Expired,
@@ -360,6 +399,178 @@ TEST_CASE("stop does not wait for an FE that hangs, and hands the claim over") {
   world.simulator.clear_faults();
   const Replica second(world, quick_options("gate-1"));
   CHECK(world.reaches("r", Stage::Prepared));
+}
+
+TEST_CASE("hooks taken off the object are undone, before admission only where the object had them") {
+  struct Row {
+    const char* name;
+    bool asked_before;
+    bool admitted;
+    bool undone;
+  };
+  for (const Row& row :
+       {Row{"prepared, asked before", true, false, true},
+        Row{"prepared, asked for by the request itself", false, false, false}, Row{"rolling out", false, true, true}}) {
+    INFO(row.name);
+    World world;
+    auto options = quick_options("gate-0");
+    options.default_hooks.clear();
+    const Replica replica(world, options);
+    auto asking = object_with("fe:1");
+    asking["metadata"]["annotations"] = {{"starrocks.com/prepare-upgrade", "true"}};
+    world.clusters.set_object(asking);
+    auto record = record_of("r", {no_scheduling()});
+    record.spec.asked_before = row.asked_before;
+    world.create(record);
+    REQUIRE(world.reaches("r", Stage::Prepared));
+    if (row.admitted) {
+      asking["spec"]["starRocksFeSpec"]["image"] = "fe:2";
+      world.object_becomes(asking);
+      REQUIRE(world.reaches("r", Stage::RollingOut));
+    }
+    world.simulator.forget_statements();
+    world.object_becomes(object_with(row.admitted ? "fe:2" : "fe:1"));
+    if (!row.undone) {
+      REQUIRE(world.simulator.wait_for_statement("ADMIN SHOW", ample()));  // held on
+      CHECK(world.get("r").status.stage == Stage::Prepared);
+      continue;
+    }
+    REQUIRE(world.reaches("r", Stage::Closed));
+    CHECK(world.get("r").status.outcome == Outcome::Reverted);
+    CHECK(world.config() == kSchedulingDefault);
+    CHECK(count(world.clusters.events(), "UpgradeReverted") == 1);
+  }
+}
+
+TEST_CASE("a bypass is closed at once, told, and touches neither the FE nor what is open") {
+  World world;
+  prepared_before(world, "open");
+  const Replica replica(world);
+  auto record = record_of("bypass", {no_scheduling()});
+  record.spec.changes = {{Component::Frontend, "fe:1", "fe:3"}};
+  record.spec.bypass = Bypass{"*", "disk full", world.clock.wall_now() + 1h};
+  world.create(record);
+  REQUIRE(world.reaches("bypass", Stage::Closed));
+  const auto status = world.get("bypass").status;
+  CHECK(status.outcome == Outcome::Bypassed);
+  CHECK_FALSE(status.restore_owed);
+  CHECK(status.message.find("disk full") != std::string::npos);
+  CHECK(status.hooks.empty());
+  CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradeGateBypassed") == 1; }));
+  CHECK(replica.controller.stats().bypassed == 1);
+  CHECK(world.get("open").status.restore_owed);
+  CHECK(world.get("open").status.stage == Stage::Prepared);
+  // Its images on the object end the open record, which pays its debt itself.
+  world.object_becomes(object_with("fe:3"));
+  REQUIRE(world.reaches("open", Stage::Closed));
+  CHECK(world.get("open").status.outcome == Outcome::Reverted);
+  CHECK(world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("a replica that only pays prepares and holds nothing, and puts back what is due") {
+  World world;
+  prepared_before(world, "held");
+  world.create(record_of("new", {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")}));
+  prepared_before(world, "due");
+  world.write("due", [](PreparationStatus& status) {
+    status.stage = Stage::Restoring;
+    status.outcome = Outcome::Expired;
+  });
+  auto options = quick_options("release");
+  options.pays_only = true;
+  const Replica replica(world, options);
+  REQUIRE(world.reaches("due", Stage::Closed));
+  CHECK(world.config() == kSchedulingDefault);
+  CHECK(world.get("held").status.runner.identity.empty());
+  CHECK(world.get("new").status.phase == Phase::Pending);
+  // It comes to be due.
+  world.write("held", [](PreparationStatus& status) {
+    status.stage = Stage::Restoring;
+    status.outcome = Outcome::Expired;
+  });
+  CHECK(world.reaches("held", Stage::Closed));
+}
+
+TEST_CASE("one that was ended before it took its predecessor's debt over pays that, too") {
+  World world;
+  prepared_before(world, "old");
+  auto successor = record_of("new", {no_scheduling()});
+  successor.spec.supersedes = "old";
+  world.create(successor);
+  world.write("old", [](PreparationStatus& status) {
+    status.outcome = Outcome::Superseded;
+    status.stage = Stage::Closed;
+  });
+  world.write("new", [](PreparationStatus& status) {
+    status.outcome = Outcome::Expired;
+    status.stage = Stage::Restoring;
+  });
+  const Replica replica(world);
+  REQUIRE(world.reaches("new", Stage::Closed));
+  CHECK(world.config() == kSchedulingDefault);
+  CHECK_FALSE(world.get("old").status.restore_owed);
+  CHECK(world.get("new").status.captured.size() == 1);
+}
+
+TEST_CASE("what is owed, how old it is and how long it is overdue can be read") {
+  World world;
+  prepared_before(world);
+  world.simulator.stop(0);
+  world.write("r", [&](PreparationStatus& status) {
+    status.start_time = world.clock.wall_now() - 100s;
+    status.restoring_time = world.clock.wall_now() - 40s;
+    status.stage = Stage::Restoring;
+    status.outcome = Outcome::Expired;
+  });
+  const Replica replica(world);
+  world.clock.move(10s);
+  const auto stats = replica.controller.stats();
+  CHECK(stats.restores_owed == 1);
+  CHECK(stats.oldest_debt >= 110s);
+  CHECK(stats.oldest_debt < 200s);
+  CHECK(stats.longest_overdue >= 50s);
+  CHECK(stats.longest_overdue < 100s);
+  world.simulator.start(0);
+  REQUIRE(world.reaches("r", Stage::Closed));
+  CHECK(world.signal.eventually([&] { return replica.controller.stats().oldest_debt == 0s; }));
+  CHECK(replica.controller.stats().longest_overdue == 0s);
+}
+
+TEST_CASE("a storm of failed attempts leaves ten records") {
+  World world;
+  world.simulator.fail("CREATE IMAGE", {1064, "42000", "no"});
+  const Replica replica(world);
+  for (int attempt = 1; attempt <= 25; ++attempt) {
+    auto record = record_of("r" + std::to_string(attempt),
+                            {no_scheduling(), statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")});
+    record.spec.attempt = attempt;
+    if (attempt > 1) record.spec.supersedes = "r" + std::to_string(attempt - 1);
+    world.create(record);
+  }
+  REQUIRE(world.signal.eventually([&] {
+    const auto all = world.store.list_of_cluster("db", "sr", ample()).value();
+    return all.size() <= 10 && std::none_of(all.begin(), all.end(), is_open);
+  }));
+  CHECK(world.get("r25").status.stage == Stage::Closed);
+  CHECK(world.config() == kSchedulingDefault);
+}
+
+TEST_CASE("many records at once are spread over the replicas, and none is prepared twice") {
+  World world;
+  world.simulator.delay("CREATE IMAGE", 50ms);
+  const Replica first(world, quick_options("gate-0"));
+  const Replica second(world, quick_options("gate-1"));
+  constexpr int kRecords = 40;
+  for (int i = 0; i < kRecords; ++i) {
+    auto record = record_of("r" + std::to_string(i), {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")});
+    record.spec.cluster = "sr" + std::to_string(i);
+    world.create(record);
+  }
+  const auto done = [&] { return first.controller.stats().prepared + second.controller.stats().prepared; };
+  REQUIRE(world.signal.eventually([&] { return done() >= kRecords; }));
+  CHECK(done() == kRecords);
+  for (const auto* replica : {&first, &second}) CHECK(replica->controller.stats().prepared >= kRecords / 5);
+  for (int i = 0; i < kRecords; ++i) CHECK(world.get("r" + std::to_string(i)).status.hooks.front().attempts == 1);
 }
 
 }  // namespace

@@ -277,12 +277,50 @@ TEST_CASE("who lost the claim while the FE was away sets nothing afterwards") {
   CHECK(count(world.simulator, "ADMIN SET") == 0);
 }
 
-TEST_CASE("dead nodes are named by kind and address") {
-  World world({.backends = {{"be-0"}, {"be-1", false}}, .compute_nodes = {{"cn-0", false}}});
+TEST_CASE("nodes of every kind are told with their life, start and version") {
+  World world({.frontends = 2, .backends = {{"be-0"}, {"be-1", false, "3.4.1", 3}}, .compute_nodes = {{"cn-0"}}});
   Run run(world, {});
-  const auto dead = run.runner->dead_nodes(ample());
-  REQUIRE(dead.ok());
-  CHECK(*dead == std::vector<std::string>{"backend be-1", "compute node cn-0"});
+  world.simulator.restart(1);
+  const auto nodes = run.runner->nodes(ample());
+  REQUIRE(nodes.ok());
+  REQUIRE(nodes->size() == 5);
+  const auto& all = *nodes;
+  CHECK(all[0].name != all[1].name);
+  CHECK(all[0].started != all[1].started);
+  CHECK(all[3].component == Component::Backend);
+  CHECK(all[3].name == "be-1:9050");
+  CHECK_FALSE(all[3].alive);
+  CHECK(all[3].version == "3.4.1-1f1aa9c");
+  CHECK(all[3].started != all[2].started);
+  CHECK(all[4].component == Component::ComputeNode);
+  CHECK(all[4].alive);
+}
+
+TEST_CASE("without its claim a runner sends the FE nothing more, and a statement that sets ends with the claim") {
+  World world;
+  auto stored = world.create(record_of("fenced", {no_scheduling()}));
+  stored.status.runner = {"me", world.clock.wall_now()};
+  stored = world.store.update_status(stored, ample()).value();
+  const auto lease = std::chrono::milliseconds(300);
+  MysqlFrontendConnector connector;
+  const HookPeers peers{world.clusters, connector, world.http, world.scripts};
+  SUBCASE("before it begins") {
+    ClaimedRecord claim(world.store, world.clock, "me", stored, lease, world.clock.steady_now() - lease);
+    HookRunner runner(claim, peers, world.clock, quick_hooks(), {});
+    CHECK(runner.prepare() == RunEnd::Interrupted);
+    CHECK(world.simulator.logins().empty());
+  }
+  SUBCASE("while a statement hangs") {
+    world.simulator.hang("ADMIN SET");
+    ClaimedRecord claim(world.store, world.clock, "me", stored, lease, world.clock.steady_now());
+    HookRunner runner(claim, peers, world.clock, quick_hooks(), {});
+    // The hook has 30 s; the claim, last renewed by the capture, ends long before.
+    const auto began = std::chrono::steady_clock::now();
+    CHECK(runner.prepare() == RunEnd::Interrupted);
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(10));
+    CHECK(count(world.simulator, "ADMIN SET") == 1);
+    CHECK(world.get("fenced").status.phase == Phase::Pending);
+  }
 }
 
 }  // namespace

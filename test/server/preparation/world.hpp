@@ -98,6 +98,12 @@ class ScriptedClusters final : public ClusterAccess {
     if (found == secrets_.end()) return Error{ErrorCode::NotFound, "no Secret " + name + " with " + key};
     return found->second;
   }
+  Result<bool> may(const UserInfo& user, std::string_view verb, const std::string&, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    ++permission_questions_;
+    if (!permissions_known_) return Error{ErrorCode::Unavailable, "connection refused"};
+    return verb == "bypass" && bypassers_.contains(user.username);
+  }
   Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
     const std::lock_guard lock(mutex_);
     return rollout_;
@@ -130,9 +136,26 @@ class ScriptedClusters final : public ClusterAccess {
     const std::lock_guard lock(mutex_);
     secrets_[name + "/" + key] = value;
   }
+  /// On Kubernetes, and in the database: `nodes_roll` restarts its nodes.
   void set_rolled_out() {
+    set_pods_rolled_out();
+    nodes_roll();
+  }
+  void set_pods_rolled_out() {
     const std::lock_guard lock(mutex_);
     rollout_ = {true, ""};
+  }
+  void set_bypasser(const std::string& username) {
+    const std::lock_guard lock(mutex_);
+    bypassers_.insert(username);
+  }
+  void set_permissions_known(bool known) {
+    const std::lock_guard lock(mutex_);
+    permissions_known_ = known;
+  }
+  [[nodiscard]] int permission_questions() const {
+    const std::lock_guard lock(mutex_);
+    return permission_questions_;
   }
   [[nodiscard]] std::vector<Preparation> mirrors() const {
     const std::lock_guard lock(mutex_);
@@ -153,6 +176,12 @@ class ScriptedClusters final : public ClusterAccess {
   RolloutState rollout_{false, "StatefulSet sr-fe"};                       // guarded by mutex_
   std::vector<Preparation> mirrors_;                                       // guarded by mutex_
   std::vector<std::string> events_;                                        // guarded by mutex_
+  std::set<std::string> bypassers_;                                        // guarded by mutex_
+  bool permissions_known_ = true;                                          // guarded by mutex_
+  int permission_questions_ = 0;                                           // guarded by mutex_
+
+ public:
+  std::function<void()> nodes_roll = [] {};  ///< Set before use.
 };
 
 /// The other service, as the test says it answers: the next answers in turn, the last one stays.
@@ -269,6 +298,7 @@ class World {
   explicit World(FrontendSimulatorOptions frontends = {})
       : simulator(std::move(frontends)), clusters(signal, access()), log("test") {
     clusters.set_object(object_with("fe:1"));
+    clusters.nodes_roll = [this] { simulator.roll_out(); };
     store.observe([this](const Preparation& record, bool removed) {
       {
         const std::lock_guard lock(mutex_);
@@ -340,8 +370,9 @@ inline ControllerOptions quick_options(const std::string& identity) {
   options.identity = identity;
   options.workers = 4;
   options.reassert_interval = std::chrono::seconds(1);
-  options.claim_renewal = std::chrono::seconds(1);
+  options.claim_renewal = std::chrono::milliseconds(500);
   options.claim_stale_after = std::chrono::seconds(2);
+  options.default_hooks = {"disable-tablet-clone"};  // every object asks for hooks
   options.hooks = quick_hooks();
   return options;
 }
