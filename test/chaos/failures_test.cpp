@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "policy/version.hpp"
 #include "server/app/admission_service.hpp"
 #include "test/chaos/mortal_gate.hpp"
 
@@ -76,7 +77,7 @@ class Site {
             (world.store.observe([this](const Preparation& record, bool removed) { waiters.notify(record, removed); }),
              world),
             options),
-        service(store, replica.controller, waiters, world.clock, world.log, {wait, {}, {}},
+        service(store, world.clusters, replica.controller, waiters, world.clock, world.log, {wait, {}, {}},
                 [](const ReviewOutcome&) {}) {
     world.clusters.set_object(object("fe:1"));
   }
@@ -272,12 +273,12 @@ TEST_CASE("failure 5: what comes back is what was there, never a constant, and n
   INFO("a person decides anew while the rollout runs");
   ChaosWorld chaos;
   const MortalGate gate(chaos, chaos_options("gate-0"));
-  chaos.world.create(record_of("r", {patient(no_scheduling())}));
-  chaos.object_becomes(object_with("fe:2"));
+  chaos.world.create(backend_record("r", {patient(no_scheduling())}));
+  chaos.object_becomes(object_of("be:2"));
   REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::RollingOut; }));
   REQUIRE(chaos.until([&] { return chaos.activity.quiet(); }, 0ms));
   for (const std::size_t fe : {0, 1}) chaos.world.simulator.frontend(fe).set_config(kScheduling, "42");
-  chaos.object_becomes(object_with("fe:1"));
+  chaos.object_becomes(object_of("be:1"));
   REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Closed; }, 0ms));
   for (const std::size_t fe : {0, 1}) CHECK(chaos.world.config(fe) == "42");
 }
@@ -455,6 +456,32 @@ TEST_CASE("failure 12: every refusal names what stands in the way and what was s
   }
 }
 
+TEST_CASE("failure 13: versions are numbers, and an image is its whole reference") {
+  struct Row {
+    std::string from, to;
+    VersionChange change;
+  };
+  for (const Row& row : {
+           Row{"sr/fe:3.9.1", "sr/fe:3.10.0", VersionChange::Minor},  // as text it would be a way back
+           Row{"sr/fe:3.10.0", "sr/fe:3.9.1", VersionChange::Downgrade},
+           Row{"sr/fe:3.3.9", "sr/fe:3.3.10", VersionChange::Patch},
+           Row{"registry:5000/fe:3.3.1", "registry:5000/fe:4.0.0", VersionChange::Major},
+           Row{"sr/fe:3.3.1", "sr/fe@sha256:" + std::string(64, 'a'), VersionChange::Unknown},
+           Row{"sr/fe:3.3.1", "sr/fe:latest", VersionChange::Unknown},
+       }) {
+    INFO(row.from << " to " << row.to);
+    CHECK(version_change(row.from, row.to) == row.change);
+    // Known or not, older or newer: every change is prepared, and each as a target of its own.
+    Site site;
+    REQUIRE(site.change(row.from, row.to).allowed);
+    CHECK(site.received(kSetNone) == 1);
+    REQUIRE(site.records().size() == 1);
+    CHECK(site.records().front().spec.changes == std::vector<ImageChange>{{Component::Frontend, row.from, row.to}});
+    CHECK(site.change(row.to, row.to + "-custom").allowed);
+    CHECK(site.records().size() == 2);
+  }
+}
+
 TEST_CASE("failure 14: a hook is run once, however many ask for it, and a SET that half worked is undone") {
   SUBCASE("twenty requests at once") {
     Site site;
@@ -479,6 +506,28 @@ TEST_CASE("failure 14: a hook is run once, however many ask for it, and a SET th
     CHECK(site.records().front().status.outcome == Outcome::Failed);
     for (const std::size_t fe : {0, 1}) CHECK(site.world.config(fe) == kSchedulingDefault);
   }
+}
+
+TEST_CASE("failure 15: a break-glass for one target does not open another, and does not stay open") {
+  Site site({.frontends = 1}, 100ms);
+  site.world.clusters.set_bypasser("alice");
+  site.world.simulator.stop(0);
+  const auto bypass = [&](const std::string& target) {
+    site.annotations["starrocks.com/upgrade-gate-bypass"] =
+        target + "; reason=disk full; until=" + format_time(site.world.clock.wall_now() + 2h);
+  };
+  bypass("0000000000");
+  const auto refused = site.change("fe:1", "fe:2");
+  CHECK_FALSE(refused.allowed);
+  // The key that opens it is in the name of the record.
+  REQUIRE(site.records().size() == 1);
+  bypass(preparation_key(site.records().front().spec));
+  CHECK_FALSE(site.change("fe:1", "fe:3").allowed);
+  CHECK(site.ask(site.review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
+  CHECK(site.world.signal.eventually([&] { return site.has_event("UpgradeGateBypassed"); }));
+  // Left on the object, it is of no use once its time is over.
+  site.world.clock.move(3h);
+  CHECK_FALSE(site.ask(site.review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
 }
 
 TEST_CASE("failure 16: what went wrong quietly is seen: a hook that failed, a rollout that turned back or stalled") {
@@ -508,7 +557,7 @@ TEST_CASE("failure 16: what went wrong quietly is seen: a hook that failed, a ro
     site.world.clock.move(7h);
     REQUIRE(site.newest_reaches(Stage::Closed));
     CHECK(site.records().front().status.outcome != Outcome::Succeeded);
-    CHECK(site.has_event("UpgradeRolloutStalled"));
+    CHECK(site.has_event("UpgradePreparationExpired"));
   }
 }
 
@@ -528,14 +577,14 @@ TEST_CASE("failure 17: two safeguards that wait for each other come apart by the
 TEST_CASE("failure 18: a gate that comes back mid-roll looks before it acts") {
   ChaosWorld chaos;
   auto gate = std::make_unique<MortalGate>(chaos, chaos_options("gate-0"), Kill{.at = "after write r RollingOut #1"});
-  chaos.world.create(record_of("r", {patient(no_scheduling())}));
+  chaos.world.create(backend_record("r", {patient(no_scheduling())}));
   REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Prepared; }));
-  chaos.object_becomes(object_with("fe:2"));
+  chaos.object_becomes(object_of("be:2"));
   REQUIRE(chaos.until([&] { return gate->line.is_cut(); }));
   gate.reset();
   // Meanwhile: one FE has restarted, and the upgrade was taken back.
   chaos.world.simulator.restart(1);
-  chaos.object_becomes(object_with("fe:1"));
+  chaos.object_becomes(object_of("be:1"));
   chaos.world.simulator.forget_statements();
   gate = std::make_unique<MortalGate>(chaos, chaos_options("gate-0"));
   REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Closed; }));
@@ -543,6 +592,30 @@ TEST_CASE("failure 18: a gate that comes back mid-roll looks before it acts") {
   CHECK(chaos.received(kSetNone) == 0);
   for (const std::size_t fe : {0, 1}) CHECK(chaos.world.config(fe) == kSchedulingDefault);
   CHECK(chaos.broken_rules() == "");
+}
+
+TEST_CASE("failure 19: ready pods and living nodes are not the new ones unless they have started since") {
+  Site site;
+  REQUIRE(site.change("fe:1", "fe:2").allowed);
+  REQUIRE(site.newest_reaches(Stage::RollingOut));
+  // Every StatefulSet says it has rolled out, every FE is alive; but they are the old processes, or one of them is.
+  site.world.clusters.set_pods_rolled_out();
+  const auto looked_at_twice = [&] {
+    site.world.simulator.forget_statements();
+    for (int look = 0; look < 2; ++look) {
+      REQUIRE(site.world.signal.eventually(
+          [&] { return site.received("SHOW BACKENDS") > static_cast<std::size_t>(look); }));
+    }
+  };
+  looked_at_twice();
+  CHECK(site.records().front().status.stage == Stage::RollingOut);
+  site.world.simulator.restart(1);
+  looked_at_twice();
+  CHECK(site.records().front().status.stage == Stage::RollingOut);
+  CHECK(site.records().front().status.restore_owed);
+  site.world.simulator.restart(0);
+  REQUIRE(site.newest_reaches(Stage::Closed));
+  CHECK(site.records().front().status.outcome == Outcome::Succeeded);
 }
 
 TEST_CASE("failure 20: looking has no side effects: nothing is changed before the intent is on record") {

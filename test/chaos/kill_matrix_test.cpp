@@ -58,9 +58,9 @@ Steering in_turn(std::vector<Once> acts) {
   };
 }
 
-void becomes_new(ChaosWorld& chaos) { chaos.object_becomes(object_with("fe:2")); }
-void becomes_old(ChaosWorld& chaos) { chaos.object_becomes(object_with("fe:1")); }
-void rolls_out(ChaosWorld& chaos) { chaos.world.clusters.set_rolled_out(); }
+void becomes_new(ChaosWorld& chaos) { chaos.object_becomes(object_of("be:2")); }
+void becomes_old(ChaosWorld& chaos) { chaos.object_becomes(object_of("be:1")); }
+void rolls_out(ChaosWorld& chaos) { chaos.rolls_out(); }
 
 const std::vector<Story>& stories() {
   static const std::vector<Story> all = {
@@ -96,12 +96,11 @@ const std::vector<Story>& stories() {
       {"superseded by a newer target",
        [] {
          const auto newer = [](ChaosWorld& chaos) {
-           auto record = record_of("s", hooks());
-           record.spec.changes = {{Component::Frontend, "fe:1", "fe:3"}};
+           auto record = backend_record("s", hooks(), "be:3");
            record.spec.supersedes = "r";
            chaos.world.create(record);
          };
-         const auto becomes_newer = [](ChaosWorld& chaos) { chaos.object_becomes(object_with("fe:3")); };
+         const auto becomes_newer = [](ChaosWorld& chaos) { chaos.object_becomes(object_of("be:3")); };
          return in_turn({{"r", Stage::Prepared, newer},
                          {"s", Stage::Prepared, becomes_newer},
                          {"s", Stage::RollingOut, rolls_out}});
@@ -132,7 +131,7 @@ Life live(const Story& story, const Kill& kill, const std::string& second_identi
   auto gate = std::make_unique<MortalGate>(chaos, options, kill);
   const auto steer = story.begin();
   story.before(chaos);
-  chaos.world.create(record_of("r", hooks()));
+  chaos.world.create(backend_record("r", hooks()));
   const bool ended = chaos.until([&] {
     if (gate->line.is_cut()) {
       if (life.kills++ == 0) life.passed = gate->line.passed();

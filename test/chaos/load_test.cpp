@@ -56,6 +56,10 @@ class Fleet final : public ClusterAccess {
   Result<std::string> secret_value(const std::string&, const std::string&, const std::string&, Deadline) override {
     return Error{ErrorCode::NotFound, "none"};
   }
+  Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override {
+    ++calls_.reads;
+    return false;
+  }
   Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
     ++calls_.reads;
     return RolloutState{rolled_out, rolled_out ? "" : "StatefulSet"};
@@ -145,7 +149,7 @@ struct FleetGate {
             const std::string& identity)
       : waiters(store),
         controller(store, {clusters, connector, http, scripts}, clock, log, options_of(identity)),
-        service(store, controller, waiters, clock, log, {kAmple, {}, {}}, [](const ReviewOutcome&) {}) {
+        service(store, clusters, controller, waiters, clock, log, {kAmple, {}, {}}, [](const ReviewOutcome&) {}) {
     store.observe([this](const Preparation& record, bool removed) {
       waiters.notify(record, removed);
       controller.record_changed(record, removed);
@@ -155,6 +159,7 @@ struct FleetGate {
   static ControllerOptions options_of(const std::string& identity) {
     ControllerOptions options;  // as shipped
     options.identity = identity;
+    options.default_hooks = {"recommended"};
     return options;
   }
   MysqlFrontendConnector connector;

@@ -20,6 +20,18 @@ namespace gate::test {
 inline constexpr const char* kBalancing = "tablet_sched_max_balancing_tablets";
 inline constexpr const char* kBalancingDefault = "500";
 
+/// The backends' image: its change leaves the FEs, and what they were told, alone.
+inline nlohmann::json object_of(const std::string& image) {
+  auto object = object_with("fe:1");
+  object["spec"]["starRocksBeSpec"]["image"] = image;
+  return object;
+}
+inline Preparation backend_record(const std::string& name, std::vector<Hook> hooks, const std::string& to = "be:2") {
+  auto record = record_of(name, std::move(hooks));
+  record.spec.changes = {{Component::Backend, "be:1", to}};
+  return record;
+}
+
 /// What all gates of a world do, to know when nobody does anything.
 class Activity {
  public:
@@ -215,6 +227,11 @@ class MortalClusters final : public ClusterAccess {
     return line_.look<Result<std::string>>(Peer::ApiServer, "secret_value",
                                            [&] { return clusters_.secret_value(name_space, name, key, deadline); });
   }
+  Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
+                   Deadline deadline) override {
+    return line_.look<Result<bool>>(Peer::ApiServer, "may",
+                                    [&] { return clusters_.may(user, verb, name_space, deadline); });
+  }
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override {
     return line_.look<Result<RolloutState>>(Peer::ApiServer, "rollout_state",
                                             [&] { return clusters_.rollout_state(record, deadline); });
@@ -287,6 +304,7 @@ class ChaosWorld {
   /// `watch_statement` is called as each statement arrives at an FE.
   explicit ChaosWorld(FrontendSimulatorOptions frontends = {.frontends = 2})
       : world(with_watch(std::move(frontends), [this](const ReceivedStatement& statement) { judge(statement); })) {
+    world.clusters.set_object(object_of("be:1"));
     world.store.observe([this](const Preparation& record, bool removed) {
       if (!removed) judge(record);
       {
@@ -305,6 +323,12 @@ class ChaosWorld {
     for (const auto& [line, controller] : gates_) {
       if (!line->apart()) controller->object_changed("db", "StarRocksCluster", "sr");
     }
+  }
+
+  /// The backends have started again with their new image.
+  void rolls_out() {
+    world.clusters.set_pods_rolled_out();
+    world.simulator.set_backends({{"be-0", true, "", 1}, {"be-1", true, "", 1}, {"be-2", true, "", 1}});
   }
 
   /// Lets the gates work until `holds`, which is asked again and again; time moves by `tick` whenever nobody works.

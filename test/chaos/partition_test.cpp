@@ -24,7 +24,7 @@ TEST_CASE("a replica that is cut off from the API server leaves the FE alone bef
   options.claim_stale_after = 20s;
   options.hooks.retry = kVisibleRetry;
   MortalGate first(chaos, options);
-  chaos.world.create(record_of("r", {patient(no_scheduling())}));
+  chaos.world.create(backend_record("r", {patient(no_scheduling())}));
   REQUIRE(chaos.until([&] { return first.connector.touches() >= 2; }, 0ms));
   first.line.set_apart(true);
   options.identity = "gate-1";
@@ -42,8 +42,8 @@ TEST_CASE("a replica that is cut off from the API server leaves the FE alone bef
 
   // Back again, it finds that the record is another's, and leaves it so.
   first.line.set_apart(false);
-  chaos.object_becomes(object_with("fe:2"));
-  chaos.world.clusters.set_rolled_out();
+  chaos.object_becomes(object_of("be:2"));
+  chaos.rolls_out();
   REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Closed; }));
   CHECK(chaos.world.get("r").status.outcome == Outcome::Succeeded);
   CHECK(chaos.world.config() == kSchedulingDefault);
@@ -56,17 +56,17 @@ TEST_CASE("cut off while the settings hold: the other replica keeps them, and th
   ChaosWorld chaos;
   auto options = chaos_options("gate-0");
   MortalGate first(chaos, options);
-  chaos.world.create(record_of("r", {patient(no_scheduling())}));
+  chaos.world.create(backend_record("r", {patient(no_scheduling())}));
   REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Prepared; }));
   first.line.set_apart(true);
   REQUIRE(chaos.until([&] { return chaos.activity.quiet(); }, 0ms));
   const auto touched = first.connector.touches();
   chaos.world.simulator.restart(1);
-  chaos.object_becomes(object_with("fe:2"));
+  chaos.object_becomes(object_of("be:2"));
   options.identity = "gate-1";
   MortalGate second(chaos, options, {}, 11h);
   REQUIRE(chaos.until([&] { return chaos.world.config(1) == "0" && runner_of(chaos) == "gate-1"; }));
-  chaos.world.clusters.set_rolled_out();
+  chaos.rolls_out();
   REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Closed; }));
   CHECK(first.connector.touches() == touched);
   CHECK(chaos.world.get("r").status.outcome == Outcome::Succeeded);
@@ -78,18 +78,19 @@ TEST_CASE("clocks that are hours apart change nothing: a claim that is renewed i
   ChaosWorld chaos({.frontends = 1});
   chaos.world.simulator.hang("ADMIN SHOW");
   auto options = chaos_options("gate-0");
-  options.claim_renewal = 1s;
+  options.claim_renewal = 200ms;
+  options.claim_stale_after = 3s;
   MortalGate late(chaos, options, {}, -9h);
   auto hook = patient(no_scheduling());
-  chaos.world.create(record_of("r", {hook}));
+  chaos.world.create(backend_record("r", {hook}));
   REQUIRE(chaos.world.signal.eventually([&] { return runner_of(chaos) == "gate-0"; }));
   options.identity = "gate-1";
   MortalGate early(chaos, options, {}, 9h);
-  // In real time, which renewals come by: three times as long as a silent claim is respected for.
+  // In real time, which renewals come by: twice as long as a silent claim is respected for.
   const auto began = std::chrono::steady_clock::now();
   REQUIRE(chaos.world.signal.eventually([&] {
-    CHECK(runner_of(chaos) == "gate-0");
-    return std::chrono::steady_clock::now() - began > 3 * options.claim_stale_after;
+    REQUIRE(runner_of(chaos) == "gate-0");
+    return std::chrono::steady_clock::now() - began > 2 * options.claim_stale_after;
   }));
   CHECK(early.connector.touches() == 0);
   chaos.world.simulator.clear_faults();
