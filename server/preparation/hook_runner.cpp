@@ -14,6 +14,8 @@ namespace {
 constexpr std::chrono::seconds kStoreTimeout{10};
 /// One look at a setting over all FEs. A hung FE must not eat the hook's whole time.
 constexpr std::chrono::seconds kReadTimeout{5};
+/// The last look at all settings before a preparation is called completed.
+constexpr std::chrono::seconds kConfirmBudget{30};
 /// An FE that did not take a broadcast is asked again this often within the hook's time.
 constexpr std::chrono::milliseconds kReadBackPause{200};
 
@@ -116,6 +118,9 @@ RunEnd HookRunner::prepare() {
     const auto status = record_.snapshot().status;
     if (status.hooks[index].phase == HookPhase::Failed && spec.hooks[index].critical) break;
   }
+  const auto held = confirm();
+  if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
+  if (!held && worth_repeating(held.error())) return RunEnd::RetryLater;
   const auto written = record_.update(
       [&](PreparationStatus& status) {
         const auto failed = std::find_if(spec.hooks.begin(), spec.hooks.end(), [&](const Hook& hook) {
@@ -129,6 +134,12 @@ RunEnd HookRunner::prepare() {
           status.message = status.hooks[static_cast<std::size_t>(failed - spec.hooks.begin())].message;
           status.stage = Stage::Restoring;
           status.outcome = Outcome::Failed;
+        } else if (!held) {
+          status.phase = Phase::Failed;
+          status.reason = "SettingsNotHeld";
+          status.message = clean_text("a setting was lost while later hooks ran, and: " + held.error().message);
+          status.stage = Stage::Restoring;
+          status.outcome = Outcome::Failed;
         } else {
           status.phase = Phase::Completed;
           status.reason = "HooksCompleted";
@@ -139,6 +150,16 @@ RunEnd HookRunner::prepare() {
       store_deadline());
   if (!written) return record_.lost() ? RunEnd::Interrupted : RunEnd::RetryLater;
   return RunEnd::Finished;
+}
+
+Status HookRunner::confirm() {
+  const auto record = record_.snapshot();
+  for (std::size_t i = 0; i < record.status.hooks.size(); ++i) {
+    const bool failed = record.status.hooks[i].phase == HookPhase::Failed;
+    if (failed && record.spec.hooks[i].critical) return Ok{};  // nothing is to hold: all is put back
+  }
+  std::string detail;
+  return reassert(kConfirmBudget, detail);
 }
 
 RunEnd HookRunner::run_hook(std::size_t index) {

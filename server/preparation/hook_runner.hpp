@@ -70,6 +70,9 @@ class HookRunner {
   [[nodiscard]] Result<std::vector<DatabaseNode>> nodes(Deadline deadline);
 
  private:
+  /// What an early hook set may be gone by the end of a late one: an FE restarted, or the process that ran the early one
+  /// did. Reads all settings back, once all hooks are through, and sets again what is missing.
+  [[nodiscard]] Status confirm();
   [[nodiscard]] RunEnd run_hook(std::size_t index);
   [[nodiscard]] Status run_statement(const Hook& hook, Deadline deadline);
   [[nodiscard]] Status run_setting(const Hook& hook, Deadline deadline);

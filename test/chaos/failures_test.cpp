@@ -253,6 +253,29 @@ TEST_CASE("failure 4: a status that says prepared is not believed when the datab
   CHECK(site.received(kSetNone) == 2);
 }
 
+TEST_CASE("failure 4: Completed is not written while a setting that an early hook made is gone again") {
+  struct Row {
+    std::string name;
+    bool killed;
+  };
+  for (const Row& row : {Row{"lost while a later hook ran", false}, Row{"lost while no gate was there", true}}) {
+    INFO(row.name);
+    ChaosWorld chaos;
+    chaos.world.simulator.hang("CREATE IMAGE");
+    auto gate = std::make_unique<MortalGate>(chaos, chaos_options("gate-0"));
+    chaos.world.create(backend_record(
+        "r", {patient(no_scheduling()), patient(statement_hook("image", "ALTER SYSTEM CREATE IMAGE"))}));
+    REQUIRE(chaos.until([&] { return chaos.received("ALTER SYSTEM CREATE IMAGE") == 1; }));
+    if (row.killed) gate.reset();
+    chaos.world.simulator.restart(1);
+    chaos.world.simulator.clear_faults();
+    if (row.killed) gate = std::make_unique<MortalGate>(chaos, chaos_options("gate-1"));
+    REQUIRE(chaos.until([&] { return chaos.world.get("r").status.phase == Phase::Completed; }));
+    CHECK(chaos.broken_rules() == "");
+    for (const std::size_t fe : {0, 1}) CHECK(chaos.world.config(fe) == "0");
+  }
+}
+
 TEST_CASE("failure 5: what comes back is what was there, never a constant, and never over a later decision") {
   struct Row {
     std::string name;
