@@ -263,8 +263,8 @@ TEST_CASE("failure 4: Completed is not written while a setting that an early hoo
     ChaosWorld chaos;
     chaos.world.simulator.hang("CREATE IMAGE");
     auto gate = std::make_unique<MortalGate>(chaos, chaos_options("gate-0"));
-    chaos.world.create(backend_record(
-        "r", {patient(no_scheduling()), patient(statement_hook("image", "ALTER SYSTEM CREATE IMAGE"))}));
+    chaos.world.create(
+        backend_record("r", {patient(no_scheduling()), patient(statement_hook("image", "ALTER SYSTEM CREATE IMAGE"))}));
     REQUIRE(chaos.until([&] { return chaos.received("ALTER SYSTEM CREATE IMAGE") == 1; }));
     if (row.killed) gate.reset();
     chaos.world.simulator.restart(1);

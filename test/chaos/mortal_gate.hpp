@@ -5,6 +5,7 @@
 // for ever, as for a process that is no more; what it asked before has happened. It gets no chance to hand over.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "server/app/admission_service.hpp"
 #include "test/server/preparation/world.hpp"
 
 namespace gate::test {
@@ -24,6 +26,8 @@ inline constexpr const char* kBalancingDefault = "500";
 inline nlohmann::json object_of(const std::string& image) {
   auto object = object_with("fe:1");
   object["spec"]["starRocksBeSpec"]["image"] = image;
+  object["metadata"]["annotations"] = {
+      {"starrocks.com/upgrade-hooks", "disable-tablet-clone,disable-tablet-balancing"}};
   return object;
 }
 inline Preparation backend_record(const std::string& name, std::vector<Hook> hooks, const std::string& to = "be:2") {
@@ -206,7 +210,8 @@ class MortalStore final : public PreparationStore {
 
 class MortalClusters final : public ClusterAccess {
  public:
-  MortalClusters(ClusterAccess& clusters, Lifeline& line) : clusters_(clusters), line_(line) {}
+  MortalClusters(ClusterAccess& clusters, const std::atomic<bool>& rolled_out, Lifeline& line)
+      : clusters_(clusters), rolled_out_(rolled_out), line_(line) {}
   Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
                                          Deadline deadline) override {
     return line_.look<Result<FrontendAccess>>(Peer::ApiServer, "frontend_access",
@@ -232,9 +237,10 @@ class MortalClusters final : public ClusterAccess {
     return line_.look<Result<bool>>(Peer::ApiServer, "may",
                                     [&] { return clusters_.may(user, verb, name_space, deadline); });
   }
-  Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override {
-    return line_.look<Result<RolloutState>>(Peer::ApiServer, "rollout_state",
-                                            [&] { return clusters_.rollout_state(record, deadline); });
+  Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
+    return line_.look<Result<RolloutState>>(Peer::ApiServer, "rollout_state", [&]() -> Result<RolloutState> {
+      return rolled_out_ ? RolloutState{true, ""} : RolloutState{false, "StatefulSet sr-be"};
+    });
   }
   Status mirror_status(const Preparation& record, Deadline deadline) override {
     return line_.act<Status>(Peer::ApiServer, "mirror", [&] { return clusters_.mirror_status(record, deadline); });
@@ -250,6 +256,7 @@ class MortalClusters final : public ClusterAccess {
 
  private:
   ClusterAccess& clusters_;
+  const std::atomic<bool>& rolled_out_;
   Lifeline& line_;
 };
 
@@ -318,6 +325,7 @@ class ChaosWorld {
   }
 
   void object_becomes(nlohmann::json object) {
+    pods_rolled_out = false;
     world.clusters.set_object(std::move(object));
     const std::lock_guard lock(mutex_);
     for (const auto& [line, controller] : gates_) {
@@ -327,8 +335,10 @@ class ChaosWorld {
 
   /// The backends have started again with their new image.
   void rolls_out() {
-    world.clusters.set_pods_rolled_out();
-    world.simulator.set_backends({{"be-0", true, "", 1}, {"be-1", true, "", 1}, {"be-2", true, "", 1}});
+    ++rollouts_;
+    world.simulator.set_backends(
+        {{"be-0", true, "", rollouts_}, {"be-1", true, "", rollouts_}, {"be-2", true, "", rollouts_}});
+    pods_rolled_out = true;
   }
 
   /// Lets the gates work until `holds`, which is asked again and again; time moves by `tick` whenever nobody works.
@@ -368,7 +378,9 @@ class ChaosWorld {
 
   HandMovedTime time;
   Activity activity;
+  std::atomic<bool> pods_rolled_out{false};
   World world;
+  std::array<std::atomic<bool>, 8> frontends_down{};
   /// What each setting was before anybody prepared anything; by canonical name.
   std::map<std::string, std::string> before = {{kScheduling, kSchedulingDefault}, {kBalancing, kBalancingDefault}};
 
@@ -416,6 +428,7 @@ class ChaosWorld {
     for (const auto& hook : record.spec.hooks) {
       const auto* setting = setting_of(hook);
       for (std::size_t fe = 0; setting != nullptr && fe < world.simulator.size(); ++fe) {
+        if (frontends_down[fe]) continue;
         if (world.config(fe, setting->key) != setting->value) {
           breaks(record.name + " is Completed while " + setting->key + " is not in force on FE " + std::to_string(fe));
         }
@@ -423,6 +436,7 @@ class ChaosWorld {
     }
   }
 
+  int rollouts_ = 0;  // the test's thread alone
   mutable std::mutex mutex_;
   std::map<const Lifeline*, PreparationController*> gates_;  // guarded by mutex_
   std::vector<std::string> broken_;                          // guarded by mutex_
@@ -438,10 +452,14 @@ class MortalGate {
         clock_(chaos.time, clock_error),
         line(chaos.activity, kill),
         store_(chaos.world.store, line),
-        clusters_(chaos.world.clusters, line),
+        clusters_(chaos.world.clusters, chaos.pods_rolled_out, line),
         connector(network_, line, clock_),
         controller(store_, {clusters_, connector, chaos.world.http, chaos.world.scripts}, clock_, chaos.world.log,
-                   options) {
+                   options),
+        waiters_(store_),
+        service(store_, clusters_, controller, waiters_, clock_, chaos.world.log, {{}, {}, {}},
+                [](const ReviewOutcome&) {}) {
+    waiters_.stop();  // real time would pass
     {
       const std::lock_guard lock(chaos_.mutex_);
       chaos_.gates_.emplace(&line, &controller);
@@ -473,6 +491,13 @@ class MortalGate {
  public:
   MortalConnector connector;
   PreparationController controller;
+
+ private:
+  OutcomeWaiters waiters_;
+
+ public:
+  /// Answers at once, without waiting for a preparation.
+  AdmissionService service;
 };
 
 /// Quick in the world's time: its seconds cost nothing. One worker, so that steps come in one order, and no renewals

@@ -29,6 +29,15 @@ const std::string kNew = "starrocks/be-ubuntu:3.3.1";
 const std::map<std::string, std::string> kBefore = {{"tablet_sched_max_scheduling_tablets", "10000"},
                                                     {"tablet_sched_max_balancing_tablets", "500"}};
 
+/// "after PUT upgradepreparations/status #2": every write, and every SET, is a boundary of its own. A look that comes
+/// again and again is one for the first two times; all of them are in kill_matrix_test.cpp, where a life costs 30 ms,
+/// not 3 s.
+bool worth_a_life(const std::string& boundary) {
+  constexpr int kLooks = 2;
+  const bool look = boundary.starts_with("at ") || boundary.starts_with("before GET ");
+  return !look || std::stoi(boundary.substr(boundary.rfind('#') + 1)) <= kLooks;
+}
+
 /// "PUT upgradepreparations/status": the same in each life, whose objects have names of their own.
 std::string kind_of(const ProxiedRequest& request) {
   std::vector<std::string> parts;
@@ -226,6 +235,7 @@ class Life {
                {"template",
                 {{"metadata", {{"labels", labels}}},
                  {"spec", {{"containers", json::array({{{"name", "be"}, {"image", kNew}}})}}}}}}}};
+    frontends_.set_backends({{"be-0", true, "", 1}, {"be-1", true, "", 1}, {"be-2", true, "", 1}});  // started again
     auto stored = plane_.client->create_object(kube::kStatefulSets, plane_.name_space, set, in_seconds(10)).value();
     stored["status"] = {{"observedGeneration", 1}, {"replicas", 1},         {"readyReplicas", 1},
                         {"updatedReplicas", 1},    {"currentReplicas", 1},  {"availableReplicas", 1},
@@ -304,14 +314,14 @@ TEST_CASE("SIGKILL at every statement and every request of a real upgrade, and s
   while (!left.empty()) {
     const auto boundary = left.back();
     left.pop_back();
-    if (tries[boundary] != 0) continue;
+    if (!worth_a_life(boundary) || tries[boundary] != 0) continue;
     bool killed = false;
     while (!killed && tries[boundary]++ < kTriesMax) {
       Life life(boundary);
       life.run();
       killed = life.killed();
       for (const auto& other : life.passed()) {
-        if (!tries.contains(other)) left.push_back(other);
+        if (worth_a_life(other) && !tries.contains(other)) left.push_back(other);
       }
     }
     if (killed) ++met;
