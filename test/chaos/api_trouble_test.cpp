@@ -26,7 +26,7 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 /// What a gate at rest or in trouble may send, each minute. Its watches, its claims and one record's looks.
-constexpr double kRequestsPerMinuteMax = 300;
+constexpr double kRequestsPerMinuteMax = 240;
 /// The webhook's own time limit, less what the way takes.
 constexpr auto kAnswerWithin = 9s;
 
