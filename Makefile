@@ -37,6 +37,10 @@ test-integration: ## FE simulator, real MariaDB
 test-e2e: ## Against a real kube-apiserver
 	STAGE_LABELS='^e2e$$' build-support/test.sh dev
 
+chaos: ## The long failure tests: SIGKILL at every step of the real process, an API server away for a minute
+	build-support/install-packages.sh build demo test cluster
+	CHAOS_OUTAGE_SECONDS=60 STAGE_LABELS='^chaos$$' build-support/test.sh release
+
 asan: ## Unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	build-support/test.sh asan
 

@@ -22,12 +22,14 @@ record_junit() { # STAGE FILE
 }
 
 run_ctest() { # STAGE
-  local stage=$1 labels=${STAGE_LABELS:-} junit log rc launcher=()
+  local stage=$1 labels=${STAGE_LABELS:-} junit log rc launcher=() without=()
   junit=$results.xml log=$results.log
   rm -f "$junit"
   case $stage in
     asan | tsan) labels=${labels:-'^(unit|integration)$'} ;;
   esac
+  # Minutes of their own: only when asked for by label.
+  [ -n "$labels" ] || without=(--label-exclude '^long$')
   # Where the kernel randomizes more address bits than GCC's TSan knows, every program would die at start.
   if [ "$stage" = tsan ] && setarch --addr-no-randomize true 2>/dev/null; then launcher=(setarch --addr-no-randomize); fi
 
@@ -42,7 +44,7 @@ run_ctest() { # STAGE
   # The counting needs the end of a test's output, which ctest would cut to 1 KiB.
   "${launcher[@]}" ctest --test-dir "build/$stage" --parallel "$jobs" --no-tests=error --output-on-failure \
     --output-junit "$junit" --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
-    ${labels:+--label-regex "$labels"} >"$log" 2>&1
+    ${labels:+--label-regex "$labels"} "${without[@]}" >"$log" 2>&1
   local rc=$?
   # The stage's own closing lines would look like the whole run's.
   sed -E '/tests passed, .*tests failed out of/d; /^(Internal ctest|Test project|Label Time)/d' "$log"
@@ -83,7 +85,7 @@ for stage in "$@"; do
   case $stage in
     dev | release)
       # The e2e tests skip themselves, with the reason, where there is no API server.
-      if [[ e2e =~ ${STAGE_LABELS:-e2e} ]] && assets=$(build-support/build-kubernetes.sh); then
+      if [[ e2e =~ ${STAGE_LABELS:-e2e} || chaos =~ ${STAGE_LABELS:-e2e} ]] && assets=$(build-support/build-kubernetes.sh); then
         export KUBEBUILDER_ASSETS=$assets
       fi
       run_ctest "$stage" ;;

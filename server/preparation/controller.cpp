@@ -282,7 +282,8 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   wanted.status.runner = {options_.identity, clock_.wall_now()};
   auto stored = store_.update_status(wanted, store_deadline());
   if (!stored) {
-    look_again = kStoreRetry / 4;
+    // Somebody else was quicker, and is done soon; a server in trouble is not asked as often.
+    look_again = stored.error().code == ErrorCode::Conflict ? kStoreRetry / 4 : kStoreRetry;
     return stored.error();
   }
   auto held =

@@ -178,7 +178,7 @@ class PreparationController {
   spdlog::logger& log_;
   const ControllerOptions options_;
 
-  WorkQueue queue_;
+  WorkQueue queue_{clock_};
   std::atomic<std::uint64_t> prepared_{0};
   std::atomic<std::uint64_t> failed_{0};
   std::atomic<std::uint64_t> restored_{0};

@@ -55,11 +55,6 @@ std::optional<CapturedSetting> missing_capture(const PreparationStatus& status, 
   return CapturedSetting{reading.canonical_key, *before, wanted};
 }
 
-/// A step that timed out or met a broken connection says nothing about the hook: it is repeated.
-bool out_of_reach(const Error& error) {
-  return error.code == ErrorCode::Unavailable || error.code == ErrorCode::DeadlineExceeded;
-}
-
 /// A statement that changes nothing, so that it may run in verify mode.
 bool only_reads(const std::string& sql) {
   const auto tokens = tokenize_sql(sql);
@@ -108,6 +103,10 @@ Result<Observation> compare_rows(const QueryResult& rows, const QueryAction& act
 }
 
 }  // namespace
+
+bool out_of_reach(const Error& error) {
+  return error.code == ErrorCode::Unavailable || error.code == ErrorCode::DeadlineExceeded;
+}
 
 HookExecutor::HookExecutor(ClaimedRecord& record, const HookPeers& peers, const Clock& clock,
                            const HookRunnerOptions& options, std::stop_token stop)

@@ -42,6 +42,9 @@ struct HookRunnerOptions {
   std::chrono::milliseconds poll_max{kHookTimeoutMax};
 };
 
+/// A step that timed out or met a broken connection says nothing about its hook: it is repeated.
+[[nodiscard]] bool out_of_reach(const Error& error);
+
 /// How a hook ended well.
 struct HookDone {
   HookPhase phase = HookPhase::Completed;  ///< Or Skipped.

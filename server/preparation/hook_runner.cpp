@@ -17,6 +17,8 @@ using std::chrono::seconds;
 
 /// One exchange with the API server; it answers within a few milliseconds or is in trouble.
 constexpr seconds kStoreTimeout{10};
+/// The last look at all settings before a preparation is called completed.
+constexpr seconds kConfirmBudget{30};
 /// Between two looks at whether an FE has taken a value that is put back.
 constexpr milliseconds kReadBackPause{200};
 /// Hooks of one group at the same time: each holds a thread here and a connection there.
@@ -141,7 +143,8 @@ RunEnd HookRunner::end_of(const Status& written) const {
 RunEnd HookRunner::prepare() {
   const auto spec = record_.snapshot().spec;
   const Deadline deadline = preparation_deadline();
-  for (std::size_t first = 0; first < spec.hooks.size() && clock_.steady_now() < deadline;) {
+  for (std::size_t first = 0; first < spec.hooks.size();) {
+    if (clock_.steady_now() >= deadline) return finish(spec, Ok{}, "");
     std::size_t last = first + 1;
     const auto& group = spec.hooks[first].group;
     while (!group.empty() && last < spec.hooks.size() && spec.hooks[last].group == group) ++last;
@@ -149,20 +152,27 @@ RunEnd HookRunner::prepare() {
     if (end != RunEnd::Finished) return end;
     const auto record = record_.snapshot();
     for (; first < last; ++first) {
-      if (failed_critically(record, first)) return finish(spec, Ok{});
+      if (failed_critically(record, first)) return finish(spec, Ok{}, "");
     }
   }
-  Status external = Ok{};
+  Status last = Ok{};
   if (spec.mode == PreparationMode::Verify) {
     auto patience = kHookTimeoutDefault;
     for (const auto& hook : spec.hooks) patience = std::max(patience, hook.timeout);
-    external = executor_.await_external_preparation(std::min(deadline, clock_.steady_now() + patience));
+    last = executor_.await_external_preparation(std::min(deadline, clock_.steady_now() + patience));
     if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
+    if (!last) return finish(spec, last, "ExternalPreparationNotCompleted");
   }
-  return finish(spec, external);
+  // What an early hook set may be gone by the end of a late one: an FE restarted, or the process that ran the early one
+  // did. All settings are read back once all hooks are through, and set again where they are missing.
+  std::string detail;
+  last = reassert(kConfirmBudget, detail);
+  if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
+  if (!last && out_of_reach(last.error()) && clock_.steady_now() < deadline) return RunEnd::RetryLater;
+  return finish(spec, last, "SettingsNotHeld");
 }
 
-RunEnd HookRunner::finish(const PreparationSpec& spec, const Status& external) {
+RunEnd HookRunner::finish(const PreparationSpec& spec, const Status& last, const char* reason_of_last) {
   return end_of(record_.update(
       [&](PreparationStatus& status) {
         status.completion_time = clock_.wall_now();
@@ -180,7 +190,7 @@ RunEnd HookRunner::finish(const PreparationSpec& spec, const Status& external) {
                       "the preparation took longer than " + std::to_string(options_.preparation_timeout.count()) +
                           " s (--preparation-timeout); it stopped before hook \"" + spec.hooks[i].name + "\"");
         }
-        if (!external) return fail("ExternalPreparationNotCompleted", clean_text(external.error().message));
+        if (!last) return fail(reason_of_last, clean_text(last.error().message));
         status.phase = Phase::Completed;
         status.reason = "HooksCompleted";
         status.message.clear();

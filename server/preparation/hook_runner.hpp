@@ -52,7 +52,8 @@ class HookRunner {
   /// Thread safe as long as each thread has its own executor.
   [[nodiscard]] RunEnd run_hook(HookExecutor& executor, std::size_t index, Deadline preparation_deadline);
   [[nodiscard]] Status begin_hook(const PreparationSpec& spec, std::size_t index);
-  [[nodiscard]] RunEnd finish(const PreparationSpec& spec, const Status& external);
+  /// Writes how the preparation ended; `last` is what was still to be proven once the hooks were through.
+  [[nodiscard]] RunEnd finish(const PreparationSpec& spec, const Status& last, const char* reason_of_last);
   [[nodiscard]] RunEnd end_of(const Status& written) const;
   /// Calls `visit` with what the FEs have of each setting that is to hold, until it says false.
   [[nodiscard]] Status for_each_setting(

@@ -25,8 +25,8 @@ std::optional<std::string> WorkQueue::take(const std::stop_token& stop) {
     const auto moved = [this, seen = changes_] { return changes_ != seen; };
     if (next == due_.end()) {
       changed_.wait(lock, stop, moved);
-    } else if (const auto due = next->second; due > std::chrono::steady_clock::now()) {
-      changed_.wait_until(lock, stop, due, moved);
+    } else if (const auto left = next->second - clock_.steady_now(); left > left.zero()) {
+      changed_.wait_for(lock, stop, left, moved);
     } else {
       std::string key = next->first;
       due_.erase(next);

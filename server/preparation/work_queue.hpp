@@ -18,6 +18,9 @@ namespace gate {
 /// Thread safe. Holds each key at most once, so it is bounded by the number of records.
 class WorkQueue {
  public:
+  /// `clock` must outlive this; due times are its. Where it is moved by hand, the next add() makes waiters look at it.
+  explicit WorkQueue(const Clock& clock) : clock_(clock) {}
+
   /// Makes `key` due at `due`; an earlier time that it already has stays.
   void add(const std::string& key, SteadyTime due);
 
@@ -30,6 +33,7 @@ class WorkQueue {
   [[nodiscard]] std::size_t size() const;
 
  private:
+  const Clock& clock_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<std::string, SteadyTime> due_;  // guarded by mutex_

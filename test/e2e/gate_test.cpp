@@ -195,7 +195,7 @@ TEST_CASE("a setting put back by hand after Completed is noticed at admission an
   CHECK((contains(log, "settings drifted") || contains(log, "settings set again")));
 }
 
-TEST_CASE("dry runs are allowed with a warning, write nothing and never connect to the FE") {
+TEST_CASE("failure 10: dry runs are allowed with a warning, write nothing and never connect to the FE") {
   Scene scene("dry", with_hooks("disable-balancer"));
   const auto before = scene.object();
   const auto dry = scene.patch_image("starRocksBeSpec", "starrocks/be-ubuntu:3.3.1", {"--dry-run=server"});
@@ -368,7 +368,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("with the gate away everything but an image change works") {
+TEST_CASE("failure 9: with the gate away everything but an image change works") {
   Scene scene("away", with_hooks("disable-balancer"));
   scene.gate().kill();
   auto& plane = scene.plane;

@@ -9,10 +9,12 @@ using namespace std::chrono_literals;
 namespace gate {
 namespace {
 
+const SystemClock kClock;
+
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 TEST_CASE("the earliest due comes first, and a later wish does not postpone an earlier one") {
-  WorkQueue queue;
+  WorkQueue queue(kClock);
   const std::stop_source stop;
   queue.add("second", now() - 1s);
   queue.add("first", now() - 2s);
@@ -25,7 +27,7 @@ TEST_CASE("the earliest due comes first, and a later wish does not postpone an e
 }
 
 TEST_CASE("a key is with one worker at a time and comes back when it was asked for meanwhile") {
-  WorkQueue queue;
+  WorkQueue queue(kClock);
   const std::stop_source stop;
   queue.add("a", now() - 2s);
   REQUIRE(queue.take(stop.get_token()) == "a");
@@ -40,7 +42,7 @@ TEST_CASE("a key is with one worker at a time and comes back when it was asked f
 }
 
 TEST_CASE("a worker that waits gets what is added, and what falls due") {
-  WorkQueue queue;
+  WorkQueue queue(kClock);
   const std::stop_source stop;
   queue.add("later", now() + 50ms);
   CHECK(queue.take(stop.get_token()) == "later");
@@ -54,7 +56,7 @@ TEST_CASE("a worker that waits gets what is added, and what falls due") {
 
 TEST_CASE("stop ends the wait, with something due as with nothing") {
   for (const bool due : {false, true}) {
-    WorkQueue queue;
+    WorkQueue queue(kClock);
     std::stop_source stop;
     if (due) queue.add("far", now() + 1h);
     std::optional<std::string> taken = "unset";
