@@ -40,10 +40,11 @@ TEST_CASE("what is not given has the documented default") {
 }
 
 TEST_CASE("what is given is taken") {
-  const auto line = parse({"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=[::1]:9031",
-                           "--frontend-tls=verify-ca", "--frontend-ca-file=ca.pem", "--listen=:0",
-                           "--ops-listen=[::]:81", "--default-hooks=recommended,create-image", "--admission-wait=300ms",
-                           "--admit-within=2h", "--max-hold=10m", "--preparation-timeout=90s", "--workers=3", "--identity=me", "--log-level=debug"});
+  const auto line =
+      parse({"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=[::1]:9031",
+             "--frontend-tls=verify-ca", "--frontend-ca-file=ca.pem", "--listen=:0", "--ops-listen=[::]:81",
+             "--default-hooks=recommended,create-image", "--admission-wait=300ms", "--admit-within=2h",
+             "--max-hold=10m", "--preparation-timeout=90s", "--workers=3", "--identity=me", "--log-level=debug"});
   REQUIRE_MESSAGE(line.serve, line.text);
   CHECK(line.options.store == StoreKind::Memory);
   CHECK(line.options.frontend_address == FrontendAddress{"::1", 9031});
