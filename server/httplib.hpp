@@ -67,6 +67,10 @@ class HttplibStream : public httplib::Stream {
   using httplib::Stream::write;
 
   bool is_readable() const override { return true; }
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Winconsistent-missing-override"
+#endif
   // The three below are pure in some versions and absent in others, hence no `override`.
   // NOLINTBEGIN(modernize-use-override)
   virtual bool is_writable() const { return true; }
@@ -74,6 +78,9 @@ class HttplibStream : public httplib::Stream {
   virtual bool wait_writable() const { return true; }
   virtual time_t duration() const { return 0; }
   // NOLINTEND(modernize-use-override)
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
   void get_remote_ip_and_port(std::string&, int&) const override {}
   void get_local_ip_and_port(std::string&, int&) const override {}
   // Builds without poll() refuse sockets above FD_SETSIZE; the stream's owner does the waiting, so there is none.

@@ -27,9 +27,9 @@ struct AdmissionServiceOptions {
   /// How long a request may be held for its preparation to finish. Below the webhook's timeoutSeconds (10) by more
   /// than the API calls of one answer take.
   std::chrono::milliseconds admission_wait{5000};
-  std::vector<std::string> default_hooks;
-  FailureBackoff failure_backoff;
-  HookRules rules;
+  std::vector<std::string> default_hooks{};
+  FailureBackoff failure_backoff{};
+  HookRules rules{};
   VersionPolicy version_policy = VersionPolicy::Warn;
 };
 

@@ -74,6 +74,12 @@ constexpr std::size_t kSmallRead = 4096;
 /// A large body waits this long for room among the others; then its client is told to come again.
 constexpr std::chrono::milliseconds kRoomWait{2000};
 
+bool equal_but_case(std::string_view left, std::string_view right) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return left.size() == right.size() &&
+         std::equal(left.begin(), left.end(), right.begin(), [&lower](char a, char b) { return lower(a) == lower(b); });
+}
+
 constexpr bool is_token(unsigned char byte) {
   if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9')) return true;
   return std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(byte)) != std::string_view::npos;
@@ -89,9 +95,16 @@ class HeadCheck {
   bool accepts(char next) {
     const auto byte = static_cast<unsigned char>(next);
     if (bytes_left_-- == 0 || ++line_bytes_ > limits_.header_line_bytes_max) return fail(Refusal::HeadersTooLarge);
-    const bool plain = in_name_ ? kToken[byte] : byte >= 0x20 && byte != 0x7F;
-    if (plain && !after_cr_) return true;
-    return accepts_special(next);
+    if (after_cr_) return accepts_special(next);
+    if (in_name_) {
+      if (!kToken[byte]) return accepts_special(next);
+      if (line_bytes_ <= name_.size()) name_.at(line_bytes_ - 1) = next;
+      name_bytes_ = line_bytes_;
+      return true;
+    }
+    if (byte < 0x20 || byte == 0x7F) return accepts_special(next);
+    blank_value_ = blank_value_ && next == ' ';
+    return true;
   }
   [[nodiscard]] Refusal fault() const { return fault_; }
 
@@ -106,8 +119,11 @@ class HeadCheck {
     after_cr_ = byte == '\r';
     const bool line_begins = line_bytes_ == 1;
     if (byte == '\n') {
+      // httplib drops a header without a value, as if it were not there; others may not.
+      if (blank_value_ && line_bytes_ > 2 && decides_the_length()) return fail(Refusal::BadRequest);
       line_bytes_ = 0;
       in_name_ = true;
+      blank_value_ = true;
       // The request line is no header, nor is the empty line at the end.
       return ++lines_ <= limits_.header_count_max + 2 || fail(Refusal::HeadersTooLarge);
     }
@@ -115,6 +131,11 @@ class HeadCheck {
     if (line_begins) return after_cr_ || fail(Refusal::BadRequest);
     in_name_ = false;
     return byte == ':' || fail(Refusal::BadRequest);
+  }
+
+  [[nodiscard]] bool decides_the_length() const {
+    const std::string_view name(name_.data(), std::min(name_bytes_, name_.size()));
+    return equal_but_case(name, "Content-Length") || equal_but_case(name, "Transfer-Encoding");
   }
 
   static constexpr auto kToken = [] {
@@ -127,7 +148,10 @@ class HeadCheck {
   std::size_t bytes_left_;
   std::size_t line_bytes_ = 0;
   std::size_t lines_ = 0;
+  std::array<char, 18> name_{};  ///< Of this line's header, as far as it fits.
+  std::size_t name_bytes_ = 0;
   bool in_name_ = false;  ///< The first line, the request line, has no name.
+  bool blank_value_ = false;
   bool after_cr_ = false;
   Refusal fault_ = Refusal::BadRequest;
 };
@@ -275,12 +299,6 @@ std::string without_double_slashes(const std::string& path) {
     if (character != '/' || single.empty() || single.back() != '/') single += character;
   }
   return single;
-}
-
-bool equal_but_case(std::string_view left, std::string_view right) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return left.size() == right.size() &&
-         std::equal(left.begin(), left.end(), right.begin(), [&lower](char a, char b) { return lower(a) == lower(b); });
 }
 
 /// "application/json; charset=utf-8" is application/json.

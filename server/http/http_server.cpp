@@ -229,8 +229,10 @@ class HttpServer::Core {
     {
       const std::lock_guard lock(mutex_);
       result.connections_open = open_;
-      for (const auto& loop : loops_)
+      for (const auto& loop : loops_) {
+        result.connections_idle += loop.lanes[static_cast<std::size_t>(Lane::Idle)].size();
         result.requests_begun += loop.lanes[static_cast<std::size_t>(Lane::Partial)].size();
+      }
     }
     result.connections_accepted = accepted_;
     result.connections_evicted = evicted_;

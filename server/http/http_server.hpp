@@ -104,7 +104,8 @@ struct HttpServerOptions {
 
 struct HttpCounters {
   std::size_t connections_open = 0;
-  std::size_t requests_begun = 0;  ///< Now: small requests of which a part has come.
+  std::size_t connections_idle = 0;  ///< Between two requests.
+  std::size_t requests_begun = 0;    ///< Now: small requests of which a part has come.
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_evicted = 0;  ///< Idle ones closed at connections_max, to let a new one in.
   std::uint64_t connections_refused = 0;  ///< New ones closed at connections_max, since none was idle or slow.

@@ -152,8 +152,9 @@ TEST_CASE("64 clients at once are all served at once") {
 TEST_CASE("at the cap the longest idle connection makes room for a new one") {
   TestServer server(echo, {.body_bytes_max = 1000, .connections_max = 3});
   std::list<Client> clients;
-  for (int i = 0; i < 3; ++i) {
+  for (std::size_t idle = 1; idle <= 3; ++idle) {
     REQUIRE(clients.emplace_back(server.port()).ask(post("/validate", "x")));
+    REQUIRE(eventually([&] { return server.server->counters().connections_idle == idle; }));
   }
   Client& oldest = clients.front();
   Client newcomer(server.port());
