@@ -561,8 +561,8 @@ TEST_CASE("failure 16: what went wrong quietly is seen: a hook that failed, a ro
     const auto answer = site.change("fe:1", "fe:2");
     INFO(answer.message);
     CHECK(answer.allowed);
-    REQUIRE(answer.warnings.size() == 1);
-    CHECK(contains(answer.warnings.front(), "make-image"));
+    CHECK(std::any_of(answer.warnings.begin(), answer.warnings.end(),
+                      [](const std::string& warning) { return contains(warning, "make-image"); }));
     CHECK(hooks_in(site.records().front().status, HookPhase::Failed) == std::vector<std::string>{"make-image"});
   }
   SUBCASE("rolled back by somebody else") {
