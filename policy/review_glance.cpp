@@ -18,8 +18,8 @@ static_assert(kReviewPadding >= simdjson::SIMDJSON_PADDING);
 constexpr std::string_view kGroup = "starrocks.com";
 /// What the parser has from the start: most reviews fit, and its depth limit is set together with it.
 constexpr std::size_t kFirstCapacity = 16u << 10;
-/// A StarRocksCluster with all its history is below 300 KB. Buffers that a larger body needed are given back.
-constexpr std::size_t kKeptBytesMax = 512u << 10;
+/// Two objects of the size that etcd takes by default. Buffers that a larger body needed are given back.
+constexpr std::size_t kKeptBytesMax = 4u << 20;
 
 /// The main image of each component, "" when absent.
 using Images = std::array<std::string_view, 4>;

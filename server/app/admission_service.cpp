@@ -101,8 +101,7 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
     if (path == kGatePath && body.size() > kQuickBytesMax) {
       // Its buffers are twice as large as the body: those of one at a time.
       const std::lock_guard lock(large_mutex_);
-      ReviewGlancer glancer;
-      if (auto reply = glance(glancer, path, body, bytes_behind)) return *std::move(reply);
+      if (auto reply = glance(large_glancer_, path, body, bytes_behind)) return *std::move(reply);
     }
     auto request = parse_review(body);
     if (!request) {

@@ -100,6 +100,7 @@ class AdmissionService {
   std::mutex glancers_mutex_;
   std::vector<std::unique_ptr<ReviewGlancer>> glancers_;  // guarded by it; those that nobody uses
   std::mutex large_mutex_;                                // one large body at a time
+  ReviewGlancer large_glancer_;                           // guarded by it
 };
 
 }  // namespace gate

@@ -1,5 +1,5 @@
 // Any bytes as an AdmissionReview: no crash, and the glance never says "no image changes" where the full parser sees
-// one.
+// one, or refuses the review.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::optional<ReviewGlance> glance = ReviewGlancer().glance(body);
   if (!request) {
     FUZZ_REQUIRE(request.error().code == ErrorCode::InvalidInput);
+    FUZZ_REQUIRE(!glance || !glance->certainly_no_image_change);  // Both paths give one verdict.
     const std::string answer = render("", salvage_uid(body), deny(400, "BadRequest", request.error().message));
     FUZZ_REQUIRE(nlohmann::json::accept(answer));
     return 0;

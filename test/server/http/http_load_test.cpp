@@ -37,8 +37,10 @@ TEST_CASE("idle, slow and silent clients cost no thread") {
     REQUIRE(clients.emplace_back(server.port()).send(kBegun));
     clients.emplace_back(server.port(), Client::Options{.tls = false});
   }
-  REQUIRE(eventually([&] { return server.server->counters().requests_begun == 40; }));
-  REQUIRE(server.server->counters().connections_open == 120);
+  REQUIRE(eventually([&] {
+    const auto counters = server.server->counters();
+    return counters.requests_begun == 40 && counters.connections_idle == 40 && counters.connections_open == 120;
+  }));
   // What greets is a thread for a moment, and lingers for another.
   CHECK(threads_of_this_process() <= before + 8);
 }
