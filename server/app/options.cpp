@@ -87,6 +87,12 @@ void add_address(CLI::App& app, const std::string& name, ListenAddress& target, 
       ->default_str(target.host + ":" + std::to_string(target.port));
 }
 
+/// A word for a value. Without the list that CLI11 would add to the help: the type's name is the list.
+template <class Value>
+CLI::Validator one_of(const std::map<std::string, Value>& words) {
+  return CLI::CheckedTransformer(words, CLI::ignore_case).description("");
+}
+
 const std::string kImageExpected = "not an image; accepted: [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]";
 
 /// Whether it looks like one. The kubelet judges the rest, and says so in the pod's status.
@@ -120,14 +126,14 @@ void add_rule_options(CLI::App& app, Options& options) {
       ->delimiter(',');
   app.add_option("--version-policy", options.version_policy,
                  "What is made of ways between versions that StarRocks does not support")
-      ->transform(CLI::CheckedTransformer(kVersionPolicies, CLI::ignore_case))
+      ->transform(one_of(kVersionPolicies))
       ->type_name("off|warn|enforce")
       ->default_str("warn");
   std::map<std::string, SqlKind> kinds;
   for (const auto& further : further_sql()) kinds.emplace(further.name, further.kind);
   app.add_option("--allow-sql", options.allowed_sql, "Further kinds of statements that custom hooks may run")
       ->delimiter(',')
-      ->transform(CLI::CheckedTransformer(kinds))
+      ->transform(one_of(kinds))
       ->type_name(further_sql_names());
   app.add_option("--http-hook-prefixes", options.http_hook_prefixes,
                  "URLs that HTTP hooks may call begin with one of these; default: there are no HTTP hooks")
@@ -161,7 +167,7 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
           "One FE for every cluster instead of <cluster>-fe-service (where there is no cluster DNS)")
       ->type_name("HOST:PORT");
   command.add_option("--frontend-tls", options.frontend_tls, "TLS towards the FE")
-      ->transform(CLI::CheckedTransformer(kTlsModes, CLI::ignore_case))
+      ->transform(one_of(kTlsModes))
       ->type_name("disabled|preferred|required|verify-ca|verify-identity")
       ->default_str("preferred");
   command.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
@@ -202,7 +208,7 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
   serve.add_option("--dev-certificate", options.dev_certificate_directory,
                    "Make a throw-away certificate in this folder and serve with it (for trying the gate out)");
   serve.add_option("--store", options.store, "Where preparations are kept")
-      ->transform(CLI::CheckedTransformer(kStores, CLI::ignore_case))
+      ->transform(one_of(kStores))
       ->type_name("kubernetes|memory")
       ->default_str("kubernetes");
   serve.add_option("--frontend-user", options.frontend_user, "With --store=memory")->capture_default_str();
@@ -242,7 +248,7 @@ void add_plan_options(CLI::App& plan, PlanOptions& options) {
   add_rule_options(plan, options);
   plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not given is a fault");
   plan.add_option("-o,--output", options.json, "How the plan is printed")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"text", false}, {"json", true}}))
+      ->transform(one_of(std::map<std::string, bool>{{"text", false}, {"json", true}}))
       ->type_name("text|json")
       ->default_str("text");
   plan.footer(

@@ -14,7 +14,7 @@ cluster() {
     apiVersion: "starrocks.com/v1", kind: "StarRocksCluster",
     metadata: {name: "sr", namespace: "default", uid: "6f1c2f0e-demo", annotations: {
       "starrocks.com/prepare-upgrade": "true", "starrocks.com/upgrade-hooks": $hooks}},
-    spec: {starRocksFeSpec: {image: "starrocks/fe-ubuntu:3.3.0", replicas: 3},
+    spec: {starRocksFeSpec: {image: "starrocks/fe-ubuntu:3.5.7", replicas: 3},
            starRocksBeSpec: {image: ("starrocks/be-ubuntu:" + $version), replicas: 3}}}'
 }
 requests=0
@@ -51,21 +51,21 @@ start_gate "$build" --store=memory --dev-certificate "$demo_dir/tls"
 show "FE on port $fe_port, gate on port $gate_port; hooks configured on the cluster: $kHooks"
 
 title "kubectl patch --dry-run=server: allowed with a warning, nothing is started"
-review 3.3.0 3.3.1 true
+review 3.5.7 3.5.8 true
 show "$(told)"
 [[ $(jq -r .response.allowed <<<"$answer") == true ]] || die "a dry run was refused"
 expect "dry run" "$(told)" "dry run only"
 [[ -z $(sql_seen || true) ]] || die "a dry run reached the FE"
 
-title "The FE is slow: kubectl patch of the BE image 3.3.0 -> 3.3.1 is put on hold, with the reason"
+title "The FE is slow: kubectl patch of the BE image 3.5.7 -> 3.5.8 is put on hold, with the reason"
 expect "slow FE" "$(fe 'delay disable_balance=4')" "done"
-review 3.3.0 3.3.1
+review 3.5.7 3.5.8
 show "$(told)"
 refused_with UpgradePreparationRunning || die "not refused as running: $answer"
 expect "progress" "$(told)" "1/2 hooks"
 
 title "The same patch a little later: the preparation is complete, the change is admitted"
-until_true "the preparation completes" admitted 3.3.0 3.3.1
+until_true "the preparation completes" admitted 3.5.7 3.5.8
 show "$(told)"
 
 title "The SQL that reached the FE before that"
@@ -79,7 +79,7 @@ expect "faults off" "$(fe clear)" "done"
 expect "failing FE" "$(fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM')" "done"
 # A value put back by hand makes the gate set it again; it must not rely on what it did before.
 expect "by hand" "$(fe set 0 disable_balance false)" "done"
-review 3.3.0 3.3.2
+review 3.5.7 3.5.9
 show "$(told)"
 refused_with UpgradePreparationFailed || die "not refused as failed: $answer"
 expect "cause" "$(told)" 'critical hook "disable-balancer" failed'
@@ -93,7 +93,7 @@ show "disable_balance                     = $(setting disable_balance)"
 
 title "The FE is mended: after the back-off the same patch is admitted"
 expect "faults off" "$(fe clear)" "done"
-until_true "the next attempt completes" admitted 3.3.0 3.3.2
+until_true "the next attempt completes" admitted 3.5.7 3.5.9
 show "$(told)"
 
 printf '\nEvery step went as told.\n'

@@ -46,8 +46,8 @@ metadata:
   name: $1
   annotations: {starrocks.com/prepare-upgrade: "true", starrocks.com/upgrade-hooks: "$2"}
 spec:
-  starRocksFeSpec: {image: "starrocks/fe-ubuntu:3.3.0", replicas: 3}
-  starRocksBeSpec: {image: "starrocks/be-ubuntu:3.3.0", replicas: 3}
+  starRocksFeSpec: {image: "starrocks/fe-ubuntu:3.5.7", replicas: 3}
+  starRocksBeSpec: {image: "starrocks/be-ubuntu:3.5.7", replicas: 3}
 END
 }
 # The API server takes new webhooks into use within about a second.
@@ -62,27 +62,27 @@ tell "kubectl annotate starrockscluster sr --overwrite starrocks.com/upgrade-hoo
 expect "fault" "$output" UpgradeHooksInvalid
 
 title "A dry run is allowed with a warning, and starts nothing"
-try patch 3.3.1 --dry-run=server || die "a dry run was refused: $output"
-tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.1 --dry-run=server"
+try patch 3.5.8 --dry-run=server || die "a dry run was refused: $output"
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.8 --dry-run=server"
 expect "dry run" "$output" "dry run only"
 [[ -z $(k get upgradepreparations -o name)$(sql_seen || true) ]] || die "a dry run left something behind"
 
 title "The FE is slow: the image change is put on hold"
 fe 'delay disable_balance=4' >/dev/null
-if try patch 3.3.1; then die "admitted before the hooks were done"; fi
-tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.1"
+if try patch 3.5.8; then die "admitted before the hooks were done"; fi
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.8"
 expect "on hold" "$output" UpgradePreparationRunning
 try k get upgradepreparations || die "$output"
 tell "kubectl get upgradepreparations"
 expect "record" "$output" "1/2"
-[[ $(image) == starrocks/be-ubuntu:3.3.0 ]] || die "the refused request changed the image"
+[[ $(image) == starrocks/be-ubuntu:3.5.7 ]] || die "the refused request changed the image"
 
 title "The same patch a little later"
-until_true "the preparation completes" try patch 3.3.1
-tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.1"
+until_true "the preparation completes" try patch 3.5.8
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.8"
 output=$(k get upgradepreparations)
 tell "kubectl get upgradepreparations"
-[[ $(image) == starrocks/be-ubuntu:3.3.1 ]] || die "the image was not changed"
+[[ $(image) == starrocks/be-ubuntu:3.5.8 ]] || die "the image was not changed"
 
 title "The SQL that reached the FE before that"
 show "$(sql_seen)"
@@ -92,8 +92,8 @@ ADMIN SET FRONTEND CONFIG ("disable_balance" = "true")' ]] || die "not the SQL t
 
 title "Back to the old image: always admitted, and what was changed is put back"
 fe clear >/dev/null
-try patch 3.3.0 || die "$output"
-tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.0"
+try patch 3.5.7 || die "$output"
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.7"
 expect "revert" "$output" "back to the images before"
 closed() { [[ $(k get upgradepreparations -o jsonpath='{.items[0].status.stage}/{.items[0].status.outcome}') == Closed/Reverted ]]; }
 until_true "the record is closed" closed
@@ -102,19 +102,19 @@ show_settings
 
 title "A critical hook fails: refused with the FE's own words"
 fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM' >/dev/null
-if try patch 3.3.2; then die "admitted although a critical hook failed"; fi
-tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.2"
+if try patch 3.5.9; then die "admitted although a critical hook failed"; fi
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.9"
 expect "failed hook" "$output" UpgradePreparationFailed
 expect "cause" "$output" 5203
-[[ $(image) == starrocks/be-ubuntu:3.3.0 ]] || die "the refused request changed the image"
+[[ $(image) == starrocks/be-ubuntu:3.5.7 ]] || die "the refused request changed the image"
 expect "first hook" "$(sql_seen | tail -n 3)" '"tablet_sched_max_scheduling_tablets" = "0"'
 until_true "what the first hook had set is put back" put_back
 show_settings
 
 title "The FE is mended: after the back-off the same patch is admitted"
 fe clear >/dev/null
-until_true "the next attempt completes" try patch 3.3.2
-tell "kubectl patch starrockscluster sr ... be-ubuntu:3.3.2"
-[[ $(image) == starrocks/be-ubuntu:3.3.2 ]] || die "the image was not changed"
+until_true "the next attempt completes" try patch 3.5.9
+tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.9"
+[[ $(image) == starrocks/be-ubuntu:3.5.9 ]] || die "the image was not changed"
 
 printf '\nEvery step went as told.\n'
