@@ -1,6 +1,7 @@
 #pragma once
 // Whether the database itself has finished a rollout: every node alive, and those of the changed components new.
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -8,6 +9,9 @@
 #include "policy/preparation.hpp"
 
 namespace gate {
+
+/// What the nodes of a database are; a warehouse's are compute nodes.
+inline constexpr std::array kDatabaseComponents{Component::Frontend, Component::Backend, Component::ComputeNode};
 
 /// A row of SHOW FRONTENDS, SHOW BACKENDS or SHOW COMPUTE NODES.
 struct DatabaseNode {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <iterator>
 
 #include "policy/sql.hpp"
 
@@ -124,24 +125,33 @@ Result<SettingReading> FrontendFleet::read(std::string_view key, Deadline deadli
   return reading;
 }
 
+Result<std::vector<DatabaseNode>> FrontendFleet::nodes_of(Component component, Deadline deadline) {
+  const bool frontend = component == Component::Frontend;
+  const auto rows = execute(frontend                          ? "SHOW FRONTENDS"
+                            : component == Component::Backend ? "SHOW BACKENDS"
+                                                              : "SHOW COMPUTE NODES",
+                            deadline);
+  if (!rows) return rows.error();
+  std::vector<DatabaseNode> out;
+  for (std::size_t row = 0; row < rows->rows.size(); ++row) {
+    DatabaseNode node;
+    node.component = component;
+    node.name = frontend ? rows->text(row, "Name") : rows->text(row, "IP") + ":" + rows->text(row, "HeartbeatPort");
+    node.alive = same_config_value(rows->text(row, "Alive"), "true");
+    node.started = rows->text(row, frontend ? "StartTime" : "LastStartTime");
+    node.version = rows->text(row, "Version");
+    node.warehouse = rows->text(row, "WarehouseName");
+    out.push_back(std::move(node));
+  }
+  return out;
+}
+
 Result<std::vector<DatabaseNode>> FrontendFleet::nodes(Deadline deadline) {
   std::vector<DatabaseNode> out;
-  for (const auto& [sql, component] :
-       {std::pair{"SHOW FRONTENDS", Component::Frontend}, std::pair{"SHOW BACKENDS", Component::Backend},
-        std::pair{"SHOW COMPUTE NODES", Component::ComputeNode}}) {
-    const auto rows = execute(sql, deadline);
-    if (!rows) return rows.error();
-    for (std::size_t row = 0; row < rows->rows.size(); ++row) {
-      DatabaseNode node;
-      node.component = component;
-      const bool frontend = component == Component::Frontend;
-      node.name = frontend ? rows->text(row, "Name") : rows->text(row, "IP") + ":" + rows->text(row, "HeartbeatPort");
-      node.alive = same_config_value(rows->text(row, "Alive"), "true");
-      node.started = rows->text(row, frontend ? "StartTime" : "LastStartTime");
-      node.version = rows->text(row, "Version");
-      node.warehouse = rows->text(row, "WarehouseName");
-      out.push_back(std::move(node));
-    }
+  for (const auto component : kDatabaseComponents) {
+    auto some = nodes_of(component, deadline);
+    if (!some) return some.error();
+    std::move(some->begin(), some->end(), std::back_inserter(out));
   }
   return out;
 }

@@ -61,7 +61,9 @@ class FrontendFleet {
   /// not. NotFound: no FE knows such a configuration item. Unavailable: an FE that counts as alive did not answer.
   [[nodiscard]] Result<SettingReading> read(std::string_view key, Deadline deadline);
 
-  /// Every row of SHOW FRONTENDS, SHOW BACKENDS and SHOW COMPUTE NODES.
+  /// Every row of SHOW FRONTENDS, SHOW BACKENDS or SHOW COMPUTE NODES: `component` is one of kDatabaseComponents.
+  [[nodiscard]] Result<std::vector<DatabaseNode>> nodes_of(Component component, Deadline deadline);
+  /// Of all three.
   [[nodiscard]] Result<std::vector<DatabaseNode>> nodes(Deadline deadline);
 
  private:

@@ -2,20 +2,19 @@
 
 #include <utility>
 
+#include "policy/rollout.hpp"
+
 namespace gate {
 
 std::vector<RunningNode> running_nodes(FrontendFleet& fleet, Deadline deadline) {
   std::vector<RunningNode> nodes;
-  for (const auto& [sql, component] :
-       {std::pair{"SHOW FRONTENDS", Component::Frontend}, std::pair{"SHOW BACKENDS", Component::Backend},
-        std::pair{"SHOW COMPUTE NODES", Component::ComputeNode}}) {
-    const auto rows = fleet.execute(sql, deadline);
-    if (!rows && rows.error().code != ErrorCode::Rejected) break;
-    if (!rows) continue;
-    for (std::size_t row = 0; row < rows->rows.size(); ++row) {
-      auto version = parse_version(rows->text(row, "Version"));
-      if (!version || !same_config_value(rows->text(row, "Alive"), "true")) continue;
-      nodes.push_back({component, rows->text(row, "WarehouseName"), *std::move(version)});
+  for (const auto component : kDatabaseComponents) {
+    const auto found = fleet.nodes_of(component, deadline);
+    if (!found && found.error().code != ErrorCode::Rejected) break;
+    if (!found) continue;
+    for (const auto& node : *found) {
+      auto version = parse_version(node.version);
+      if (version && node.alive) nodes.push_back({component, node.warehouse, *std::move(version)});
     }
   }
   return nodes;
