@@ -20,6 +20,8 @@
 #include "server/http/exchange.hpp"
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
+#include "server/memory/memory_script_jobs.hpp"
+#include "server/outbound/http_hook_caller.hpp"
 #include "server/starrocks/frontend_client.hpp"
 
 using namespace gate;
@@ -88,10 +90,13 @@ struct Gate {
   MemoryClusterAccess clusters{FrontendAccess{}};
   MysqlFrontendConnector connector;
   OutcomeWaiters waiters{store};
-  PreparationController controller{store, clusters, connector, clock, log, {}};
+  HttpHookCaller http_caller{{}};
+  MemoryScriptJobs scripts;
+  PreparationController controller{store, {clusters, connector, http_caller, scripts}, clock, log, {}};
   Metrics metrics;
   AdmissionService service{
-      store, controller, waiters, clock, log, {}, [this](const ReviewOutcome& outcome) {
+      store, clusters, controller, waiters,
+      clock, log,      {},         [this](const ReviewOutcome& outcome) {
                              metrics.count(outcome); }};
   std::vector<HttpRoute> routes{{"POST", std::string(AdmissionService::kGatePath), "application/json"}};
   HttpLimits limits{.body_bytes_max = kReviewBytesMax};
