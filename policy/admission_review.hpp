@@ -64,8 +64,8 @@ struct ReviewGlance {
   /// image of a gated component changes. False means: parse it in full.
   bool certainly_no_image_change = false;
 };
-/// Reads reviews with buffers that are kept from one to the next, at most about 10 MB. Not thread safe: one per thread, or
-/// one per call.
+/// Reads reviews with buffers that are kept from one to the next, at most about 10 MB. Not thread safe: one per thread,
+/// or one per call.
 class ReviewGlancer {
  public:
   ReviewGlancer();
