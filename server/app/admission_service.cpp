@@ -244,7 +244,7 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
   facts.asked_before =
       hooks_of(request.old_object, request.name_space, options_.default_hooks, facts.changes).configured;
 
-  const PreparationController::AnsweringScope answering(controller_, facts.name_space + "/" + facts.cluster);
+  const StatusMirror::AnsweringScope answering(controller_.status_mirror(), facts.name_space + "/" + facts.cluster);
   const Deadline deadline = clock_.steady_now() + options_.admission_wait;
   gather_records(facts, deadline);
   for (int round = 0; round < kRoundsMax; ++round) {

@@ -28,8 +28,6 @@ constexpr milliseconds kRestoreRetryMax{60000};
 /// How often the heartbeat looks for claims to renew and mirrors to write: a quarter of the renewal, within these.
 constexpr milliseconds kBeatMin{50};
 constexpr milliseconds kBeatMax{500};
-/// After a mirror could not be written: the record is the truth, the mirror may lag.
-constexpr milliseconds kMirrorRetry{10000};
 /// Asking the database for its nodes must not hold up the hooks for long.
 constexpr seconds kNodesBudget{3};
 /// A record that nobody works on is left to the replica that created it for this long, and to the others for up to as
@@ -86,13 +84,6 @@ std::string state_text(const Preparation& record) {
   const auto& status = record.status;
   return std::string(to_string(status.phase)) + "|" + std::string(to_string(status.stage)) + "|" +
          std::string(to_string(status.outcome)) + "|" + status.runner.identity;
-}
-
-std::string mirror_text(const Preparation& record) {
-  const auto& status = record.status;
-  return std::string(to_string(status.phase)) + "|" + status.reason + "|" + status.message + "|" +
-         std::to_string(hooks_in(status, HookPhase::Completed).size()) + "|" +
-         std::to_string(hooks_in(status, HookPhase::Failed).size());
 }
 
 }  // namespace
@@ -168,7 +159,10 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     }
     if (!open) drop_if_idle(key);
   }
-  if (!open) return;
+  if (!open) {
+    mirror_.forget(record, removed);
+    return;
+  }
   const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
   const milliseconds own_share(std::hash<std::string>{}(options_.identity + key) %
                                static_cast<std::size_t>(kHeadStart.count()));
@@ -312,7 +306,7 @@ std::optional<milliseconds> PreparationController::advance(const std::shared_ptr
   }
   if (claim->lost()) return kStoreRetry;
   const auto after = claim->snapshot();
-  want_mirror(key, after);
+  mirror_.want(after);
   if (!is_open(after)) prune(after);
   return again;
 }
@@ -333,7 +327,7 @@ std::optional<milliseconds> PreparationController::prepare(ClaimedRecord& claim,
     clusters_.emit_event(record, false, "UpgradePreparationStarted",
                          "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
   }
-  want_mirror(key_of(record), record);
+  mirror_.want(record);
   HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
   // Before Completed is written: from then on the change may be admitted, and nodes restart.
   remember_nodes(claim, runner);
@@ -617,53 +611,7 @@ void PreparationController::forget(const std::string& key) {
 
 void PreparationController::drop_if_idle(const std::string& key) {
   const auto found = tracked_.find(key);
-  // A last mirror may still be due; the entry goes after it.
-  if (found == tracked_.end() || found->second.claim || found->second.to_mirror || found->second.mirroring) return;
-  tracked_.erase(found);
-}
-
-void PreparationController::want_mirror(const std::string& key, const Preparation& record) {
-  // A superseded record is no longer the cluster's news, a bypass must not hide what is open, and in verify mode the
-  // field belongs to who prepares.
-  const bool somebody_elses = record.spec.bypass || record.spec.mode == PreparationMode::Verify;
-  if (record.status.outcome == Outcome::Superseded || somebody_elses) return;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& tracked = tracked_[key];
-    if (tracked.mirrored == mirror_text(record)) return;
-    tracked.to_mirror = std::make_shared<const Preparation>(record);
-  }
-  flush_mirrors();
-}
-
-void PreparationController::flush_mirrors() {
-  std::vector<std::pair<std::string, std::shared_ptr<const Preparation>>> due;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto now = clock_.steady_now();
-    for (auto& [key, tracked] : tracked_) {
-      if (!tracked.to_mirror || tracked.mirroring || tracked.mirror_after > now) continue;
-      if (answering_.contains(tracked.to_mirror->name_space + "/" + tracked.to_mirror->spec.cluster)) continue;
-      due.emplace_back(key, std::move(tracked.to_mirror));
-      tracked.to_mirror.reset();
-      tracked.mirroring = true;
-    }
-  }
-  for (auto& [key, record] : due) {
-    const auto written = clusters_.mirror_status(*record, store_deadline());
-    const std::lock_guard lock(mutex_);
-    auto& tracked = tracked_[key];
-    tracked.mirroring = false;
-    if (written) {
-      tracked.mirrored = mirror_text(*record);
-      if (!is_open(*record)) drop_if_idle(key);
-    } else if (is_open(*record) || written.error().code == ErrorCode::Unavailable) {
-      tracked.mirror_after = clock_.steady_now() + kMirrorRetry;
-      if (!tracked.to_mirror) tracked.to_mirror = std::move(record);
-    } else {
-      drop_if_idle(key);  // refused, and no later state will come
-    }
-  }
+  if (found != tracked_.end() && !found->second.claim) tracked_.erase(found);
 }
 
 void PreparationController::renew_claims() {
@@ -683,10 +631,7 @@ void PreparationController::renew_claims() {
       log_.warn("claim not renewed name={} error={}", claim->snapshot().name, renewed.error().message);
     }
   }
-  for (const auto& claim : due) {
-    const auto record = claim->snapshot();
-    want_mirror(key_of(record), record);
-  }
+  for (const auto& claim : due) mirror_.want(claim->snapshot());
 }
 
 void PreparationController::beat(const std::stop_token& stop) {
@@ -696,7 +641,7 @@ void PreparationController::beat(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     try {
       renew_claims();
-      flush_mirrors();
+      mirror_.flush();
     } catch (const std::exception& bug) {
       log_.error("heartbeat failed error={}", bug.what());
     }
@@ -759,17 +704,6 @@ void PreparationController::verify(const std::stop_token& stop) {
     lock.unlock();
     question(stop);
   }
-}
-
-PreparationController::AnsweringScope::AnsweringScope(PreparationController& controller, std::string cluster)
-    : controller_(controller), cluster_(std::move(cluster)) {
-  const std::lock_guard lock(controller_.mutex_);
-  controller_.answering_.insert(cluster_);
-}
-
-PreparationController::AnsweringScope::~AnsweringScope() {
-  const std::lock_guard lock(controller_.mutex_);
-  controller_.answering_.erase(controller_.answering_.find(cluster_));
 }
 
 ControllerStats PreparationController::stats() const {

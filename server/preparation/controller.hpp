@@ -12,7 +12,6 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +21,7 @@
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/claimed_record.hpp"
 #include "server/preparation/hook_runner.hpp"
+#include "server/preparation/status_mirror.hpp"
 #include "server/preparation/work_queue.hpp"
 
 namespace spdlog {
@@ -88,18 +88,8 @@ class PreparationController {
   [[nodiscard]] std::vector<RunningNode> running_nodes(const std::string& name_space, const std::string& cluster,
                                                        Deadline deadline);
 
-  /// While an admission of a cluster is being answered its object is not written (design 2.5).
-  class AnsweringScope {
-   public:
-    AnsweringScope(PreparationController& controller, std::string cluster);
-    ~AnsweringScope();
-    AnsweringScope(const AnsweringScope&) = delete;
-    AnsweringScope& operator=(const AnsweringScope&) = delete;
-
-   private:
-    PreparationController& controller_;
-    const std::string cluster_;  // "namespace/name"
-  };
+  /// For StatusMirror::AnsweringScope.
+  [[nodiscard]] StatusMirror& status_mirror() { return mirror_; }
 
   [[nodiscard]] ControllerStats stats() const;
 
@@ -113,10 +103,6 @@ class PreparationController {
     std::string others_claim;      ///< Last renewal seen of another replica's claim.
     SteadyTime others_claim_seen;  ///< When it was first seen.
     int restore_failures = 0;
-    std::string mirrored;  ///< What the cluster's status was last told.
-    std::shared_ptr<const Preparation> to_mirror;
-    bool mirroring = false;     ///< Being written: a newer state waits, or it could be overtaken.
-    SteadyTime mirror_after{};  ///< Not before: the last try failed.
   };
   /// What the watch tells of every record, kept small: there may be ten thousand.
   struct Known {
@@ -165,8 +151,6 @@ class PreparationController {
   void prune(const Preparation& closed);
   void forget(const std::string& key);
   void drop_if_idle(const std::string& key);  // requires mutex_
-  void want_mirror(const std::string& key, const Preparation& record);
-  void flush_mirrors();
   void renew_claims();
   [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }
   [[nodiscard]] Deadline store_deadline() const;
@@ -179,6 +163,7 @@ class PreparationController {
   const ControllerOptions options_;
 
   WorkQueue queue_{clock_};
+  StatusMirror mirror_{clusters_, clock_};
   std::atomic<std::uint64_t> prepared_{0};
   std::atomic<std::uint64_t> failed_{0};
   std::atomic<std::uint64_t> restored_{0};
@@ -189,7 +174,6 @@ class PreparationController {
   mutable std::mutex mutex_;
   std::map<std::string, Tracked> tracked_;  // guarded by mutex_
   std::map<std::string, Known> known_;      // guarded by mutex_
-  std::multiset<std::string> answering_;    // guarded by mutex_
   std::deque<Question> questions_;          // guarded by mutex_
   std::condition_variable_any question_;    // with mutex_
 

@@ -389,7 +389,7 @@ TEST_CASE("a cluster is not written while an admission of it is answered, and to
   const Replica replica(world);
   auto& controller = const_cast<PreparationController&>(replica.controller);
   {
-    const PreparationController::AnsweringScope answering(controller, "db/sr");
+    const StatusMirror::AnsweringScope answering(controller.status_mirror(), "db/sr");
     world.create(record_of("r", {no_scheduling()}));
     REQUIRE(world.reaches("r", Stage::Prepared));
     // The follow-up looks come each second; two of them pass with every chance to write.

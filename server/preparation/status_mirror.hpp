@@ -1,0 +1,59 @@
+#pragma once
+// `.status.upgradePreparationStatus` of the StarRocksCluster: a copy of the record for people, written behind it.
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "server/ports/cluster_access.hpp"
+
+namespace gate {
+
+/// Thread safe. Newer states of a record overtake older ones that are not written yet.
+class StatusMirror {
+ public:
+  StatusMirror(ClusterAccess& clusters, const Clock& clock) : clusters_(clusters), clock_(clock) {}
+
+  /// While an admission of a cluster is being answered its object is not written (design 2.5).
+  class AnsweringScope {
+   public:
+    AnsweringScope(StatusMirror& mirror, std::string cluster);
+    ~AnsweringScope();
+    AnsweringScope(const AnsweringScope&) = delete;
+    AnsweringScope& operator=(const AnsweringScope&) = delete;
+
+   private:
+    StatusMirror& mirror_;
+    const std::string cluster_;  // "namespace/name"
+  };
+
+  /// Writes the state of `record` now where that is allowed, otherwise at a later flush(). Blocks while it writes.
+  void want(const Preparation& record);
+  /// Writes what is due. Blocks while it writes.
+  void flush();
+  /// The record is closed; what is due of it is still written. Or it was `removed`: then it is not.
+  void forget(const Preparation& record, bool removed);
+
+ private:
+  struct State {
+    std::string written;                          ///< What the cluster's status was last told.
+    std::shared_ptr<const Preparation> to_write;  ///< Not told yet.
+    bool writing = false;                         ///< A newer state waits, or it could be overtaken.
+    SteadyTime not_before{};                      ///< The last try failed.
+    bool closed = false;                          ///< The entry goes when nothing is due any more.
+    bool removed = false;                         ///< The record is: nothing is due.
+  };
+
+  /// Erases the entry when nothing more will come of it. Requires mutex_.
+  void drop_if_done(std::map<std::string, State>::iterator entry);
+
+  ClusterAccess& clusters_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::map<std::string, State> states_;   // guarded by mutex_; by "namespace/name" of the record
+  std::multiset<std::string> answering_;  // guarded by mutex_; clusters
+};
+
+}  // namespace gate
