@@ -386,6 +386,7 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
       remember_nodes(claim, runner);
     }
   }
+  std::optional<std::string> waiting_for;
   if (record.status.stage == Stage::RollingOut) {
     if (object && !all_images_are(record, *object, &ImageChange::to)) {
       return restore_as(Outcome::Reverted, "the object no longer has the images that were prepared");
@@ -393,9 +394,9 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
     if (now - record.status.admitted_time.value_or(now) > options_.max_hold) {
       return restore_as(Outcome::Expired, "the rollout did not finish in time: " + record.status.message);
     }
-    if (const auto waiting_for = rollout_waits_for(record, runner)) {
-      if (waiting_for->empty()) return restore_as(Outcome::Succeeded, "");
-      tell_progress(claim, *waiting_for);
+    if (auto known = rollout_waits_for(record, runner)) {
+      if (known->empty()) return restore_as(Outcome::Succeeded, "");
+      waiting_for = std::move(known).value();
     }
   }
   std::string detail;
@@ -405,22 +406,40 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
     log_.info("settings set again name={} what={}", key_of(record), detail);
   }
   if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
-  if (record.spec.mode == PreparationMode::Verify) report_drift(claim, held);
+  report(claim, held, waiting_for);
   return options_.reassert_interval;
 }
 
-void PreparationController::report_drift(ClaimedRecord& claim, const Status& held) {
-  constexpr const char* kReason = "SettingsDrifted";
+void PreparationController::report(ClaimedRecord& claim, const Status& held,
+                                   const std::optional<std::string>& waiting_for) {
+  constexpr const char* kDrifted = "SettingsDrifted";
   const auto record = claim.snapshot();
-  const bool reported = record.status.reason == kReason;
-  if (held ? !reported : reported) return;
+  const bool was_drifted = record.status.reason == kDrifted;
+  const bool drifted = !held && record.spec.mode == PreparationMode::Verify;
+  auto reason = record.status.reason;
+  auto message = record.status.message;
+  if (drifted) {
+    reason = kDrifted;
+    message = clean_text(held.error().message);
+  } else {
+    if (was_drifted) {
+      reason = "HooksCompleted";
+      message.clear();
+    }
+    if (waiting_for) message = clean_text("waiting for the rollout: " + *waiting_for);
+  }
+  if (reason == record.status.reason && message == record.status.message) return;
   const auto written = claim.update(
       [&](PreparationStatus& status) {
-        status.reason = held ? "HooksCompleted" : kReason;
-        status.message = held ? std::string{} : clean_text(held.error().message);
+        status.reason = reason;
+        status.message = message;
       },
       store_deadline());
-  if (written && !held) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", clean_text(held.error().message));
+  if (!written) {
+    log_.info("progress not stored name={} error={}", key_of(record), written.error().message);
+  } else if (drifted && !was_drifted) {
+    clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
+  }
 }
 
 bool PreparationController::asks_no_more(const Preparation& record, const nlohmann::json& object) const {
@@ -448,14 +467,6 @@ void PreparationController::remember_nodes(ClaimedRecord& claim, HookRunner& run
           claim.update([&](PreparationStatus& status) { status.nodes_before = std::move(before); }, store_deadline());
       !stored) {
     log_.info("nodes not stored name={} error={}", key_of(record), stored.error().message);
-  }
-}
-
-void PreparationController::tell_progress(ClaimedRecord& claim, const std::string& waiting_for) {
-  const auto message = clean_text("waiting for the rollout: " + waiting_for);
-  if (claim.snapshot().status.message == message) return;
-  if (auto told = claim.update([&](PreparationStatus& status) { status.message = message; }, store_deadline()); !told) {
-    log_.info("progress not stored error={}", told.error().message);
   }
 }
 

@@ -137,13 +137,13 @@ class PreparationController {
   [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
                                                              std::chrono::milliseconds& look_again);
   [[nodiscard]] Status take_over_debt(ClaimedRecord& claim);
-  /// In verify mode: in the record and as an event, for nobody sets it again.
-  void report_drift(ClaimedRecord& claim, const Status& held);
+  /// The record's one message between two looks, written when it changed: in verify mode a drift, which nobody mends
+  /// (an event, too, when it begins); otherwise what the rollout waits for, if that is known.
+  void report(ClaimedRecord& claim, const Status& held, const std::optional<std::string>& waiting_for);
   [[nodiscard]] bool has_successor(const std::string& key) const;
   [[nodiscard]] bool asks_no_more(const Preparation& record, const nlohmann::json& object) const;
   /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
   void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
-  void tell_progress(ClaimedRecord& claim, const std::string& waiting_for);
   /// What the rollout waits for, empty when it is over. Error: it cannot be known now.
   [[nodiscard]] Result<std::string> rollout_waits_for(const Preparation& record, HookRunner& runner);
   [[nodiscard]] Status begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why);

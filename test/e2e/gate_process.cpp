@@ -77,6 +77,14 @@ std::string GateProcess::ops_get(const std::string& path) const {
   return answer && answer->status == 200 ? answer->body : std::string{};
 }
 
+void GateProcess::pause() const {
+  if (pid_ > 0) ::kill(pid_, SIGSTOP);
+}
+
+void GateProcess::resume() const {
+  if (pid_ > 0) ::kill(pid_, SIGCONT);
+}
+
 void GateProcess::kill() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGKILL);

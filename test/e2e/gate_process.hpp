@@ -29,6 +29,9 @@ class GateProcess {
   /// Body of a GET on the ops port; empty when it does not answer.
   [[nodiscard]] std::string ops_get(const std::string& path) const;
 
+  /// SIGSTOP, and SIGCONT: alive and not moving, its connections open. Safe on any thread.
+  void pause() const;
+  void resume() const;
   /// SIGKILL, and waits for the end.
   void kill();
   /// SIGTERM; the exit code, or -1 when it has not ended within `patience` (it is killed then).

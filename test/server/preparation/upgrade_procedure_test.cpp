@@ -332,5 +332,37 @@ TEST_CASE("in verify mode the gate leaves the cluster's status to who prepares, 
   CHECK(count(world.simulator, "ADMIN SET") == 0);
 }
 
+TEST_CASE(
+    "in verify mode the message is the drift's before the rollout's, and a look without news writes its claim only") {
+  World world({.fe_conf = {{kScheduling, "0"}}});
+  auto record = record_of("r", {no_scheduling()});
+  record.spec.mode = PreparationMode::Verify;
+  auto options = quick_options("gate-0");
+  options.claim_renewal = kAmple;
+  Replica replica(world, options);
+  world.create(record);
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  world.object_becomes(object_with("fe:2"));
+  const auto version = [&] { return std::stoul(world.get("r").resource_version); };
+  const auto rests_with = [&](const std::string& message) {
+    REQUIRE(world.signal.eventually([&] { return has(world.get("r").status.message, message); }));
+    world.simulator.forget_statements();
+    const auto before = version();
+    REQUIRE(world.signal.eventually([&] { return count(world.simulator, "ADMIN SHOW") >= 3; }));
+    const auto writes = version() - before;
+    // The claim comes before the statement: one look may have only the former by now.
+    CHECK(writes <= count(world.simulator, "ADMIN SHOW") + 1);
+  };
+  rests_with("waiting for the rollout: StatefulSet sr-fe");
+  world.simulator.frontend(0).set_config(kScheduling, "10");
+  rests_with("is \"10\" on FE");
+  CHECK(world.get("r").status.reason == "SettingsDrifted");
+  world.simulator.frontend(0).set_config(kScheduling, "0");
+  rests_with("waiting for the rollout: StatefulSet sr-fe");
+  CHECK(world.get("r").status.reason == "HooksCompleted");
+  const auto events = world.clusters.events();
+  CHECK(std::count(events.begin(), events.end(), "UpgradeSettingsDrifted") == 1);
+}
+
 }  // namespace
 }  // namespace gate
