@@ -416,18 +416,10 @@ void PreparationController::report(ClaimedRecord& claim, const Status& held,
   const auto record = claim.snapshot();
   const bool was_drifted = record.status.reason == kDrifted;
   const bool drifted = !held && record.spec.mode == PreparationMode::Verify;
-  auto reason = record.status.reason;
-  auto message = record.status.message;
-  if (drifted) {
-    reason = kDrifted;
-    message = clean_text(held.error().message);
-  } else {
-    if (was_drifted) {
-      reason = "HooksCompleted";
-      message.clear();
-    }
-    if (waiting_for) message = clean_text("waiting for the rollout: " + *waiting_for);
-  }
+  const auto reason = drifted ? kDrifted : was_drifted ? "HooksCompleted" : record.status.reason;
+  auto message = was_drifted ? std::string{} : record.status.message;
+  if (waiting_for) message = clean_text("waiting for the rollout: " + *waiting_for);
+  if (drifted) message = clean_text(held.error().message);
   if (reason == record.status.reason && message == record.status.message) return;
   const auto written = claim.update(
       [&](PreparationStatus& status) {
@@ -435,11 +427,8 @@ void PreparationController::report(ClaimedRecord& claim, const Status& held,
         status.message = message;
       },
       store_deadline());
-  if (!written) {
-    log_.info("progress not stored name={} error={}", key_of(record), written.error().message);
-  } else if (drifted && !was_drifted) {
-    clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
-  }
+  if (!written) log_.info("progress not stored name={} error={}", key_of(record), written.error().message);
+  if (written && drifted && !was_drifted) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
 }
 
 bool PreparationController::asks_no_more(const Preparation& record, const nlohmann::json& object) const {
