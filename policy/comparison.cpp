@@ -36,17 +36,17 @@ bool satisfies(std::string_view observed, Comparison comparison, std::string_vie
   const auto found = order(observed, wanted);
   switch (comparison) {
     case Comparison::Equal:
-      return found == 0;
+      return std::is_eq(found);
     case Comparison::NotEqual:
-      return found != 0;
+      return std::is_neq(found);
     case Comparison::Less:
-      return found < 0;
+      return std::is_lt(found);
     case Comparison::LessOrEqual:
-      return found <= 0;
+      return std::is_lteq(found);
     case Comparison::Greater:
-      return found > 0;
+      return std::is_gt(found);
     case Comparison::GreaterOrEqual:
-      return found >= 0;
+      return std::is_gteq(found);
   }
   return false;
 }

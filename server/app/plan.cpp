@@ -36,7 +36,10 @@ struct ObjectKey {
   std::string kind;
   std::string name_space;
   std::string name;
-  friend auto operator<=>(const ObjectKey&, const ObjectKey&) = default;
+  friend bool operator==(const ObjectKey&, const ObjectKey&) = default;
+  friend bool operator<(const ObjectKey& left, const ObjectKey& right) {
+    return std::tie(left.kind, left.name_space, left.name) < std::tie(right.kind, right.name_space, right.name);
+  }
 };
 
 std::string to_text(const ObjectKey& key) { return printable_text(key.kind + " " + key.name_space + "/" + key.name); }

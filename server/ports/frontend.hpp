@@ -58,7 +58,7 @@ class FrontendSession {
   /// From now on a call also ends, within half a second, once `ended` says so: Unavailable, the connection is cut, and
   /// what had not left this machine never will. `ended` is called by the thread of the call and must not block.
   /// A session that has no wait of its own may ignore this.
-  virtual void end_when(std::function<bool()> /*ended*/) {}
+  virtual void end_when(const std::function<bool()>& /*ended*/) {}
 };
 
 /// Thread safe.

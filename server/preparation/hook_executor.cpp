@@ -255,7 +255,8 @@ Result<HookDone> HookExecutor::run_sql(const Hook& hook, const SqlAction& action
 
 Status HookExecutor::apply_setting(const Hook& hook, Deadline deadline) {
   const auto& sql = std::get<SqlAction>(hook.action).sql;
-  const auto& [key, wanted] = *setting_of(hook);
+  const std::string& key = setting_of(hook)->key;
+  const std::string& wanted = setting_of(hook)->value;
   return retry(deadline, hook.retries, [&]() -> Status {
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
@@ -323,7 +324,8 @@ Status HookExecutor::owe(const OwedUndo& undo) {
 }
 
 Result<HookDone> HookExecutor::verify_setting(const Hook& hook, Deadline deadline) {
-  const auto& [key, wanted] = *setting_of(hook);
+  const std::string& key = setting_of(hook)->key;
+  const std::string& wanted = setting_of(hook)->value;
   return poll(hook.name, hook.retries, kHookPollDefault, deadline, [&]() -> Result<Observation> {
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();

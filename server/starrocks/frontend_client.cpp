@@ -177,7 +177,7 @@ class MysqlFrontendSession final : public FrontendSession {
     }
   }
 
-  void end_when(std::function<bool()> ended) override { ended_ = std::move(ended); }
+  void end_when(const std::function<bool()>& ended) override { ended_ = ended; }
 
  private:
   /// Reads the current result set, if the statement has one, into `out`.

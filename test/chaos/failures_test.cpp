@@ -71,7 +71,7 @@ struct Answer {
 class Site {
  public:
   explicit Site(FrontendSimulatorOptions frontends = {.frontends = 2}, std::chrono::milliseconds wait = kAmple,
-                ControllerOptions options = quick_options("gate-0"))
+                const ControllerOptions& options = quick_options("gate-0"))
       : world(std::move(frontends)),
         replica(
             (world.store.observe([this](const Preparation& record, bool removed) { waiters.notify(record, removed); }),
@@ -368,7 +368,7 @@ TEST_CASE("failure 9: ordinary life goes on while the gate has trouble: only an 
   auto leaving = site.object("fe:2");
   leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
   auto plain = object_with("fe:1");
-  for (const auto& [name, review] : std::map<std::string, json>{
+  for (const auto& row : std::map<std::string, json>{
            {"scale", site.review_of(before, scaled)},
            {"label", site.review_of(before, labelled)},
            {"finalizer", site.review_of(before, finalized)},
@@ -378,8 +378,8 @@ TEST_CASE("failure 9: ordinary life goes on while the gate has trouble: only an 
            {"create", site.review_of(json(nullptr), before, false, "CREATE")},
            {"not configured", site.review_of(plain, object_with("fe:2"))},
        }) {
-    INFO(name);
-    CHECK(site.ask(review).allowed);
+    INFO(row.first);
+    CHECK(site.ask(row.second).allowed);
   }
   const auto refused = site.change("fe:1", "fe:2");
   CHECK_FALSE(refused.allowed);

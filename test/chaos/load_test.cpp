@@ -23,11 +23,11 @@ using nlohmann::json;
 struct ApiCalls {
   /// Held during a call, for those who wait until nobody does anything.
   struct UnderWay {
-    explicit UnderWay(ApiCalls& calls) : calls_(calls) { calls_.activity.begin(); }
-    ~UnderWay() { calls_.activity.end(); }
+    explicit UnderWay(ApiCalls& api_calls) : calls(api_calls) { calls.activity.begin(); }
+    ~UnderWay() { calls.activity.end(); }
     UnderWay(const UnderWay&) = delete;
     UnderWay& operator=(const UnderWay&) = delete;
-    ApiCalls& calls_;
+    ApiCalls& calls;
   };
   Activity activity;
   std::atomic<std::uint64_t> reads{0};

@@ -144,11 +144,11 @@ class Lifeline {
 
  private:
   struct Working {
-    explicit Working(Activity& activity) : activity_(activity) { activity_.begin(); }
-    ~Working() { activity_.end(); }
+    explicit Working(Activity& watched) : activity(watched) { activity.begin(); }
+    ~Working() { activity.end(); }
     Working(const Working&) = delete;
     Working& operator=(const Working&) = delete;
-    Activity& activity_;
+    Activity& activity;
   };
   [[nodiscard]] bool pass(Peer peer, const std::string& boundary) {
     const std::lock_guard lock(mutex_);

@@ -190,7 +190,8 @@ class Soak {
     // A way back needs no preparation; everything else was read back before it was admitted.
     if (response.value("auditAnnotations", json::object()).value("decision", "") == "allowed-prepared") {
       for (std::size_t fe = 0; fe < kFrontends; ++fe) {
-        for (const auto& [key, value] : chaos_.before) {
+        for (const auto& setting : chaos_.before) {
+          const std::string& key = setting.first;
           INFO("FE " << fe << ", " << key << "\n" << report());
           if (!chaos_.frontends_down[fe]) CHECK(chaos_.world.config(fe, key) == "0");
         }
@@ -203,9 +204,10 @@ class Soak {
 
   void judge() {
     CHECK_MESSAGE(chaos_.broken_rules() == "", report());
-    for (const auto& [key, value] : chaos_.before) {
+    for (const auto& setting : chaos_.before) {
+      const std::string& key = setting.first;
       for (std::size_t fe = 0; fe < kFrontends; ++fe) {
-        if (chaos_.frontends_down[fe] || chaos_.world.config(fe, key) == value) continue;
+        if (chaos_.frontends_down[fe] || chaos_.world.config(fe, key) == setting.second) continue;
         const auto records = chaos_.world.store.cached();
         const bool owed = std::any_of(records.begin(), records.end(), [&](const Preparation& record) {
           const auto& captured = record.status.captured;

@@ -333,12 +333,12 @@ TEST_CASE("a script that fails fails the hook with its last words, after a Job f
 }
 
 TEST_CASE("who takes over a script that runs re-attaches to its Job; one that is reopened gets a new Job") {
-  for (const auto& [phase, job] :
+  for (const auto& row :
        {std::pair{HookPhase::Running, "backup/pre_upgrade/4"}, std::pair{HookPhase::Pending, "backup/pre_upgrade/5"}}) {
-    INFO(to_string(phase));
+    INFO(to_string(row.first));
     World world;
     world.scripts.set_state("pre_upgrade", {kSucceeded, ""});
-    Run run(world, {script()}, [phase = phase](Preparation& record) {
+    Run run(world, {script()}, [phase = row.first](Preparation& record) {
       HookStatus entry;
       entry.name = "backup";
       entry.phase = phase;
@@ -346,7 +346,7 @@ TEST_CASE("who takes over a script that runs re-attaches to its Job; one that is
       record.status.hooks = {entry};
     });
     CHECK(run.runner->prepare() == RunEnd::Finished);
-    CHECK(world.scripts.created() == std::vector<std::string>{job});
+    CHECK(world.scripts.created() == std::vector<std::string>{row.second});
   }
 }
 
@@ -471,7 +471,7 @@ TEST_CASE("a captured setting that the new version no longer has is given up, an
 
 // ---- Verify mode ----
 
-const auto verify = [](Preparation& record) { record.spec.mode = PreparationMode::Verify; };
+const auto kVerify = [](Preparation& record) { record.spec.mode = PreparationMode::Verify; };
 
 TEST_CASE("in verify mode nothing is changed: settings are waited for, checks run, the rest is skipped") {
   World world({.frontends = 2});
@@ -481,7 +481,7 @@ TEST_CASE("in verify mode nothing is changed: settings are waited for, checks ru
           {no_scheduling(), hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive}),
            statement_hook("look", "SHOW FRONTENDS"), statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE"),
            script(true), call()},
-          verify);
+          kVerify);
   std::jthread worker([&] { (void)run.runner->prepare(); });
   world.simulator.frontend(0).set_config(kScheduling, "0");
   REQUIRE(world.signal.eventually([&] {
@@ -515,7 +515,7 @@ TEST_CASE("in verify mode a setting that does not come into force fails the hook
   World world;
   auto hook = no_scheduling();
   hook.timeout = 1s;
-  Run run(world, {hook}, verify);
+  Run run(world, {hook}, kVerify);
   CHECK(run.runner->prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(has(run.status().message, "is \"10000\" on FE"));
@@ -530,7 +530,7 @@ nlohmann::json prepared_by_others(const std::string& phase, const std::string& i
 TEST_CASE("where somebody else prepares, verify mode completes on their Completed for this target only") {
   World world({.fe_conf = {{kScheduling, "0"}}});
   world.clusters.set_object(prepared_by_others("Completed", "fe:1"));
-  Run run(world, {no_scheduling()}, verify);
+  Run run(world, {no_scheduling()}, kVerify);
   std::jthread worker([&] { (void)run.runner->prepare(); });
   REQUIRE(world.signal.eventually([&] { return has(run.status().message, "Completed for another target"); }));
   world.clusters.set_object(prepared_by_others("Completed", "fe:2"));
@@ -549,7 +549,7 @@ TEST_CASE("where somebody else prepares, verify mode completes on their Complete
 TEST_CASE("where somebody else prepares and has failed, so has the preparation") {
   World world({.fe_conf = {{kScheduling, "0"}}});
   world.clusters.set_object(prepared_by_others("Failed", "fe:2"));
-  Run run(world, {no_scheduling()}, verify);
+  Run run(world, {no_scheduling()}, kVerify);
   CHECK(run.runner->prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(run.status().reason == "ExternalPreparationNotCompleted");
