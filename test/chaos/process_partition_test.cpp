@@ -203,7 +203,8 @@ TEST_CASE("of two processes the one that is cut off leaves the FE alone before t
   Takeover takeover;
   RemoteGate second("gate-1", story.frontends.frontend(0));
   second.proxy.set_after([&](const ProxiedRequest& request, int status) {
-    if (request.method == "PUT" && status == 200 && request.target.ends_with("/status")) {
+    const bool ours = request.target.find("/" + story.name_space + "/") != std::string::npos;
+    if (ours && request.method == "PUT" && status == 200 && request.target.ends_with("/status")) {
       takeover.happens(*second.process);
     }
   });
