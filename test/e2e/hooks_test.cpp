@@ -14,6 +14,7 @@
 
 #include "server/httplib.hpp"
 #include "test/e2e/scene.hpp"
+#include "test/server/kubernetes/ended_job.hpp"
 
 using namespace gate;
 using namespace gate::test;
@@ -83,25 +84,6 @@ class Judge {
   std::vector<Call> calls_;  // guarded by mutex_
   std::thread thread_;
 };
-
-/// What the Job controller would write about the Job when its pod is done.
-json ended_job(bool good) {
-  const std::string now = "2026-01-01T00:00:00Z";
-  const auto condition = [&](const char* type) {
-    return json{{"type", type},
-                {"status", "True"},
-                {"reason", good ? "CompletionsReached" : "BackoffLimitExceeded"},
-                {"message", good ? "" : "Job has reached the specified backoff limit"},
-                {"lastProbeTime", now},
-                {"lastTransitionTime", now}};
-  };
-  json status{{"startTime", now}};
-  status["conditions"] = good ? json{condition("SuccessCriteriaMet"), condition("Complete")}
-                              : json{condition("FailureTarget"), condition("Failed")};
-  status[good ? "succeeded" : "failed"] = 1;
-  if (good) status["completionTime"] = now;
-  return {{"status", status}};
-}
 
 /// Statements wait in the FE until their companions have come.
 class Meeting {
@@ -234,8 +216,8 @@ TEST_CASE("a script hook is a restricted Job of the record; the change waits for
   CHECK(contains(scene.to("3.3.1").err, "UpgradePreparationRunning"));
   CHECK(phase_of(scene.records().back(), "backup") == "Running");
   CHECK(jobs().size() == 1);
-  plane.must(
-      {"patch", "job", job["metadata"]["name"], "--subresource=status", "--type=merge", "-p", ended_job(good).dump()});
+  plane.must({"patch", "job", job["metadata"]["name"], "--subresource=status", "--type=merge", "-p",
+              json{{"status", gate::test::ended_job_status(good)}}.dump()});
   REQUIRE(scene.record_becomes("phase", good ? "Completed" : "Failed"));
   const auto answer = scene.to("3.3.1");
   INFO(answer.err);

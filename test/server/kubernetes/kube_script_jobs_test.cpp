@@ -9,6 +9,7 @@
 #include "server/kubernetes/kube_cluster_access.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "test/server/kubernetes/api_server.hpp"
+#include "test/server/kubernetes/ended_job.hpp"
 #include "test/server/preparation_store_contract.hpp"
 
 namespace gate {
@@ -65,25 +66,7 @@ class World {
 
   /// What the Job controller would write.
   void end_job(bool good) {
-    const std::string now = "2026-01-01T00:00:00Z";
-    const auto condition = [&](const char* type) {
-      return json{{"type", type},
-                  {"status", "True"},
-                  {"reason", good ? "CompletionsReached" : "BackoffLimitExceeded"},
-                  {"message", good ? "" : "Job has reached the specified backoff limit"},
-                  {"lastProbeTime", now},
-                  {"lastTransitionTime", now}};
-    };
-    json status{{"startTime", now}};
-    status["conditions"] = good ? json{condition("SuccessCriteriaMet"), condition("Complete")}
-                                : json{condition("FailureTarget"), condition("Failed")};
-    if (good) {
-      status["completionTime"] = now;
-      status["succeeded"] = 1;
-    } else {
-      status["failed"] = 1;
-    }
-    write_status(kube::kJobs, KubeScriptJobs::job_name(record, job), status);
+    write_status(kube::kJobs, KubeScriptJobs::job_name(record, job), gate::test::ended_job_status(good));
   }
 
   /// The Job's pod, as its controller makes it, owned by the Job or by somebody else.
