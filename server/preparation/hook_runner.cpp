@@ -8,6 +8,7 @@
 
 #include "policy/sql.hpp"
 #include "policy/text.hpp"
+#include "policy/url.hpp"
 
 namespace gate {
 namespace {
@@ -53,22 +54,14 @@ bool failed_critically(const Preparation& record, std::size_t index) {
          record.status.hooks[index].phase == HookPhase::Failed;
 }
 
-/// Scheme, host and path: what follows, and a password before the host, are nobody's business.
-std::string shown_url(const std::string& url) {
-  std::string out = url.substr(0, url.find_first_of("?#"));
-  const auto host = out.find("://");
-  const auto path = host == std::string::npos ? host : out.find('/', host + 3);
-  if (host == std::string::npos) return out;
-  const auto at = out.substr(0, path).rfind('@');
-  if (at != std::string::npos) out.erase(host + 3, at - host - 2);
-  return out;
-}
-
 /// The statement or address a hook is about; empty for the others, whose messages say enough.
 std::string subject_of(const Hook& hook) {
   if (const auto* sql = std::get_if<SqlAction>(&hook.action)) return sql->sql;
   if (const auto* query = std::get_if<QueryAction>(&hook.action)) return query->sql;
-  if (const auto* http = std::get_if<HttpAction>(&hook.action)) return shown_url(http->url);
+  if (const auto* http = std::get_if<HttpAction>(&hook.action)) {
+    const auto url = parse_http_url(http->url);
+    return url ? url->shown() : std::string{};
+  }
   return {};
 }
 
