@@ -15,13 +15,12 @@
 
 namespace gate {
 
+class JsonTokens;
+
 /// Two objects of at most 3 MiB each (etcd's request limit as the API server sets it) plus 1 MiB for the rest.
 inline constexpr std::size_t kReviewBytesMax = 7u << 20;
 /// Kubernetes objects are far flatter; deeper input is refused before it can exhaust a stack.
 inline constexpr std::size_t kReviewDepthMax = 128;
-
-/// What a parser that loads whole vectors may read beyond the end of a body.
-inline constexpr std::size_t kReviewPadding = 64;
 
 inline constexpr std::string_view kReviewKind = "AdmissionReview";
 inline constexpr std::string_view kReviewVersion = "admission.k8s.io/v1";
@@ -64,7 +63,7 @@ struct ReviewGlance {
   /// image of a gated component changes. False means: parse it in full.
   bool certainly_no_image_change = false;
 };
-/// Reads reviews with buffers that are kept from one to the next, at most about 10 MB. Not thread safe: one per thread,
+/// Reads reviews with buffers that are kept from one to the next, at most 4 MiB. Not thread safe: one per thread,
 /// or one per call.
 class ReviewGlancer {
  public:
@@ -74,14 +73,10 @@ class ReviewGlancer {
   ReviewGlancer& operator=(const ReviewGlancer&) = delete;
 
   /// nullopt when the bytes need the full parser: wrong JSON anywhere, a repeated key that matters, no UID.
-  /// `bytes_behind`: so many bytes behind the body may be read (their content does not matter). With kReviewPadding or
-  /// more of them the body is not copied.
-  [[nodiscard]] std::optional<ReviewGlance> glance(std::string_view body, std::size_t bytes_behind = 0);
+  [[nodiscard]] std::optional<ReviewGlance> glance(std::string_view body);
 
  private:
-  struct Buffers;
-  [[nodiscard]] std::optional<ReviewGlance> read(std::string_view body, std::size_t bytes_behind);
-  std::unique_ptr<Buffers> buffers_;  ///< Null until they are needed.
+  std::unique_ptr<JsonTokens> tokens_;  ///< Null until it is needed.
 };
 
 /// Best effort: the UID of a review that could not be parsed, so that even a refusal is well formed. "" if none.

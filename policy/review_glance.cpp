@@ -1,6 +1,4 @@
-// The fast path: simdjson validates the whole review and gives the few members that decide whether an image may change.
-
-#include <simdjson.h>
+// The fast path: the whole review is validated, and gives the few members that decide whether an image may change.
 
 #include <algorithm>
 #include <array>
@@ -8,24 +6,22 @@
 
 #include "policy/admission_review.hpp"
 #include "policy/image_change.hpp"
+#include "policy/json_tokens.hpp"
 
 namespace gate {
 namespace {
 
-namespace dom = simdjson::dom;
-static_assert(kReviewPadding >= simdjson::SIMDJSON_PADDING);
+static_assert(JsonTokens::kDepthMax <= kReviewDepthMax);
 
 constexpr std::string_view kGroup = "starrocks.com";
-/// What the parser has from the start: most reviews fit, and its depth limit is set together with it.
-constexpr std::size_t kFirstCapacity = 16u << 10;
-/// Two objects of the size that etcd takes by default. Buffers that a larger body needed are given back.
+/// Dense brackets take four times their bytes. What only such a body needed is given back.
 constexpr std::size_t kKeptBytesMax = 4u << 20;
 
 /// The main image of each component, "" when absent.
 using Images = std::array<std::string_view, 4>;
 constexpr std::array kComponents{Component::Frontend, Component::Backend, Component::ComputeNode, Component::Warehouse};
 
-/// What was seen of one review. Views point into the parser's buffers.
+/// What was seen of one review. Views point into it.
 struct Seen {
   std::string_view api_version;
   std::string_view kind;
@@ -40,114 +36,113 @@ struct Seen {
   std::optional<Images> old_object;
 };
 
-/// Hands each member named in `keys` to `visit(index, value)`. False if this is no object, on a repeated key of
-/// interest (parsers disagree about which one counts), and when `visit` says so. Keys are compared unescaped. Null has
+/// Hands each member named in `keys` to `visit(index)`, which takes its value; skips the others. False if this is no
+/// object, on a repeated key of interest (parsers disagree about which one counts), and when `visit` says so. Null has
 /// no members.
 template <std::size_t N, class Visit>
-bool visit_members(const dom::element& value, const std::array<std::string_view, N>& keys, Visit visit) {
-  if (value.is_null()) return true;
-  dom::object object;
-  if (value.get_object().get(object)) return false;
+bool visit_members(JsonTokens& tokens, const std::array<std::string_view, N>& keys, Visit visit) {
+  if (tokens.take_null()) return true;
+  if (!tokens.enter('{')) return false;
+  if (tokens.leave('}')) return true;
   std::array<bool, N> seen{};
-  for (const auto& [key, member] : object) {
+  do {
+    std::string_view key;
+    if (!tokens.take_key(key)) return false;
     const auto found = std::find(keys.begin(), keys.end(), key);
-    if (found == keys.end()) continue;
     const auto index = static_cast<std::size_t>(found - keys.begin());
-    if (std::exchange(seen[index], true) || !visit(index, member)) return false;
-  }
-  return true;
+    const bool taken = found == keys.end() ? tokens.skip() : !std::exchange(seen[index], true) && visit(index);
+    if (!taken) return false;
+  } while (tokens.take_comma());
+  return tokens.leave('}');
 }
 
 /// A string, or "" for null.
-bool read_text(const dom::element& value, std::string_view& text) {
-  return value.is_null() || value.get_string().get(text) == simdjson::SUCCESS;
-}
+bool read_text(JsonTokens& tokens, std::string_view& text) { return tokens.take_null() || tokens.take_text(text); }
 
-bool is_texts(const dom::element& value) {
-  if (value.is_null()) return true;
-  dom::array items;
-  if (value.get_array().get(items)) return false;
-  return std::all_of(items.begin(), items.end(), [](const dom::element& item) { return item.is_string(); });
+bool read_texts(JsonTokens& tokens) {
+  if (tokens.take_null()) return true;
+  if (!tokens.enter('[')) return false;
+  if (tokens.leave(']')) return true;
+  do {
+    std::string_view ignored;
+    if (!tokens.take_text(ignored)) return false;
+  } while (tokens.take_comma());
+  return tokens.leave(']');
 }
 
 /// The images of an object; left without a value for null.
-bool read_object(const dom::element& value, std::optional<Images>& images) {
-  if (value.is_null()) return true;
+bool read_object(JsonTokens& tokens, std::optional<Images>& images) {
+  if (tokens.take_null()) return true;
   images.emplace();
   constexpr std::array<std::string_view, 1> kSpec{"spec"};
   constexpr std::array<std::string_view, 1> kImage{"image"};
   static const std::array kFields{spec_field(kComponents[0]), spec_field(kComponents[1]), spec_field(kComponents[2]),
                                   spec_field(kComponents[3])};
-  return visit_members(value, kSpec, [&](std::size_t, const dom::element& spec) {
-    return visit_members(spec, kFields, [&](std::size_t component, const dom::element& component_spec) {
-      return visit_members(component_spec, kImage, [&](std::size_t, const dom::element& image) {
-        return image.get_string().get((*images)[component]) == simdjson::SUCCESS;
-      });
+  return visit_members(tokens, kSpec, [&](std::size_t) {
+    return visit_members(tokens, kFields, [&](std::size_t component) {
+      return visit_members(tokens, kImage, [&](std::size_t) { return tokens.take_text((*images)[component]); });
     });
   });
 }
 
-bool read_resource(const dom::element& value, Seen& seen) {
+bool read_resource(JsonTokens& tokens, Seen& seen) {
   constexpr std::array<std::string_view, 2> kKeys{"group", "resource"};
-  return visit_members(value, kKeys, [&](std::size_t key, const dom::element& member) {
-    return read_text(member, key == 0 ? seen.group : seen.resource);
-  });
+  return visit_members(tokens, kKeys,
+                       [&](std::size_t key) { return read_text(tokens, key == 0 ? seen.group : seen.resource); });
 }
 
-bool read_kind(const dom::element& value, Seen& seen) {
+bool read_kind(JsonTokens& tokens, Seen& seen) {
   constexpr std::array<std::string_view, 1> kKeys{"kind"};
-  return visit_members(value, kKeys,
-                       [&](std::size_t, const dom::element& member) { return read_text(member, seen.object_kind); });
+  return visit_members(tokens, kKeys, [&](std::size_t) { return read_text(tokens, seen.object_kind); });
 }
 
-bool read_user(const dom::element& value, Seen& seen) {
+bool read_user(JsonTokens& tokens, Seen& seen) {
   constexpr std::array<std::string_view, 2> kKeys{"username", "groups"};
-  return visit_members(value, kKeys, [&](std::size_t key, const dom::element& member) {
-    return key == 0 ? read_text(member, seen.ignored) : is_texts(member);
-  });
+  return visit_members(
+      tokens, kKeys, [&](std::size_t key) { return key == 0 ? read_text(tokens, seen.ignored) : read_texts(tokens); });
 }
 
 /// Every member that parse_review judges is judged alike.
-bool read_request(const dom::element& value, Seen& seen) {
+bool read_request(JsonTokens& tokens, Seen& seen) {
   constexpr std::array<std::string_view, 11> kKeys{"uid",    "operation", "subResource", "resource",
                                                    "object", "oldObject", "kind",        "userInfo",
                                                    "dryRun", "name",      "namespace"};
-  return visit_members(value, kKeys, [&](std::size_t key, const dom::element& member) {
+  return visit_members(tokens, kKeys, [&](std::size_t key) {
     switch (key) {
       case 0:
-        return read_text(member, seen.uid);
+        return read_text(tokens, seen.uid);
       case 1:
-        return read_text(member, seen.operation);
+        return read_text(tokens, seen.operation);
       case 2:
-        return read_text(member, seen.subresource);
+        return read_text(tokens, seen.subresource);
       case 3:
-        return read_resource(member, seen);
+        return read_resource(tokens, seen);
       case 4:
-        return read_object(member, seen.object);
+        return read_object(tokens, seen.object);
       case 5:
-        return read_object(member, seen.old_object);
+        return read_object(tokens, seen.old_object);
       case 6:
-        return read_kind(member, seen);
+        return read_kind(tokens, seen);
       case 7:
-        return read_user(member, seen);
+        return read_user(tokens, seen);
       case 8:
-        return member.is_null() || member.is_bool();
+        return tokens.take_null() || tokens.take_bool();
       default:
-        return read_text(member, seen.ignored);
+        return read_text(tokens, seen.ignored);
     }
   });
 }
 
-bool read_review(const dom::element& value, Seen& seen) {
+bool read_review(JsonTokens& tokens, Seen& seen) {
   constexpr std::array<std::string_view, 3> kKeys{"apiVersion", "kind", "request"};
-  return visit_members(value, kKeys, [&](std::size_t key, const dom::element& member) {
+  return visit_members(tokens, kKeys, [&](std::size_t key) {
     switch (key) {
       case 0:
-        return read_text(member, seen.api_version);
+        return read_text(tokens, seen.api_version);
       case 1:
-        return read_text(member, seen.kind);
+        return read_text(tokens, seen.kind);
       default:
-        return read_request(member, seen);
+        return read_request(tokens, seen);
     }
   });
 }
@@ -162,34 +157,18 @@ bool certainly_no_image_change(const Seen& seen) {
 
 }  // namespace
 
-struct ReviewGlancer::Buffers {
-  // simdjson counts one level less than parse_review where the innermost object or list is empty.
-  Buffers() { usable = parser.allocate(kFirstCapacity, kReviewDepthMax) == simdjson::SUCCESS; }
-  dom::parser parser;
-  bool usable = false;
-};
-
 ReviewGlancer::ReviewGlancer() = default;
 ReviewGlancer::~ReviewGlancer() = default;
 
-std::optional<ReviewGlance> ReviewGlancer::glance(std::string_view body, std::size_t bytes_behind) {
+std::optional<ReviewGlance> ReviewGlancer::glance(std::string_view body) {
   if (body.size() > kReviewBytesMax) return std::nullopt;
-  if (!buffers_) buffers_ = std::make_unique<Buffers>();
-  if (!buffers_->usable) return std::nullopt;
-  auto result = read(body, bytes_behind);
-  if (body.size() > kKeptBytesMax) buffers_.reset();
-  return result;
-}
-
-std::optional<ReviewGlance> ReviewGlancer::read(std::string_view body, std::size_t bytes_behind) {
-  // Without room behind the body simdjson makes a copy that has it.
-  const bool copy = bytes_behind < kReviewPadding;
-  dom::element review;
+  if (!tokens_) tokens_ = std::make_unique<JsonTokens>();
   Seen seen;
-  if (buffers_->parser.parse(body.data(), body.size(), copy).get(review) || !read_review(review, seen)) {
+  const bool read = tokens_->start(body) && read_review(*tokens_, seen) && tokens_->ended();
+  if (tokens_->bytes_kept() > kKeptBytesMax) tokens_.reset();
+  if (!read || !is_review_version(seen.api_version) || seen.kind != kReviewKind || seen.uid.empty()) {
     return std::nullopt;
   }
-  if (!is_review_version(seen.api_version) || seen.kind != kReviewKind || seen.uid.empty()) return std::nullopt;
   return ReviewGlance{std::string(seen.api_version), std::string(seen.uid), certainly_no_image_change(seen)};
 }
 

@@ -90,7 +90,7 @@ void AdmissionService::set_own_username(std::string username) {
   own_username_ = std::move(username);
 }
 
-ReviewReply AdmissionService::review(std::string_view path, std::string_view body, std::size_t bytes_behind) {
+ReviewReply AdmissionService::review(std::string_view path, std::string_view body) {
   const auto began = clock_.steady_now();
   const auto finish = [&](std::string decision) {
     on_answer_({path, std::move(decision), clock_.steady_now() - began});
@@ -99,9 +99,9 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   std::string uid;
   try {
     if (path == kGatePath && body.size() > kQuickBytesMax) {
-      // Its buffers are twice as large as the body: those of one at a time.
+      // Its buffers are up to four times as large as the body: those of one at a time.
       const std::lock_guard lock(large_mutex_);
-      if (auto reply = glance(large_glancer_, path, body, bytes_behind)) return *std::move(reply);
+      if (auto reply = glance(large_glancer_, path, body)) return *std::move(reply);
     }
     auto request = parse_review(body);
     if (!request) {
@@ -132,8 +132,7 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   return {200, "application/json", render(api_version, uid, internal_error(path, uid))};
 }
 
-std::optional<ReviewReply> AdmissionService::review_at_a_glance(std::string_view path, std::string_view body,
-                                                                std::size_t bytes_behind) {
+std::optional<ReviewReply> AdmissionService::review_at_a_glance(std::string_view path, std::string_view body) {
   if (path != kGatePath || body.size() > kQuickBytesMax) return std::nullopt;
   std::unique_ptr<ReviewGlancer> glancer;
   {
@@ -144,16 +143,16 @@ std::optional<ReviewReply> AdmissionService::review_at_a_glance(std::string_view
     }
   }
   if (!glancer) glancer = std::make_unique<ReviewGlancer>();
-  auto reply = glance(*glancer, path, body, bytes_behind);
+  auto reply = glance(*glancer, path, body);
   const std::lock_guard lock(glancers_mutex_);
   if (glancers_.size() < kGlancersKept) glancers_.push_back(std::move(glancer));
   return reply;
 }
 
 std::optional<ReviewReply> AdmissionService::glance(ReviewGlancer& glancer, std::string_view path,
-                                                    std::string_view body, std::size_t bytes_behind) {
+                                                    std::string_view body) {
   const auto began = clock_.steady_now();
-  const auto seen = glancer.glance(body, bytes_behind);
+  const auto seen = glancer.glance(body);
   if (!seen || !seen->certainly_no_image_change) return std::nullopt;
   auto allowed = allow();
   allowed.audit.push_back({"decision", std::string(kNoImageChange)});

@@ -58,19 +58,16 @@ class AdmissionService {
                    std::function<void(const ReviewOutcome&)> on_answer);
 
   /// Never throws: a bug is logged with the UID and answered as a denial that carries it.
-  [[nodiscard]] ReviewReply review(std::string_view path, std::string_view body, std::size_t bytes_behind = 0);
+  [[nodiscard]] ReviewReply review(std::string_view path, std::string_view body);
 
   /// The answer of review(), when the bytes alone tell it and are not many: nearly always. Does not block.
-  /// `bytes_behind` as in ReviewGlancer::glance.
-  [[nodiscard]] std::optional<ReviewReply> review_at_a_glance(std::string_view path, std::string_view body,
-                                                              std::size_t bytes_behind = 0);
+  [[nodiscard]] std::optional<ReviewReply> review_at_a_glance(std::string_view path, std::string_view body);
 
   /// The gate's own user name at the API server, once known; its own status writes are not patched.
   void set_own_username(std::string username);
 
  private:
-  [[nodiscard]] std::optional<ReviewReply> glance(ReviewGlancer& glancer, std::string_view path, std::string_view body,
-                                                  std::size_t bytes_behind);
+  [[nodiscard]] std::optional<ReviewReply> glance(ReviewGlancer& glancer, std::string_view path, std::string_view body);
   [[nodiscard]] AdmissionAnswer answer(std::string_view path, const AdmissionRequest& request);
   [[nodiscard]] AdmissionAnswer gate(const AdmissionRequest& request);
   [[nodiscard]] AdmissionAnswer check_configuration(const AdmissionRequest& request) const;

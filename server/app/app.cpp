@@ -271,12 +271,12 @@ Status App::Impl::start_servers() {
   };
   const HttpHandlers handlers(
       [this, to_http](const HttpCall& call) -> std::optional<HttpReply> {
-        auto reply = admission->review_at_a_glance(call.path, call.body, call.bytes_behind_body);
+        auto reply = admission->review_at_a_glance(call.path, call.body);
         if (!reply) return std::nullopt;
         return to_http(std::move(*reply));
       },
       [this, to_http](const HttpCall& call) {
-        return to_http(admission->review(call.path, call.body, call.bytes_behind_body));
+        return to_http(admission->review(call.path, call.body));
       });
   auto https = start_webhook_server(webhook_options, certificate->server_context(), handlers);
   if (!https) return https.error();

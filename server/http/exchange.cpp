@@ -417,14 +417,12 @@ class RequestReader::Parser : public HttplibRequestReader {
     if (framing_.expects_continue && wire.buffered().empty()) intake.send_continue();
     if (framing_.chunked) {
       std::string body;
-      if (intake.read_chunks(body)) handle(body, 0);
+      if (intake.read_chunks(body)) handle(body);
       return;
     }
     const std::size_t length = framing_.length.value_or(0);
     if (wire.buffered().size() >= length) {
-      const auto body = wire.buffered().substr(0, length);
-      // What may be read behind it: a next request, or the buffer's own padding.
-      handle(body, wire.buffered().size() - length + Wire::kPadding);
+      handle(wire.buffered().substr(0, length));
       wire.consume(length);
       return;
     }
@@ -436,13 +434,13 @@ class RequestReader::Parser : public HttplibRequestReader {
       }
     }
     // Memory that is not written to yet costs nothing: what is only announced takes none.
-    const auto body = std::make_unique_for_overwrite<char[]>(length + Wire::kPadding);
-    if (intake.read_exactly(body.get(), length)) handle({body.get(), length}, Wire::kPadding);
+    const auto body = std::make_unique_for_overwrite<char[]>(length);
+    if (intake.read_exactly(body.get(), length)) handle({body.get(), length});
   }
 
-  void handle(std::string_view body, std::size_t bytes_behind) {
+  void handle(std::string_view body) {
     handled_ = true;
-    const HttpCall call{route_->method, route_->path, framing_.content_type, body, bytes_behind};
+    const HttpCall call{route_->method, route_->path, framing_.content_type, body};
     try {
       if (service_.handlers.quick) {
         if (auto reply = service_.handlers.quick(call)) {

@@ -32,7 +32,6 @@ struct HttpCall {
   std::string_view path;  ///< As the route has it: decoded, without query, `//` read as `/`.
   std::string_view content_type;
   std::string_view body;
-  std::size_t bytes_behind_body = 0;  ///< May be read, too (by parsers that load whole vectors); their content is any.
 };
 
 struct HttpReply {

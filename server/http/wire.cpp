@@ -57,7 +57,7 @@ Io Wire::handshake(Deadline deadline) {
 
 void Wire::reserve(std::size_t bytes) {
   if (capacity_ - begin_ >= bytes) return;
-  auto larger = std::make_unique_for_overwrite<char[]>(bytes + kPadding);
+  auto larger = std::make_unique_for_overwrite<char[]>(bytes);
   if (begin_ != end_) std::memcpy(larger.get(), buffer_.get() + begin_, end_ - begin_);
   buffer_ = std::move(larger);
   capacity_ = bytes;

@@ -17,9 +17,6 @@ enum class Io { Done, Closed, TimedOut };
 /// Belongs to one thread at a time. Does not own the socket, which must be non-blocking.
 class Wire {
  public:
-  /// So many bytes behind buffered() may be read (their content does not matter): for parsers that load whole vectors.
-  static constexpr std::size_t kPadding = 64;
-
   Wire(int socket, SSL_CTX* tls) : socket_(socket), tls_(tls) {}
 
   /// Called before this thread waits for the client, each time; null: nothing is.
@@ -75,7 +72,7 @@ class Wire {
   bool broken_ = false;                ///< After a fatal TLS error nothing may be sent.
   short wanted_ = 0;
   std::string handshake_error_;
-  std::unique_ptr<char[]> buffer_;  ///< capacity_ and kPadding bytes.
+  std::unique_ptr<char[]> buffer_;  ///< capacity_ bytes.
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;

@@ -1,6 +1,10 @@
 #include "policy/admission_review.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
 
 #include "policy/image_change.hpp"
 #include "policy/text.hpp"
@@ -63,6 +67,13 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
   const std::size_t at = text.find(from);
   REQUIRE(at != std::string::npos);
   return text.replace(at, from.size(), to);
+}
+
+/// `escape` beginning at each of 64 places in turn, between letters.
+std::string every_place(std::string_view escape) {
+  std::string text;
+  for (std::size_t letters = 0; letters < 64; ++letters) text += std::string(letters, 'x').append(escape);
+  return text;
 }
 
 /// A review with a value that does not matter.
@@ -204,8 +215,8 @@ TEST_CASE("the glance is certain only of an update that leaves every image as it
        true},
       {"sidecar image changes", changed("/request/object/spec/starRocksBeSpec/sidecars", {{{"image", "x"}}}).dump(),
        true},
-      {"escaped key, same image", replaced(valid, "\"image\":\"be:1\"", "\"im\\u0061ge\":\"be:1\""), true},
-      {"escaped value, same image", replaced(valid, "\"image\":\"be:1\"", "\"image\":\"b\\u0065:1\""), true},
+      {"escaped key, same image", replaced(valid, "\"image\":\"be:1\"", "\"im\\u0061ge\":\"be:1\""), false},
+      {"escaped value, same image", replaced(valid, "\"image\":\"be:1\"", "\"image\":\"b\\u0065:1\""), false},
       {"component null on both sides",
        replaced(replaced(valid, "\"starRocksBeSpec\":", "\"starRocksCnSpec\":null,\"starRocksBeSpec\":"),
                 "\"spec\":{\"starRocksBeSpec\"", "\"spec\":{\"starRocksCnSpec\":null,\"starRocksBeSpec\""),
@@ -264,6 +275,27 @@ TEST_CASE("the glance is certain only of an update that leaves every image as it
       {"wrong escape, where nobody looks", skipped("\"\\q\""), false},
       {"half a surrogate pair, where nobody looks", skipped("\"\\ud800\""), false},
       {"control character, where nobody looks", skipped("\"a\nb\""), false},
+      {"all escapes but surrogates, where nobody looks", skipped(R"(["\"","\\\"\\","\/\b\f\n\r\t","\u0041\uFFff"])"),
+       true},
+      {"an escape at each place of a vector", skipped("\"" + every_place("\\\"") + every_place("\\\\") + "\""), true},
+      {"half an escape by a number", skipped("\"\\u00g1\""), false},
+      {"a backslash outside texts", skipped("\\n"), false},
+      {"a backslash behind a number", skipped("1\\n"), false},
+      {"numbers", skipped("[0,-0,7,-12345678901234567,0.5,-10.25,1234567890.123456]"), true},
+      {"a number longer than all parsers read alike", skipped("123456789012345678"), false},
+      {"an exponent, which the full parser can judge", skipped("1e3"), false},
+      {"a point without digits", skipped("1."), false},
+      {"a minus without digits", skipped("-"), false},
+      {"two values where one should be", skipped("\"a\"b"), false},
+      {"a text behind a number", skipped("1\"b\""), false},
+      {"a literal with a tail", skipped("truex"), false},
+      {"brackets that do not match", skipped("{\"a\":[1}]"), false},
+      {"a comma at the end of an object", skipped("{\"a\":1,}"), false},
+      {"a comma at the end of a list", skipped("[1,]"), false},
+      {"a key that is no text", skipped("{1:2}"), false},
+      {"a key without a value", skipped("{\"a\"}"), false},
+      {"empty ones, blanks between", skipped(" [ { } , [ ] , { \"a\" : [ 1 , { } ] } ] "), true},
+      {"a second review behind it", valid + valid, false},
       {"a group that is no text", changed("/request/userInfo/groups", {1}).dump(), false},
       {"a name that is no text", changed("/request/name", 1).dump(), false},
       {"dryRun that is no flag", changed("/request/dryRun", "true").dump(), false},
@@ -283,7 +315,7 @@ TEST_CASE("the glance reads what the answer needs, in any order of members, with
   ReviewGlancer glancer;
   const std::string reordered =
       R"({"request":{"oldObject":{"spec":{"starRocksBeSpec":{"image":"b"}}},"object":{"spec":{"starRocksBeSpec":{"image":"b"}}},)"
-      R"("subResource":"","operation":"UPDATE","kind":{"kind":"StarRocksCluster"},"resource":{"resource":"starrocksclusters","group":"starrocks.com"},"uid":"a\u002d1"},)"
+      R"("subResource":"","operation":"UPDATE","kind":{"kind":"StarRocksCluster"},"resource":{"resource":"starrocksclusters","group":"starrocks.com"},"uid":"a-1"},)"
       R"("apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"})";
   for (int round = 0; round < 3; ++round) {
     const std::optional<ReviewGlance> small = glancer.glance(reordered);
@@ -297,6 +329,30 @@ TEST_CASE("the glance reads what the answer needs, in any order of members, with
     REQUIRE(large);
     CHECK(large->certainly_no_image_change);
   }
+}
+
+TEST_CASE("the glance reads nothing behind the bytes that it is given") {
+  // The page behind them is not to be touched.
+  const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* const pages = ::mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(pages != MAP_FAILED);
+  char* const end = static_cast<char*>(pages) + page;
+  REQUIRE(::mprotect(end, page, PROT_NONE) == 0);
+  const std::string valid = review().dump();
+  REQUIRE(valid.size() < page);
+  ReviewGlancer glancer;
+  for (std::size_t length = 0; length <= valid.size(); ++length) {
+    char* const begin = end - length;
+    std::memcpy(begin, valid.data(), length);
+    const auto glance = glancer.glance({begin, length});
+    CHECK(glance.has_value() == (length == valid.size()));
+  }
+  for (const std::string_view tail :
+       {"{\"a\":t}", "{\"a\":-}", "{\"a\":1.}", "{\"a\":\"\\u}", "{}", "}", "{\"request\":{\"uid\":}}"}) {
+    std::memcpy(end - tail.size(), tail.data(), tail.size());
+    CHECK_FALSE(glancer.glance({end - tail.size(), tail.size()}));
+  }
+  ::munmap(pages, 2 * page);
 }
 
 TEST_CASE("whatever is done to a review, the glance is certain only of what the full parser accepts and leaves alone") {
