@@ -68,7 +68,8 @@ struct HttpLimits {
   /// The API server sends about ten headers of 500 bytes in all; a proxy with tracing adds a few.
   std::size_t header_bytes_max = 64u << 10;
   std::size_t header_line_bytes_max = 8u << 10;
-  std::size_t header_count_max = 100;
+  /// Fewer than the 100 at which some versions of cpp-httplib call a request malformed.
+  std::size_t header_count_max = 64;
   /// What the API server allows itself for a handshake.
   std::chrono::milliseconds handshake_max{10'000};
   /// From a request's first byte to its last; the default timeout of a webhook call.
