@@ -138,7 +138,7 @@ TEST_CASE("beyond those who are told, newcomers are closed at once; probes notic
 }
 
 TEST_CASE("a newcomer at the cap has one short time for everything; a request that it has begun is answered then") {
-  FullServer full({.body_bytes_max = 1000, .connections_max = 1, .refusal_max = std::chrono::milliseconds(300)});
+  FullServer full({.body_bytes_max = 1000, .connections_max = 1, .refusal_max = std::chrono::seconds(1)});
   Client silent(full.server.port(), {.tls = false});
   Client half(full.server.port(), {.tls = false});
   REQUIRE(half.send(std::string_view("\x16\x03\x01\x02\x00\x01", 6)));  // The head of a ClientHello of 512 bytes.
