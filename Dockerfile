@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/root/.cache/ccache \
     && DESTDIR=/out cmake --install build/release --prefix /usr --strip
 
 FROM ${BASE}
-ARG RUNTIME_PACKAGES="ca-certificates libssl3 libmariadb3 libspdlog1.10 libyaml-cpp0.7 libprometheus-cpp-core1.0 libsimdjson14 libcpp-httplib0.11"
+ARG RUNTIME_PACKAGES="ca-certificates libssl3 libmariadb3 libfmt9 libprometheus-cpp-core1.0 libsimdjson14 libcpp-httplib0.11"
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${RUNTIME_PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/*
 COPY --from=build /out/usr/bin/upgrade-gate /usr/bin/upgrade-gate

@@ -288,21 +288,25 @@ Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, co
   return std::unique_ptr<FrontendSession>(std::make_unique<MysqlFrontendSession>(std::move(mysql), peer, interruption));
 }
 
-bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
-
-}  // namespace
-
-MysqlFrontendConnector::MysqlFrontendConnector() : interruption_(std::make_shared<Interruption>()) {
-  static const Status registered = [] {
+/// Once, by the first to connect: a gate that has no upgrade to prepare pays neither the time nor the memory.
+const Status& client_library() {
+  static const Status started = [] {
     if (mysql_library_init(0, nullptr, nullptr) != 0)
       return Status(Error{ErrorCode::Internal, "the MySQL client library does not start", 0});
     return LoginGuard::register_plugin();
   }();
-  if (!registered) throw std::runtime_error(registered.error().message);
+  return started;
 }
+
+bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
+
+}  // namespace
+
+MysqlFrontendConnector::MysqlFrontendConnector() : interruption_(std::make_shared<Interruption>()) {}
 
 Result<std::unique_ptr<FrontendSession>> MysqlFrontendConnector::connect(const FrontendAccess& access,
                                                                          Deadline deadline) {
+  if (const Status& started = client_library(); !started) return started.error();
   prepare_thread();
   if (access.address.host.empty() || access.username.empty())
     return Error{ErrorCode::InvalidInput, "the FE's host and the user must not be empty", 0};
