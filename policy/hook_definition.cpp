@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "policy/hook_catalogue.hpp"
@@ -17,7 +16,6 @@ using nlohmann::json;
 
 /// DNS label length: hook names become parts of messages, events and metric labels.
 constexpr std::size_t kHookNameMax = 63;
-constexpr std::size_t kFaultValueMax = 80;
 constexpr int kRetriesMax = 10;
 // Limits of the record's schema (manifests/crd).
 constexpr std::size_t kColumnMax = 256;
@@ -36,16 +34,6 @@ bool is_hook_name(std::string_view name) {
 
 bool is_object_name(std::string_view name) {
   return !name.empty() && name.size() <= kObjectNameMax && name.find_first_not_of(kNameCharacters) == name.npos;
-}
-
-/// Value of `object[key]`; nullptr when absent or null, or when `object` has no members.
-const json* member(const json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
-std::string shown(const json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 /// A refused statement may hold a password: nothing that is quoted is repeated.
@@ -155,21 +143,8 @@ HookReader::HookReader(const HookRules& rules) : rules_(rules) {
   }
 }
 
-void HookReader::fault(std::string field, std::string_view value, std::string accepted) {
-  faults.push_back({std::move(field), clean_text(value, kFaultValueMax), std::move(accepted)});
-}
-
-// --- Members of an object --------------------------------------------------------------------------------------------
-
-const json* HookReader::object_member(const json& parent, std::string_view key, const std::string& field) {
-  const json* value = member(parent, key);
-  if (value == nullptr || value->is_object()) return value;
-  fault(field, shown(*value), "an object");
-  return nullptr;
-}
-
 const json* HookReader::list_member(const json& parent, std::string_view key, const std::string& field) {
-  const json* value = member(parent, key);
+  const json* value = find_member(parent, key);
   if (value == nullptr) return nullptr;
   if (!value->is_array()) {
     fault(field, shown(*value), "a list");
@@ -184,36 +159,6 @@ bool HookReader::within_limit(const std::string& field, std::size_t count) {
   return false;
 }
 
-std::optional<bool> HookReader::boolean_member(const json& parent, std::string_view key, const std::string& field) {
-  const json* value = member(parent, key);
-  if (value == nullptr) return std::nullopt;
-  if (value->is_boolean()) return value->get<bool>();
-  fault(field, shown(*value), "true or false");
-  return std::nullopt;
-}
-
-std::optional<std::string> HookReader::text_member(const json& parent, std::string_view key, const std::string& field) {
-  const json* value = member(parent, key);
-  if (value == nullptr) return std::nullopt;
-  if (value->is_string()) return value->get<std::string>();
-  fault(field, shown(*value), "a string");
-  return std::nullopt;
-}
-
-std::optional<int> HookReader::integer_member(const json& parent, std::string_view key, const std::string& field,
-                                              int least, int most) {
-  const json* value = member(parent, key);
-  if (value == nullptr) return std::nullopt;
-  if (value->is_number_integer()) {
-    const auto number = value->is_number_unsigned() && value->get<std::uint64_t>() > std::numeric_limits<int>::max()
-                            ? std::numeric_limits<std::int64_t>::max()
-                            : value->get<std::int64_t>();
-    if (number >= least && number <= most) return static_cast<int>(number);
-  }
-  fault(field, shown(*value), "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-  return std::nullopt;
-}
-
 void HookReader::timeout_fault(std::string field, std::string_view value) {
   fault(std::move(field), value,
         "a whole number of seconds from " + std::to_string(kHookTimeoutMin.count()) + " to " +
@@ -222,7 +167,7 @@ void HookReader::timeout_fault(std::string field, std::string_view value) {
 
 std::chrono::seconds HookReader::timeout_member(const json& parent, const std::string& field,
                                                 std::chrono::seconds fallback) {
-  const json* value = member(parent, "timeoutSeconds");
+  const json* value = find_member(parent, "timeoutSeconds");
   if (value == nullptr) return fallback;
   if (value->is_number_integer()) {
     const std::chrono::seconds timeout{value->get<std::int64_t>()};
@@ -236,37 +181,6 @@ std::chrono::seconds HookReader::poll_member(const json& parent, const std::stri
   const auto seconds =
       integer_member(parent, "pollSeconds", field + ".pollSeconds", 1, static_cast<int>(kHookTimeoutMax.count()));
   return seconds ? std::chrono::seconds(*seconds) : kHookPollDefault;
-}
-
-/// A list of words, or a single one.
-std::vector<std::string> HookReader::words_member(const json& parent, std::string_view key, const std::string& field,
-                                                  const std::string& accepted) {
-  const json* value = member(parent, key);
-  std::vector<std::string> words;
-  if (value == nullptr) return words;
-  if (value->is_string()) return {value->get<std::string>()};
-  if (!value->is_array() || value->empty()) {
-    fault(field, shown(*value), accepted);
-    return words;
-  }
-  for (std::size_t i = 0; i < value->size(); ++i) {
-    if ((*value)[i].is_string()) {
-      words.push_back((*value)[i].get<std::string>());
-    } else {
-      fault(field + "[" + std::to_string(i) + "]", shown((*value)[i]), accepted);
-    }
-  }
-  return words;
-}
-
-/// A field that is not known is a field that was meant to be another.
-void HookReader::refuse_unknown_members(const json& object, const std::string& field,
-                                        const std::vector<std::string_view>& known) {
-  std::string names;
-  for (const std::string_view name : known) names.append(names.empty() ? "" : ", ").append(name);
-  for (const auto& [key, value] : object.items()) {
-    if (std::find(known.begin(), known.end(), key) == known.end()) fault(field, key, "the fields " + names);
-  }
 }
 
 // --- One hook --------------------------------------------------------------------------------------------------------
@@ -303,11 +217,7 @@ void HookReader::read_spec_hook(const json& item, std::size_t number, const std:
 }
 
 void HookReader::read_item(const json& item, std::size_t number, const std::string& field, const List& list) {
-  if (!item.is_object()) {
-    fault(field, shown(item), "an object with a command");
-    return;
-  }
-  refuse_unknown_members(item, field, list.members);
+  if (!is_object_of(item, field, "an object with a command", list.members)) return;
   const std::string name = read_name(item, field);
   const std::optional<bool> critical = boolean_member(item, "critical", field + ".critical");
   HookDefinition definition = read_conduct(item, field, list);
@@ -317,7 +227,7 @@ void HookReader::read_item(const json& item, std::size_t number, const std::stri
   for (const std::string_view action : {"command", "sql", "check", "http"}) {
     if (std::find(list.members.begin(), list.members.end(), action) == list.members.end()) continue;
     actions.append(actions.empty() ? "" : ", ").append(action);
-    if (member(item, action) != nullptr) given.push_back(action);
+    if (find_member(item, action) != nullptr) given.push_back(action);
   }
   if (given.empty() && is_predefined_name(name)) {
     add_predefined(definition, name, {}, critical);
@@ -332,7 +242,7 @@ void HookReader::read_item(const json& item, std::size_t number, const std::stri
     return;
   }
   const std::string action_field = field + "." + std::string(given.front());
-  const json& action = *member(item, given.front());
+  const json& action = *find_member(item, given.front());
   std::string text;
   if (given.front() == "command" || given.front() == "sql") {
     if (!action.is_string()) {
@@ -383,7 +293,7 @@ void HookReader::add(HookDefinition definition) {
 }
 
 std::string HookReader::read_name(const json& item, const std::string& field) {
-  const json* name = member(item, "name");
+  const json* name = find_member(item, "name");
   if (name == nullptr) return {};
   if (name->is_string() && is_hook_name(name->get_ref<const std::string&>())) return name->get<std::string>();
   fault(field + ".name", shown(*name), std::string(kNameAccepted));
@@ -470,12 +380,10 @@ std::optional<HookAction> HookReader::read_sql(const std::string& text, const st
 }
 
 std::optional<HookAction> HookReader::read_check(const json& check, const std::string& field) {
-  if (!check.is_object()) {
-    fault(field, shown(check), "an object with sql and expect");
+  const std::size_t faults_before = faults.size();
+  if (!is_object_of(check, field, "an object with sql and expect", {"sql", "column", "expect", "pollSeconds"})) {
     return std::nullopt;
   }
-  const std::size_t faults_before = faults.size();
-  refuse_unknown_members(check, field, {"sql", "column", "expect", "pollSeconds"});
   QueryAction out;
   out.poll = poll_member(check, field);
   out.column = text_member(check, "column", field + ".column").value_or("");
@@ -494,7 +402,7 @@ std::optional<HookAction> HookReader::read_check(const json& check, const std::s
     fault(field + ".sql", harmless_part(sql), std::string(kQueries));
   }
 
-  const json* expect = member(check, "expect");
+  const json* expect = find_member(check, "expect");
   const auto expectation =
       expect == nullptr || expect->is_structured() ? std::nullopt : expectation_from(shown(*expect));
   if (expectation) {
@@ -509,12 +417,10 @@ std::optional<HookAction> HookReader::read_check(const json& check, const std::s
 }
 
 std::optional<HookAction> HookReader::read_http(const json& http, const std::string& field) {
-  if (!http.is_object()) {
-    fault(field, shown(http), "an object with a url");
+  const std::size_t faults_before = faults.size();
+  if (!is_object_of(http, field, "an object with a url", {"url", "caBundle", "tokenSecret", "pollSeconds"})) {
     return std::nullopt;
   }
-  const std::size_t faults_before = faults.size();
-  refuse_unknown_members(http, field, {"url", "caBundle", "tokenSecret", "pollSeconds"});
   HttpAction out;
   out.poll = poll_member(http, field);
   out.url = text_member(http, "url", field + ".url").value_or("");
@@ -615,7 +521,7 @@ void HookReader::read_list_file(const Result<json>& document, const std::string&
     fault(field, "", "YAML or JSON with a list \"hooks\" (" + document.error().message + ")");
     return;
   }
-  if (!document->is_object() || member(*document, "hooks") == nullptr) {
+  if (!document->is_object() || find_member(*document, "hooks") == nullptr) {
     fault(field, "", "an object with a list \"hooks\"");
     return;
   }

@@ -12,6 +12,7 @@
 
 #include "policy/hook.hpp"
 #include "policy/image_change.hpp"
+#include "policy/member_reader.hpp"
 #include "policy/sql.hpp"
 #include "policy/url.hpp"
 #include "policy/version.hpp"
@@ -26,14 +27,6 @@ struct HookRules {
   std::vector<std::string> http_prefixes;  ///< URL prefixes that HTTP hooks may call; empty: none are accepted.
   bool scripts = false;                    ///< Scripts may run, as Kubernetes Jobs.
   std::vector<SqlKind> more_sql;           ///< Of further_sql().
-};
-
-/// One thing wrong with a configuration.
-struct ConfigurationFault {
-  std::string field;     ///< "spec.upgradePreparation.hooks[1].command" or "metadata.annotations[...]".
-  std::string value;     ///< As written, cleaned and cut; nothing that is quoted in SQL, no query of a URL.
-  std::string accepted;  ///< What would be accepted.
-  friend bool operator==(const ConfigurationFault&, const ConfigurationFault&) = default;
 };
 
 /// `when`: a hook is left out unless some change of the request is one of these. An empty list means any.
@@ -51,16 +44,13 @@ struct HookDefinition {
 /// Whether one change on one cluster could call for both.
 [[nodiscard]] bool can_meet(const HookDefinition& left, const HookDefinition& right);
 
-/// Collects definitions and faults. Objects may be of any shape: a wrong type is a fault, never an exception.
-class HookReader {
+/// Collects definitions and faults.
+class HookReader : public MemberReader {
  public:
   explicit HookReader(const HookRules& rules);
 
   std::vector<HookDefinition> hooks;  ///< In the order they were read; names may repeat.
-  std::vector<ConfigurationFault> faults;
   std::vector<std::string> warnings;
-
-  void fault(std::string field, std::string_view value, std::string accepted);
 
   /// A predefined hook, or all of a bundle.
   void read_predefined(const std::string& field, std::string_view name, std::chrono::seconds timeout);
@@ -71,12 +61,9 @@ class HookReader {
   void read_entry(const std::string& key, const std::string& text, const std::string& field,
                   std::chrono::seconds timeout);
 
-  // `parent[key]` when it is of that type; nothing when it is absent or null; another type is a fault.
-  const nlohmann::json* object_member(const nlohmann::json& parent, std::string_view key, const std::string& field);
+  // As in MemberReader.
   /// Also a fault: more than kHooksMax items.
   const nlohmann::json* list_member(const nlohmann::json& parent, std::string_view key, const std::string& field);
-  std::optional<bool> boolean_member(const nlohmann::json& parent, std::string_view key, const std::string& field);
-  std::optional<std::string> text_member(const nlohmann::json& parent, std::string_view key, const std::string& field);
   std::chrono::seconds timeout_member(const nlohmann::json& parent, const std::string& field,
                                       std::chrono::seconds fallback);
   void timeout_fault(std::string field, std::string_view value);
@@ -100,13 +87,7 @@ class HookReader {
   std::optional<HookAction> read_sql(const std::string& text, const std::string& field, const std::string& instead);
   std::optional<HookAction> read_check(const nlohmann::json& check, const std::string& field);
   std::optional<HookAction> read_http(const nlohmann::json& http, const std::string& field);
-  std::optional<int> integer_member(const nlohmann::json& parent, std::string_view key, const std::string& field,
-                                    int least, int most);
   std::chrono::seconds poll_member(const nlohmann::json& parent, const std::string& field);
-  std::vector<std::string> words_member(const nlohmann::json& parent, std::string_view key, const std::string& field,
-                                        const std::string& accepted);
-  void refuse_unknown_members(const nlohmann::json& object, const std::string& field,
-                              const std::vector<std::string_view>& known);
   void add_predefined(const HookDefinition& prototype, std::string_view name, std::string_view given_name,
                       std::optional<bool> critical);
   void read_sql_file(const std::string& text, const std::string& stem, const std::string& field,

@@ -80,7 +80,8 @@ class Metrics::Impl {
       counter("upgrade_gate_claims_taken_over_total", "Records taken over from a replica that fell silent");
   prometheus::Counter& tls_errors = counter("upgrade_gate_tls_errors_total", "TLS handshakes that failed");
   prometheus::Counter& accepted = counter("upgrade_gate_connections_accepted_total", "Webhook connections accepted");
-  prometheus::Counter& refused = counter("upgrade_gate_connections_refused_total", "Connections refused at the limit");
+  prometheus::Counter& refused =
+      counter("upgrade_gate_connections_refused_total", "Connections answered 503 or closed at the limit");
   prometheus::Counter& evicted =
       counter("upgrade_gate_connections_evicted_total", "Idle or slow connections closed at the limit for a new one");
   prometheus::Family<prometheus::Counter>& refused_requests =

@@ -90,7 +90,8 @@ void add_address(CLI::App& app, const std::string& name, ListenAddress& target, 
 /// A word for a value. Without the list that CLI11 would add to the help: the type's name is the list.
 template <class Value>
 CLI::Validator one_of(const std::map<std::string, Value>& words) {
-  return CLI::CheckedTransformer(words, CLI::ignore_case).description("");
+  // CheckedTransformer alone would accept the number of the enumerator, too.
+  return (CLI::IsMember(words, CLI::ignore_case) & CLI::Transformer(words, CLI::ignore_case)).description("");
 }
 
 const std::string kImageExpected = "not an image; accepted: [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]";

@@ -350,9 +350,15 @@ Framing framing_of(const httplib::Request& request) {
 
 }  // namespace
 
-int status_of(Refusal refusal) { return answer_of(refusal).status; }
-
 const char* name_of(Refusal refusal) { return answer_of(refusal).name; }
+
+Outcome refused(Refusal refusal) {
+  const int status = answer_of(refusal).status;
+  Outcome outcome;
+  outcome.refusal = refusal;
+  outcome.reply = {status, "text/plain", std::string(phrase_of(status)) + "\n"};
+  return outcome;
+}
 
 /// httplib reads the head of each request. What a head says about its body is judged here, and the body taken here, so
 /// that there is one reader of message boundaries, and a refused request's body is never read.
@@ -379,10 +385,7 @@ class RequestReader::Parser : public HttplibRequestReader {
     if (!handled_ && !intake.client_gone()) intake.refuse(Refusal::BadRequest);
     outcome_.answerable = handled_ || !intake.client_gone();
     outcome_.refusal = handled_ ? std::nullopt : intake.refusal();
-    if (outcome_.refusal) {
-      const int status = status_of(*outcome_.refusal);
-      outcome_.reply = {status, "text/plain", std::string(phrase_of(status)) + "\n"};
-    }
+    if (outcome_.refusal) outcome_.reply = refused(*outcome_.refusal).reply;
     return std::move(outcome_);
   }
 

@@ -27,7 +27,6 @@ enum class Refusal : std::uint8_t {
 };
 inline constexpr std::size_t kRefusals = 9;
 
-[[nodiscard]] int status_of(Refusal refusal);
 /// As counted: snake_case.
 [[nodiscard]] const char* name_of(Refusal refusal);
 
@@ -39,6 +38,9 @@ struct Outcome {
   HttpReply reply;
   std::string allow;  ///< For the Allow header of a 405.
 };
+
+/// Of a request that is refused unread.
+[[nodiscard]] Outcome refused(Refusal refusal);
 
 /// What a server is made for. Everything must outlive the readers.
 struct Service {

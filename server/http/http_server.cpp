@@ -114,17 +114,24 @@ enum class Lane : std::uint8_t {
   Fresh,    ///< Accepted; its TLS handshake has not begun.
   Idle,     ///< Between two requests.
   Partial,  ///< A request has begun and gathers in the buffer.
+  Refused,  ///< Came beyond the limit; its request is awaited, only to be refused.
   Leaving,  ///< Answered and finished; what its client still sends is swallowed.
   Evicted,  ///< Cut to make room; its end is about to be noticed.
   Busy,     ///< A thread has it.
 };
-constexpr std::size_t kLanes = 6;
+constexpr std::size_t kLanes = 7;
 
 struct Loop;
 
 struct Connection {
-  Connection(Fd socket, ssl_ctx_st* tls, const HttpLimits& limits, Loop& its_loop)
-      : fd(std::move(socket)), wire(fd.get(), tls), arrival(limits), greeted(tls == nullptr), loop(its_loop) {}
+  Connection(Fd socket, ssl_ctx_st* tls, const HttpLimits& limits, Loop& its_loop, bool is_refused)
+      : fd(std::move(socket)),
+        wire(fd.get(), tls),
+        arrival(limits),
+        greeted(tls == nullptr),
+        loop(its_loop),
+        refused(is_refused),
+        ends_by(refused ? accepted + limits.refusal_max : Deadline::max()) {}
 
   const Fd fd;
   http::Wire wire;
@@ -136,7 +143,9 @@ struct Connection {
   bool watched = false;  ///< By its loop's epoll.
   Loop& loop;
   const SteadyTime accepted = now();
-  Deadline request_by;  ///< Of the request that has begun.
+  const bool refused;      ///< It has none of the places; its first request is answered 503, whatever it is.
+  const Deadline ends_by;  ///< Then a refused one is answered, or closed.
+  Deadline request_by;     ///< Of the request that has begun.
 
   // Guarded by the server's mutex.
   Lane lane = Lane::Busy;
@@ -177,7 +186,7 @@ class HttpServer::Core {
         port_(port_of(listener.get())),
         listener_(std::move(listener)),
         loops_(loops_for(options_.limits.connections_max)),
-        threads_(options_.limits.connections_max + loops_.size(), kThreadLinger) {
+        threads_(options_.limits.connections_max + options_.limits.refused_at_once_max + loops_.size(), kThreadLinger) {
     try {
       for (auto& loop : loops_) {
         for (Fd* event : {&stop_event_, &end_event_, &loop.wake}) {
@@ -293,17 +302,19 @@ class HttpServer::Core {
     {
       const std::lock_guard lock(mutex_);
       ++accepted_;
-      if (open_ >= options_.limits.connections_max && !evict_one()) {
+      const bool refuse = open_ - refused_open_ >= options_.limits.connections_max && !evict_one();
+      if (refuse) {
         ++refused_;
-        return;
+        if (refused_open_ >= options_.limits.refused_at_once_max) return;
+        ++refused_open_;
       }
       Loop& loop = loops_[accepted_ % loops_.size()];
       auto& busy = loop.lane(Lane::Busy);
-      connection = &busy.emplace_back(std::move(fd), tls_, options_.limits, loop);
+      connection = &busy.emplace_back(std::move(fd), tls_, options_.limits, loop, refuse);
       connection->self = std::prev(busy.end());
       ++open_;
     }
-    park(*connection, connection->greeted ? Lane::Idle : Lane::Fresh);
+    park(*connection, resting_lane(*connection));
   }
 
   /// Cuts the longest waiting of those who never said anything; else of those who dawdle over a request; else of the
@@ -334,6 +345,13 @@ class HttpServer::Core {
     target.splice(target.end(), connection.loop.lane(connection.lane), connection.self);
     connection.lane = lane;
     connection.since = now();
+  }
+
+  /// Where a connection waits for its client, until it is finished.
+  static Lane resting_lane(const Connection& connection) {
+    if (connection.refused) return Lane::Refused;
+    if (!connection.greeted) return Lane::Fresh;
+    return connection.arrival.begun() ? Lane::Partial : Lane::Idle;
   }
 
   /// Leaves the connection to its loop's leader, who sees to its next bytes and to its lane's time limit. The caller
@@ -368,6 +386,7 @@ class HttpServer::Core {
   }
 
   void drop(Connection& connection) {
+    const bool was_refused = connection.refused;
     Connections dropped;
     {
       const std::lock_guard lock(mutex_);
@@ -375,6 +394,7 @@ class HttpServer::Core {
     }
     dropped.clear();
     const std::lock_guard lock(mutex_);
+    if (was_refused) --refused_open_;
     if (--open_ == 0) all_closed_.notify_all();
   }
 
@@ -450,7 +470,7 @@ class HttpServer::Core {
   Connection* find_over(Loop& loop, Deadline& next) {
     const SteadyTime at = now();
     const std::lock_guard lock(mutex_);
-    for (const Lane which : {Lane::Fresh, Lane::Idle, Lane::Partial, Lane::Leaving}) {
+    for (const Lane which : {Lane::Fresh, Lane::Idle, Lane::Partial, Lane::Refused, Lane::Leaving}) {
       for (auto& connection : loop.lane(which)) {
         const Deadline deadline = deadline_of(connection, loop.stopping);
         if (deadline <= at && !connection.queued) {
@@ -458,7 +478,8 @@ class HttpServer::Core {
           return &connection;
         }
         next = std::min(next, deadline);
-        if (!loop.stopping) break;  // Those behind it came later.
+        // Those behind it came later; but the few refused ones are in the order of their handshakes.
+        if (!loop.stopping && which != Lane::Refused) break;
       }
     }
     loop.wakes_at = next;
@@ -470,6 +491,8 @@ class HttpServer::Core {
     switch (connection.lane) {
       case Lane::Partial:
         return connection.request_by;
+      case Lane::Refused:
+        return stopping ? std::min(connection.ends_by, connection.accepted + kFreshGrace) : connection.ends_by;
       case Lane::Leaving:
         return connection.since + kLinger;
       case Lane::Fresh:
@@ -499,7 +522,7 @@ class HttpServer::Core {
         make_busy(connection);
         unwatch(connection);
         if (!threads_.run([this, &connection] { greet(connection); })) {
-          ++refused_;
+          if (!connection.refused) ++refused_;
           drop(connection);
         }
       }
@@ -516,7 +539,7 @@ class HttpServer::Core {
           drop(connection);
           return;
         case Gathered::Part:
-          park(connection, connection.arrival.begun() ? Lane::Partial : Lane::Idle);
+          park(connection, resting_lane(connection));
           return;
         case Gathered::Due:
           make_busy(connection);
@@ -557,7 +580,8 @@ class HttpServer::Core {
 
   void greet(Connection& connection) {
     try {
-      if (connection.wire.handshake(connection.accepted + options_.limits.handshake_max) != http::Io::Done) {
+      const Deadline greeted_by = connection.accepted + options_.limits.handshake_max;
+      if (connection.wire.handshake(std::min(greeted_by, connection.ends_by)) != http::Io::Done) {
         tls_failed(connection.wire.handshake_error());
         drop(connection);
         return;
@@ -576,7 +600,9 @@ class HttpServer::Core {
     turn.connection = &connection;
     auto& wire = connection.wire;
     wire.set_before_waiting(&turn.before_waiting);
-    const http::Outcome outcome = turn.reader.serve(wire, connection.request_by, turn.before_waiting);
+    const http::Outcome outcome = connection.refused
+                                      ? http::refused(http::Refusal::Overloaded)
+                                      : turn.reader.serve(wire, connection.request_by, turn.before_waiting);
     if (!outcome.answerable) {
       wire.finish();
       drop(connection);
@@ -587,7 +613,8 @@ class HttpServer::Core {
     if (refused) ++refusals_[static_cast<std::size_t>(*outcome.refusal)];
     const int status = outcome.reply.status;
     if (status >= 0 && status < kStatusEnd) ++answers_[static_cast<std::size_t>(status)];
-    const bool sent = wire.write(http::render(outcome, close), now() + options_.limits.answer_max) == http::Io::Done;
+    const Deadline sent_by = std::min(now() + options_.limits.answer_max, connection.ends_by);
+    const bool sent = wire.write(http::render(outcome, close), sent_by) == http::Io::Done;
     wire.set_before_waiting(nullptr);
     connection.arrival.reset();
     connection.served = true;
@@ -641,9 +668,10 @@ class HttpServer::Core {
   SteadyTime next_report_;
   TlsFailures unreported_;
 
-  mutable std::mutex mutex_;  ///< Guards the lanes, not the connections in them, and the next two.
+  mutable std::mutex mutex_;  ///< Guards the lanes, not the connections in them, and the next three.
   std::condition_variable all_closed_;
   std::size_t open_ = 0;
+  std::size_t refused_open_ = 0;  ///< Of these, those that have none of the places.
 
   std::mutex stop_mutex_;
   Fd listener_;  ///< The acceptor's.

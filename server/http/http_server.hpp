@@ -83,6 +83,11 @@ struct HttpLimits {
   std::chrono::milliseconds idle_max{120'000};
   /// 25 idle ones per API server are normal. Must stay well below RLIMIT_NOFILE.
   std::size_t connections_max = 1024;
+  /// So many more are let in at a time when nobody can make room, to be told 503: what closes without a word looks like
+  /// a fault of the network. A burst of a few API servers; each costs a thread for its handshake.
+  std::size_t refused_at_once_max = 32;
+  /// From such a connection's first moment until it has its 503, or is closed: well below the timeout of any webhook.
+  std::chrono::milliseconds refusal_max{2'000};
   /// For the bodies above 64 KB of all requests together. A quarter of the memory that the gate is deployed with.
   std::size_t body_bytes_total_max = 64u << 20;
 };
@@ -108,7 +113,7 @@ struct HttpCounters {
   std::size_t requests_begun = 0;    ///< Now: small requests of which a part has come.
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_evicted = 0;  ///< Idle ones closed at connections_max, to let a new one in.
-  std::uint64_t connections_refused = 0;  ///< New ones closed at connections_max, since none was idle or slow.
+  std::uint64_t connections_refused = 0;  ///< New ones at connections_max, since none was idle or slow.
   std::size_t body_bytes = 0;             ///< Of body_bytes_total_max, taken now.
   std::uint64_t tls_errors = 0;           ///< Handshakes that failed or took too long.
   std::map<int, std::uint64_t> answers_by_status;

@@ -22,6 +22,7 @@
 
 #include "policy/text.hpp"
 #include "server/httplib.hpp"
+#include "server/net/freer.hpp"
 
 namespace gate {
 namespace {
@@ -32,13 +33,6 @@ constexpr std::size_t kHeadLineBytesMax = 4u << 10;
 /// Everything of an answer that is not its body: its head, and the framing of chunks.
 constexpr std::size_t kFramingBytesMax = 64u << 10;
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using BioPtr = std::unique_ptr<BIO, Freer<BIO_free_all>>;
 using ContextPtr = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
 using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;

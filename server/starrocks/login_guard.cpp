@@ -14,6 +14,8 @@
 #include <memory>
 #include <string_view>
 
+#include "server/net/freer.hpp"
+
 namespace gate {
 namespace {
 
@@ -53,17 +55,10 @@ struct TlsSession {
 
 thread_local LoginGuard* current_guard = nullptr;
 
-template <auto Free>
-struct FreeWith {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Store = std::unique_ptr<X509_STORE, FreeWith<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, FreeWith<X509_STORE_CTX_free>>;
-using Certificate = std::unique_ptr<X509, FreeWith<X509_free>>;
-using Bio = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
+using Store = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
+using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
+using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
 
 /// The trusted roots: those of `ca_pem`, or the system's when it is empty. Null when the text holds none.
 Store trusted_roots(const std::string& ca_pem) {
@@ -137,7 +132,7 @@ Status LoginGuard::register_plugin() {
                                      nullptr,
                                      nullptr,
                                      &LoginGuard::authenticate};
-  const std::unique_ptr<MYSQL, FreeWith<mysql_close>> reporter(mysql_init(nullptr));
+  const std::unique_ptr<MYSQL, Freer<mysql_close>> reporter(mysql_init(nullptr));
   if (!reporter ||
       mysql_client_register_plugin(reporter.get(), reinterpret_cast<st_mysql_client_plugin*>(&plugin)) == nullptr)
     return Error{ErrorCode::Internal, "the MySQL client library refused the login guard", 0};

@@ -33,7 +33,7 @@ openssl::X509Ptr new_certificate(const std::string& name, EVP_PKEY* key, const D
   std::array<unsigned char, 16> serial{};
   require(RAND_bytes(serial.data(), static_cast<int>(serial.size())) == 1, "random serial");
   serial[0] &= 0x7f;  // A serial number is positive.
-  const std::unique_ptr<BIGNUM, openssl::Freer<BN_free>> number(
+  const std::unique_ptr<BIGNUM, Freer<BN_free>> number(
       BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get()));
   ASN1_TIME_set(X509_getm_notBefore(certificate.get()), options.not_before.time_since_epoch().count());

@@ -10,15 +10,10 @@
 #include <memory>
 #include <string>
 
+#include "server/net/freer.hpp"
+
 namespace gate::openssl {
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 inline void free_chain(STACK_OF(X509) * chain) { sk_X509_pop_free(chain, X509_free); }
 
 using BioPtr = std::unique_ptr<BIO, Freer<BIO_free_all>>;

@@ -97,6 +97,7 @@ sample ok server/app/a.cpp '#include "server/http/server.hpp"\n#include "server/
 sample ok server/main/main.cpp '#include "server/app/app.hpp"'
 sample ok server/http/a.cpp '#include "server/httplib.hpp"\n#include "server/tls/store.hpp"'
 sample ok server/outbound/a.cpp '#include "server/httplib.hpp"\n#include "server/net/host_resolver.hpp"'
+sample ok server/tls/a.cpp '#include "server/net/freer.hpp"'
 sample ok server/starrocks/a.cpp '#include <mysql.h>'
 sample ok server/httplib.hpp '#include <httplib.h>'
 sample ok policy/a.cpp '// no thread.detach() and no sleep_for(1s) here\n#include <chrono>\n#include <openssl/evp.h>\n#include <nlohmann/json.hpp>'

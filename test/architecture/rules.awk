@@ -22,9 +22,9 @@ function may_include(from, to) {
   if (from == "ports") return 0
   if (to == "root:httplib.hpp") return from ~ /^(http|kubernetes|outbound)$/
   if (to == "ports") return 1
-  # Name resolution, for the adapters that connect to other machines by name. It implements no port.
+  # What the adapters over OpenSSL and the sockets share: names to addresses, handles. It implements no port.
   if (from == "net") return 0
-  if (to == "net") return from ~ /^(starrocks|outbound)$/
+  if (to == "net") return from ~ /^(starrocks|outbound|tls)$/
   if (is_adapter(from)) return from == "http" && to == "tls"
   if (from == "app") return is_adapter(to)
   return from == "main" || from ~ /^root:main\.cpp$/

@@ -14,6 +14,7 @@
 
 #include "server/httplib.hpp"
 #include "server/kubernetes/kube_config.hpp"
+#include "test/server/kubernetes/plain_config.hpp"
 
 namespace gate::test {
 
@@ -47,13 +48,7 @@ class ApiProxy {
 
   [[nodiscard]] int port() const { return port_; }
   /// For the gate's client.
-  [[nodiscard]] KubeConfig config() const {
-    KubeConfig config;
-    config.host = "127.0.0.1";
-    config.port = static_cast<std::uint16_t>(port_);
-    config.tls = false;
-    return config;
-  }
+  [[nodiscard]] KubeConfig config() const { return plain_config(port_); }
 
   /// Asked before each request is passed on, on the proxy's threads; it may block.
   void set_rule(Rule rule) {

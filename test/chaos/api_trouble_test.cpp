@@ -13,6 +13,7 @@
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "server/preparation/controller.hpp"
 #include "test/chaos/api_proxy.hpp"
+#include "test/server/app/review_of.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/preparation/world.hpp"
 
@@ -92,21 +93,8 @@ class Scene {
     const auto stored = direct->get(kube::kClusters, name_space, "sr", in_seconds(10)).value();
     auto wanted = stored;
     wanted["spec"]["starRocksFeSpec"]["image"] = "starrocks/fe-ubuntu:3.3.1";
-    const json review{
-        {"apiVersion", "admission.k8s.io/v1"},
-        {"kind", "AdmissionReview"},
-        {"request",
-         {{"uid", "uid-of-review"},
-          {"kind", {{"group", "starrocks.com"}, {"version", "v1"}, {"kind", "StarRocksCluster"}}},
-          {"resource", {{"group", "starrocks.com"}, {"version", "v1"}, {"resource", "starrocksclusters"}}},
-          {"name", "sr"},
-          {"namespace", name_space},
-          {"operation", "UPDATE"},
-          {"userInfo", {{"username", "alice"}}},
-          {"object", wanted},
-          {"oldObject", stored}}}};
     const auto began = Clock::now();
-    const auto reply = service.review(AdmissionService::kGatePath, review.dump());
+    const auto reply = service.review(AdmissionService::kGatePath, review_of(stored, wanted).dump());
     CHECK(Clock::now() - began < kAnswerWithin);
     return json::parse(reply.body).at("response");
   }

@@ -13,6 +13,7 @@
 #include "policy/version.hpp"
 #include "server/app/admission_service.hpp"
 #include "test/chaos/mortal_gate.hpp"
+#include "test/server/app/review_of.hpp"
 
 using namespace std::chrono_literals;
 
@@ -96,23 +97,6 @@ class Site {
          json::array({{{"name", "no-clone"}, {"command", kSetNone}},
                       {{"name", "make-image"}, {"command", "ALTER SYSTEM CREATE IMAGE"}, {"critical", false}}})}};
     annotations = json::object();
-  }
-  json review_of(const json& old_object, const json& new_object, bool dry_run = false,
-                 const std::string& operation = "UPDATE", const std::string& subresource = "") const {
-    return {{"apiVersion", "admission.k8s.io/v1"},
-            {"kind", "AdmissionReview"},
-            {"request",
-             {{"uid", "uid-of-review"},
-              {"kind", {{"group", "starrocks.com"}, {"version", "v1"}, {"kind", "StarRocksCluster"}}},
-              {"resource", {{"group", "starrocks.com"}, {"version", "v1"}, {"resource", "starrocksclusters"}}},
-              {"subResource", subresource},
-              {"name", "sr"},
-              {"namespace", "db"},
-              {"operation", operation},
-              {"userInfo", {{"username", "alice"}, {"groups", {"developers"}}}},
-              {"dryRun", dry_run},
-              {"object", new_object},
-              {"oldObject", old_object}}}};
   }
   Answer ask(const json& review) {
     const auto reply = service.review(AdmissionService::kGatePath, review.dump());
@@ -217,7 +201,7 @@ TEST_CASE("failure 2: an upgrade that is abandoned leaves no protection off, in 
        }) {
     INFO(row.name);
     Site site;
-    REQUIRE(site.ask(site.review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
+    REQUIRE(site.ask(review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
     CHECK(site.world.config() == "0");
     row.abandon(site);
     REQUIRE(site.newest_reaches(Stage::Closed));
@@ -245,7 +229,7 @@ TEST_CASE("failure 4: a status that says prepared is not believed when the datab
   auto options = quick_options("gate-0");
   options.reassert_interval = 1h;
   Site site({.frontends = 2}, kAmple, options);
-  REQUIRE(site.ask(site.review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
+  REQUIRE(site.ask(review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
   REQUIRE(site.newest_reaches(Stage::Prepared));
   site.world.simulator.frontend(1).set_config(kScheduling, "10");
   REQUIRE(site.change("fe:1", "fe:2").allowed);
@@ -369,14 +353,14 @@ TEST_CASE("failure 9: ordinary life goes on while the gate has trouble: only an 
   leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
   auto plain = object_with("fe:1");
   for (const auto& row : std::map<std::string, json>{
-           {"scale", site.review_of(before, scaled)},
-           {"label", site.review_of(before, labelled)},
-           {"finalizer", site.review_of(before, finalized)},
-           {"status", site.review_of(before, with_status, false, "UPDATE", "status")},
-           {"being deleted", site.review_of(before, leaving)},
-           {"delete", site.review_of(before, json(nullptr), false, "DELETE")},
-           {"create", site.review_of(json(nullptr), before, false, "CREATE")},
-           {"not configured", site.review_of(plain, object_with("fe:2"))},
+           {"scale", review_of(before, scaled)},
+           {"label", review_of(before, labelled)},
+           {"finalizer", review_of(before, finalized)},
+           {"status", review_of(before, with_status, false, "UPDATE", "status")},
+           {"being deleted", review_of(before, leaving)},
+           {"delete", review_of(before, json(nullptr), false, "DELETE")},
+           {"create", review_of(json(nullptr), before, false, "CREATE")},
+           {"not configured", review_of(plain, object_with("fe:2"))},
        }) {
     INFO(row.first);
     CHECK(site.ask(row.second).allowed);
@@ -546,11 +530,11 @@ TEST_CASE("failure 15: a break-glass for one target does not open another, and d
   REQUIRE(site.records().size() == 1);
   bypass(preparation_key(site.records().front().spec));
   CHECK_FALSE(site.change("fe:1", "fe:3").allowed);
-  CHECK(site.ask(site.review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
+  CHECK(site.ask(review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
   CHECK(site.world.signal.eventually([&] { return site.has_event("UpgradeGateBypassed"); }));
   // Left on the object, it is of no use once its time is over.
   site.world.clock.move(3h);
-  CHECK_FALSE(site.ask(site.review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
+  CHECK_FALSE(site.ask(review_of(site.object("fe:1"), site.object("fe:2"))).allowed);
 }
 
 TEST_CASE("failure 16: what went wrong quietly is seen: a hook that failed, a rollout that turned back or stalled") {

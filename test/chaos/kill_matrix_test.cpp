@@ -186,8 +186,8 @@ Life live(const Story& story, const Kill& kill, const std::string& second_identi
 int time_of(const std::string& boundary) { return std::stoi(boundary.substr(boundary.rfind('#') + 1)); }
 
 void enumerate(const Story& story, const std::string& second_identity) {
-  // How often a rollout is looked at is a matter of time, so a late look is not in every life: of those nothing but their
-  // number is told. What every life has, each kind of boundary's first time, must be met.
+  // How often a rollout is looked at is a matter of time, so a late look is not in every life: of those nothing but
+  // their number is told. What every life has, each kind of boundary's first time, must be met.
   constexpr int kTriesMax = 3;
   const auto began = std::chrono::steady_clock::now();
   std::map<std::string, int> tries;

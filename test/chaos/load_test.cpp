@@ -10,6 +10,7 @@
 
 #include "server/app/admission_service.hpp"
 #include "test/chaos/mortal_gate.hpp"
+#include "test/server/app/review_of.hpp"
 
 using namespace std::chrono_literals;
 
@@ -119,7 +120,7 @@ class CountedStore final : public PreparationStore {
 std::string cluster_name(std::size_t number) { return "sr-" + std::to_string(number); }
 std::size_t number_of(const std::string& cluster) { return std::stoul(cluster.substr(3)); }
 
-json review_of(const std::string& cluster) {
+json upgrade_of(const std::string& cluster) {
   const auto object = [&](const char* image) {
     auto out = object_with(image, "uid-" + cluster);
     out["metadata"]["name"] = cluster;
@@ -129,18 +130,10 @@ json review_of(const std::string& cluster) {
                                {{"name", "image"}, {"command", "ALTER SYSTEM CREATE IMAGE"}}})}};
     return out;
   };
-  return {{"apiVersion", "admission.k8s.io/v1"},
-          {"kind", "AdmissionReview"},
-          {"request",
-           {{"uid", "uid-" + cluster},
-            {"kind", {{"group", "starrocks.com"}, {"version", "v1"}, {"kind", "StarRocksCluster"}}},
-            {"resource", {{"group", "starrocks.com"}, {"version", "v1"}, {"resource", "starrocksclusters"}}},
-            {"name", cluster},
-            {"namespace", "db"},
-            {"operation", "UPDATE"},
-            {"userInfo", {{"username", "fleet-manager"}}},
-            {"object", object("fe:2")},
-            {"oldObject", object("fe:1")}}}};
+  auto review = review_of(object("fe:1"), object("fe:2"));
+  review["request"]["uid"] = "uid-" + cluster;
+  review["request"]["userInfo"] = {{"username", "fleet-manager"}};
+  return review;
 }
 
 /// A replica of the whole gate but for its sockets towards clients.
@@ -194,7 +187,7 @@ TEST_CASE("200 clusters are changed in the same second: all prepared, none twice
   for (std::size_t i = 0; i < kClusters; ++i) {
     clients.emplace_back([&, i] {
       auto& service = i % 2 == 0 ? first.service : second.service;
-      const auto body = review_of(cluster_name(i)).dump();
+      const auto body = upgrade_of(cluster_name(i)).dump();
       // As GitOps does it: again and again. More admissions than may wait at once are answered on hold.
       for (int attempt = 0; attempt < 200; ++attempt) {
         ++asked;

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "test/chaos/mortal_gate.hpp"
+#include "test/server/app/review_of.hpp"
 
 using namespace std::chrono_literals;
 
@@ -167,19 +168,7 @@ class Soak {
   void ask() {
     if (wish_ == image_) return;
     auto& gate = *gates_[roll(gates_.size())];
-    const json review{
-        {"apiVersion", "admission.k8s.io/v1"},
-        {"kind", "AdmissionReview"},
-        {"request",
-         {{"uid", "uid-of-review"},
-          {"kind", {{"group", "starrocks.com"}, {"version", "v1"}, {"kind", "StarRocksCluster"}}},
-          {"resource", {{"group", "starrocks.com"}, {"version", "v1"}, {"resource", "starrocksclusters"}}},
-          {"name", "sr"},
-          {"namespace", "db"},
-          {"operation", "UPDATE"},
-          {"userInfo", {{"username", "alice"}}},
-          {"object", object_of(wish_)},
-          {"oldObject", object_of(image_)}}}};
+    const json review = review_of(object_of(image_), object_of(wish_));
     settle();
     ++asked_;
     const auto response =

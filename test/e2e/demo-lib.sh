@@ -56,6 +56,14 @@ fe() {
 sql_seen() { grep '^fe-0 ADMIN SET' "$demo_dir/fe.log" | sed 's/^fe-0 //'; }
 # setting KEY: its value in the FE's memory.
 setting() { fe config "$1" >/dev/null; grep "^config fe-0 $1=" "$demo_dir/fe.log" | tail -n 1 | sed 's/.*=//'; }
+# The chapter behind the first admission, in which both hooks have run once.
+show_sql_so_far() {
+  title "The SQL that reached the FE before that"
+  show "$(sql_seen)"
+  [[ $(sql_seen) == 'ADMIN SET FRONTEND CONFIG ("tablet_sched_max_scheduling_tablets" = "0")
+ADMIN SET FRONTEND CONFIG ("disable_balance" = "true")' ]] || die "not the SQL that was configured"
+  [[ $(setting disable_balance) == true ]] || die "the FE does not have the setting"
+}
 
 # start_gate BUILD_DIR FLAG...: sets gate_port.
 start_gate() {

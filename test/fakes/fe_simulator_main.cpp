@@ -2,13 +2,20 @@
 // FE once all listen, then every statement received as "fe-0 <sql>", and takes commands on standard input.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <iostream>
 #include <mutex>
 #include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include "test/fakes/frontend_simulator.hpp"
 
 namespace {
+
+using gate::FrontendSimulator;
 
 std::mutex output;
 
@@ -17,81 +24,193 @@ void say(const std::string& line) {
   std::cout << line << std::endl;
 }
 
-std::runtime_error malformed(const std::string& what) { return std::runtime_error("expected " + what); }
+/// What was typed makes no sense.
+struct Malformed : std::runtime_error {
+  explicit Malformed(const std::string& expected) : std::runtime_error("expected " + expected) {}
+};
+
+double seconds_from(const std::string& text) {
+  std::size_t end = 0;
+  double seconds = -1;
+  try {
+    seconds = std::stod(text, &end);
+  } catch (const std::exception&) {
+  }
+  constexpr double kDay = 86'400;
+  if (text.empty() || end != text.size() || !(seconds >= 0 && seconds <= kDay)) throw Malformed("a number of seconds");
+  return seconds;
+}
 
 /// "SUBSTRING=SECONDS"
-void add_delay(gate::FrontendSimulator& simulator, const std::string& text) {
+void add_delay(FrontendSimulator& simulator, const std::string& text) {
   const auto equals = text.rfind('=');
-  if (equals == std::string::npos) throw malformed("SUBSTRING=SECONDS");
-  const double seconds = std::stod(text.substr(equals + 1));
+  if (equals == std::string::npos) throw Malformed("SUBSTRING=SECONDS");
+  const double seconds = seconds_from(text.substr(equals + 1));
   simulator.delay(text.substr(0, equals), std::chrono::milliseconds(static_cast<long>(seconds * 1000)));
 }
 
-/// "SUBSTRING=CODE:STATE:TEXT"
-void add_failure(gate::FrontendSimulator& simulator, const std::string& text) {
-  const auto equals = text.find('=');
-  const auto first = text.find(':', equals == std::string::npos ? 0 : equals);
+/// "CODE:STATE:TEXT"
+gate::SqlError error_from(const std::string& text) {
+  const auto first = text.find(':');
   const auto second = first == std::string::npos ? first : text.find(':', first + 1);
-  if (equals == std::string::npos || second == std::string::npos) throw malformed("SUBSTRING=CODE:STATE:TEXT");
-  simulator.fail(text.substr(0, equals), {std::stoi(text.substr(equals + 1, first - equals - 1)),
-                                          text.substr(first + 1, second - first - 1), text.substr(second + 1)});
+  int code = 0;
+  try {
+    code = std::stoi(text);
+  } catch (const std::exception&) {
+  }
+  if (second == std::string::npos || code <= 0 || code > 0xFFFF) throw Malformed("CODE:STATE:TEXT");
+  return {code, text.substr(first + 1, second - first - 1), text.substr(second + 1)};
 }
 
-constexpr const char* kCommands =
-    "delay SUBSTRING=SECONDS, fail SUBSTRING=CODE:STATE:TEXT, hang SUBSTRING, drop SUBSTRING, clear, stop N, start N, "
-    "restart N, config KEY, set N KEY VALUE, balance PENDING RUNNING, quit";
+/// "SUBSTRING=CODE:STATE:TEXT"
+void add_failure(FrontendSimulator& simulator, const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos) throw Malformed("SUBSTRING=CODE:STATE:TEXT");
+  simulator.fail(text.substr(0, equals), error_from(text.substr(equals + 1)));
+}
+
+std::string rest_of(std::istringstream& words) {
+  std::string rest;
+  std::getline(words >> std::ws, rest);
+  return rest;
+}
+
+std::string next_word(std::istringstream& words) {
+  std::string word;
+  words >> word;
+  return word;
+}
+
+/// An FE's number.
+std::size_t frontend_from(FrontendSimulator& simulator, const std::string& word) {
+  // --frontends is at most 9.
+  const auto number = static_cast<std::size_t>(word.size() == 1 ? word.front() - '0' : simulator.size());
+  if (number >= simulator.size()) throw Malformed("an FE's number, 0 to " + std::to_string(simulator.size() - 1));
+  return number;
+}
+
+void print_config(FrontendSimulator& simulator, const std::string& key) {
+  for (std::size_t i = 0; i < simulator.size(); ++i) {
+    const auto frontend = simulator.frontend(i);
+    say("config " + frontend.name() + " " + key + "=" + frontend.config(key).value_or("(unknown)"));
+  }
+}
+
+void set_config(FrontendSimulator& simulator, std::istringstream& words) {
+  const std::size_t frontend = frontend_from(simulator, next_word(words));
+  std::string key, value;
+  if (!(words >> key >> value)) throw Malformed("N KEY VALUE");
+  simulator.frontend(frontend).set_config(key, value);
+}
+
+void set_leader(FrontendSimulator& simulator, const std::string& word) {
+  simulator.set_leader(word == "none" ? std::nullopt : std::optional(frontend_from(simulator, word)));
+}
+
+void set_version(FrontendSimulator& simulator, std::istringstream& words) {
+  const std::size_t frontend = frontend_from(simulator, next_word(words));
+  const std::string version = rest_of(words);
+  if (version.empty()) throw Malformed("N VERSION");
+  simulator.set_frontend_version(frontend, version);
+}
+
+void set_balance(FrontendSimulator& simulator, std::istringstream& words) {
+  gate::SimulatedBalance balance;
+  if (!(words >> balance.pending_tablets >> balance.running_tablets)) throw Malformed("PENDING RUNNING");
+  simulator.set_cluster_balance({balance});
+}
+
+struct Command {
+  const char* name;
+  const char* arguments;
+  const char* what;
+  void (*run)(FrontendSimulator& simulator, std::istringstream& words);
+};
+
+constexpr const char* kQuit = "quit";
+constexpr std::array kCommands{
+    Command{"delay", "SUBSTRING=SECONDS", "statements that contain it wait before they run",
+            [](auto& simulator, auto& words) { add_delay(simulator, rest_of(words)); }},
+    Command{"fail", "SUBSTRING=CODE:STATE:TEXT", "they fail",
+            [](auto& simulator, auto& words) { add_failure(simulator, rest_of(words)); }},
+    Command{"hang", "SUBSTRING", "they neither run nor are answered",
+            [](auto& simulator, auto& words) { simulator.hang(rest_of(words)); }},
+    Command{"drop", "SUBSTRING", "they run, and the connection breaks in the middle of the answer",
+            [](auto& simulator, auto& words) { simulator.drop(rest_of(words)); }},
+    Command{"fail-login", "CODE:STATE:TEXT", "logins fail",
+            [](auto& simulator, auto& words) { simulator.fail_login(error_from(rest_of(words))); }},
+    Command{"hang-login", "", "logins are not answered", [](auto& simulator, auto&) { simulator.hang_login(); }},
+    Command{"clear", "", "ends all of the above", [](auto& simulator, auto&) { simulator.clear_faults(); }},
+    Command{"stop", "N", "FE N goes away: connections are cut, new ones refused",
+            [](auto& simulator, auto& words) { simulator.stop(frontend_from(simulator, next_word(words))); }},
+    Command{"start", "N", "it is back, with the configuration of its file",
+            [](auto& simulator, auto& words) { simulator.start(frontend_from(simulator, next_word(words))); }},
+    Command{"restart", "N", "it has started again: connections are cut, its configuration is lost",
+            [](auto& simulator, auto& words) { simulator.restart(frontend_from(simulator, next_word(words))); }},
+    Command{"freeze", "N", "it is alive for the others and answers nothing",
+            [](auto& simulator, auto& words) { simulator.hang_frontend(frontend_from(simulator, next_word(words))); }},
+    Command{"thaw", "N", "it goes on",
+            [](auto& simulator, auto& words) {
+              simulator.hang_frontend(frontend_from(simulator, next_word(words)), false);
+            }},
+    Command{
+        "isolate", "N", "what other FEs are told to set reaches it no more",
+        [](auto& simulator, auto& words) { simulator.break_broadcast_to(frontend_from(simulator, next_word(words))); }},
+    Command{"rejoin", "N", "it does again",
+            [](auto& simulator, auto& words) {
+              simulator.break_broadcast_to(frontend_from(simulator, next_word(words)), false);
+            }},
+    Command{"leader", "N|none", "FE N is the leader, or nobody is: then what must go to it hangs",
+            [](auto& simulator, auto& words) { set_leader(simulator, next_word(words)); }},
+    Command{"version", "N VERSION", "FE N says that it is of this version", set_version},
+    Command{"rollout", "[VERSION]", "every FE, BE and CN has started again, with this version",
+            [](auto& simulator, auto& words) { simulator.roll_out(rest_of(words)); }},
+    Command{"config", "KEY", "prints its value on every FE",
+            [](auto& simulator, auto& words) { print_config(simulator, rest_of(words)); }},
+    Command{"set", "N KEY VALUE", "as if set on FE N alone, without a statement", set_config},
+    Command{"balance", "PENDING RUNNING", "tablets that the balancer has to move, and moves", set_balance},
+    Command{kQuit, "", "ends, as the end of the input does", nullptr},
+};
+
+std::string usage() {
+  std::string text = "Commands on standard input; each is answered by \"done COMMAND\" or \"error WHY\":\n";
+  for (const Command& command : kCommands) {
+    std::string left = std::string("  ") + command.name + " " + command.arguments;
+    left.resize(std::max<std::size_t>(left.size() + 1, 34), ' ');
+    text += left + command.what + "\n";
+  }
+  return text;
+}
+
+std::string names() {
+  std::string text;
+  for (const Command& command : kCommands) text.append(text.empty() ? "" : ", ").append(command.name);
+  return text;
+}
 
 /// False for "quit".
-bool run_command(gate::FrontendSimulator& simulator, const std::string& line) {
+bool run_command(FrontendSimulator& simulator, const std::string& line) {
   std::istringstream words(line);
-  std::string command;
-  words >> command >> std::ws;
-  std::string rest;
-  std::getline(words, rest);
-  const auto index = [&] { return static_cast<std::size_t>(std::stoul(rest)); };
-  if (command == "quit") return false;
-  if (command == "delay") {
-    add_delay(simulator, rest);
-  } else if (command == "fail") {
-    add_failure(simulator, rest);
-  } else if (command == "hang") {
-    simulator.hang(rest);
-  } else if (command == "drop") {
-    simulator.drop(rest);
-  } else if (command == "clear") {
-    simulator.clear_faults();
-  } else if (command == "stop") {
-    simulator.stop(index());
-  } else if (command == "start") {
-    simulator.start(index());
-  } else if (command == "restart") {
-    simulator.restart(index());
-  } else if (command == "config") {
-    for (std::size_t i = 0; i < simulator.size(); ++i)
-      say("config " + simulator.frontend(i).name() + " " + rest + "=" +
-          simulator.frontend(i).config(rest).value_or("(unknown)"));
-  } else if (command == "set") {
-    std::istringstream arguments(rest);
-    std::size_t frontend = 0;
-    std::string key, value;
-    if (!(arguments >> frontend >> key >> value)) throw malformed("set N KEY VALUE");
-    simulator.frontend(frontend).set_config(key, value);
-  } else if (command == "balance") {
-    std::istringstream arguments(rest);
-    gate::SimulatedBalance balance;
-    if (!(arguments >> balance.pending_tablets >> balance.running_tablets)) throw malformed("balance PENDING RUNNING");
-    simulator.set_cluster_balance({balance});
-  } else if (!command.empty()) {
-    throw malformed(std::string("one of: ") + kCommands);
+  std::string name;
+  if (!(words >> name)) return true;
+  const auto* const command =
+      std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& row) { return name == row.name; });
+  if (command == kCommands.end()) throw Malformed("one of: " + names());
+  if (command->run == nullptr) return false;
+  try {
+    command->run(simulator, words);
+  } catch (const Malformed& error) {
+    throw std::runtime_error(std::string(error.what()) + ": " + command->name + " " + command->arguments);
   }
-  if (!command.empty()) say("done " + line);
+  say("done " + line);
   return true;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Simulated StarRocks frontends on 127.0.0.1. Commands on standard input: " + std::string(kCommands)};
+  CLI::App app{"Simulated StarRocks frontends on 127.0.0.1, which print the statements that reach them."};
+  app.footer(usage());
   gate::FrontendSimulatorOptions options;
   std::vector<std::string> delays;
   std::vector<std::string> failures;

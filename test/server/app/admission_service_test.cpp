@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "test/server/app/review_of.hpp"
 #include "test/server/preparation/world.hpp"
 
 using namespace std::chrono_literals;
@@ -96,22 +97,6 @@ json configured(const std::string& image, const std::string& hooks = "disable-ta
   auto object = object_with(image);
   object["metadata"]["annotations"] = {{"starrocks.com/upgrade-hooks", hooks}};
   return object;
-}
-
-json review_of(const json& old_object, const json& object, bool dry_run = false, const char* operation = "UPDATE") {
-  return {{"apiVersion", "admission.k8s.io/v1"},
-          {"kind", "AdmissionReview"},
-          {"request",
-           {{"uid", "uid-of-review"},
-            {"kind", {{"group", "starrocks.com"}, {"version", "v1"}, {"kind", "StarRocksCluster"}}},
-            {"resource", {{"group", "starrocks.com"}, {"version", "v1"}, {"resource", "starrocksclusters"}}},
-            {"name", "sr"},
-            {"namespace", "db"},
-            {"operation", operation},
-            {"userInfo", {{"username", "alice"}, {"groups", {"developers"}}}},
-            {"dryRun", dry_run},
-            {"object", object},
-            {"oldObject", old_object}}}};
 }
 
 json upgrade(bool dry_run = false) { return review_of(configured("fe:1"), configured("fe:2"), dry_run); }

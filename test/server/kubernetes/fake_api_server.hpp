@@ -12,6 +12,7 @@
 
 #include "server/httplib.hpp"
 #include "server/kubernetes/kube_client.hpp"
+#include "test/server/kubernetes/plain_config.hpp"
 
 namespace gate::test {
 
@@ -44,13 +45,7 @@ class FakeApiServer {
   FakeApiServer& operator=(const FakeApiServer&) = delete;
 
   [[nodiscard]] int port() const { return port_; }
-  [[nodiscard]] KubeConfig config() const {
-    KubeConfig config;
-    config.host = "127.0.0.1";
-    config.port = static_cast<std::uint16_t>(port_);
-    config.tls = false;
-    return config;
-  }
+  [[nodiscard]] KubeConfig config() const { return plain_config(port_); }
   [[nodiscard]] std::unique_ptr<KubeClient> client(KubeClientOptions options = {}) const {
     return KubeClient::create(config(), std::move(options)).value();
   }

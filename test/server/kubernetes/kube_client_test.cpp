@@ -147,11 +147,7 @@ TEST_CASE("nobody there is Unavailable") {
   {
     port = FakeApiServer([](const auto&, auto&) {}).port();
   }
-  KubeConfig config;
-  config.host = "127.0.0.1";
-  config.port = static_cast<std::uint16_t>(port);
-  config.tls = false;
-  const auto client = KubeClient::create(config);
+  const auto client = KubeClient::create(test::plain_config(port));
   REQUIRE(client.ok());
   const auto answer = get_one(**client);
   REQUIRE_FALSE(answer.ok());
