@@ -145,6 +145,7 @@ Result<HookDone> HookExecutor::poll(const std::string& hook, int retries, millis
                                     const std::function<Result<Observation>()>& look) {
   const auto wait = std::min(interval, options_.poll_max);
   shown_.clear();
+  std::string before;  // What was seen until a look failed is what people want to know.
   for (;;) {
     Observation seen;
     const auto looked = retry(deadline, retries, [&]() -> Status {
@@ -153,13 +154,18 @@ Result<HookDone> HookExecutor::poll(const std::string& hook, int retries, millis
       seen = std::move(observed).value();
       return Ok{};
     });
-    if (!looked) return looked.error();
+    if (!looked) {
+      auto error = looked.error();
+      if (!before.empty()) error.message = before + "; then: " + error.message;
+      return error;
+    }
     if (seen.holds) return HookDone{HookPhase::Completed, seen.text};
     show(hook, seen.text);
+    before = std::move(seen.text);
     // To the deadline, not to the last whole interval before it: what follows is then out of time, too.
     const auto left = std::chrono::ceil<milliseconds>(deadline - clock_.steady_now());
     if (!pause(std::clamp(left, milliseconds(0), wait)) || record_.lost() || clock_.steady_now() >= deadline) {
-      return Error{ErrorCode::DeadlineExceeded, seen.text};
+      return Error{ErrorCode::DeadlineExceeded, before};
     }
   }
 }

@@ -1,5 +1,7 @@
 // What an upgrade of a real cluster meets, each from the first statement to the value that is left behind.
 
+#include <future>
+
 #include "test/server/preparation/run.hpp"
 
 using namespace std::chrono_literals;
@@ -185,12 +187,30 @@ TEST_CASE("the drain check that never settles says why, and does not hold the up
   World world;
   world.simulator.set_cluster_balance({{3, 1}});
   auto drain = hook_of("drain-tablet-scheduler", ProbeAction{Probe::SchedulerDrained}, false);
-  drain.timeout = 1s;
+  drain.timeout = 2s;
   Run run(world, {drain, no_scheduling()});
   CHECK(run.runner->prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Completed);
   CHECK(run.hook(0).phase == HookPhase::Failed);
+  INFO(run.hook(0).message);
   CHECK(has(run.hook(0).message, "tablets being moved or repaired: 1, 3 pending"));
+}
+
+TEST_CASE("a check whose FE stops answering says what was seen before, and why it is not seen any more") {
+  World world;
+  world.simulator.set_cluster_balance({{3, 1}});
+  auto drain = hook_of("drain-tablet-scheduler", ProbeAction{Probe::SchedulerDrained}, false);
+  drain.timeout = 2s;
+  Run run(world, {drain});
+  auto ended = std::async(std::launch::async, [&] { return run.runner->prepare(); });
+  // The second question shows that the first was answered.
+  REQUIRE(world.signal.eventually([&] { return count(world.simulator, "/cluster_balance") >= 2; }));
+  world.simulator.hang("/cluster_balance");
+  CHECK(ended.get() == RunEnd::Finished);
+  INFO(run.hook(0).message);
+  CHECK(run.hook(0).phase == HookPhase::Failed);
+  CHECK(has(run.hook(0).message,
+            "tablets being moved or repaired: 1, 3 pending; wanted none running at one look; then: "));
 }
 
 TEST_CASE("a ConfigMap changed between configuration and use: the record's hooks run, and the change is another key") {
