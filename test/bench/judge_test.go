@@ -73,7 +73,7 @@ func TestJudgeNamesWhatIsMissed(t *testing.T) {
 	kinds := []kind{{name: gateName}, {name: peerName}, {name: nginxName}}
 	r := newResults(&bench{kinds: kinds, rounds: 1})
 	for name, us := range map[string]float64{gateName: 30, peerName: 150, nginxName: 10} {
-		r.addRun(name, small, judgedConnections, figures{cpuUs: us, perSecond: 1e6 / us})
+		r.addRun(name, judged(small), figures{cpuUs: us, perSecond: 1e6 / us})
 	}
 	r.of(gateName).failed = 1
 	r.targets = r.judge()

@@ -70,14 +70,14 @@ func quantile(values []float64, share float64) float64 {
 	return sorted[int(math.Min(float64(len(sorted)-1), share*float64(len(sorted))))]
 }
 
-// wrk runs the load generator once: as many requests as `connections` get through.
-func (s *server) wrk(script, body, path string, connections int, length time.Duration) (figures, error) {
+// wrk runs the load generator once: as many requests as `connections` get through, each with a pause before its next one.
+func (s *server) wrk(script, body, path string, connections int, length, pause time.Duration) (figures, error) {
 	s.settle()
 	s.forgetPeak()
 	command := exec.Command("wrk", "--threads", "1", "--connections", fmt.Sprint(connections), "--duration",
 		fmt.Sprintf("%ds", int(math.Ceil(length.Seconds()))), "--timeout", "60s", "--latency", "--script", script,
 		"https://"+s.address+path+"?timeout=10s")
-	command.Env = append(os.Environ(), "BENCH_BODY="+body)
+	command.Env = append(os.Environ(), "BENCH_BODY="+body, fmt.Sprint("BENCH_PAUSE=", pause.Milliseconds()))
 	before := s.cpu()
 	output, err := command.CombinedOutput()
 	used := s.cpu() - before

@@ -23,6 +23,8 @@ const (
 	large  = 3 << 20
 
 	judgedConnections = 8
+	// With it all servers get about as many requests per second; those of judgedConnections are near 7,000.
+	pause = time.Millisecond
 
 	reviewsEarly = 100_000
 	reviewsLate  = 200_000
@@ -32,6 +34,7 @@ const (
 var (
 	sizes       = []int{small, medium, large}
 	connections = []int{1, judgedConnections, 64}
+	pacedSizes  = []int{small, medium}
 	moreSizes   = []int{1 << 10, 256 << 10, 1 << 20} // for the cost against the size only, with judgedConnections
 )
 
@@ -107,15 +110,14 @@ func (b *bench) startUp(r *results) error {
 }
 
 func (b *bench) throughput(r *results) error {
-	type point struct{ size, connections int }
 	var points []point
 	for _, size := range sizes {
 		for _, count := range connections {
-			points = append(points, point{size, count})
+			points = append(points, point{size: size, connections: count})
 		}
 	}
 	for _, size := range moreSizes {
-		points = append(points, point{size, judgedConnections})
+		points = append(points, judged(size))
 	}
 	for _, p := range points {
 		length, rounds := b.length, b.rounds
@@ -132,9 +134,27 @@ func (b *bench) throughput(r *results) error {
 			if p.size > medium {
 				path = s.wholePath
 			}
-			f, err := s.wrk(b.script, b.body(p.size), path, p.connections, length)
+			f, err := s.wrk(b.script, b.body(p.size), path, p.connections, length, 0)
 			if err == nil {
-				r.addRun(s.name, p.size, p.connections, f)
+				r.addRun(s.name, p, f)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameRate gives all servers the same to do. Otherwise the one that keeps the load generator waiting also pays for waking it,
+// each time.
+func (b *bench) sameRate(r *results) error {
+	for _, size := range pacedSizes {
+		err := b.forEach(sizeName(size)+", at the same rate", b.rounds, func(s *server) error {
+			f, err := s.wrk(b.script, b.body(size), s.path, judgedConnections, b.length, pause)
+			if err == nil {
+				r.addRun(s.name, paced(size), f)
 			}
 			return err
 		})
@@ -229,7 +249,7 @@ func (b *bench) memory(r *results) error {
 	}
 	for sent := 0; sent < late; {
 		note("memory: %d of %d reviews", sent, late)
-		f, err := s.wrk(b.script, b.body(small), s.path, judgedConnections, b.length)
+		f, err := s.wrk(b.script, b.body(small), s.path, judgedConnections, b.length, 0)
 		if err != nil {
 			return err
 		}
@@ -253,6 +273,7 @@ func (b *bench) run(r *results) error {
 	}{
 		{b.startUp, true},
 		{b.throughput, false},
+		{b.sameRate, false},
 		{b.crowds, true},
 		{b.newConnections, false},
 		{b.rollingStop, false},

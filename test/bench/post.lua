@@ -8,6 +8,12 @@ wrk.headers["Accept-Encoding"] = "gzip"
 wrk.headers["User-Agent"] = "kube-apiserver-admission"
 file:close()
 
+-- Milliseconds before each request.
+local pause = tonumber(os.getenv("BENCH_PAUSE") or "0")
+if pause > 0 then
+  function delay() return pause end
+end
+
 function done(summary, latency)
   local errors = summary.errors
   print(string.format("RESULT %d %d %d %d %d %d", summary.requests, summary.duration, latency:percentile(50),

@@ -18,11 +18,20 @@ type samples []float64
 func (s *samples) add(value float64) { *s = append(*s, value) }
 func (s samples) median() float64    { return median(s) }
 
-// run is one point of the throughput table: one server, a size, a number of connections; an entry for each round.
-type run struct {
-	server            string
+// point is what the servers were given to do.
+type point struct {
 	size, connections int
-	rounds            []figures
+	paced             bool
+}
+
+func judged(size int) point { return point{size: size, connections: judgedConnections} }
+func paced(size int) point  { return point{size: size, connections: judgedConnections, paced: true} }
+
+// run is one server at one point; an entry for each round.
+type run struct {
+	server string
+	point
+	rounds []figures
 }
 
 // server's figures that are not of a throughput run.
@@ -97,19 +106,19 @@ func (r *results) of(name string) *serverResults {
 	return &serverResults{}
 }
 
-func (r *results) find(server string, size, connections int) *run {
+func (r *results) find(server string, p point) *run {
 	for _, one := range r.runs {
-		if one.server == server && one.size == size && one.connections == connections {
+		if one.server == server && one.point == p {
 			return one
 		}
 	}
 	return &run{}
 }
 
-func (r *results) addRun(server string, size, connections int, f figures) {
-	found := r.find(server, size, connections)
+func (r *results) addRun(server string, p point, f figures) {
+	found := r.find(server, p)
 	if found.server == "" {
-		found = &run{server: server, size: size, connections: connections}
+		found = &run{server: server, point: p}
 		r.runs = append(r.runs, found)
 	}
 	found.rounds = append(found.rounds, f)
@@ -126,9 +135,9 @@ func ratio(above, below []float64) float64 {
 	return median(ratios)
 }
 
-func (r *results) compare(part func(figures) float64, above, below string, size int) float64 {
+func (r *results) compare(part func(figures) float64, above, below string, p point) float64 {
 	values := func(server string) (list []float64) {
-		for _, f := range r.find(server, size, judgedConnections).rounds {
+		for _, f := range r.find(server, p).rounds {
 			list = append(list, part(f))
 		}
 		return list
@@ -154,14 +163,16 @@ const mebi = 1024
 // judge compares with what the gate promises. Ratios are of this run only.
 func (r *results) judge() []target {
 	g := r.of(gateName)
-	perBody := (medians(r.find(gateName, large, judgedConnections).rounds).peakKiB - g.idleKiB.median()) / judgedConnections
+	perBody := (medians(r.find(gateName, judged(large)).rounds).peakKiB - g.idleKiB.median()) / judgedConnections
 	return []target{
-		{"8 KB: CPU per request, of nginx's", 2.5, r.compare(cpu, gateName, nginxName, small), false, "times"},
-		{"8 KB: requests/s, of nginx's", 0.40, r.compare(perSecond, gateName, nginxName, small), true, "times"},
-		{"8 KB: CPU of the peer, of the gate's", 4, r.compare(cpu, peerName, gateName, small), true, "times"},
-		{"60 KB: CPU per request, of nginx's", 2, r.compare(cpu, gateName, nginxName, medium), false, "times"},
-		{"60 KB: CPU of the peer, of the gate's", 8, r.compare(cpu, peerName, gateName, medium), true, "times"},
-		{"3 MiB: CPU of the peer, of the gate's", 10, r.compare(cpu, peerName, gateName, large), true, "times"},
+		{"8 KB: CPU per request, of nginx's", 2.5, r.compare(cpu, gateName, nginxName, judged(small)), false, "times"},
+		{"8 KB: the same, at the same rate", 2.5, r.compare(cpu, gateName, nginxName, paced(small)), false, "times"},
+		{"8 KB: requests/s, of nginx's", 0.40, r.compare(perSecond, gateName, nginxName, judged(small)), true, "times"},
+		{"8 KB: CPU of the peer, of the gate's", 4, r.compare(cpu, peerName, gateName, judged(small)), true, "times"},
+		{"60 KB: CPU per request, of nginx's", 2, r.compare(cpu, gateName, nginxName, judged(medium)), false, "times"},
+		{"60 KB: the same, at the same rate", 2, r.compare(cpu, gateName, nginxName, paced(medium)), false, "times"},
+		{"60 KB: CPU of the peer, of the gate's", 8, r.compare(cpu, peerName, gateName, judged(medium)), true, "times"},
+		{"3 MiB: CPU of the peer, of the gate's", 10, r.compare(cpu, peerName, gateName, judged(large)), true, "times"},
 		{"3 MiB: memory for each body in flight", 10e6 / 1024 / mebi, perBody / mebi, false, "MiB"},
 		{"longest request of 800/s, first ones of connections included", 35, g.aloneMaxMs.median(), false, "ms"},
 		{"p99 in a crowd of 256 idle and 512 slow, of p99 alone", 1.25, ratio(g.attackP99Ms, g.aloneP99Ms), false, "times"},
@@ -279,12 +290,20 @@ func (r *results) markdown() string {
 
 	out.WriteString("\n### Throughput\n\n" + heading("review", "connections", "server", "requests/s", "p50 us", "p99 us", "longest us", "CPU us/request", "highest RSS MiB", "failed"))
 	for _, one := range r.runs {
-		if one.size != small && one.size != medium && one.size != large {
+		if one.paced || one.size != small && one.size != medium && one.size != large {
 			continue
 		}
 		f := medians(one.rounds)
 		out.WriteString(row(sizeName(one.size), fmt.Sprint(one.connections), one.server, show(f.perSecond), show(f.p50us),
 			show(f.p99us), show(f.maxUs), show(f.cpuUs), show(f.peakKiB/mebi), fmt.Sprint(f.failed)))
+	}
+
+	fmt.Fprintf(&out, "\n### At the same rate: %d connections, each with a pause of %v\n\n%s", judgedConnections, pause,
+		heading("review", "server", "requests/s", "p50 us", "p99 us", "CPU us/request", "failed"))
+	for _, one := range r.runs {
+		if f := medians(one.rounds); one.paced {
+			out.WriteString(row(sizeName(one.size), one.server, show(f.perSecond), show(f.p50us), show(f.p99us), show(f.cpuUs), fmt.Sprint(f.failed)))
+		}
 	}
 
 	names := make([]string, 0, len(r.servers))
@@ -296,7 +315,7 @@ func (r *results) markdown() string {
 	for _, size := range []int{1 << 10, small, medium, 256 << 10, 1 << 20, large} {
 		cells := []string{sizeName(size)}
 		for _, name := range names {
-			cells = append(cells, show(medians(r.find(name, size, judgedConnections).rounds).cpuUs))
+			cells = append(cells, show(medians(r.find(name, judged(size)).rounds).cpuUs))
 		}
 		out.WriteString(row(cells...))
 	}
@@ -357,7 +376,7 @@ func (r *results) json() ([]byte, error) {
 	var runs, servers, targets []object
 	for _, one := range r.runs {
 		f := medians(one.rounds)
-		runs = append(runs, object{"server": one.server, "review_bytes": one.size, "connections": one.connections,
+		runs = append(runs, object{"server": one.server, "review_bytes": one.size, "connections": one.connections, "paced": one.paced,
 			"requests": f.requests, "failed": f.failed, "requests_per_second": finite(f.perSecond), "p50_us": finite(f.p50us),
 			"p99_us": finite(f.p99us), "max_us": finite(f.maxUs), "cpu_us_per_request": finite(f.cpuUs), "rss_max_kib": finite(f.peakKiB)})
 	}
