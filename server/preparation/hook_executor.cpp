@@ -111,8 +111,10 @@ bool out_of_reach(const Error& error) {
 HookExecutor::HookExecutor(ClaimedRecord& record, const HookPeers& peers, const Clock& clock,
                            const HookRunnerOptions& options, std::stop_token stop)
     : record_(record),
-      peers_(peers),
+      clusters_(peers.clusters),
       connector_(peers.connector, record),
+      http_(peers.http, record),
+      scripts_(peers.scripts, record),
       clock_(clock),
       options_(options),
       stop_(std::move(stop)),
@@ -183,7 +185,7 @@ void HookExecutor::show(const std::string& hook, const std::string& observed) {
 Result<FrontendFleet*> HookExecutor::fleet(Deadline deadline) {
   if (!fleet_) {
     const auto record = record_.snapshot();
-    auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
+    auto access = clusters_.frontend_access(record.name_space, record.spec.cluster, deadline);
     if (!access) return access.error();
     fleet_.emplace(connector_, std::move(access).value());
   }
@@ -367,11 +369,11 @@ Result<Observation> HookExecutor::ask_http(const Hook& hook, const HttpAction& a
   HttpCallRequest request{action.url, http_hook_request(record, hook), {}, action.ca_pem};
   if (!action.token_secret.empty()) {
     // Read for each call: a token that was rotated meanwhile is the valid one.
-    auto token = peers_.clusters.secret_value(record.name_space, action.token_secret, action.token_key, soon);
+    auto token = clusters_.secret_value(record.name_space, action.token_secret, action.token_key, soon);
     if (!token) return token.error();
     request.bearer_token = std::move(token).value();
   }
-  const auto reply = peers_.http.post(request, soon);
+  const auto reply = http_.post(request, soon);
   if (!reply) return reply.error();
   const auto verdict = read_http_verdict(reply->status, reply->body);
   switch (verdict.kind) {
@@ -397,9 +399,8 @@ ScriptJob HookExecutor::job_of(const Hook& hook, std::size_t index) const {
 }
 
 Result<Observation> HookExecutor::look_at_job(const ScriptJob& job, Deadline deadline) {
-  if (auto why = peers_.scripts.unavailable_because(); !why.empty()) return Error{ErrorCode::PermissionDenied, why};
-  const auto state =
-      peers_.scripts.run(record_.snapshot(), job, std::min(deadline, clock_.steady_now() + kStoreTimeout));
+  if (auto why = scripts_.unavailable_because(); !why.empty()) return Error{ErrorCode::PermissionDenied, why};
+  const auto state = scripts_.run(record_.snapshot(), job, std::min(deadline, clock_.steady_now() + kStoreTimeout));
   if (!state) return state.error();
   switch (state->phase) {
     case ScriptJobState::Phase::Running:
@@ -432,7 +433,7 @@ void HookExecutor::clean_up(std::size_t index) {
   const Hook& hook = record.spec.hooks[index];
   if (!std::holds_alternative<ScriptAction>(hook.action) || mode_ == PreparationMode::Verify) return;
   // What cannot be removed now goes with the record, which owns it.
-  (void)peers_.scripts.remove(record, job_of(hook, index), store_deadline());
+  (void)scripts_.remove(record, job_of(hook, index), store_deadline());
 }
 
 Status HookExecutor::undo(const OwedUndo& owed, Deadline deadline) {
@@ -452,7 +453,7 @@ Status HookExecutor::undo(const OwedUndo& owed, Deadline deadline) {
   if (done) {
     if (auto settled = settle(owed); !settled) return settled;
   }
-  (void)peers_.scripts.remove(record_.snapshot(), job, store_deadline());
+  (void)scripts_.remove(record_.snapshot(), job, store_deadline());
   if (failed) return done.error();
   return Ok{};
 }
@@ -469,7 +470,7 @@ Status HookExecutor::settle(const OwedUndo& owed) {
 Result<ExternalPreparation> HookExecutor::external(Deadline deadline) {
   const auto record = record_.snapshot();
   const auto cluster =
-      peers_.clusters.get_object(record.name_space, {std::string(kClusterKind), record.spec.cluster, {}}, deadline);
+      clusters_.get_object(record.name_space, {std::string(kClusterKind), record.spec.cluster, {}}, deadline);
   if (cluster) return external_preparation(*cluster, record.spec);
   // Without an object nobody can have written into it.
   if (cluster.error().code == ErrorCode::NotFound) return ExternalPreparation{};

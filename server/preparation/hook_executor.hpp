@@ -14,7 +14,7 @@
 #include "server/ports/http_caller.hpp"
 #include "server/ports/script_jobs.hpp"
 #include "server/preparation/claimed_record.hpp"
-#include "server/preparation/fenced_connector.hpp"
+#include "server/preparation/fenced_peers.hpp"
 #include "server/preparation/frontend_fleet.hpp"
 #include "server/preparation/frontend_probes.hpp"
 
@@ -105,8 +105,10 @@ class HookExecutor {
   [[nodiscard]] Deadline store_deadline() const;
 
   ClaimedRecord& record_;
-  const HookPeers peers_;
+  ClusterAccess& clusters_;  // only read: what has an effect goes through the fenced peers
   FencedConnector connector_;
+  FencedHttpCaller http_;
+  FencedScriptJobs scripts_;
   const Clock& clock_;
   const HookRunnerOptions options_;
   const std::stop_token stop_;

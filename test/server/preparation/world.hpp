@@ -94,6 +94,7 @@ class ScriptedClusters final : public ClusterAccess {
   }
   Result<std::string> secret_value(const std::string&, const std::string& name, const std::string& key,
                                    Deadline) override {
+    on_secret();
     const std::lock_guard lock(mutex_);
     const auto found = secrets_.find(name + "/" + key);
     if (found == secrets_.end()) return Error{ErrorCode::NotFound, "no Secret " + name + " with " + key};
@@ -188,6 +189,7 @@ class ScriptedClusters final : public ClusterAccess {
 
  public:
   std::function<void()> nodes_roll = [] {};  ///< Set before use.
+  std::function<void()> on_secret = [] {};   ///< Called when one is read; set before use.
 };
 
 /// The other service, as the test says it answers: the next answers in turn, the last one stays.
@@ -221,7 +223,10 @@ class ScriptedHttp final : public HttpCaller {
 /// Kubernetes Jobs that end as the test says.
 class ScriptedJobs final : public ScriptJobs {
  public:
-  [[nodiscard]] std::string unavailable_because() const override { return {}; }
+  [[nodiscard]] std::string unavailable_because() const override {
+    on_question();
+    return {};
+  }
   Result<ScriptJobState> run(const Preparation&, const ScriptJob& job, Deadline) override {
     const std::lock_guard lock(mutex_);
     const auto name = name_of(job);
@@ -258,6 +263,9 @@ class ScriptedJobs final : public ScriptJobs {
   std::map<std::string, ScriptJobState> states_;  // guarded by mutex_; by function
   std::set<std::string> jobs_;                    // guarded by mutex_
   std::vector<std::string> created_;              // guarded by mutex_
+
+ public:
+  std::function<void()> on_question = [] {};  ///< Called before each look at a Job; set before use.
 };
 
 inline Hook setting_hook(const std::string& name, const std::string& key, const std::string& value,
