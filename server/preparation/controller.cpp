@@ -8,6 +8,7 @@
 #include "policy/hook_configuration.hpp"
 #include "policy/rollout.hpp"
 #include "policy/text.hpp"
+#include "server/preparation/left_scripts.hpp"
 #include "server/preparation/running_nodes.hpp"
 
 namespace gate {
@@ -503,8 +504,9 @@ std::optional<milliseconds> PreparationController::restore(ClaimedRecord& claim,
   // One that was ended before its runner came to it may still have to take over what its predecessor owes.
   if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
   const auto record = claim.snapshot();
+  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
+  if (auto stopped = runner.stop_scripts(); !stopped) return kStoreRetry;
   if (record.status.restore_owed) {
-    HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
     const auto restored = runner.restore(kRoundBudget);
     if (claim.lost() || stop.stop_requested()) return kStoreRetry;
     if (!restored) {
@@ -586,10 +588,19 @@ Status PreparationController::take_over_debt(ClaimedRecord& claim) {
         deadline);
     if (!copied) return copied;
   }
-  if (old->status.restore_owed) {
-    old->status.restore_owed = false;
-    if (auto cleared = store_.update_status(*old, deadline); !cleared) return cleared.error();
-  }
+  const bool scripts_left = !scripts_left_running(*old).empty();
+  if (!old->status.restore_owed && !scripts_left) return Ok{};
+  // Before the successor's hooks: two targets' scripts are not to run at once.
+  FencedScriptJobs scripts(peers_.scripts, claim);
+  auto removed = remove_left_scripts(scripts, *old, deadline);
+  if (removed && old->status.restore_owed) removed = remove_undo_scripts(scripts, *old, deadline);
+  if (!removed && out_of_reach(removed.error())) return removed;
+  if (!removed) log_.warn("scripts left to their time limit name={} error={}", key_of(*old), removed.error().message);
+  auto settled = old->status;
+  settle_left_scripts(*old, removed, clock_.wall_now(), settled);
+  settled.restore_owed = false;
+  old->status = std::move(settled);
+  if (auto cleared = store_.update_status(*old, deadline); !cleared) return cleared.error();
   return Ok{};
 }
 

@@ -9,6 +9,7 @@
 #include "policy/http_hook.hpp"
 #include "policy/sql.hpp"
 #include "policy/text.hpp"
+#include "server/preparation/left_scripts.hpp"
 
 namespace gate {
 namespace {
@@ -393,11 +394,6 @@ Result<Observation> HookExecutor::ask_http(const Hook& hook, const HttpAction& a
   return Error{ErrorCode::Rejected, verdict.message, reply->status};
 }
 
-ScriptJob HookExecutor::job_of(const Hook& hook, std::size_t index) const {
-  return {hook.name, std::get<ScriptAction>(hook.action).script, "pre_upgrade",
-          record_.snapshot().status.hooks[index].attempts, hook.timeout};
-}
-
 Result<Observation> HookExecutor::look_at_job(const ScriptJob& job, Deadline deadline) {
   if (auto why = scripts_.unavailable_because(); !why.empty()) return Error{ErrorCode::PermissionDenied, why};
   const auto state = scripts_.run(record_.snapshot(), job, std::min(deadline, clock_.steady_now() + kStoreTimeout));
@@ -417,7 +413,8 @@ Result<HookDone> HookExecutor::run_script(const Hook& hook, std::size_t index, D
   if (mode_ == PreparationMode::Verify) return HookDone{HookPhase::Skipped, "verify mode runs no scripts"};
   for (int retries = hook.retries;; --retries) {
     // A Job that failed stays failed, so a look at it is never repeated: the next try is a Job of its own.
-    auto done = poll(hook.name, 0, kJobPoll, deadline, [&] { return look_at_job(job_of(hook, index), deadline); });
+    auto done = poll(hook.name, 0, kJobPoll, deadline,
+                     [&] { return look_at_job(pre_upgrade_job(record_.snapshot(), index), deadline); });
     const bool again = !done && done.error().code == ErrorCode::Rejected && retries > 0;
     if (!again || !pause(std::min(kJobPoll, options_.poll_max)) || clock_.steady_now() >= deadline) return done;
     clean_up(index);
@@ -433,7 +430,17 @@ void HookExecutor::clean_up(std::size_t index) {
   const Hook& hook = record.spec.hooks[index];
   if (!std::holds_alternative<ScriptAction>(hook.action) || mode_ == PreparationMode::Verify) return;
   // What cannot be removed now goes with the record, which owns it.
-  (void)scripts_.remove(record, job_of(hook, index), store_deadline());
+  (void)scripts_.remove(record, pre_upgrade_job(record, index), store_deadline());
+}
+
+Status HookExecutor::stop_scripts() {
+  const auto record = record_.snapshot();
+  if (scripts_left_running(record).empty()) return Ok{};
+  const auto removed = remove_left_scripts(scripts_, record, store_deadline());
+  if (!removed && out_of_reach(removed.error())) return removed;
+  return record_.update(
+      [&](PreparationStatus& status) { settle_left_scripts(record, removed, clock_.wall_now(), status); },
+      store_deadline());
 }
 
 Status HookExecutor::undo(const OwedUndo& owed, Deadline deadline) {
@@ -444,7 +451,7 @@ Status HookExecutor::undo(const OwedUndo& owed, Deadline deadline) {
     if (!done) return done.error();
     return settle(owed);
   }
-  const ScriptJob job{owed.hook, owed.script, "post_upgrade", 1, owed.timeout};
+  const ScriptJob job = post_upgrade_job(owed);
   const auto patience = clock_.steady_now() + owed.timeout;
   const auto done = poll(owed.hook, 0, kJobPoll, patience, [&] { return look_at_job(job, patience); });
   // One that failed is removed: the next try is to be a new Job, under the same name.

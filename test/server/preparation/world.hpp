@@ -236,6 +236,8 @@ class ScriptedJobs final : public ScriptJobs {
   }
   Status remove(const Preparation&, const ScriptJob& job, Deadline) override {
     const std::lock_guard lock(mutex_);
+    ++removals_;
+    if (removal_fault_) return *removal_fault_;
     jobs_.erase(name_of(job));
     return Ok{};
   }
@@ -244,6 +246,15 @@ class ScriptedJobs final : public ScriptJobs {
   void set_state(const std::string& function, ScriptJobState state) {
     const std::lock_guard lock(mutex_);
     states_[function] = std::move(state);
+  }
+  /// What deleting a Job ends in from now on; nullopt: it is deleted.
+  void fail_removal(std::optional<Error> fault) {
+    const std::lock_guard lock(mutex_);
+    removal_fault_ = std::move(fault);
+  }
+  [[nodiscard]] int removals() const {
+    const std::lock_guard lock(mutex_);
+    return removals_;
   }
   /// "hook/pre_upgrade/1", in the order of their creation.
   [[nodiscard]] std::vector<std::string> created() const {
@@ -262,6 +273,8 @@ class ScriptedJobs final : public ScriptJobs {
   mutable std::mutex mutex_;
   std::map<std::string, ScriptJobState> states_;  // guarded by mutex_; by function
   std::set<std::string> jobs_;                    // guarded by mutex_
+  std::optional<Error> removal_fault_;            // guarded by mutex_
+  int removals_ = 0;                              // guarded by mutex_
   std::vector<std::string> created_;              // guarded by mutex_
 
  public:
