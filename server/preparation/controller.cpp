@@ -91,7 +91,12 @@ std::string state_text(const Preparation& record) {
 
 PreparationController::PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock,
                                              spdlog::logger& log, ControllerOptions options)
-    : store_(store), peers_(peers), clusters_(peers.clusters), clock_(clock), log_(log), options_(std::move(options)) {}
+    : clock_(clock),
+      store_(store, clock, queue_),
+      peers_(peers),
+      clusters_(peers.clusters),
+      log_(log),
+      options_(std::move(options)) {}
 
 PreparationController::~PreparationController() { stop(); }
 
@@ -626,6 +631,7 @@ void PreparationController::drop_if_idle(const std::string& key) {
 }
 
 void PreparationController::renew_claims() {
+  if (store_.backing_off()) return;
   std::vector<std::shared_ptr<ClaimedRecord>> due;
   {
     const std::lock_guard lock(mutex_);

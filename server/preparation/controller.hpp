@@ -21,6 +21,7 @@
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/claimed_record.hpp"
 #include "server/preparation/hook_runner.hpp"
+#include "server/preparation/paced_store.hpp"
 #include "server/preparation/status_mirror.hpp"
 #include "server/preparation/work_queue.hpp"
 
@@ -155,14 +156,14 @@ class PreparationController {
   [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }
   [[nodiscard]] Deadline store_deadline() const;
 
-  PreparationStore& store_;
+  const Clock& clock_;
+  WorkQueue queue_{clock_};
+  PacedStore store_;
   const HookPeers peers_;
   ClusterAccess& clusters_;  // of peers_
-  const Clock& clock_;
   spdlog::logger& log_;
   const ControllerOptions options_;
 
-  WorkQueue queue_{clock_};
   StatusMirror mirror_{clusters_, clock_};
   std::atomic<std::uint64_t> prepared_{0};
   std::atomic<std::uint64_t> failed_{0};
