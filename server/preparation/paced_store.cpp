@@ -25,19 +25,20 @@ bool in_trouble(const Error& error) {
 }  // namespace
 
 template <class Out, class Call>
-Out PacedStore::watch(const Call& call) {
+Out PacedStore::watch(Kind kind, const Call& call) {
   const auto began = clock_.steady_now();
   Out out = call();
   if (!out && in_trouble(out.error())) {
-    failed(began);
+    failed(kind, began);
   } else {
-    succeeded();
+    succeeded(kind);
   }
   return out;
 }
 
-void PacedStore::failed(SteadyTime began) {
+void PacedStore::failed(Kind kind, SteadyTime began) {
   const std::lock_guard lock(mutex_);
+  write_failed_ = write_failed_ || kind == Kind::Write;
   // Begun before the pause was over: the same trouble, not news of it.
   if (began < until_) return;
   const milliseconds ceiling = std::min(kPauseMin * (1 << std::min(failures_.load(), kDoublingsMax)), kPauseMax);
@@ -48,9 +49,11 @@ void PacedStore::failed(SteadyTime began) {
   queue_.hold_until(until_);
 }
 
-void PacedStore::succeeded() {
+void PacedStore::succeeded(Kind kind) {
   if (failures_ == 0) return;
   const std::lock_guard lock(mutex_);
+  if (write_failed_ && kind == Kind::Read) return;
+  write_failed_ = false;
   failures_ = 0;
   until_ = SteadyTime::min();
   queue_.hold_until(until_);
@@ -62,24 +65,25 @@ bool PacedStore::backing_off() const {
 }
 
 Result<Preparation> PacedStore::create(const Preparation& record, Deadline deadline) {
-  return watch<Result<Preparation>>([&] { return store_.create(record, deadline); });
+  return watch<Result<Preparation>>(Kind::Write, [&] { return store_.create(record, deadline); });
 }
 
 Result<Preparation> PacedStore::get(const std::string& name_space, const std::string& name, Deadline deadline) {
-  return watch<Result<Preparation>>([&] { return store_.get(name_space, name, deadline); });
+  return watch<Result<Preparation>>(Kind::Read, [&] { return store_.get(name_space, name, deadline); });
 }
 
 Result<std::vector<Preparation>> PacedStore::list_of_cluster(const std::string& name_space, const std::string& cluster,
                                                              Deadline deadline) {
-  return watch<Result<std::vector<Preparation>>>([&] { return store_.list_of_cluster(name_space, cluster, deadline); });
+  return watch<Result<std::vector<Preparation>>>(Kind::Read,
+                                                 [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
 }
 
 Result<Preparation> PacedStore::update_status(const Preparation& record, Deadline deadline) {
-  return watch<Result<Preparation>>([&] { return store_.update_status(record, deadline); });
+  return watch<Result<Preparation>>(Kind::Write, [&] { return store_.update_status(record, deadline); });
 }
 
 Status PacedStore::remove(const std::string& name_space, const std::string& name, Deadline deadline) {
-  return watch<Status>([&] { return store_.remove(name_space, name, deadline); });
+  return watch<Status>(Kind::Write, [&] { return store_.remove(name_space, name, deadline); });
 }
 
 }  // namespace gate

@@ -15,7 +15,8 @@
 namespace gate {
 
 /// Thread safe. Calls go through at any time: it is `queue` that gives nothing out while the back-off lasts, so work
-/// under way ends as it can. The first success ends the back-off. Admission has the store itself and is not delayed.
+/// under way ends as it can. The first success ends the back-off; where a write failed, the first write, since a server
+/// whose disk is full still answers reads. Admission has the store itself and is not delayed.
 class PacedStore final : public PreparationStore {
  public:
   /// All must outlive this.
@@ -38,16 +39,18 @@ class PacedStore final : public PreparationStore {
   [[nodiscard]] bool backing_off() const;
 
  private:
+  enum class Kind { Read, Write };
   template <class Out, class Call>
-  Out watch(const Call& call);
-  void failed(SteadyTime began);
-  void succeeded();
+  Out watch(Kind kind, const Call& call);
+  void failed(Kind kind, SteadyTime began);
+  void succeeded(Kind kind);
 
   PreparationStore& store_;
   const Clock& clock_;
   WorkQueue& queue_;
   std::atomic<int> failures_{0};  ///< In a row; written under mutex_.
   mutable std::mutex mutex_;
+  bool write_failed_ = false;             // guarded by mutex_; among the failures in a row
   SteadyTime until_ = SteadyTime::min();  // guarded by mutex_
   std::minstd_rand random_;               // guarded by mutex_
 };
