@@ -491,7 +491,20 @@ std::optional<WallTime> restore_due_since(const Preparation& record) {
   return status.restoring_time ? status.restoring_time : status.completion_time;
 }
 
-bool is_open(const Preparation& record) { return record.status.stage != Stage::Closed || record.status.restore_owed; }
+std::vector<std::size_t> scripts_left_running(const Preparation& record) {
+  std::vector<std::size_t> left;
+  const auto& hooks = record.status.hooks;
+  if (record.status.stage == Stage::Preparing || record.spec.mode == PreparationMode::Verify) return left;
+  for (std::size_t i = 0; i < hooks.size() && i < record.spec.hooks.size(); ++i) {
+    const bool script = std::holds_alternative<ScriptAction>(record.spec.hooks[i].action);
+    if (script && hooks[i].phase == HookPhase::Running) left.push_back(i);
+  }
+  return left;
+}
+
+bool is_open(const Preparation& record) {
+  return record.status.stage != Stage::Closed || record.status.restore_owed || !scripts_left_running(record).empty();
+}
 
 void call_off(PreparationStatus& status, WallTime now, const std::string& why) {
   if (status.phase != Phase::Completed) {

@@ -163,7 +163,10 @@ struct Preparation {
 /// Since when putting back is due; nothing while it is not, or when it is done.
 [[nodiscard]] std::optional<WallTime> restore_due_since(const Preparation& record);
 
-/// Not Closed, or still owing a restore.
+/// Indexes of the script hooks whose Jobs may still run although the record prepares no more.
+[[nodiscard]] std::vector<std::size_t> scripts_left_running(const Preparation& record);
+
+/// Not Closed, or still owing a restore or the end of a script.
 [[nodiscard]] bool is_open(const Preparation& record);
 
 /// Ends an open record from outside of its runner: what it captured is to be put back, and nothing else.

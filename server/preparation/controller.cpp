@@ -3,12 +3,13 @@
 #include <spdlog/logger.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <nlohmann/json.hpp>
 
 #include "policy/hook_configuration.hpp"
 #include "policy/rollout.hpp"
 #include "policy/text.hpp"
-#include "server/preparation/running_nodes.hpp"
+#include "server/preparation/left_scripts.hpp"
 
 namespace gate {
 namespace {
@@ -33,10 +34,6 @@ constexpr seconds kNodesBudget{3};
 /// A record that nobody works on is left to the replica that created it for this long, and to the others for up to as
 /// much again, each its own: they are spread without asking each other, and take what a busy one leaves.
 constexpr milliseconds kHeadStart{100};
-/// Two threads: a hung FE in one verification must not delay all others.
-constexpr std::size_t kVerifiers = 2;
-/// Questions waiting for a thread; each is wanted by an admission that gives up within seconds.
-constexpr std::size_t kQuestionsMax = 256;
 /// Closed records kept per cluster (design 2.8).
 constexpr std::size_t kClosedRecordsKept = 10;
 
@@ -90,7 +87,12 @@ std::string state_text(const Preparation& record) {
 
 PreparationController::PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock,
                                              spdlog::logger& log, ControllerOptions options)
-    : store_(store), peers_(peers), clusters_(peers.clusters), clock_(clock), log_(log), options_(std::move(options)) {}
+    : clock_(clock),
+      store_(store, clock, queue_),
+      peers_(peers),
+      clusters_(peers.clusters),
+      log_(log),
+      options_(std::move(options)) {}
 
 PreparationController::~PreparationController() { stop(); }
 
@@ -98,31 +100,26 @@ void PreparationController::start() {
   for (std::size_t i = 0; i < options_.workers; ++i) {
     threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
   }
-  for (std::size_t i = 0; i < kVerifiers; ++i) {
-    threads_.emplace_back([this](const std::stop_token& stop) { verify(stop); });
-  }
+  questions_.start();
   threads_.emplace_back([this](const std::stop_token& stop) { beat(stop); });
   for (const auto& record : store_.cached()) record_changed(record, false);
 }
 
 void PreparationController::stop() {
   for (auto& thread : threads_) thread.request_stop();
+  questions_.request_stop();
   // A step may wait on a hung FE for as long as its hook may take; the record says how to go on without it.
   peers_.connector.interrupt();
   peers_.http.interrupt();
   threads_.clear();
+  questions_.stop();
   // Hand over at once instead of letting the others wait until the claims look stale.
   std::vector<std::string> keys;
-  std::deque<Question> unanswered;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, tracked] : tracked_) keys.push_back(key);
     tracked_.clear();
-    unanswered.swap(questions_);
   }
-  std::stop_source stopped;
-  stopped.request_stop();
-  for (const auto& question : unanswered) question(stopped.get_token());
   const auto deadline = store_deadline();
   for (const auto& key : keys) {
     const auto [name_space, name] = split_key(key);
@@ -503,8 +500,9 @@ std::optional<milliseconds> PreparationController::restore(ClaimedRecord& claim,
   // One that was ended before its runner came to it may still have to take over what its predecessor owes.
   if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
   const auto record = claim.snapshot();
+  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
+  if (auto stopped = runner.stop_scripts(); !stopped) return kStoreRetry;
   if (record.status.restore_owed) {
-    HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
     const auto restored = runner.restore(kRoundBudget);
     if (claim.lost() || stop.stop_requested()) return kStoreRetry;
     if (!restored) {
@@ -586,10 +584,19 @@ Status PreparationController::take_over_debt(ClaimedRecord& claim) {
         deadline);
     if (!copied) return copied;
   }
-  if (old->status.restore_owed) {
-    old->status.restore_owed = false;
-    if (auto cleared = store_.update_status(*old, deadline); !cleared) return cleared.error();
-  }
+  const bool scripts_left = !scripts_left_running(*old).empty();
+  if (!old->status.restore_owed && !scripts_left) return Ok{};
+  // Before the successor's hooks: two targets' scripts are not to run at once.
+  FencedScriptJobs scripts(peers_.scripts, claim);
+  auto removed = remove_left_scripts(scripts, *old, deadline);
+  if (removed && old->status.restore_owed) removed = remove_undo_scripts(scripts, *old, deadline);
+  if (!removed && out_of_reach(removed.error())) return removed;
+  if (!removed) log_.warn("scripts left to their time limit name={} error={}", key_of(*old), removed.error().message);
+  auto settled = old->status;
+  settle_left_scripts(*old, removed, clock_.wall_now(), settled);
+  settled.restore_owed = false;
+  old->status = std::move(settled);
+  if (auto cleared = store_.update_status(*old, deadline); !cleared) return cleared.error();
   return Ok{};
 }
 
@@ -615,6 +622,7 @@ void PreparationController::drop_if_idle(const std::string& key) {
 }
 
 void PreparationController::renew_claims() {
+  if (store_.backing_off()) return;
   std::vector<std::shared_ptr<ClaimedRecord>> due;
   {
     const std::lock_guard lock(mutex_);
@@ -647,62 +655,6 @@ void PreparationController::beat(const std::stop_token& stop) {
     }
     std::unique_lock lock(mutex);
     pause.wait_for(lock, stop, period, [&] { return stop.stop_requested(); });
-  }
-}
-
-template <class Answer>
-Answer PreparationController::ask(Deadline deadline, std::function<Answer(const std::stop_token&)> look) {
-  const auto promise = std::make_shared<std::promise<Answer>>();
-  auto answer = promise->get_future();
-  {
-    const std::lock_guard lock(mutex_);
-    if (questions_.size() >= kQuestionsMax) return {};
-    questions_.push_back([this, promise, deadline, look = std::move(look)](const std::stop_token& stop) {
-      Answer found{};
-      try {
-        if (!stop.stop_requested() && clock_.steady_now() < deadline) found = look(stop);
-      } catch (const std::exception& bug) {
-        log_.error("question to the FE failed error={}", bug.what());
-      }
-      promise->set_value(std::move(found));
-    });
-  }
-  question_.notify_one();
-  if (answer.wait_until(deadline) != std::future_status::ready) return {};
-  return answer.get();
-}
-
-ReadBack PreparationController::read_back(const Preparation& record, Deadline deadline) {
-  return ask<ReadBack>(deadline, [this, record, deadline](const std::stop_token& stop) {
-    // Never written through: the record is only read here.
-    ClaimedRecord view(store_, clock_, options_.identity, record);
-    HookRunner runner(view, peers_, clock_, options_.hooks, stop);
-    std::string drifted;
-    const auto holds = runner.holds(deadline, drifted);
-    if (!drifted.empty()) log_.info("settings drifted name={} what={}", record.name, drifted);
-    return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
-  });
-}
-
-std::vector<RunningNode> PreparationController::running_nodes(const std::string& name_space, const std::string& cluster,
-                                                              Deadline deadline) {
-  return ask<std::vector<RunningNode>>(
-      deadline, [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {
-        auto access = clusters_.frontend_access(name_space, cluster, deadline);
-        if (!access) return {};
-        FrontendFleet fleet(peers_.connector, std::move(access).value());
-        return gate::running_nodes(fleet, deadline);
-      });
-}
-
-void PreparationController::verify(const std::stop_token& stop) {
-  for (;;) {
-    std::unique_lock lock(mutex_);
-    if (!question_.wait(lock, stop, [&] { return !questions_.empty(); })) return;
-    const auto question = std::move(questions_.front());
-    questions_.pop_front();
-    lock.unlock();
-    question(stop);
   }
 }
 

@@ -4,10 +4,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <functional>
-#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,11 +12,12 @@
 #include <thread>
 #include <vector>
 
-#include "policy/decision.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/claimed_record.hpp"
+#include "server/preparation/frontend_questions.hpp"
 #include "server/preparation/hook_runner.hpp"
+#include "server/preparation/paced_store.hpp"
 #include "server/preparation/status_mirror.hpp"
 #include "server/preparation/work_queue.hpp"
 
@@ -79,14 +76,14 @@ class PreparationController {
   /// The object of open records was written: look at them now.
   void object_changed(const std::string& name_space, const std::string& kind, const std::string& name);
 
-  /// Reads the settings of `record` back from every alive FE, on a thread of the controller's. Blocks until the answer
-  /// or `deadline`. NotDone: not in time, or too many at once.
-  [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline);
-
-  /// The versions that the cluster's alive nodes report, asked on a thread of the controller's. Blocks until the answer
-  /// or `deadline`; empty when the FE did not tell in time.
+  /// See FrontendQuestions; answered between start() and stop().
+  [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline) {
+    return questions_.read_back(record, deadline);
+  }
   [[nodiscard]] std::vector<RunningNode> running_nodes(const std::string& name_space, const std::string& cluster,
-                                                       Deadline deadline);
+                                                       Deadline deadline) {
+    return questions_.running_nodes(name_space, cluster, deadline);
+  }
 
   /// For StatusMirror::AnsweringScope.
   [[nodiscard]] StatusMirror& status_mirror() { return mirror_; }
@@ -113,15 +110,9 @@ class PreparationController {
     std::optional<WallTime> began;
     std::optional<WallTime> due;
   };
-  /// Finds an answer for an admission that waits, or none at once when the token is stopped. Called exactly once.
-  using Question = std::function<void(const std::stop_token&)>;
 
   void work(const std::stop_token& stop);
   void beat(const std::stop_token& stop);
-  void verify(const std::stop_token& stop);
-  /// What `look` finds on a verifier's thread by `deadline`; else an empty answer.
-  template <class Answer>
-  [[nodiscard]] Answer ask(Deadline deadline, std::function<Answer(const std::stop_token&)> look);
 
   /// One look; returns when to look again, nullopt for never.
   [[nodiscard]] std::optional<std::chrono::milliseconds> reconcile(const std::string& key, const std::stop_token& stop);
@@ -155,15 +146,16 @@ class PreparationController {
   [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }
   [[nodiscard]] Deadline store_deadline() const;
 
-  PreparationStore& store_;
+  const Clock& clock_;
+  WorkQueue queue_{clock_};
+  PacedStore store_;
   const HookPeers peers_;
   ClusterAccess& clusters_;  // of peers_
-  const Clock& clock_;
   spdlog::logger& log_;
   const ControllerOptions options_;
 
-  WorkQueue queue_{clock_};
   StatusMirror mirror_{clusters_, clock_};
+  FrontendQuestions questions_{store_, peers_, clock_, log_, options_.hooks};
   std::atomic<std::uint64_t> prepared_{0};
   std::atomic<std::uint64_t> failed_{0};
   std::atomic<std::uint64_t> restored_{0};
@@ -174,8 +166,6 @@ class PreparationController {
   mutable std::mutex mutex_;
   std::map<std::string, Tracked> tracked_;  // guarded by mutex_
   std::map<std::string, Known> known_;      // guarded by mutex_
-  std::deque<Question> questions_;          // guarded by mutex_
-  std::condition_variable_any question_;    // with mutex_
 
   std::vector<std::jthread> threads_;  // last: joined before what they use is gone
 };

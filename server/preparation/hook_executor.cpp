@@ -9,6 +9,7 @@
 #include "policy/http_hook.hpp"
 #include "policy/sql.hpp"
 #include "policy/text.hpp"
+#include "server/preparation/left_scripts.hpp"
 
 namespace gate {
 namespace {
@@ -111,8 +112,10 @@ bool out_of_reach(const Error& error) {
 HookExecutor::HookExecutor(ClaimedRecord& record, const HookPeers& peers, const Clock& clock,
                            const HookRunnerOptions& options, std::stop_token stop)
     : record_(record),
-      peers_(peers),
+      clusters_(peers.clusters),
       connector_(peers.connector, record),
+      http_(peers.http, record),
+      scripts_(peers.scripts, record),
       clock_(clock),
       options_(options),
       stop_(std::move(stop)),
@@ -189,7 +192,7 @@ void HookExecutor::show(const std::string& hook, const std::string& observed) {
 Result<FrontendFleet*> HookExecutor::fleet(Deadline deadline) {
   if (!fleet_) {
     const auto record = record_.snapshot();
-    auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
+    auto access = clusters_.frontend_access(record.name_space, record.spec.cluster, deadline);
     if (!access) return access.error();
     fleet_.emplace(connector_, std::move(access).value());
   }
@@ -373,11 +376,11 @@ Result<Observation> HookExecutor::ask_http(const Hook& hook, const HttpAction& a
   HttpCallRequest request{action.url, http_hook_request(record, hook), {}, action.ca_pem};
   if (!action.token_secret.empty()) {
     // Read for each call: a token that was rotated meanwhile is the valid one.
-    auto token = peers_.clusters.secret_value(record.name_space, action.token_secret, action.token_key, soon);
+    auto token = clusters_.secret_value(record.name_space, action.token_secret, action.token_key, soon);
     if (!token) return token.error();
     request.bearer_token = std::move(token).value();
   }
-  const auto reply = peers_.http.post(request, soon);
+  const auto reply = http_.post(request, soon);
   if (!reply) return reply.error();
   const auto verdict = read_http_verdict(reply->status, reply->body);
   switch (verdict.kind) {
@@ -397,15 +400,9 @@ Result<Observation> HookExecutor::ask_http(const Hook& hook, const HttpAction& a
   return Error{ErrorCode::Rejected, verdict.message, reply->status};
 }
 
-ScriptJob HookExecutor::job_of(const Hook& hook, std::size_t index) const {
-  return {hook.name, std::get<ScriptAction>(hook.action).script, "pre_upgrade",
-          record_.snapshot().status.hooks[index].attempts, hook.timeout};
-}
-
 Result<Observation> HookExecutor::look_at_job(const ScriptJob& job, Deadline deadline) {
-  if (auto why = peers_.scripts.unavailable_because(); !why.empty()) return Error{ErrorCode::PermissionDenied, why};
-  const auto state =
-      peers_.scripts.run(record_.snapshot(), job, std::min(deadline, clock_.steady_now() + kStoreTimeout));
+  if (auto why = scripts_.unavailable_because(); !why.empty()) return Error{ErrorCode::PermissionDenied, why};
+  const auto state = scripts_.run(record_.snapshot(), job, std::min(deadline, clock_.steady_now() + kStoreTimeout));
   if (!state) return state.error();
   switch (state->phase) {
     case ScriptJobState::Phase::Running:
@@ -422,7 +419,8 @@ Result<HookDone> HookExecutor::run_script(const Hook& hook, std::size_t index, D
   if (mode_ == PreparationMode::Verify) return HookDone{HookPhase::Skipped, "verify mode runs no scripts"};
   for (int retries = hook.retries;; --retries) {
     // A Job that failed stays failed, so a look at it is never repeated: the next try is a Job of its own.
-    auto done = poll(hook.name, 0, kJobPoll, deadline, [&] { return look_at_job(job_of(hook, index), deadline); });
+    auto done = poll(hook.name, 0, kJobPoll, deadline,
+                     [&] { return look_at_job(pre_upgrade_job(record_.snapshot(), index), deadline); });
     const bool again = !done && done.error().code == ErrorCode::Rejected && retries > 0;
     if (!again || !pause(std::min(kJobPoll, options_.poll_max)) || clock_.steady_now() >= deadline) return done;
     clean_up(index);
@@ -438,7 +436,17 @@ void HookExecutor::clean_up(std::size_t index) {
   const Hook& hook = record.spec.hooks[index];
   if (!std::holds_alternative<ScriptAction>(hook.action) || mode_ == PreparationMode::Verify) return;
   // What cannot be removed now goes with the record, which owns it.
-  (void)peers_.scripts.remove(record, job_of(hook, index), store_deadline());
+  (void)scripts_.remove(record, pre_upgrade_job(record, index), store_deadline());
+}
+
+Status HookExecutor::stop_scripts() {
+  const auto record = record_.snapshot();
+  if (scripts_left_running(record).empty()) return Ok{};
+  const auto removed = remove_left_scripts(scripts_, record, store_deadline());
+  if (!removed && out_of_reach(removed.error())) return removed;
+  return record_.update(
+      [&](PreparationStatus& status) { settle_left_scripts(record, removed, clock_.wall_now(), status); },
+      store_deadline());
 }
 
 Status HookExecutor::undo(const OwedUndo& owed, Deadline deadline) {
@@ -449,7 +457,7 @@ Status HookExecutor::undo(const OwedUndo& owed, Deadline deadline) {
     if (!done) return done.error();
     return settle(owed);
   }
-  const ScriptJob job{owed.hook, owed.script, "post_upgrade", 1, owed.timeout};
+  const ScriptJob job = post_upgrade_job(owed);
   const auto patience = clock_.steady_now() + owed.timeout;
   const auto done = poll(owed.hook, 0, kJobPoll, patience, [&] { return look_at_job(job, patience); });
   // One that failed is removed: the next try is to be a new Job, under the same name.
@@ -458,7 +466,7 @@ Status HookExecutor::undo(const OwedUndo& owed, Deadline deadline) {
   if (done) {
     if (auto settled = settle(owed); !settled) return settled;
   }
-  (void)peers_.scripts.remove(record_.snapshot(), job, store_deadline());
+  (void)scripts_.remove(record_.snapshot(), job, store_deadline());
   if (failed) return done.error();
   return Ok{};
 }
@@ -475,7 +483,7 @@ Status HookExecutor::settle(const OwedUndo& owed) {
 Result<ExternalPreparation> HookExecutor::external(Deadline deadline) {
   const auto record = record_.snapshot();
   const auto cluster =
-      peers_.clusters.get_object(record.name_space, {std::string(kClusterKind), record.spec.cluster, {}}, deadline);
+      clusters_.get_object(record.name_space, {std::string(kClusterKind), record.spec.cluster, {}}, deadline);
   if (cluster) return external_preparation(*cluster, record.spec);
   // Without an object nobody can have written into it.
   if (cluster.error().code == ErrorCode::NotFound) return ExternalPreparation{};

@@ -14,7 +14,7 @@
 #include "server/ports/http_caller.hpp"
 #include "server/ports/script_jobs.hpp"
 #include "server/preparation/claimed_record.hpp"
-#include "server/preparation/fenced_connector.hpp"
+#include "server/preparation/fenced_peers.hpp"
 #include "server/preparation/frontend_fleet.hpp"
 #include "server/preparation/frontend_probes.hpp"
 
@@ -65,6 +65,10 @@ class HookExecutor {
   /// Removes what hook `index` left behind and nobody needs once its end is in the record. Best effort.
   void clean_up(std::size_t index);
 
+  /// Ends the scripts that run although the record prepares no more, and says so in it. Error: some may still run, try
+  /// again; what may not be deleted is left to its own time limit.
+  [[nodiscard]] Status stop_scripts();
+
   /// Sets `hook`'s setting on every alive FE, captured first, proven by a read-back.
   [[nodiscard]] Status apply_setting(const Hook& hook, Deadline deadline);
 
@@ -90,7 +94,6 @@ class HookExecutor {
   [[nodiscard]] Result<Observation> ask_http(const Hook& hook, const HttpAction& action, Deadline deadline);
   [[nodiscard]] Result<Observation> look_at_job(const ScriptJob& job, Deadline deadline);
   [[nodiscard]] Result<std::string> run_mode(Deadline deadline);
-  [[nodiscard]] ScriptJob job_of(const Hook& hook, std::size_t index) const;
   [[nodiscard]] Status capture(const SettingReading& reading, const Hook& hook);
   [[nodiscard]] Status owe(const OwedUndo& undo);
   [[nodiscard]] Status settle(const OwedUndo& owed);
@@ -105,8 +108,10 @@ class HookExecutor {
   [[nodiscard]] Deadline store_deadline() const;
 
   ClaimedRecord& record_;
-  const HookPeers peers_;
+  ClusterAccess& clusters_;  // only read: what has an effect goes through the fenced peers
   FencedConnector connector_;
+  FencedHttpCaller http_;
+  FencedScriptJobs scripts_;
   const Clock& clock_;
   const HookRunnerOptions options_;
   const std::stop_token stop_;

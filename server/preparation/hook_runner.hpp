@@ -35,6 +35,9 @@ class HookRunner {
   /// `detail` says what had to be set again, empty for nothing. In verify mode nothing is set: a drift is an Error.
   [[nodiscard]] Status reassert(std::chrono::seconds budget, std::string& detail);
 
+  /// See HookExecutor. Before restore(): post_upgrade() is not to meet pre_upgrade().
+  [[nodiscard]] Status stop_scripts() { return executor_.stop_scripts(); }
+
   /// Puts back every captured value where the FE still has what the gate set, and does every other undo that is owed,
   /// the last first. Ok: proven, nothing is owed any more. May take a script's own timeout longer than `budget`.
   [[nodiscard]] Status restore(std::chrono::seconds budget);

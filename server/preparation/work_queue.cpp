@@ -14,6 +14,15 @@ void WorkQueue::add(const std::string& key, SteadyTime due) {
   changed_.notify_all();
 }
 
+void WorkQueue::hold_until(SteadyTime until) {
+  {
+    const std::lock_guard lock(mutex_);
+    held_until_ = until;
+    ++changes_;
+  }
+  changed_.notify_all();
+}
+
 std::optional<std::string> WorkQueue::take(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
@@ -25,7 +34,7 @@ std::optional<std::string> WorkQueue::take(const std::stop_token& stop) {
     const auto moved = [this, seen = changes_] { return changes_ != seen; };
     if (next == due_.end()) {
       changed_.wait(lock, stop, moved);
-    } else if (const auto left = next->second - clock_.steady_now(); left > left.zero()) {
+    } else if (const auto left = std::max(next->second, held_until_) - clock_.steady_now(); left > left.zero()) {
       changed_.wait_for(lock, stop, left, moved);
     } else {
       std::string key = next->first;

@@ -24,6 +24,9 @@ class WorkQueue {
   /// Makes `key` due at `due`; an earlier time that it already has stays.
   void add(const std::string& key, SteadyTime due);
 
+  /// Gives no key out before `until`, whatever is due; a later call replaces it, so a time that is past ends it.
+  void hold_until(SteadyTime until);
+
   /// Blocks until a key is due and takes it, or returns nullopt once `stop` is requested.
   [[nodiscard]] std::optional<std::string> take(const std::stop_token& stop);
 
@@ -36,9 +39,10 @@ class WorkQueue {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::map<std::string, SteadyTime> due_;  // guarded by mutex_
-  std::set<std::string> active_;           // guarded by mutex_
-  std::uint64_t changes_ = 0;              // guarded by mutex_; tells a waiter that the above moved
+  std::map<std::string, SteadyTime> due_;      // guarded by mutex_
+  std::set<std::string> active_;               // guarded by mutex_
+  SteadyTime held_until_ = SteadyTime::min();  // guarded by mutex_
+  std::uint64_t changes_ = 0;                  // guarded by mutex_; tells a waiter that the above moved
 };
 
 }  // namespace gate

@@ -79,40 +79,50 @@ class Fleet final : public ClusterAccess {
   const std::function<FrontendAccess(const std::string& cluster)> access_;
 };
 
+/// Also the API server's line: while it is away, every call fails at once.
 class CountedStore final : public PreparationStore {
  public:
   CountedStore(PreparationStore& store, ApiCalls& calls) : store_(store), calls_(calls) {}
   Result<Preparation> create(const Preparation& record, Deadline deadline) override {
     const ApiCalls::UnderWay under_way(calls_);
     ++calls_.writes;
+    if (away || read_only) return gone();
     return store_.create(record, deadline);
   }
   Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
     const ApiCalls::UnderWay under_way(calls_);
     ++calls_.reads;
+    if (away) return gone();
     return store_.get(name_space, name, deadline);
   }
   Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
                                                    Deadline deadline) override {
     const ApiCalls::UnderWay under_way(calls_);
     ++calls_.reads;
+    if (away) return gone();
     return store_.list_of_cluster(name_space, cluster, deadline);
   }
   Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
     const ApiCalls::UnderWay under_way(calls_);
     ++calls_.writes;
+    if (away || read_only) return gone();
     return store_.update_status(record, deadline);
   }
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
     const ApiCalls::UnderWay under_way(calls_);
     ++calls_.writes;
+    if (away || read_only) return gone();
     return store_.remove(name_space, name, deadline);
   }
   std::vector<Preparation> cached() const override { return store_.cached(); }
   bool synced() const override { return true; }
   void observe(Observer observer) override { store_.observe(std::move(observer)); }
 
+  std::atomic<bool> away{false};
+  std::atomic<bool> read_only{false};  // as with etcd out of space
+
  private:
+  static Error gone() { return {ErrorCode::Unavailable, "connection refused"}; }
   PreparationStore& store_;
   ApiCalls& calls_;
 };
@@ -272,6 +282,74 @@ class InstantFrontends final : public FrontendConnector {
   std::mutex mutex_;
   std::set<std::string> set_;  // guarded by mutex_; hosts whose scheduler is held still
 };
+
+TEST_CASE("an API server that is away for a minute is not hammered by 200 open records, and is found again soon") {
+  bool reads_work = false;
+  SUBCASE("nothing works") {}
+  SUBCASE("reads work, writes do not") { reads_work = true; }
+  constexpr std::size_t kRecords = 200;
+  ApiCalls calls;
+  HandMovedTime time;
+  const MachineClock clock(time, 0ms);
+  spdlog::logger log("load");
+  MemoryPreparationStore memory(clock);
+  CountedStore store(memory, calls);
+  Fleet fleet(calls, [](const std::string& cluster) {
+    FrontendAccess access;
+    access.address.host = cluster;
+    return access;
+  });
+  InstantFrontends frontends(calls);
+  ScriptedHttp http;
+  ScriptedJobs scripts;
+  PreparationController controller(store, {fleet, frontends, http, scripts}, clock, log,
+                                   FleetGate::options_of("gate-0"));
+  store.observe([&](const Preparation& record, bool removed) { controller.record_changed(record, removed); });
+  for (std::size_t i = 0; i < kRecords; ++i) {
+    auto record = record_of(cluster_name(i), {no_scheduling()});
+    record.spec.cluster = record.spec.object.name = cluster_name(i);
+    record.spec.object.uid = "uid-" + cluster_name(i);
+    REQUIRE(memory.create(record, ample()).ok());
+  }
+  const auto prepared = [&] {
+    const auto all = memory.cached();
+    return static_cast<std::size_t>(std::count_if(
+        all.begin(), all.end(), [](const Preparation& record) { return record.status.stage == Stage::Prepared; }));
+  };
+  const auto quiet = [&] {
+    const auto give_up = ample();
+    while (!calls.activity.quiet()) REQUIRE(std::chrono::steady_clock::now() < give_up);
+  };
+  const auto tick = [&] {
+    time.move(500ms);
+    // A key that nobody has makes waiting workers look at the clock.
+    controller.record_changed(record_of("nobody", {}), false);
+    quiet();
+  };
+
+  (reads_work ? store.read_only : store.away) = true;
+  controller.start();
+  quiet();
+  for (int half_second = 0; half_second < 120; ++half_second) tick();
+  const auto asked = calls.all();
+  CHECK(prepared() == 0);
+
+  (reads_work ? store.read_only : store.away) = false;
+  // The longest pause is over: no more time passes, and all are looked at.
+  time.move(8s);
+  const auto give_up = ample();
+  while (prepared() < kRecords) {
+    REQUIRE(std::chrono::steady_clock::now() < give_up);
+    controller.record_changed(record_of("nobody", {}), false);
+    quiet();
+  }
+  MESSAGE(kRecords << " open records, the API server " << std::string(reads_work ? "read-only" : "away")
+                   << " for a minute: " << asked << " requests in it by 8 workers");
+  // At most 18 rounds of all workers, a read and a write each. Each record by itself would ask every 2 s: 6,000 times.
+  CHECK(asked >= 1);
+  CHECK(asked <= 300);
+  controller.stop();
+}
 
 TEST_CASE("1,000 clusters and 10,000 records: bounded in memory and in requests to the API server") {
   constexpr std::size_t kClusters = kSanitized ? 100 : 1000;

@@ -74,6 +74,48 @@ TEST_CASE("cut off while the settings hold: the other replica keeps them, and th
   CHECK(chaos.broken_rules() == "");
 }
 
+TEST_CASE("a replica whose clock is an hour ahead, or behind, takes over a healthy rollout and ends nothing early") {
+  struct Row {
+    const char* name;
+    bool admission_seen;  // by the first replica, before it is cut off
+    std::chrono::hours error;
+  };
+  for (const Row& row :
+       {Row{"ahead, rolling", true, 1h}, Row{"ahead, just admitted", false, 1h}, Row{"behind, rolling", true, -1h}}) {
+    INFO(row.name);
+    ChaosWorld chaos;
+    auto options = chaos_options("gate-0");
+    options.admit_within = 1h;  // as shipped
+    options.max_hold = 6h;
+    options.claim_stale_after = 20s;
+    MortalGate first(chaos, options);
+    chaos.world.create(backend_record("r", {patient(no_scheduling())}));
+    REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Prepared; }));
+    if (row.admission_seen) {
+      chaos.object_becomes(object_of("be:2"));
+      REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::RollingOut; }));
+    }
+    first.line.set_apart(true);
+    if (!row.admission_seen) chaos.object_becomes(object_of("be:2"));
+    options.identity = "gate-1";
+    MortalGate second(chaos, options, {}, row.error);
+    REQUIRE(chaos.until([&] {
+      const auto status = chaos.world.get("r").status;
+      return status.runner.identity == "gate-1" && status.stage != Stage::Prepared;
+    }));
+    const auto taken_over = chaos.time.ahead();
+    REQUIRE(chaos.until([&] { return chaos.time.ahead() > taken_over + 10min; }, 5s));
+    CHECK(chaos.world.get("r").status.stage == Stage::RollingOut);
+    CHECK(chaos.world.config() == "0");
+    CHECK(chaos.received(set_config_sql(kScheduling, kSchedulingDefault)) == 0);
+    chaos.rolls_out();
+    REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Closed; }));
+    CHECK(chaos.world.get("r").status.outcome == Outcome::Succeeded);
+    CHECK(chaos.world.config() == kSchedulingDefault);
+    CHECK(chaos.broken_rules() == "");
+  }
+}
+
 TEST_CASE("clocks that are hours apart change nothing: a claim that is renewed is not taken over") {
   ChaosWorld chaos({.frontends = 1});
   chaos.world.simulator.hang("ADMIN SHOW");

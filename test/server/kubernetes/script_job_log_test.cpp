@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "server/kubernetes/kube_cluster_access.hpp"
@@ -106,6 +108,39 @@ TEST_CASE("the pods that are listed are the Job's") {
   const std::string label = "labelSelector=job-name%3D" + KubeScriptJobs::job_name(make_record(), kJob);
   CHECK(std::any_of(requests.begin(), requests.end(),
                     [&](const std::string& request) { return request.find(label) != request.npos; }));
+}
+
+TEST_CASE("a Job that runs is deleted with its pods; trouble is told, so that it is tried again") {
+  struct Row {
+    const char* name;
+    int get;
+    int remove;
+    std::optional<ErrorCode> error;
+    int deletions;
+  };
+  for (const Row& row :
+       {Row{"it runs", 200, 200, std::nullopt, 1}, Row{"it is gone", 404, 200, std::nullopt, 0},
+        Row{"another was quicker", 200, 404, std::nullopt, 1}, Row{"trouble", 200, 503, ErrorCode::Unavailable, 1},
+        Row{"no right to", 200, 403, ErrorCode::PermissionDenied, 1}}) {
+    INFO(row.name);
+    const test::FakeApiServer server([&](const httplib::Request& request, httplib::Response& response) {
+      const int status = request.method == "DELETE" ? row.remove : row.get;
+      if (status != 200) return answer_status(response, status, status == 404 ? "NotFound" : "Trouble");
+      answer_json(response, {{"metadata", {{"uid", "job-uid"}, {"ownerReferences", {{{"uid", "record-uid"}}}}}},
+                             {"status", {{"active", 1}}}});
+    });
+    const auto client = server.client();
+    const SystemClock clock;
+    KubeClusterAccess access(*client, clock, {.frontend_address_override = FrontendAddress{"fe", 9030}});
+    KubeScriptJobs jobs(*client, access, {"tools:1"});
+    const auto removed = jobs.remove(make_record(), kJob, std::chrono::steady_clock::now() + std::chrono::seconds(20));
+    CHECK(removed.ok() == !row.error.has_value());
+    if (!removed && row.error) CHECK(removed.error().code == *row.error);
+    const auto requests = server.requests();
+    const std::string deletion = "DELETE /apis/batch/v1/namespaces/prod/jobs/" +
+                                 KubeScriptJobs::job_name(make_record(), kJob) + "?propagationPolicy=Background";
+    CHECK(std::count(requests.begin(), requests.end(), deletion) == row.deletions);
+  }
 }
 
 TEST_CASE("a Job's name is its record's, hook's, function's and attempt's alone, and fits a label") {

@@ -247,6 +247,109 @@ TEST_CASE("a superseded record whose successor is gone pays its debt itself") {
   CHECK(world.config() == kSchedulingDefault);
 }
 
+Hook left_script(const std::string& name, bool post_upgrade = false) {
+  return hook_of(name, ScriptAction{"pre_upgrade() { :; }", post_upgrade});
+}
+
+Preparation successor_of_old(std::vector<Hook> hooks) {
+  auto successor = record_of("new", std::move(hooks));
+  successor.spec.changes = {{Component::Frontend, "fe:1", "fe:3"}};
+  successor.spec.supersedes = "old";
+  return successor;
+}
+
+TEST_CASE("a superseded record's script is stopped before its successor begins, however long that cannot be done") {
+  World world;
+  const Replica replica(world);
+  world.create(record_of("old", {left_script("warm")}));
+  REQUIRE(world.signal.eventually([&] { return world.scripts.existing().contains("warm/pre_upgrade/1"); }));
+  world.scripts.fail_removal(Error{ErrorCode::Unavailable, "503"});
+  world.create(successor_of_old({no_scheduling()}));
+  REQUIRE(world.signal.eventually([&] { return world.scripts.removals() >= 2; }));
+  CHECK(world.get("new").status.phase == Phase::Pending);
+  CHECK(is_open(world.get("old")));
+  world.scripts.fail_removal({});
+  REQUIRE(world.reaches("new", Stage::Prepared));
+  CHECK(world.scripts.existing().empty());
+  const auto old = world.get("old");
+  CHECK(old.status.outcome == Outcome::Superseded);
+  CHECK(old.status.hooks.at(0).phase == HookPhase::Failed);
+  CHECK(old.status.hooks.at(0).message == "stopped: the preparation ended before the script did");
+  CHECK_FALSE(is_open(old));
+}
+
+TEST_CASE("a script that the gate may not delete is left to its time limit, and the successor goes on") {
+  World world;
+  const Replica replica(world);
+  world.create(record_of("old", {left_script("warm")}));
+  REQUIRE(world.signal.eventually([&] { return world.scripts.existing().contains("warm/pre_upgrade/1"); }));
+  world.scripts.fail_removal(Error{ErrorCode::PermissionDenied, "jobs is forbidden"});
+  world.create(successor_of_old({no_scheduling()}));
+  REQUIRE(world.reaches("new", Stage::Prepared));
+  CHECK(world.get("old").status.hooks.at(0).message == "left to its time limit: jobs is forbidden");
+}
+
+TEST_CASE("an undo script that runs when its record is superseded is stopped, and is its successor's to run again") {
+  World world;
+  world.scripts.set_state("pre_upgrade", {ScriptJobState::Phase::Succeeded, ""});
+  const Replica replica(world);
+  world.create(record_of("old", {left_script("warm", true)}));
+  REQUIRE(world.reaches("old", Stage::Prepared));
+  world.object_becomes(object_with("fe:7"));  // neither from nor to
+  REQUIRE(world.signal.eventually([&] { return world.scripts.existing().contains("warm/post_upgrade/1"); }));
+  const auto removals = world.scripts.removals();
+  world.create(successor_of_old({}));
+  REQUIRE(world.signal.eventually([&] { return world.get("new").status.debt_taken_over; }));
+  CHECK(world.get("new").status.undo.size() == 1);
+  CHECK(world.signal.eventually([&] { return world.scripts.removals() > removals; }));
+  world.scripts.set_state("post_upgrade", {ScriptJobState::Phase::Succeeded, ""});
+  REQUIRE(world.reaches("new", Stage::Closed));
+  CHECK(world.scripts.existing().empty());
+  CHECK_FALSE(is_open(world.get("old")));
+}
+
+TEST_CASE("whoever comes later stops the scripts that a record left running, before what undoes them") {
+  struct Row {
+    const char* name;
+    Stage stage;
+    Outcome outcome;
+    bool owed;
+  };
+  for (const Row& row : {Row{"called off, its replica killed", Stage::Restoring, Outcome::Expired, true},
+                         Row{"failed, its replica killed", Stage::Restoring, Outcome::Failed, false},
+                         Row{"superseded, its successor gone", Stage::Closed, Outcome::Superseded, false}}) {
+    INFO(row.name);
+    World world;
+    auto record = world.create(record_of("old", {left_script("warm", true)}));
+    const ScriptJob left{"warm", "pre_upgrade() { :; }", "pre_upgrade", 3, kAmple};
+    REQUIRE(world.scripts.run(record, left, ample()).ok());
+    std::set<std::string> beside_undo;
+    world.scripts.on_question = [&] { beside_undo = world.scripts.existing(); };
+    world.scripts.set_state("post_upgrade", {ScriptJobState::Phase::Succeeded, ""});
+    world.write("old", [&](PreparationStatus& status) {
+      HookStatus entry;
+      entry.name = "warm";
+      entry.phase = HookPhase::Running;
+      entry.attempts = 3;
+      status.hooks = {entry};
+      status.phase = Phase::Failed;
+      status.stage = row.stage;
+      status.outcome = row.outcome;
+      status.restore_owed = row.owed;
+      if (row.owed) status.undo = {{"warm", "", "pre_upgrade() { :; }", kAmple}};
+    });
+    {
+      const Replica replica(world);
+      REQUIRE(world.signal.eventually([&] { return !is_open(world.get("old")); }));
+    }
+    CHECK(world.scripts.existing().empty());
+    CHECK_FALSE(beside_undo.contains("warm/pre_upgrade/3"));
+    CHECK(world.get("old").status.hooks.at(0).phase == HookPhase::Failed);
+    CHECK(world.get("old").status.outcome == row.outcome);
+    CHECK(world.scripts.created().size() == (row.owed ? 2 : 1));
+  }
+}
+
 TEST_CASE("what a superseded record does to pay its debt itself does not look like another's doing") {
   World world;
   prepared_before(world, "old");

@@ -389,6 +389,87 @@ TEST_CASE("post_upgrade() is owed before pre_upgrade() runs, whatever becomes of
   }
 }
 
+// ---- The claim ----
+
+/// Another replica has the record, and this one has come to know.
+void lose(Run& run) {
+  run.world.write("r", [](PreparationStatus& status) { status.runner.identity = "other"; });
+  REQUIRE_FALSE(run.claim->renew(ample()).ok());
+}
+
+TEST_CASE("a service is not called once more by who lost the claim between two attempts, and no answer is written") {
+  World world;
+  world.clusters.set_secret("board", "token", "t");
+  world.http.answer({reply(503), kAllow});
+  Run run(world, {hook_of("change-board", HttpAction{"https://board/ask", "", "board", "token", 1s})});
+  int reads = 0;
+  world.clusters.on_secret = [&] {
+    // The last moment before the second call.
+    if (++reads == 2) lose(run);
+  };
+  CHECK(run.runner->prepare() == RunEnd::Interrupted);
+  CHECK(reads == 2);
+  CHECK(world.http.requests().size() == 1);
+  CHECK(run.hook(0).phase == HookPhase::Running);
+  CHECK(run.status().runner.identity == "other");
+}
+
+TEST_CASE("an answer that comes after the claim was lost is not written") {
+  World world;
+  Run* run = nullptr;
+  class Late final : public HttpCaller {
+   public:
+    explicit Late(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
+    Result<HttpCallReply> post(const HttpCallRequest&, Deadline) override {
+      meanwhile_();
+      return kAllow;
+    }
+    void interrupt() override {}
+
+   private:
+    const std::function<void()> meanwhile_;
+  } late([&] { run->world.write("r", [](PreparationStatus& status) { status.runner.identity = "other"; }); });
+  Run of(world, {call()});
+  run = &of;
+  HookRunner runner(*of.claim, {world.clusters, of.connector, late, world.scripts}, world.clock, quick_hooks(), {});
+  // Nobody told this replica: the record's version does.
+  CHECK(runner.prepare() == RunEnd::Interrupted);
+  CHECK(of.hook(0).phase == HookPhase::Running);
+}
+
+TEST_CASE("no Job is made, and none removed, by who lost the claim before it") {
+  World world;
+  world.scripts.set_state("pre_upgrade", {kFailed, "exit 1"});
+  auto hook = script();
+  hook.retries = 1;
+  Run run(world, {hook});
+  int looks = 0;
+  SUBCASE("between two attempts") {
+    world.scripts.on_question = [&] {
+      if (++looks == 2) lose(run);
+    };
+    CHECK(run.runner->prepare() == RunEnd::Interrupted);
+    CHECK(world.scripts.created() == std::vector<std::string>{"backup/pre_upgrade/1"});
+  }
+  SUBCASE("before the first") {
+    world.scripts.on_question = [&] {
+      if (++looks == 1) lose(run);
+    };
+    CHECK(run.runner->prepare() == RunEnd::Interrupted);
+    CHECK(world.scripts.created().empty());
+  }
+  SUBCASE("with a Job that the next holder watches") {
+    world.scripts.set_state("pre_upgrade", {kRunning, ""});
+    std::jthread worker([&] { CHECK(run.runner->prepare() == RunEnd::Interrupted); });
+    REQUIRE(world.signal.eventually([&] { return !world.scripts.created().empty(); }));
+    lose(run);
+    worker.join();
+    HookExecutor(*run.claim, {world.clusters, run.connector, world.http, world.scripts}, world.clock, quick_hooks(), {})
+        .clean_up(0);
+    CHECK(world.scripts.existing().size() == 1);
+  }
+}
+
 // ---- Undo ----
 
 TEST_CASE("an undo statement is owed before its hook runs, and is run once, the last first") {

@@ -41,6 +41,26 @@ TEST_CASE("a key is with one worker at a time and comes back when it was asked f
   CHECK(queue.size() == 0);
 }
 
+TEST_CASE("while it is held nothing is given out, and then what is due at once") {
+  WorkQueue queue(kClock);
+  const std::stop_source stop;
+  queue.add("due", now() - 1s);
+  SUBCASE("until the time is over") {
+    const auto until = now() + 100ms;
+    queue.hold_until(until);
+    CHECK(queue.take(stop.get_token()) == "due");
+    CHECK(now() >= until);
+  }
+  SUBCASE("or somebody ends it") {
+    queue.hold_until(now() + 1h);
+    std::optional<std::string> taken;
+    std::jthread worker([&] { taken = queue.take(stop.get_token()); });
+    queue.hold_until(SteadyTime::min());
+    worker.join();
+    CHECK(taken == "due");
+  }
+}
+
 TEST_CASE("a worker that waits gets what is added, and what falls due") {
   WorkQueue queue(kClock);
   const std::stop_source stop;

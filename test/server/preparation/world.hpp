@@ -94,6 +94,7 @@ class ScriptedClusters final : public ClusterAccess {
   }
   Result<std::string> secret_value(const std::string&, const std::string& name, const std::string& key,
                                    Deadline) override {
+    on_secret();
     const std::lock_guard lock(mutex_);
     const auto found = secrets_.find(name + "/" + key);
     if (found == secrets_.end()) return Error{ErrorCode::NotFound, "no Secret " + name + " with " + key};
@@ -188,6 +189,7 @@ class ScriptedClusters final : public ClusterAccess {
 
  public:
   std::function<void()> nodes_roll = [] {};  ///< Set before use.
+  std::function<void()> on_secret = [] {};   ///< Called when one is read; set before use.
 };
 
 /// The other service, as the test says it answers: the next answers in turn, the last one stays.
@@ -221,7 +223,10 @@ class ScriptedHttp final : public HttpCaller {
 /// Kubernetes Jobs that end as the test says.
 class ScriptedJobs final : public ScriptJobs {
  public:
-  [[nodiscard]] std::string unavailable_because() const override { return {}; }
+  [[nodiscard]] std::string unavailable_because() const override {
+    on_question();
+    return {};
+  }
   Result<ScriptJobState> run(const Preparation&, const ScriptJob& job, Deadline) override {
     const std::lock_guard lock(mutex_);
     const auto name = name_of(job);
@@ -231,6 +236,8 @@ class ScriptedJobs final : public ScriptJobs {
   }
   Status remove(const Preparation&, const ScriptJob& job, Deadline) override {
     const std::lock_guard lock(mutex_);
+    ++removals_;
+    if (removal_fault_) return *removal_fault_;
     jobs_.erase(name_of(job));
     return Ok{};
   }
@@ -239,6 +246,15 @@ class ScriptedJobs final : public ScriptJobs {
   void set_state(const std::string& function, ScriptJobState state) {
     const std::lock_guard lock(mutex_);
     states_[function] = std::move(state);
+  }
+  /// What deleting a Job ends in from now on; nullopt: it is deleted.
+  void fail_removal(std::optional<Error> fault) {
+    const std::lock_guard lock(mutex_);
+    removal_fault_ = std::move(fault);
+  }
+  [[nodiscard]] int removals() const {
+    const std::lock_guard lock(mutex_);
+    return removals_;
   }
   /// "hook/pre_upgrade/1", in the order of their creation.
   [[nodiscard]] std::vector<std::string> created() const {
@@ -257,7 +273,12 @@ class ScriptedJobs final : public ScriptJobs {
   mutable std::mutex mutex_;
   std::map<std::string, ScriptJobState> states_;  // guarded by mutex_; by function
   std::set<std::string> jobs_;                    // guarded by mutex_
+  std::optional<Error> removal_fault_;            // guarded by mutex_
+  int removals_ = 0;                              // guarded by mutex_
   std::vector<std::string> created_;              // guarded by mutex_
+
+ public:
+  std::function<void()> on_question = [] {};  ///< Called before each look at a Job; set before use.
 };
 
 inline Hook setting_hook(const std::string& name, const std::string& key, const std::string& value,
