@@ -25,6 +25,7 @@ void FrontendQuestions::start() {
 }
 
 void FrontendQuestions::request_stop() {
+  stopping_.request_stop();
   for (auto& thread : threads_) thread.request_stop();
 }
 
@@ -34,12 +35,9 @@ void FrontendQuestions::stop() {
   std::deque<Question> unanswered;
   {
     const std::lock_guard lock(mutex_);
-    stopped_ = true;
     unanswered.swap(questions_);
   }
-  std::stop_source stopped;
-  stopped.request_stop();
-  for (const auto& question : unanswered) question(stopped.get_token());
+  for (const auto& question : unanswered) question(stopping_.get_token());
 }
 
 void FrontendQuestions::answer(const std::stop_token& stop) {
@@ -59,7 +57,7 @@ Answer FrontendQuestions::ask(Deadline deadline, std::function<Answer(const std:
   auto answer = promise->get_future();
   {
     const std::lock_guard lock(mutex_);
-    if (stopped_ || questions_.size() >= kQuestionsMax) return {};
+    if (stopping_.stop_requested() || questions_.size() >= kQuestionsMax) return {};
     questions_.push_back([this, promise, deadline, look = std::move(look)](const std::stop_token& stop) {
       Answer found{};
       try {

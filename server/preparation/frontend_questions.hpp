@@ -65,7 +65,7 @@ class FrontendQuestions {
   std::mutex mutex_;
   std::condition_variable_any asked_;  // with mutex_
   std::deque<Question> questions_;     // guarded by mutex_
-  bool stopped_ = false;               // guarded by mutex_
+  std::stop_source stopping_;          // requested before what is left in questions_ is answered
 
   std::vector<std::jthread> threads_;  // last: joined before what they use is gone
 };
