@@ -146,6 +146,8 @@ std::string MariadbServer::try_start(bool with_tls) {
   if (with_tls) {
     arguments.push_back("--ssl-cert=" + (directory_ / "server.pem").string());
     arguments.push_back("--ssl-key=" + (directory_ / "server.key").string());
+  } else {
+    arguments.emplace_back("--skip-ssl");  // From 11.4 on it would make itself a certificate.
   }
   const Child child = spawn(std::move(arguments));  // Its log goes to the pipe, until it is ready.
   process_ = child.process;
