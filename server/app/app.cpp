@@ -275,9 +275,7 @@ Status App::Impl::start_servers() {
         if (!reply) return std::nullopt;
         return to_http(std::move(*reply));
       },
-      [this, to_http](const HttpCall& call) {
-        return to_http(admission->review(call.path, call.body));
-      });
+      [this, to_http](const HttpCall& call) { return to_http(admission->review(call.path, call.body)); });
   auto https = start_webhook_server(webhook_options, certificate->server_context(), handlers);
   if (!https) return https.error();
   webhooks = std::move(https).value();
