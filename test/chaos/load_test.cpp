@@ -283,6 +283,13 @@ class InstantFrontends final : public FrontendConnector {
   std::set<std::string> set_;  // guarded by mutex_; hosts whose scheduler is held still
 };
 
+/// An FE whose address is its cluster's name.
+FrontendAccess frontend_named(const std::string& cluster) {
+  FrontendAccess access;
+  access.address.host = cluster;
+  return access;
+}
+
 TEST_CASE("an API server that is away for a minute is not hammered by 200 open records, and is found again soon") {
   bool reads_work = false;
   SUBCASE("nothing works") {}
@@ -294,11 +301,7 @@ TEST_CASE("an API server that is away for a minute is not hammered by 200 open r
   spdlog::logger log("load");
   MemoryPreparationStore memory(clock);
   CountedStore store(memory, calls);
-  Fleet fleet(calls, [](const std::string& cluster) {
-    FrontendAccess access;
-    access.address.host = cluster;
-    return access;
-  });
+  Fleet fleet(calls, frontend_named);
   InstantFrontends frontends(calls);
   ScriptedHttp http;
   ScriptedJobs scripts;
@@ -379,11 +382,7 @@ TEST_CASE("1,000 clusters and 10,000 records: bounded in memory and in requests 
     }
   }
   const auto with_records = used();
-  Fleet fleet(calls, [](const std::string& cluster) {
-    FrontendAccess access;
-    access.address.host = cluster;
-    return access;
-  });
+  Fleet fleet(calls, frontend_named);
   InstantFrontends frontends(calls);
   ScriptedHttp http;
   ScriptedJobs scripts;
