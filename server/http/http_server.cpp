@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -96,9 +97,15 @@ Result<Fd> listen_on(const std::string& address, std::uint16_t port) {
   return fd;
 }
 
+/// Those that this process may use. Two loops that share one make each other's clients wait for whole time slices.
+std::size_t processors() {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return static_cast<std::size_t>(CPU_COUNT(&allowed));
+  return std::max(std::thread::hardware_concurrency(), 1U);
+}
+
 std::size_t loops_for(std::size_t connections_max) {
-  const std::size_t processors = std::max(std::thread::hardware_concurrency(), 1U);
-  return std::min({processors, kLoopsMax, connections_max / kConnectionsPerLoop + 1});
+  return std::min({processors(), kLoopsMax, connections_max / kConnectionsPerLoop + 1});
 }
 
 std::uint16_t port_of(int socket) {
