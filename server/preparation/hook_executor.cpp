@@ -264,16 +264,17 @@ Result<HookDone> HookExecutor::run_sql(const Hook& hook, const SqlAction& action
 
 Status HookExecutor::apply_setting(const Hook& hook, Deadline deadline) {
   const auto& sql = std::get<SqlAction>(hook.action).sql;
-  const std::string& key = setting_of(hook)->key;
-  const std::string& wanted = setting_of(hook)->value;
+  const ConfigSetting& setting = *setting_of(hook);
   return retry(deadline, hook.retries, [&]() -> Status {
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto read = [&] { return (*frontends)->read(key, std::min(deadline, clock_.steady_now() + kReadTimeout)); };
+    const auto read = [&] {
+      return (*frontends)->read(setting.key, std::min(deadline, clock_.steady_now() + kReadTimeout));
+    };
     auto reading = read();
     if (!reading) return reading.error();
     // Already so everywhere: somebody wants it so, and it stays so afterwards.
-    if (!reading->differing(wanted)) return Ok{};
+    if (!reading->differing(setting.value)) return Ok{};
     if (auto captured = capture(*reading, hook); !captured) return captured;
 
     const auto set_deadline = [&] {
@@ -286,7 +287,7 @@ Status HookExecutor::apply_setting(const Hook& hook, Deadline deadline) {
     for (;;) {
       reading = read();
       if (!reading) return reading.error();
-      const auto missing = reading->differing(wanted);
+      const auto missing = reading->differing(setting.value);
       if (!missing) return Ok{};
       if (clock_.steady_now() + kReadBackPause >= deadline || !pause(kReadBackPause)) {
         return Error{ErrorCode::DeadlineExceeded,
@@ -333,17 +334,16 @@ Status HookExecutor::owe(const OwedUndo& undo) {
 }
 
 Result<HookDone> HookExecutor::verify_setting(const Hook& hook, Deadline deadline) {
-  const std::string& key = setting_of(hook)->key;
-  const std::string& wanted = setting_of(hook)->value;
+  const ConfigSetting& setting = *setting_of(hook);
   return poll(hook.name, hook.retries, kHookPollDefault, deadline, [&]() -> Result<Observation> {
     const auto frontends = fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto reading = (*frontends)->read(key, std::min(deadline, clock_.steady_now() + kReadTimeout));
+    const auto reading = (*frontends)->read(setting.key, std::min(deadline, clock_.steady_now() + kReadTimeout));
     if (!reading) return reading.error();
-    const auto missing = reading->differing(wanted);
+    const auto missing = reading->differing(setting.value);
     if (!missing) return Observation{true, "in force on every FE"};
     return Observation{false, reading->canonical_key + " is \"" + clean_text(missing->value, 100) + "\" on FE " +
-                                  missing->frontend + ", wanted \"" + wanted + "\""};
+                                  missing->frontend + ", wanted \"" + setting.value + "\""};
   });
 }
 
