@@ -1,6 +1,7 @@
 #!/bin/bash
-# Builds kube-apiserver and kubectl, once, from the Go module in test/e2e/kubernetes into the user's cache, and prints
-# the folder they are in (the last line of stdout). KUBEBUILDER_ASSETS, when set, is believed and printed.
+# Builds kube-apiserver, kube-controller-manager and kubectl, once, from the Go module in test/e2e/kubernetes into the
+# user's cache, and prints the folder they are in (the last line of stdout). KUBEBUILDER_ASSETS, when set, is believed and
+# printed: it must hold the first and the last; tests that need the controllers are skipped where it lacks them.
 # Exits with 77, and says why on stderr, when this machine cannot build them.
 set -euo pipefail
 
@@ -15,7 +16,7 @@ fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/upgrade-gate/kubernetes
 version=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$module/go.mod")
-current() { [ -x "$cache/kube-apiserver" ] && [ -x "$cache/kubectl" ] && "$cache/kube-apiserver" --version 2>/dev/null | grep -qFx "Kubernetes $version"; }
+current() { [ -x "$cache/kube-apiserver" ] && [ -x "$cache/kube-controller-manager" ] && [ -x "$cache/kubectl" ] && "$cache/kube-apiserver" --version 2>/dev/null | grep -qFx "Kubernetes $version"; }
 if current; then echo "$cache"; exit 0; fi
 
 minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p') || true
@@ -34,11 +35,11 @@ minor_version=${version#v1.}
 stamp() { # PACKAGE
   echo "-X $1.gitVersion=$version -X $1.gitMajor=1 -X $1.gitMinor=${minor_version%%.*} -X $1.gitTreeState=clean"
 }
-echo "building kube-apiserver and kubectl $version into $cache (once; 3 to 15 minutes)" >&2
+echo "building kube-apiserver, kube-controller-manager and kubectl $version into $cache (once; 3 to 20 minutes)" >&2
 cd "$module"
 GOFLAGS="${GOFLAGS:-} -mod=readonly" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0 \
   go build -trimpath -ldflags "-s -w $(stamp k8s.io/component-base/version) $(stamp k8s.io/client-go/pkg/version)" \
-  -o "$cache/new/" ./kube-apiserver ./kubectl >&2
+  -o "$cache/new/" ./kube-apiserver ./kube-controller-manager ./kubectl >&2
 mv -f "$cache"/new/* "$cache/"
 rmdir "$cache/new"
 current || { echo "the kube-apiserver that was built does not say 'Kubernetes $version'" >&2; exit 1; }
