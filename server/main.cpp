@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/app/app.hpp"
-#include "server/app/plan.hpp"
+#include "server/plan/plan.hpp"
 #include "server/app/version.hpp"
 
 namespace {

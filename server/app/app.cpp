@@ -10,9 +10,9 @@
 #include <sstream>
 #include <thread>
 
-#include "policy/hook_configuration.hpp"
-#include "policy/url.hpp"
-#include "server/app/admission_service.hpp"
+#include "policy/hooks/hook_configuration.hpp"
+#include "policy/text/url.hpp"
+#include "server/admission/admission_service.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
 #include "server/http/ops_server.hpp"
@@ -27,8 +27,8 @@
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/memory/memory_script_jobs.hpp"
 #include "server/outbound/http_hook_caller.hpp"
-#include "server/preparation/controller.hpp"
-#include "server/preparation/release.hpp"
+#include "server/preparation/lifecycle/controller.hpp"
+#include "server/preparation/lifecycle/release.hpp"
 #include "server/starrocks/frontend_client.hpp"
 #include "server/tls/certificate_source.hpp"
 #include "server/tls/dev_certificate.hpp"

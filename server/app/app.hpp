@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "policy/result.hpp"
+#include "policy/text/result.hpp"
 #include "server/app/options.hpp"
 
 namespace spdlog {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "server/app/admission_service.hpp"
+#include "server/admission/admission_service.hpp"
 #include "server/http/http_server.hpp"
 
 namespace gate {

@@ -11,7 +11,7 @@
 #include <map>
 #include <sstream>
 
-#include "policy/url.hpp"
+#include "policy/text/url.hpp"
 #include "server/app/version.hpp"
 
 namespace gate {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "policy/result.hpp"
-#include "policy/sql.hpp"
-#include "policy/upgrade_path.hpp"
-#include "server/app/plan.hpp"
+#include "policy/text/result.hpp"
+#include "policy/hooks/sql.hpp"
+#include "policy/versions/upgrade_path.hpp"
+#include "server/plan/plan.hpp"
 #include "server/ports/frontend.hpp"
 
 namespace gate {

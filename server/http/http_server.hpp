@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "policy/result.hpp"
+#include "policy/text/result.hpp"
 #include "server/ports/clock.hpp"
 
 struct ssl_ctx_st;  // OpenSSL's SSL_CTX

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "policy/admission_review.hpp"
+#include "policy/review/admission_review.hpp"
 #include "server/http/http_server.hpp"
 
 namespace gate {

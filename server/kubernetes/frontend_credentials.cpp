@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "policy/hook_configuration.hpp"
+#include "policy/hooks/hook_configuration.hpp"
 #include "server/kubernetes/json_fields.hpp"
 
 namespace gate {

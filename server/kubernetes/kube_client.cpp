@@ -19,7 +19,7 @@
 #include <thread>
 #include <utility>
 
-#include "policy/text.hpp"
+#include "policy/text/text.hpp"
 #include "server/httplib.hpp"
 
 namespace gate {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <utility>
 
-#include "policy/hook_configuration.hpp"
-#include "policy/text.hpp"
+#include "policy/hooks/hook_configuration.hpp"
+#include "policy/text/text.hpp"
 #include "server/kubernetes/base64.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 #include "server/kubernetes/json_fields.hpp"

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/text.hpp"
+#include "policy/text/text.hpp"
 #include "server/kubernetes/base64.hpp"
 
 namespace gate {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "policy/result.hpp"
+#include "policy/text/result.hpp"
 
 namespace gate {
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "policy/text.hpp"
+#include "policy/text/text.hpp"
 
 namespace gate {
 namespace {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "policy/text.hpp"
+#include "policy/text/text.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 #include "server/kubernetes/json_fields.hpp"
 

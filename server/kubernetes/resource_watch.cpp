@@ -11,7 +11,7 @@
 #include <set>
 #include <utility>
 
-#include "policy/image_change.hpp"
+#include "policy/versions/image_change.hpp"
 
 namespace gate {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "policy/result.hpp"
+#include "policy/text/result.hpp"
 
 namespace gate {
 

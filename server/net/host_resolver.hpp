@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "policy/result.hpp"
+#include "policy/text/result.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {

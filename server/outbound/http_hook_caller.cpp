@@ -20,7 +20,7 @@
 #include <system_error>
 #include <utility>
 
-#include "policy/text.hpp"
+#include "policy/text/text.hpp"
 #include "server/httplib.hpp"
 #include "server/net/freer.hpp"
 

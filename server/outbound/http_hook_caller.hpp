@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "policy/url.hpp"
+#include "policy/text/url.hpp"
 #include "server/net/address.hpp"
 #include "server/net/host_resolver.hpp"
 #include "server/ports/http_caller.hpp"

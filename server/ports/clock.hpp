@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "policy/time.hpp"
+#include "policy/text/time.hpp"
 
 namespace gate {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "policy/result.hpp"
+#include "policy/text/result.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {

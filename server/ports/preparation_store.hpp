@@ -7,8 +7,8 @@
 #include <tuple>
 #include <vector>
 
-#include "policy/preparation.hpp"
-#include "policy/result.hpp"
+#include "policy/record/preparation.hpp"
+#include "policy/text/result.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "policy/preparation.hpp"
-#include "policy/result.hpp"
+#include "policy/record/preparation.hpp"
+#include "policy/text/result.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {

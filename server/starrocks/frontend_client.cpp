@@ -16,7 +16,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "policy/text.hpp"
+#include "policy/text/text.hpp"
 #include "server/starrocks/login_guard.hpp"
 
 namespace gate {

@@ -12,7 +12,7 @@
 
 #include <string>
 
-#include "policy/result.hpp"
+#include "policy/text/result.hpp"
 #include "server/ports/frontend.hpp"
 
 struct st_plugin_vio;  // The library's channel to the server.

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "policy/result.hpp"
-#include "policy/time.hpp"
+#include "policy/text/result.hpp"
+#include "policy/text/time.hpp"
 #include "server/ports/clock.hpp"
 
 struct ssl_ctx_st;  // OpenSSL's SSL_CTX

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "policy/result.hpp"
-#include "policy/time.hpp"
+#include "policy/text/result.hpp"
+#include "policy/text/time.hpp"
 
 namespace gate {
 

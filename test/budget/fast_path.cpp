@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-#include "server/app/admission_service.hpp"
+#include "server/admission/admission_service.hpp"
 #include "server/app/metrics.hpp"
 #include "server/http/exchange.hpp"
 #include "server/memory/memory_cluster_access.hpp"

@@ -8,12 +8,12 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "server/app/admission_service.hpp"
+#include "server/admission/admission_service.hpp"
 #include "server/kubernetes/kube_cluster_access.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
-#include "server/preparation/controller.hpp"
+#include "server/preparation/lifecycle/controller.hpp"
 #include "test/chaos/api_proxy.hpp"
-#include "test/server/app/review_of.hpp"
+#include "test/server/admission/review_of.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/preparation/world.hpp"
 

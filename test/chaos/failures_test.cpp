@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "policy/version.hpp"
-#include "server/app/admission_service.hpp"
+#include "policy/versions/version.hpp"
+#include "server/admission/admission_service.hpp"
 #include "test/chaos/mortal_gate.hpp"
-#include "test/server/app/review_of.hpp"
+#include "test/server/admission/review_of.hpp"
 
 using namespace std::chrono_literals;
 

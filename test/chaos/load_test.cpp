@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "server/app/admission_service.hpp"
+#include "server/admission/admission_service.hpp"
 #include "test/chaos/mortal_gate.hpp"
-#include "test/server/app/review_of.hpp"
+#include "test/server/admission/review_of.hpp"
 
 using namespace std::chrono_literals;
 

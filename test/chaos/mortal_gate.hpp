@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "server/app/admission_service.hpp"
+#include "server/admission/admission_service.hpp"
 #include "test/server/preparation/world.hpp"
 
 namespace gate::test {

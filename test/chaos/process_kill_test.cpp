@@ -9,7 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "policy/sql.hpp"
+#include "policy/hooks/sql.hpp"
 #include "server/tls/dev_certificate.hpp"
 #include "test/chaos/api_proxy.hpp"
 #include "test/e2e/gate_process.hpp"

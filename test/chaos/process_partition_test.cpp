@@ -10,7 +10,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "policy/sql.hpp"
+#include "policy/hooks/sql.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "server/tls/dev_certificate.hpp"
 #include "test/chaos/api_proxy.hpp"

@@ -10,7 +10,7 @@
 #include <random>
 
 #include "test/chaos/mortal_gate.hpp"
-#include "test/server/app/review_of.hpp"
+#include "test/server/admission/review_of.hpp"
 
 using namespace std::chrono_literals;
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "policy/time.hpp"
+#include "policy/text/time.hpp"
 #include "test/e2e/scene.hpp"
 
 using namespace gate;

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "policy/hook_configuration.hpp"
-#include "policy/yaml.hpp"
+#include "policy/hooks/hook_configuration.hpp"
+#include "policy/text/yaml.hpp"
 #include "test/fuzz/require.hpp"
 
 namespace {

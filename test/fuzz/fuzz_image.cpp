@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "policy/image_change.hpp"
+#include "policy/versions/image_change.hpp"
 #include "test/fuzz/require.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "policy/admission_review.hpp"
-#include "policy/hook_configuration.hpp"
-#include "policy/image_change.hpp"
+#include "policy/review/admission_review.hpp"
+#include "policy/hooks/hook_configuration.hpp"
+#include "policy/versions/image_change.hpp"
 #include "test/fuzz/require.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "policy/sql.hpp"
+#include "policy/hooks/sql.hpp"
 #include "test/fuzz/require.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "server/preparation/hook_runner.hpp"
+#include "server/preparation/hooks/hook_runner.hpp"
 #include "test/server/preparation/world.hpp"
 
 namespace gate::test {

@@ -16,10 +16,10 @@
 #include <string>
 #include <vector>
 
-#include "policy/sql.hpp"
+#include "policy/hooks/sql.hpp"
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/ports/cluster_access.hpp"
-#include "server/preparation/controller.hpp"
+#include "server/preparation/lifecycle/controller.hpp"
 #include "server/starrocks/frontend_client.hpp"
 #include "test/fakes/frontend_simulator.hpp"
 

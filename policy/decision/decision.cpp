@@ -1,0 +1,305 @@
+#include "policy/decision/decision.hpp"
+
+#include <algorithm>
+
+#include "policy/decision/bypass.hpp"
+#include "policy/decision/message.hpp"
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+const Preparation* find_record(const std::vector<Preparation>& records, const std::string& name) {
+  const auto found = std::find_if(records.begin(), records.end(), [&](const auto& r) { return r.name == name; });
+  return found == records.end() ? nullptr : &*found;
+}
+
+/// The record that currently owes or holds something on this cluster; superseded ones have handed theirs over.
+const Preparation* open_record(const AdmissionFacts& facts) {
+  for (const auto& record : facts.records) {  // newest first
+    if (is_open(record) && record.status.outcome != Outcome::Superseded && !record.spec.bypass) return &record;
+  }
+  return nullptr;
+}
+
+/// The newest attempt at exactly this change with exactly these hooks.
+const Preparation* latest_attempt(const AdmissionFacts& facts, const std::string& key) {
+  const Preparation* latest = nullptr;
+  for (const auto& record : facts.records) {
+    if (preparation_key(record.spec) != key) continue;
+    if (latest == nullptr || record.spec.attempt > latest->spec.attempt) latest = &record;
+  }
+  return latest;
+}
+
+/// True when every change goes back to where the open record, or one it superseded, started from.
+bool goes_back(const AdmissionFacts& facts, const Preparation& open) {
+  return std::all_of(facts.changes.begin(), facts.changes.end(), [&](const ImageChange& change) {
+    // A chain longer than the number of records would be a cycle made by hand.
+    const Preparation* record = &open;
+    for (std::size_t hops = 0; record != nullptr && hops <= facts.records.size(); ++hops) {
+      if (record->spec.object.uid == facts.object_uid) {
+        for (const auto& begun : record->spec.changes) {
+          if (begun.component == change.component) return begun.from == change.to;
+        }
+      }
+      record = find_record(facts.records, record->spec.supersedes);
+    }
+    return false;
+  });
+}
+
+Decision final(AdmissionAnswer answer, std::string_view decision, const Preparation* record) {
+  answer.audit.push_back({"decision", std::string(decision)});
+  Decision out;
+  if (record != nullptr) {
+    answer.audit.push_back({"preparation", record->name});
+    answer.audit.push_back({"phase", std::string(to_string(record->status.phase))});
+    out.subject = record->name;
+  }
+  out.answer = std::move(answer);
+  return out;
+}
+
+Decision effect(Effect what, const Preparation& record) {
+  Decision out;
+  out.effect = what;
+  out.subject = record.name;
+  return out;
+}
+
+Decision denied(std::string_view why, std::string message, const Preparation* record) {
+  return final(deny(kDenialCode, std::string(why), std::move(message)), "denied", record);
+}
+
+/// A dry run is allowed whenever a real request could make progress, or clients that dry-run first never converge.
+Decision dry_run_allowed(const std::string& state, const Preparation* record) {
+  auto answer = allow();
+  answer.warnings.push_back(dry_run_warning(state));
+  return final(std::move(answer), "allowed-dry-run", record);
+}
+
+Decision admitted(const Preparation& record) {
+  auto answer = allow();
+  for (const auto& hook : record.status.hooks) {
+    if (hook.phase == HookPhase::Failed) answer.warnings.push_back(failed_hook_warning(hook));
+  }
+  return final(std::move(answer), "allowed-prepared", &record);
+}
+
+Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int attempt, AdmissionAnswer answer = {}) {
+  PreparationSpec spec;
+  spec.object = {facts.kind, facts.name, facts.object_uid};
+  spec.cluster = facts.cluster;
+  spec.attempt = attempt;
+  spec.changes = facts.changes;
+  spec.hooks = facts.configuration.hooks;
+  spec.mode = facts.configuration.mode;
+  spec.retry_token = facts.retry_token;
+  spec.asked_before = facts.asked_before;
+  if (const auto* open = open_record(facts)) spec.supersedes = open->name;
+  Decision out;
+  out.effect = Effect::Start;
+  out.start_name = preparation_name(facts.name, key, attempt);
+  out.subject = out.start_name;
+  out.start = std::move(spec);
+  out.answer = std::move(answer);
+  return out;
+}
+
+Decision decide_completed(const AdmissionFacts& facts, const Preparation& record) {
+  if (facts.dry_run) return admitted(record);
+  switch (facts.read_back) {
+    case ReadBack::Holds:
+      return admitted(record);
+    case ReadBack::Drifted:
+    case ReadBack::Unreachable:
+      return effect(Effect::Reopen, record);
+    case ReadBack::NotDone:
+      break;
+  }
+  if (facts.read_back_possible) return effect(Effect::ReadBack, record);
+  return denied(reason::kRunning, running_message(facts, &record), &record);
+}
+
+Decision decide_in_progress(const AdmissionFacts& facts, const Preparation& record) {
+  if (facts.dry_run) {
+    return dry_run_allowed(std::string(to_string(record.status.phase)) + " " + progress(record), &record);
+  }
+  if (!facts.waited) return effect(Effect::Wait, record);
+  return denied(reason::kRunning, running_message(facts, &record), &record);
+}
+
+Decision decide_failed(const AdmissionFacts& facts, const Preparation& record, const std::string& key) {
+  if (facts.dry_run) return dry_run_allowed("Failed, retried later", &record);
+  // A value that was not there when this attempt began asks for the next one.
+  const bool retry_asked = !facts.retry_token.empty() && facts.retry_token != record.spec.retry_token;
+  if (!retry_asked && facts.now < next_attempt_time(record, facts.backoff)) {
+    return denied(reason::kFailed, failed_message(facts, record), &record);
+  }
+  return start_attempt(facts, key, record.spec.attempt + 1);
+}
+
+/// Over for good: what it prepared has been, or is being, undone.
+bool spent(const Preparation& record) {
+  return record.spec.bypass || record.status.outcome != Outcome::None || record.status.stage == Stage::Restoring ||
+         record.status.stage == Stage::Closed;
+}
+
+Decision decide_prepared(const AdmissionFacts& facts) {
+  const std::string key = target_key(facts);
+  const Preparation* record = latest_attempt(facts, key);
+  if (record == nullptr) {
+    return facts.dry_run ? dry_run_allowed("not started", nullptr) : start_attempt(facts, key, 1);
+  }
+  if (record->status.phase == Phase::Failed) return decide_failed(facts, *record, key);
+  if (spent(*record)) {
+    return facts.dry_run ? dry_run_allowed("not started", nullptr)
+                         : start_attempt(facts, key, record->spec.attempt + 1);
+  }
+  switch (record->status.phase) {
+    case Phase::Completed:
+      return decide_completed(facts, *record);
+    case Phase::Pending:
+    case Phase::Running:
+      return decide_in_progress(facts, *record);
+    case Phase::Failed:
+      break;  // handled above
+  }
+  return decide_failed(facts, *record, key);
+}
+
+/// The way between the versions first, then the preparation of it.
+Decision decide_on_path(const AdmissionFacts& facts) {
+  Decision read;
+  read.effect = Effect::ReadVersions;
+  const bool readable = facts.version_policy != VersionPolicy::Off && !facts.running_read && !facts.dry_run;
+  const bool enforced = facts.version_policy == VersionPolicy::Enforce;
+  if (enforced && readable) return read;
+  const auto findings = path_findings(facts);
+  const bool forbidden = !findings.empty() && findings.front().severity == PathSeverity::Forbidden;
+  Decision decision;
+  if (!enforced || !forbidden) {
+    decision = decide_prepared(facts);
+    // Only what is about to be admitted is worth a question to the FE; a denial is warned by the tags.
+    if (readable && decision.effect == Effect::None && decision.answer.allowed) return read;
+  } else if (facts.dry_run) {
+    auto answer = allow();
+    answer.warnings.push_back(dry_run_refusal_warning(reason::kPathForbidden));
+    decision = final(std::move(answer), "allowed-dry-run", nullptr);
+  } else {
+    decision = denied(reason::kPathForbidden, path_forbidden_message(facts, findings), nullptr);
+  }
+  if (decision.effect == Effect::None) {
+    for (const auto& finding : findings) decision.answer.warnings.push_back(path_warning(finding));
+  }
+  return decision;
+}
+
+/// Lets the change through, records that, and leaves whatever is open on the cluster as it is.
+Decision bypassed(const AdmissionFacts& facts, const Bypass& bypass) {
+  const std::string key = target_key(facts);
+  const Preparation* latest = latest_attempt(facts, key);
+  const int attempt = latest == nullptr ? 1 : latest->spec.attempt + 1;
+  auto answer = allow();
+  answer.warnings.push_back(bypass_warning(bypass, facts.dry_run));
+  answer.audit.push_back({"bypass", "target=" + bypass.target + "; reason=" + bypass.reason +
+                                        "; until=" + format_time(bypass.until.value_or(WallTime{}))});
+  Decision out = final(std::move(answer), "allowed-bypass", nullptr);
+  if (facts.dry_run) return out;
+  out = start_attempt(facts, key, attempt, std::move(out.answer));
+  out.effect = Effect::RecordBypass;
+  out.start->supersedes.clear();
+  out.start->bypass = bypass;
+  return out;
+}
+
+/// What the bypass annotation comes to: a final decision, a question to ask, or nothing but `warnings`.
+std::optional<Decision> decide_bypass(const AdmissionFacts& facts, std::vector<std::string>& warnings) {
+  if (facts.bypass.empty()) return std::nullopt;
+  const auto ignored = [&](const std::string& why) {
+    warnings.push_back(bypass_ignored_warning(why));
+    return std::nullopt;
+  };
+  const auto bypass = parse_bypass(facts.bypass);
+  if (!bypass) return ignored(bypass.error().message);
+  if (auto obstacle = bypass_obstacle(*bypass, target_key(facts), facts.now); !obstacle.empty()) {
+    return ignored(obstacle);
+  }
+  switch (facts.may_bypass) {
+    case Permission::NotAsked: {
+      Decision ask;
+      ask.effect = Effect::AskPermission;
+      return ask;
+    }
+    case Permission::Granted:
+      return bypassed(facts, *bypass);
+    case Permission::Refused:
+      return ignored("user " + clean_text(facts.username, 40) + " may not bypass upgradepreparations here");
+    case Permission::Unknown:
+      return ignored("the API server did not say whether the user may");
+  }
+  return std::nullopt;
+}
+
+/// Everything but the emergency exit.
+Decision decide_regularly(const AdmissionFacts& facts) {
+  if (!facts.store_reachable) {
+    if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
+    return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
+  }
+  if (!facts.configuration.faults.empty()) {
+    return final(hooks_invalid(facts), "denied", nullptr);
+  }
+  if (!facts.configuration.unread.empty()) {
+    if (facts.dry_run) return dry_run_allowed("a ConfigMap cannot be read", nullptr);
+    return denied(reason::kUnavailable, hooks_unread_message(facts), nullptr);
+  }
+  auto decision = decide_on_path(facts);
+  if (decision.effect == Effect::None) {
+    auto& warnings = decision.answer.warnings;
+    warnings.insert(warnings.end(), facts.configuration.warnings.begin(), facts.configuration.warnings.end());
+  }
+  return decision;
+}
+
+}  // namespace
+
+std::string target_key(const AdmissionFacts& facts) {
+  return preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks, facts.configuration.mode);
+}
+
+std::vector<PathFinding> path_findings(const AdmissionFacts& facts) {
+  if (facts.version_policy == VersionPolicy::Off) return {};
+  return judge_path({facts.kind, facts.name, facts.changes, facts.unchanged, facts.running});
+}
+
+AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
+  return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
+}
+
+Decision decide(const AdmissionFacts& facts) {
+  if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
+  if (!facts.configuration.configured) {
+    auto answer = allow();
+    answer.warnings = facts.configuration.warnings;
+    return final(std::move(answer), "allowed-not-configured", nullptr);
+  }
+  // Before anything that could refuse: the way back must never be barred, not even by a faulty configuration.
+  if (const auto* open = open_record(facts); open != nullptr && goes_back(facts, *open)) {
+    auto answer = allow();
+    if (!facts.dry_run) answer.warnings.push_back(revert_warning(*open));
+    return final(std::move(answer), "allowed-revert", open);
+  }
+  // Before the records are needed: the emergency exit must not depend on what may be broken.
+  std::vector<std::string> warnings;
+  if (auto decision = decide_bypass(facts, warnings)) return *std::move(decision);
+  auto decision = decide_regularly(facts);
+  if (decision.effect != Effect::None) return decision;
+  auto& answer = decision.answer;
+  answer.warnings.insert(answer.warnings.begin(), warnings.begin(), warnings.end());
+  if (!answer.allowed) answer.message += target_line(target_key(facts));
+  return decision;
+}
+
+}  // namespace gate

@@ -1,0 +1,94 @@
+#pragma once
+// The verdict on one image change: a pure function of gathered facts (design 2.5).
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/review/admission_review.hpp"
+#include "policy/hooks/hook_configuration.hpp"
+#include "policy/versions/image_change.hpp"
+#include "policy/record/preparation.hpp"
+#include "policy/text/time.hpp"
+#include "policy/versions/upgrade_path.hpp"
+
+namespace gate {
+
+/// What was found when the settings of a Completed record were read back from every alive FE.
+enum class ReadBack { NotDone, Holds, Drifted, Unreachable };
+
+/// What the API server says to the right to bypass (SubjectAccessReview).
+enum class Permission { NotAsked, Granted, Refused, Unknown };
+
+struct AdmissionFacts {
+  bool dry_run = false;
+  std::string kind;  ///< StarRocksCluster or StarRocksWarehouse
+  std::string name_space;
+  std::string name;
+  std::string object_uid;
+  std::string cluster;  ///< The StarRocksCluster whose FE is prepared.
+  std::vector<ImageChange> changes;
+  int other_changed_fields = 0;           ///< Top-level spec fields that change besides images: dropped with a denial.
+  std::vector<ComponentImage> unchanged;  ///< The object's other components: they matter to the order.
+  VersionPolicy version_policy = VersionPolicy::Off;
+  std::vector<RunningNode> running;  ///< Empty until read, and where the FE did not answer.
+  bool running_read = false;         ///< `running` is final.
+  HookConfiguration configuration;
+  std::vector<Preparation> records;  ///< Of `cluster`, newest first.
+  bool store_reachable = true;
+  std::string store_error;
+  ReadBack read_back = ReadBack::NotDone;
+  bool read_back_possible = true;  ///< False once the time for it is used up.
+  bool waited = false;             ///< The bounded wait is over (or not wanted).
+  WallTime now{};
+  FailureBackoff backoff;
+  std::string username;  ///< Who asks; for texts.
+  std::string bypass;    ///< The annotation as written; empty: not asked for.
+  Permission may_bypass = Permission::NotAsked;
+  bool asked_before = false;  ///< The old object asks for hooks, too.
+  std::string retry_token;    ///< The retry annotation; empty: none.
+};
+
+/// What the caller must do before the answer is final. At most one per round; each changes a fact, so rounds end.
+enum class Effect {
+  None,           ///< `answer` is final.
+  Start,          ///< Create the record `start`, then gather again.
+  Reopen,         ///< The Completed record `subject` is no longer true: set it back to Pending, then gather again.
+  ReadVersions,   ///< Read the versions of the cluster's alive nodes into `running`, then decide again.
+  ReadBack,       ///< Read the settings of `subject` back from the FEs, then decide again.
+  Wait,           ///< Wait for `subject` to finish or the admission wait to pass, then gather again.
+  AskPermission,  ///< Ask whether the user may bypass, then decide again.
+  RecordBypass,   ///< Create the record `start`, best effort; `answer` is final.
+};
+
+struct Decision {
+  Effect effect = Effect::None;
+  AdmissionAnswer answer;
+  std::string subject;                   ///< Name of the record the decision is about; may be empty.
+  std::optional<PreparationSpec> start;  ///< For Start and RecordBypass; requested_by is left to the caller.
+  std::string start_name;
+};
+
+[[nodiscard]] Decision decide(const AdmissionFacts& facts);
+
+/// What the rules of StarRocks' versions say to the change, by what is known so far. Empty with VersionPolicy::Off.
+[[nodiscard]] std::vector<PathFinding> path_findings(const AdmissionFacts& facts);
+/// The key of the change that is asked for: what a bypass is bound to, and part of the record's name.
+[[nodiscard]] std::string target_key(const AdmissionFacts& facts);
+
+/// The refusal of a faulty configuration, also when it is written and no image changes.
+[[nodiscard]] AdmissionAnswer hooks_invalid(const AdmissionFacts& facts);
+
+/// Reasons of denials, as clients see them: `Error from server (UpgradePreparationRunning): ...`.
+namespace reason {
+inline constexpr std::string_view kHooksInvalid = "UpgradeHooksInvalid";
+inline constexpr std::string_view kPathForbidden = "UpgradePathForbidden";
+inline constexpr std::string_view kRunning = "UpgradePreparationRunning";
+inline constexpr std::string_view kFailed = "UpgradePreparationFailed";
+inline constexpr std::string_view kUnavailable = "UpgradeGateUnavailable";
+}  // namespace reason
+
+/// Never 409, 422, 429 or 5xx: those make clients delete and recreate the object, or wait silently.
+inline constexpr int kDenialCode = 403;
+
+}  // namespace gate

@@ -1,0 +1,145 @@
+#include "policy/decision/message.hpp"
+
+#include "policy/decision/bypass.hpp"
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+/// Longest piece of one image version inside a message; tags are at most 128, real ones under 30.
+constexpr std::size_t kVersionMax = 40;
+/// Below this the cause would be unreadable: the rest of the line gives way instead.
+constexpr std::size_t kCauseMin = 40;
+/// The second line has room for the whole failure of a hook, advice included.
+constexpr std::size_t kCauseMax = 1000;
+
+std::string subject(const AdmissionFacts& facts) {
+  std::string changes;
+  for (const auto& change : facts.changes) {
+    if (!changes.empty()) changes += ", ";
+    changes += std::string(to_string(change.component)) + " " + clean_text(image_version(change.from), kVersionMax) +
+               " -> " + clean_text(image_version(change.to), kVersionMax);
+  }
+  return "image change of " + facts.kind + " " + facts.name_space + "/" + facts.name + " (" + changes + ")";
+}
+
+std::string nothing_applied(const AdmissionFacts& facts) {
+  if (facts.other_changed_fields == 0) return "Nothing of this request was applied. ";
+  return "Nothing of this request was applied, nor its " + std::to_string(facts.other_changed_fields) +
+         " other changed spec fields. ";
+}
+
+/// `head` + as much of `foreign` as the first line has room for + `tail`, which begins with a full stop.
+std::string first_line(const std::string& head, std::string_view foreign, const std::string& tail) {
+  const std::size_t used = head.size() + tail.size();
+  const std::size_t room = used + kCauseMin < kFirstLineMax ? kFirstLineMax - used : kCauseMin;
+  const std::string text = head + clean_text(foreign, room);
+  // A sentence that was cut, or that ends by itself, needs no second full stop.
+  return clean_text(text + (text.back() == '.' ? tail.substr(1) : tail), kFirstLineMax);
+}
+
+std::string show_command(const AdmissionFacts& facts, const Preparation& record) {
+  return "\nProgress: kubectl get upgradepreparations " + record.name + " -n " + facts.name_space;
+}
+
+}  // namespace
+
+std::string progress(const Preparation& record) {
+  const auto done = hooks_in(record.status, HookPhase::Completed).size() +
+                    hooks_in(record.status, HookPhase::Skipped).size();  // nothing is left to do for those either
+  return std::to_string(done) + "/" + std::to_string(record.spec.hooks.size()) + " hooks";
+}
+
+std::string hooks_invalid_message(const AdmissionFacts& facts) {
+  const std::string faults = describe(facts.configuration.faults);
+  std::string line = first_line(
+      "upgrade hooks of " + facts.kind + " " + facts.name_space + "/" + facts.name + " are not valid: ", faults,
+      ". Nothing of this request was applied; correct the fields and repeat it.");
+  if (facts.configuration.faults.size() == 1 && line.find(faults) != std::string::npos) return line;
+  for (const auto& fault : facts.configuration.faults) line += "\n- " + clean_text(describe({fault}), 1000);
+  return line;
+}
+
+std::string running_message(const AdmissionFacts& facts, const Preparation* record) {
+  std::string state = "pre-upgrade hooks have been started";
+  std::string cause;
+  if (record != nullptr) {
+    state = std::string("pre-upgrade hooks are ") + (record->status.phase == Phase::Pending ? "waiting" : "running") +
+            " (" + progress(*record) + ")";
+    if (!record->status.message.empty()) cause = ": " + record->status.message;
+  }
+  const std::string tail =
+      ". " + nothing_applied(facts) + "Repeat the same apply in a while; GitOps retries by itself.";
+  const std::string line = first_line(subject(facts) + " is on hold: " + state, cause, tail);
+  return record == nullptr ? line : line + show_command(facts, *record);
+}
+
+std::string failed_message(const AdmissionFacts& facts, const Preparation& record) {
+  const std::string head = subject(facts) + " is refused: ";
+  const std::string tail = ". " + nothing_applied(facts) + "The next attempt starts with an apply after " +
+                           format_time(next_attempt_time(record, facts.backoff)) + ".";
+  return first_line(head, record.status.message, tail) + "\nCause: " + clean_text(record.status.message, kCauseMax) +
+         show_command(facts, record) + "\nTo try again at once, first: kubectl annotate " + facts.kind + " " +
+         facts.name + " -n " + facts.name_space + " --overwrite " + std::string(annotation::kRetry) + "=\"$(date)\"";
+}
+
+std::string unavailable_message(const AdmissionFacts& facts) {
+  return first_line(subject(facts) + " cannot be decided: the gate cannot reach its records: ", facts.store_error,
+                    ". " + nothing_applied(facts) + "Repeat the same apply; GitOps retries by itself.");
+}
+
+std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings) {
+  std::string message = first_line(subject(facts) + " is refused: ", findings.front().text,
+                                   ". " + nothing_applied(facts) + "Apply a version that is accepted.");
+  for (const auto& finding : findings) {
+    message += "\n- " + std::string(to_string(finding.severity)) + ": " + finding.text;
+    if (!finding.source.empty()) message += " (StarRocks " + std::string(finding.source) + ")";
+  }
+  return message;
+}
+
+std::string hooks_unread_message(const AdmissionFacts& facts) {
+  std::string causes;
+  for (const std::string& cause : facts.configuration.unread) causes += (causes.empty() ? "" : "; ") + cause;
+  return first_line(subject(facts) + " cannot be decided: its hooks are not known: ", causes,
+                    ". " + nothing_applied(facts) + "Repeat the same apply; GitOps retries by itself.");
+}
+
+std::string dry_run_warning(const std::string& state) {
+  return clean_text("upgrade gate: dry run only; the real request needs pre-upgrade hooks (" + state + ")",
+                    kWarningMax);
+}
+
+std::string dry_run_refusal_warning(std::string_view why) {
+  return clean_text("upgrade gate: dry run only; the real request would be refused: " + std::string(why), kWarningMax);
+}
+
+std::string revert_warning(const Preparation& record) {
+  return clean_text("upgrade gate: back to the images before " + record.name + "; its hooks will be undone",
+                    kWarningMax);
+}
+
+std::string path_warning(const PathFinding& finding) {
+  return clean_text("upgrade gate: " + finding.text, kWarningMax);
+}
+
+std::string target_line(const std::string& key) {
+  return "\nTarget key, for the emergency exit (annotation " + std::string(annotation::kBypass) + "): " + key;
+}
+
+std::string bypass_warning(const Bypass& bypass, bool dry_run) {
+  return clean_text((dry_run ? "upgrade gate: would be let through unprepared until "
+                             : "upgrade gate: let through unprepared until ") +
+                        format_time(bypass.until.value_or(WallTime{})) + ": " + bypass.reason,
+                    kWarningMax);
+}
+
+std::string bypass_ignored_warning(const std::string& why) {
+  return clean_text("upgrade gate: bypass ignored: " + why, kWarningMax);
+}
+
+std::string failed_hook_warning(const HookStatus& hook) {
+  return clean_text("upgrade gate: hook " + hook.name + " failed (not critical): " + hook.message, kWarningMax);
+}
+
+}  // namespace gate

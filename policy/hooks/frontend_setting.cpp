@@ -1,0 +1,119 @@
+#include "policy/hooks/frontend_setting.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+
+namespace gate {
+namespace {
+
+enum class Type { Boolean, Int, Long, Double };
+
+struct Setting {
+  std::string_view key;
+  Type type;
+  std::string_view alias;
+};
+
+/// Mutable settings of fe-core's com.starrocks.common.Config (main, 2026): name, Java type, alias. Those of the
+/// upgrade procedure, of the tablet scheduler, and of what is commonly stopped meanwhile: loads, statistics.
+constexpr std::array kSettings{
+    Setting{"tablet_sched_max_scheduling_tablets", Type::Int, "max_scheduling_tablets"},
+    Setting{"tablet_sched_max_balancing_tablets", Type::Int, "max_balancing_tablets"},
+    Setting{"tablet_sched_disable_balance", Type::Boolean, "disable_balance"},
+    Setting{"tablet_sched_disable_colocate_balance", Type::Boolean, "disable_colocate_balance"},
+    Setting{"tablet_sched_disable_colocate_overall_balance", Type::Boolean, ""},
+    Setting{"tablet_sched_colocate_balance_wait_system_stable_time_s", Type::Long, ""},
+    Setting{"tablet_sched_always_force_decommission_replica", Type::Boolean, ""},
+    Setting{"tablet_sched_be_down_tolerate_time_s", Type::Long, ""},
+    Setting{"tablet_sched_colocate_be_down_tolerate_time_s", Type::Long, ""},
+    Setting{"tablet_sched_slot_num_per_path", Type::Int, "schedule_slot_num_per_path"},
+    Setting{"tablet_sched_storage_cooldown_second", Type::Long, "storage_cooldown_second"},
+    Setting{"tablet_sched_max_not_being_scheduled_interval_ms", Type::Long, ""},
+    Setting{"tablet_sched_balance_load_score_threshold", Type::Double, "balance_load_score_threshold"},
+    Setting{"tablet_sched_balance_load_disk_safe_threshold", Type::Double, "balance_load_disk_safe_threshold"},
+    Setting{"tablet_sched_num_based_balance_threshold_ratio", Type::Double, ""},
+    Setting{"tablet_sched_repair_delay_factor_second", Type::Long, "tablet_repair_delay_factor_second"},
+    Setting{"tablet_sched_min_clone_task_timeout_sec", Type::Long, "min_clone_task_timeout_sec"},
+    Setting{"tablet_sched_max_clone_task_timeout_sec", Type::Long, "max_clone_task_timeout_sec"},
+    Setting{"tablet_sched_max_migration_task_sent_once", Type::Int, ""},
+    Setting{"tablet_sched_consecutive_full_clone_delay_sec", Type::Long, ""},
+    Setting{"tablet_report_drop_tablet_delay_sec", Type::Long, ""},
+    Setting{"recover_with_empty_tablet", Type::Boolean, ""},
+    Setting{"storage_usage_soft_limit_percent", Type::Int, "storage_high_watermark_usage_percent"},
+    Setting{"storage_usage_soft_limit_reserve_bytes", Type::Long, "storage_min_left_capacity_bytes"},
+    Setting{"storage_usage_hard_limit_percent", Type::Int, "storage_flood_stage_usage_percent"},
+    Setting{"storage_usage_hard_limit_reserve_bytes", Type::Long, "storage_flood_stage_left_capacity_bytes"},
+    Setting{"disable_load_job", Type::Boolean, ""},
+    Setting{"max_routine_load_task_concurrent_num", Type::Int, ""},
+    Setting{"max_routine_load_task_num_per_be", Type::Int, ""},
+    Setting{"max_tolerable_backend_down_num", Type::Int, ""},
+    Setting{"period_of_auto_resume_min", Type::Int, ""},
+    Setting{"history_job_keep_max_second", Type::Int, ""},
+    Setting{"max_query_retry_time", Type::Int, ""},
+    Setting{"backup_job_default_timeout_ms", Type::Int, ""},
+    Setting{"enable_statistic_collect", Type::Boolean, ""},
+    Setting{"enable_auto_collect_statistics", Type::Boolean, ""},
+    Setting{"enable_statistic_collect_on_first_load", Type::Boolean, ""},
+    Setting{"statistic_collect_interval_sec", Type::Long, ""},
+    Setting{"qe_slow_log_ms", Type::Long, ""},
+};
+
+const Setting* find(std::string_view key) {
+  const auto* found = std::find_if(kSettings.begin(), kSettings.end(),
+                                   [&](const Setting& row) { return row.key == key || row.alias == key; });
+  return found == kSettings.end() ? nullptr : found;
+}
+
+/// The FE trims values.
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);
+}
+
+template <class Number>
+bool is_number(std::string_view text) {
+  // Java takes a plus sign, from_chars does not.
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+bool is_boolean(std::string_view text) {
+  constexpr auto same = [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  };
+  constexpr std::string_view kTrue = "true";
+  constexpr std::string_view kFalse = "false";
+  return std::equal(text.begin(), text.end(), kTrue.begin(), kTrue.end(), same) ||
+         std::equal(text.begin(), text.end(), kFalse.begin(), kFalse.end(), same);
+}
+
+}  // namespace
+
+std::string_view canonical_setting(std::string_view key) {
+  const Setting* setting = find(key);
+  return setting == nullptr ? key : setting->key;
+}
+
+std::string_view accepted_value(std::string_view key, std::string_view value) {
+  const Setting* setting = find(key);
+  if (setting == nullptr) return {};
+  const std::string_view text = trimmed(value);
+  switch (setting->type) {
+    case Type::Boolean:
+      return is_boolean(text) ? "" : "\"true\" or \"false\" (the FE takes anything else for false)";
+    case Type::Int:
+      return is_number<std::int32_t>(text) ? "" : "a whole number of 32 bits";
+    case Type::Long:
+      return is_number<std::int64_t>(text) ? "" : "a whole number";
+    case Type::Double:
+      return is_number<double>(text) ? "" : "a number";
+  }
+  return {};
+}
+
+}  // namespace gate

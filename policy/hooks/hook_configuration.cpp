@@ -1,0 +1,432 @@
+#include "policy/hooks/hook_configuration.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "policy/hooks/frontend_setting.hpp"
+#include "policy/hooks/hook_catalogue.hpp"
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+
+/// Of one record (manifests/crd).
+constexpr std::size_t kHooksTogetherMax = 128;
+/// Texts of all hooks of one record, which may hold a script twice: an object of the API server has 1.5 MB at most.
+constexpr std::size_t kHookTextsMax = 384u << 10;
+/// A message must stay readable; every fault beyond these is counted.
+constexpr std::size_t kFaultsDescribedMax = 20;
+constexpr std::size_t kNameShownMax = 63;
+
+std::string shown(const json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::vector<std::string> split_names(std::string_view list) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    std::string_view name = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    name.remove_prefix(std::min(name.find_first_not_of(kSpace), name.size()));
+    name = name.substr(0, name.find_last_not_of(kSpace) + 1);
+    if (!name.empty()) names.emplace_back(name);
+  }
+  return names;
+}
+
+std::string annotation_field(std::string_view key) { return "metadata.annotations[" + std::string(key) + "]"; }
+
+/// DNS-1123 subdomain, as the API server has it for names of ConfigMaps.
+bool is_config_map_name(std::string_view name) {
+  constexpr std::size_t kNameMax = 253;
+  return !name.empty() && name.size() <= kNameMax && name.front() != '.' && name.front() != '-' &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string_view::npos;
+}
+
+const ConfigSetting* setting_of(const HookAction& action) {
+  const auto* sql = std::get_if<SqlAction>(&action);
+  return sql != nullptr && sql->setting ? &*sql->setting : nullptr;
+}
+
+bool one_key(const ConfigSetting& left, const ConfigSetting& right) {
+  return canonical_setting(left.key) == canonical_setting(right.key);
+}
+
+bool sets(const Hook& hook, const PredefinedHook& predefined) {
+  const ConfigSetting* setting = setting_of(hook.action);
+  const ConfigSetting* wanted = setting_of(predefined.action);
+  return setting != nullptr && wanted != nullptr && one_key(*setting, *wanted) && setting->value == wanted->value;
+}
+
+std::size_t text_size(const Hook& hook) {
+  struct Size {
+    std::size_t operator()(const SqlAction& action) const { return action.sql.size(); }
+    std::size_t operator()(const ProbeAction&) const { return 0; }
+    std::size_t operator()(const QueryAction& action) const { return action.sql.size() + action.value.size(); }
+    std::size_t operator()(const HttpAction& action) const { return action.url.size() + action.ca_pem.size(); }
+    std::size_t operator()(const ScriptAction& action) const {
+      return action.post_upgrade ? 2 * action.script.size() : action.script.size();
+    }
+  };
+  return std::visit(Size{}, hook.action) + 2 * hook.restore_sql.size();
+}
+
+/// Combines what was read from all sources, in order.
+class Combination {
+ public:
+  explicit Combination(HookReader reader) : reader_(std::move(reader)) {}
+
+  /// `skipped`: whether some hook was left out because the changes do not call for it.
+  HookConfiguration run(const std::vector<ImageChange>& changes, bool& skipped) {
+    skipped = false;
+    for (HookDefinition& definition : reader_.hooks) {
+      if (!changes.empty()) {
+        const bool wanted = std::any_of(changes.begin(), changes.end(),
+                                        [&](const ImageChange& change) { return applies_to(definition.when, change); });
+        if (!wanted) {
+          skipped = true;
+          continue;
+        }
+        // It is called for: from here on it meets every other one that is.
+        definition.when = {};
+      }
+      add(std::move(definition));
+    }
+    drop_reversals();
+    refuse_contradictions();
+    bound();
+    HookConfiguration out;
+    for (HookDefinition& entry : entries_) out.hooks.push_back(std::move(entry.hook));
+    out.warnings = std::move(reader_.warnings);
+    out.faults = std::move(reader_.faults);
+    return out;
+  }
+
+ private:
+  void add(HookDefinition definition) {
+    const auto same_name = std::find_if(entries_.begin(), entries_.end(), [&](const HookDefinition& entry) {
+      return entry.hook.name == definition.hook.name && can_meet(entry, definition);
+    });
+    if (same_name == entries_.end()) {
+      entries_.push_back(std::move(definition));
+    } else if (same_name->hook.action == definition.hook.action) {
+      warn("upgrade hook \"" + definition.hook.name + "\" is configured twice: the first one counts");
+    } else {
+      reader_.fault(definition.field, definition.hook.name, "a name that no other hook has");
+    }
+  }
+
+  void warn(const std::string& text) { reader_.warnings.push_back(clean_text(text, kWarningMax)); }
+
+  /// Captured values are put back after the rollout by the gate itself. Run during the preparation, an enable-* hook
+  /// would only take back what its disable-* counterpart has just done.
+  void drop_reversals() {
+    for (const PredefinedHook& enable : hook_catalogue()) {
+      const PredefinedHook* disable = find_predefined(enable.reverses);
+      if (disable == nullptr) continue;
+      std::vector<HookDefinition> kept;
+      for (const HookDefinition& entry : entries_) {
+        const bool reversed =
+            sets(entry.hook, enable) && std::any_of(entries_.begin(), entries_.end(), [&](const HookDefinition& other) {
+              return sets(other.hook, *disable) && can_meet(entry, other);
+            });
+        if (reversed) {
+          warn("upgrade hook \"" + entry.hook.name +
+               "\" is left out: the gate itself restores the setting after the rollout");
+        } else {
+          kept.push_back(entry);
+        }
+      }
+      entries_ = std::move(kept);
+    }
+  }
+
+  /// Two values for one setting: the second would undo the first, and the read-back could never be satisfied.
+  void refuse_contradictions() {
+    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+      const ConfigSetting* setting = setting_of(entry->hook.action);
+      if (setting == nullptr) continue;
+      const auto other = std::find_if(entries_.begin(), entry, [&](const HookDefinition& earlier) {
+        const ConfigSetting* others = setting_of(earlier.hook.action);
+        return others != nullptr && one_key(*others, *setting) && others->value != setting->value &&
+               can_meet(earlier, *entry);
+      });
+      if (other == entry) continue;
+      reader_.fault(entry->field, setting->key + " = " + setting->value,
+                    "the same value as in hook \"" + other->hook.name + "\", or only one of the two");
+    }
+  }
+
+  void bound() {
+    if (entries_.size() > kHooksTogetherMax) {
+      reader_.fault("hooks of all sources", std::to_string(entries_.size()),
+                    "at most " + std::to_string(kHooksTogetherMax));
+    }
+    std::size_t size = 0;
+    for (const HookDefinition& entry : entries_) size += text_size(entry.hook);
+    if (size > kHookTextsMax) {
+      reader_.fault("hooks of all sources", std::to_string(size) + " bytes",
+                    "at most " + std::to_string(kHookTextsMax) + " bytes of SQL, scripts and certificates together");
+    }
+  }
+
+  HookReader reader_;
+  std::vector<HookDefinition> entries_;
+};
+
+class Resolver {
+ public:
+  explicit Resolver(const HookSources& sources) : sources_(sources), reader_(sources.rules) {}
+
+  HookConfiguration run() {
+    if (const json* spec = reader_.object_member(sources_.object, "spec", "spec")) {
+      component_hooks(*spec);
+      spec_hooks(*spec);
+    }
+    const std::chrono::seconds annotated_timeout = annotation_hooks();
+    if (asked_ && !named_) reader_.read_predefined("", kRecommendedBundle, asked_timeout_);
+    for (const std::string& name : sources_.default_hooks) {
+      reader_.read_predefined("--default-hooks", name, annotated_timeout);
+    }
+    bool skipped = false;
+    HookConfiguration out = Combination(std::move(reader_)).run(sources_.changes, skipped);
+    out.mode = mode_;
+    out.unread = std::move(unread_);
+    const bool nothing_left = skipped && out.hooks.empty() && out.unread.empty();
+    if (nothing_left && out.faults.empty())
+      out.warnings.push_back("no upgrade hook is meant for this change of images");
+    out.configured = ((asked_ || named_ || !sources_.default_hooks.empty()) && !nothing_left) || !out.faults.empty();
+    return out;
+  }
+
+  /// After run().
+  [[nodiscard]] std::vector<std::string> referenced() && { return std::move(referenced_); }
+
+ private:
+  // --- Source 1: spec.<component>Spec.upgradeHooks -----------------------------------------------------------------
+
+  void component_hooks(const json& spec) {
+    const auto& changes = sources_.changes;
+    for (const Component component :
+         {Component::Frontend, Component::Backend, Component::ComputeNode, Component::Warehouse}) {
+      const bool concerned =
+          changes.empty() || std::any_of(changes.begin(), changes.end(),
+                                         [&](const ImageChange& change) { return change.component == component; });
+      const auto component_spec = spec.find(spec_field(component));
+      if (!concerned || component_spec == spec.end()) continue;
+      const std::string field = "spec." + std::string(spec_field(component)) + ".upgradeHooks";
+      if (const json* hooks = reader_.object_member(*component_spec, "upgradeHooks", field)) {
+        component_hooks(*hooks, field);
+      }
+    }
+  }
+
+  void component_hooks(const json& hooks, const std::string& field) {
+    const std::chrono::seconds timeout = reader_.timeout_member(hooks, field + ".timeoutSeconds", kHookTimeoutDefault);
+    if (const json* names = reader_.list_member(hooks, "predefined", field + ".predefined")) {
+      for (std::size_t i = 0; i < names->size(); ++i) {
+        named_ = true;
+        reader_.read_predefined(field + ".predefined[" + std::to_string(i) + "]", shown((*names)[i]), timeout);
+      }
+    }
+    const json* custom = reader_.object_member(hooks, "custom", field + ".custom");
+    if (custom == nullptr) return;
+    named_ = true;
+    const auto name = reader_.text_member(*custom, "configMapName", field + ".custom.configMapName");
+    const auto key = reader_.text_member(*custom, "scriptKey", field + ".custom.scriptKey");
+    config_map(field + ".custom.configMapName", name.value_or(""), key, timeout);
+  }
+
+  // --- Source 2: spec.upgradePreparation ---------------------------------------------------------------------------
+
+  void spec_hooks(const json& spec) {
+    const std::string field = "spec.upgradePreparation";
+    const json* preparation = reader_.object_member(spec, "upgradePreparation", field);
+    if (preparation == nullptr) return;
+    const std::optional<bool> enabled = reader_.boolean_member(*preparation, "enabled", field + ".enabled");
+    if (enabled == false) return;
+    const std::chrono::seconds timeout =
+        reader_.timeout_member(*preparation, field + ".timeoutSeconds", kHookTimeoutDefault);
+    if (enabled == true) ask(timeout);
+    const json* hooks = reader_.list_member(*preparation, "hooks", field + ".hooks");
+    if (hooks == nullptr) return;
+    for (std::size_t i = 0; i < hooks->size(); ++i) {
+      named_ = true;
+      reader_.read_spec_hook((*hooks)[i], i + 1, field + ".hooks[" + std::to_string(i) + "]", timeout);
+    }
+  }
+
+  // --- Source 3: annotations ---------------------------------------------------------------------------------------
+
+  /// Returns the timeout that the annotations ask for.
+  std::chrono::seconds annotation_hooks() {
+    const json* metadata = reader_.object_member(sources_.object, "metadata", "metadata");
+    const json* annotations =
+        metadata == nullptr ? nullptr : reader_.object_member(*metadata, "annotations", "metadata.annotations");
+    if (annotations == nullptr) return kHookTimeoutDefault;
+
+    const std::chrono::seconds timeout = annotated_timeout(*annotations);
+    const auto mode = annotation_text(*annotations, annotation::kHooksMode);
+    if (mode == to_string(PreparationMode::Verify)) {
+      mode_ = PreparationMode::Verify;
+    } else if (mode && mode != to_string(PreparationMode::Run)) {
+      reader_.fault(annotation_field(annotation::kHooksMode), *mode, "run or verify");
+    }
+    const auto prepare = annotation_text(*annotations, annotation::kPrepareUpgrade);
+    const auto list = annotation_text(*annotations, annotation::kUpgradeHooks);
+    const auto config_map_name = annotation_text(*annotations, annotation::kHooksConfigMap);
+    if (prepare == "false") {
+      if (list || config_map_name)
+        reader_.warnings.push_back("prepare-upgrade is \"false\": the annotations' upgrade hooks are off");
+      return timeout;
+    }
+    if (prepare == "true") {
+      ask(timeout);
+    } else if (prepare) {
+      reader_.fault(annotation_field(annotation::kPrepareUpgrade), *prepare, "\"true\" or \"false\"");
+    }
+    const std::string field = annotation_field(annotation::kUpgradeHooks);
+    const std::vector<std::string> names = split_names(list.value_or(""));
+    named_ = named_ || !names.empty() || config_map_name.has_value();
+    if (reader_.within_limit(field, names.size())) {
+      for (const std::string& name : names) reader_.read_predefined(field, name, timeout);
+    }
+    if (config_map_name) annotated_config_map(*config_map_name, timeout);
+    return timeout;
+  }
+
+  void annotated_config_map(const std::string& text, std::chrono::seconds timeout) {
+    const std::size_t slash = text.find('/');
+    const auto key = slash == std::string::npos ? std::nullopt : std::optional(text.substr(slash + 1));
+    config_map(annotation_field(annotation::kHooksConfigMap), text.substr(0, slash), key, timeout);
+  }
+
+  std::optional<std::string> annotation_text(const json& annotations, std::string_view key) {
+    return reader_.text_member(annotations, key, annotation_field(key));
+  }
+
+  std::chrono::seconds annotated_timeout(const json& annotations) {
+    const std::optional<std::string> text = annotation_text(annotations, annotation::kTimeoutSeconds);
+    if (!text) return kHookTimeoutDefault;
+    // At most as many digits as the maximum has, so that nothing can overflow.
+    const bool digits = !text->empty() && text->size() <= std::to_string(kHookTimeoutMax.count()).size() &&
+                        text->find_first_not_of("0123456789") == std::string::npos;
+    const std::chrono::seconds timeout{digits ? std::stoi(*text) : 0};
+    if (timeout >= kHookTimeoutMin && timeout <= kHookTimeoutMax) return timeout;
+    reader_.timeout_fault(annotation_field(annotation::kTimeoutSeconds), *text);
+    return kHookTimeoutDefault;
+  }
+
+  void ask(std::chrono::seconds timeout) {
+    if (!asked_) asked_timeout_ = timeout;
+    asked_ = true;
+  }
+
+  // --- ConfigMaps --------------------------------------------------------------------------------------------------
+
+  void config_map(const std::string& field, const std::string& name, const std::optional<std::string>& key,
+                  std::chrono::seconds timeout) {
+    if (!is_config_map_name(name)) {
+      reader_.fault(field, name, "the name of a ConfigMap");
+      return;
+    }
+    if (std::find(referenced_.begin(), referenced_.end(), name) == referenced_.end()) referenced_.push_back(name);
+    const auto found = sources_.config_maps.find(name);
+    if (found == sources_.config_maps.end()) {
+      reader_.fault(field, name, "the name of a ConfigMap that exists in the same namespace");
+      return;
+    }
+    if (!found->second.error.empty()) {
+      const std::string text = "ConfigMap " + name + " could not be read: " + found->second.error;
+      if (std::find(unread_.begin(), unread_.end(), text) == unread_.end()) unread_.push_back(text);
+      return;
+    }
+    const auto& data = found->second.data;
+    if (key && data.count(*key) == 0) {
+      reader_.fault(field, name + "/" + *key, "a key of that ConfigMap" + keys_of(data));
+      return;
+    }
+    bool any = false;
+    for (const auto& [entry, text] : data) {
+      if (key ? entry != *key : !has_hook_ending(entry)) continue;
+      any = true;
+      // Components that name the same entry mean the same hooks.
+      if (!read_.insert({name, entry}).second) continue;
+      reader_.read_entry(entry, text, "ConfigMap " + name + " data[" + clean_text(entry, kNameShownMax) + "]", timeout);
+    }
+    if (!any) {
+      reader_.fault(field, name, "a ConfigMap with a key that ends in " + std::string(kHookEndings) + keys_of(data));
+    }
+  }
+
+  static std::string keys_of(const std::map<std::string, std::string>& data) {
+    constexpr std::size_t kKeysShown = 5;
+    std::string text;
+    std::size_t count = 0;
+    for (const auto& [key, value] : data) {
+      if (++count > kKeysShown) break;
+      text += (text.empty() ? "" : ", ") + clean_text(key, kNameShownMax);
+    }
+    if (data.size() > kKeysShown) text += ", ...";
+    return text.empty() ? " (it has none)" : " (it has " + text + ")";
+  }
+
+  const HookSources& sources_;
+  HookReader reader_;
+  PreparationMode mode_ = PreparationMode::Run;
+  std::vector<std::string> unread_;
+  std::vector<std::string> referenced_;
+  std::set<std::pair<std::string, std::string>> read_;  ///< Entries of ConfigMaps.
+  bool asked_ = false;                                  ///< Preparation is switched on, with or without naming hooks.
+  bool named_ = false;                                  ///< The object names at least one hook, be it a wrong one.
+  std::chrono::seconds asked_timeout_ = kHookTimeoutDefault;
+};
+
+}  // namespace
+
+HookConfiguration resolve_hooks(const HookSources& sources) { return Resolver(sources).run(); }
+
+std::vector<std::string> referenced_config_maps(const json& object, const std::vector<ImageChange>& changes) {
+  const HookSources sources{.object = object, .changes = changes};
+  Resolver resolver(sources);
+  static_cast<void>(resolver.run());
+  return std::move(resolver).referenced();
+}
+
+HookConfiguration validate_config_map(const std::map<std::string, std::string>& data, const HookRules& rules) {
+  HookConfiguration out;
+  bool any = false;
+  for (const auto& [key, text] : data) {
+    if (!has_hook_ending(key)) continue;
+    any = true;
+    HookReader reader(rules);
+    reader.read_entry(key, text, "data[" + clean_text(key, kNameShownMax) + "]", kHookTimeoutDefault);
+    bool skipped = false;
+    HookConfiguration entry = Combination(std::move(reader)).run({}, skipped);
+    out.hooks.insert(out.hooks.end(), entry.hooks.begin(), entry.hooks.end());
+    out.warnings.insert(out.warnings.end(), entry.warnings.begin(), entry.warnings.end());
+    out.faults.insert(out.faults.end(), entry.faults.begin(), entry.faults.end());
+  }
+  if (!any) out.faults.push_back({"data", "", "at least one key that ends in " + std::string(kHookEndings)});
+  out.configured = true;
+  return out;
+}
+
+std::string describe(const std::vector<ConfigurationFault>& faults) {
+  std::string text;
+  for (std::size_t i = 0; i < faults.size(); ++i) {
+    if (i > 0) text += "; ";
+    if (i == kFaultsDescribedMax) return text + "and " + std::to_string(faults.size() - i) + " more";
+    text += faults[i].field + ": value \"" + faults[i].value + "\": accepted " + faults[i].accepted;
+  }
+  return text;
+}
+
+}  // namespace gate

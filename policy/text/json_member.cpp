@@ -1,0 +1,27 @@
+#include "policy/text/json_member.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace gate {
+
+const nlohmann::json& member(const nlohmann::json& object, std::string_view key) {
+  static const nlohmann::json absent;
+  const auto found = object.find(key);
+  return found == object.end() ? absent : *found;
+}
+
+std::string text_member(const nlohmann::json& object, std::string_view key) {
+  const nlohmann::json& value = member(object, key);
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+std::map<std::string, std::string> text_members(const nlohmann::json& object) {
+  std::map<std::string, std::string> texts;
+  if (!object.is_object()) return texts;
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_string()) texts.emplace(key, value.get<std::string>());
+  }
+  return texts;
+}
+
+}  // namespace gate

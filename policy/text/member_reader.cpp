@@ -1,0 +1,110 @@
+#include "policy/text/member_reader.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kFaultValueMax = 80;
+
+}  // namespace
+
+const json* MemberReader::find_member(const json& object, std::string_view key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string MemberReader::shown(const json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+void MemberReader::fault(std::string field, std::string_view value, std::string accepted) {
+  faults.push_back({std::move(field), clean_text(value, kFaultValueMax), std::move(accepted)});
+}
+
+const json* MemberReader::object_member(const json& parent, std::string_view key, const std::string& field) {
+  const json* value = find_member(parent, key);
+  if (value == nullptr || value->is_object()) return value;
+  fault(field, shown(*value), "an object");
+  return nullptr;
+}
+
+std::optional<bool> MemberReader::boolean_member(const json& parent, std::string_view key, const std::string& field) {
+  const json* value = find_member(parent, key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_boolean()) return value->get<bool>();
+  fault(field, shown(*value), "true or false");
+  return std::nullopt;
+}
+
+std::optional<std::string> MemberReader::text_member(const json& parent, std::string_view key,
+                                                     const std::string& field) {
+  const json* value = find_member(parent, key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_string()) return value->get<std::string>();
+  fault(field, shown(*value), "a string");
+  return std::nullopt;
+}
+
+std::optional<int> MemberReader::integer_member(const json& parent, std::string_view key, const std::string& field,
+                                                int least, int most) {
+  const json* value = find_member(parent, key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_number_integer()) {
+    const auto number = value->is_number_unsigned() && value->get<std::uint64_t>() > std::numeric_limits<int>::max()
+                            ? std::numeric_limits<std::int64_t>::max()
+                            : value->get<std::int64_t>();
+    if (number >= least && number <= most) return static_cast<int>(number);
+  }
+  fault(field, shown(*value), "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  return std::nullopt;
+}
+
+std::vector<std::string> MemberReader::words_member(const json& parent, std::string_view key, const std::string& field,
+                                                    const std::string& accepted) {
+  const json* value = find_member(parent, key);
+  std::vector<std::string> words;
+  if (value == nullptr) return words;
+  if (value->is_string()) return {value->get<std::string>()};
+  if (!value->is_array() || value->empty()) {
+    fault(field, shown(*value), accepted);
+    return words;
+  }
+  for (std::size_t i = 0; i < value->size(); ++i) {
+    if ((*value)[i].is_string()) {
+      words.push_back((*value)[i].get<std::string>());
+    } else {
+      fault(field + "[" + std::to_string(i) + "]", shown((*value)[i]), accepted);
+    }
+  }
+  return words;
+}
+
+void MemberReader::refuse_unknown_members(const json& object, const std::string& field,
+                                          const std::vector<std::string_view>& known) {
+  std::string names;
+  for (const std::string_view name : known) names.append(names.empty() ? "" : ", ").append(name);
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) fault(field, key, "the fields " + names);
+  }
+}
+
+bool MemberReader::is_object_of(const json& value, const std::string& field, std::string accepted,
+                                const std::vector<std::string_view>& known) {
+  if (!value.is_object()) {
+    fault(field, shown(value), std::move(accepted));
+    return false;
+  }
+  refuse_unknown_members(value, field, known);
+  return true;
+}
+
+}  // namespace gate

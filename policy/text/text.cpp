@@ -1,0 +1,71 @@
+#include "policy/text/text.hpp"
+
+#include <algorithm>
+
+#include "policy/text/utf8.hpp"
+
+namespace gate {
+namespace {
+
+constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
+constexpr std::string_view kEllipsis = "...";
+constexpr std::string_view kTriggerWord = "immutable";
+constexpr std::string_view kHarmlessWord = "unchangeable";
+
+/// Controls of C0 and C1, line and paragraph separators, and the marks that reorder displayed text.
+bool is_control(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029 || c == 0x200E || c == 0x200F ||
+         (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+/// Replaces the word wherever it stands: what surrounds `text` in the final message is not known here.
+std::string without_trigger_word(const std::string& text) {
+  std::string out;
+  auto rest = text.begin();
+  while (true) {
+    const auto hit = std::search(rest, text.end(), kTriggerWord.begin(), kTriggerWord.end(),
+                                 [](char a, char b) { return lower(a) == b; });
+    out.append(rest, hit);
+    if (hit == text.end()) return out;
+    out += kHarmlessWord;
+    rest = hit + static_cast<std::ptrdiff_t>(kTriggerWord.size());
+  }
+}
+
+/// Byte length of the first `characters` characters of valid UTF-8, or npos when there are no more than that.
+std::size_t bytes_of(std::string_view text, std::size_t characters) {
+  std::size_t offset = 0;
+  for (; characters > 0 && offset < text.size(); --characters) offset += decode_utf8(text, offset).bytes;
+  return offset < text.size() ? offset : std::string_view::npos;
+}
+
+}  // namespace
+
+std::string printable_text(std::string_view foreign) {
+  std::string text;
+  for (std::size_t offset = 0; offset < foreign.size();) {
+    const Utf8Step step = decode_utf8(foreign, offset);
+    if (!step.valid) {
+      text += kReplacementCharacter;
+    } else if (is_control(step.code_point)) {
+      text += ' ';
+    } else {
+      text += foreign.substr(offset, step.bytes);
+    }
+    offset += step.bytes;
+  }
+  return text;
+}
+
+std::string clean_text(std::string_view foreign, std::size_t characters_max) {
+  std::string text = without_trigger_word(printable_text(foreign));
+  if (bytes_of(text, characters_max) == std::string_view::npos) return text;
+  const std::size_t kept = characters_max - std::min(characters_max, kEllipsis.size());
+  text.resize(bytes_of(text, kept));
+  text += kEllipsis.substr(0, characters_max);
+  return text;
+}
+
+}  // namespace gate

@@ -1,0 +1,26 @@
+#pragma once
+// YAML and JSON written by people, read into JSON values. Hostile input: size and depth are bounded, and what two
+// readers could understand differently is refused instead of guessed.
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string_view>
+#include <vector>
+
+#include "policy/text/result.hpp"
+
+namespace gate {
+
+inline constexpr std::size_t kYamlBytesMax = 256u << 10;  ///< The hooks of a cluster are a few kilobytes.
+inline constexpr std::size_t kYamlDepthMax = 64;          ///< A Kubernetes object of any use is under 20 deep.
+
+/// The documents of a YAML stream; empty ones are left out. Plain scalars have the types of YAML 1.2's core schema:
+/// "true" is a boolean, "yes" is text. Refused: anchors, aliases, tags other than !!str, a key twice, keys that are
+/// not scalars, control characters, invalid UTF-8. InvalidInput says "line 3, column 5: ...", and repeats no value.
+[[nodiscard]] Result<std::vector<nlohmann::json>> yaml_documents(std::string_view text,
+                                                                 std::size_t bytes_max = kYamlBytesMax);
+
+/// One JSON document, under the same limits; a key twice is refused.
+[[nodiscard]] Result<nlohmann::json> json_document(std::string_view text, std::size_t bytes_max = kYamlBytesMax);
+
+}  // namespace gate

@@ -1,0 +1,523 @@
+#include "server/plan/plan.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <istream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include "policy/decision/decision.hpp"
+#include "policy/hooks/hook_configuration.hpp"
+#include "policy/text/json_member.hpp"
+#include "policy/text/text.hpp"
+#include "policy/text/url.hpp"
+#include "policy/text/yaml.hpp"
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+
+/// A rendered chart with its CRDs has 2 MB.
+constexpr std::size_t kFileBytesMax = 16u << 20;
+
+constexpr std::string_view kConfigMapKind = "ConfigMap";
+constexpr std::string_view kHooksLabel = "starrocks.com/upgrade-hooks";
+
+enum class Side { Old, Both, New };
+
+/// Why the call makes no sense: ends the plan with exit code 2.
+Error misuse(std::string text) { return {ErrorCode::InvalidInput, std::move(text)}; }
+
+struct ObjectKey {
+  std::string kind;
+  std::string name_space;
+  std::string name;
+  friend bool operator==(const ObjectKey&, const ObjectKey&) = default;
+  friend bool operator<(const ObjectKey& left, const ObjectKey& right) {
+    return std::tie(left.kind, left.name_space, left.name) < std::tie(right.kind, right.name_space, right.name);
+  }
+};
+
+std::string to_text(const ObjectKey& key) { return printable_text(key.kind + " " + key.name_space + "/" + key.name); }
+
+// --- Reading -----------------------------------------------------------------------------------------------------
+
+/// All versions of everything that matters.
+class Manifests {
+ public:
+  struct Versions {
+    std::vector<json> old_side;
+    std::vector<json> both_sides;
+    std::vector<json> new_side;
+  };
+  std::map<ObjectKey, Versions> objects;  ///< Clusters and warehouses.
+  std::map<ObjectKey, json> config_maps;  ///< The newest version.
+
+  /// In the order old, both, new.
+  static Result<Manifests> read(const PlanOptions& options, std::istream& standard_input) {
+    Manifests manifests;
+    for (const auto& [side, files] : {std::pair(Side::Old, &options.old_files), std::pair(Side::Both, &options.files),
+                                      std::pair(Side::New, &options.new_files)}) {
+      for (const auto& file : *files) {
+        const auto documents = documents_of(file, standard_input);
+        if (!documents) return misuse(file + ": " + documents.error().message);
+        for (const auto& document : *documents) {
+          if (const auto taken = manifests.take(side, document, options.name_space); !taken) {
+            return misuse(file + ": " + taken.error().message);
+          }
+        }
+      }
+    }
+    return manifests;
+  }
+
+ private:
+  static Result<std::vector<json>> documents_of(const std::string& file, std::istream& standard_input) {
+    std::ifstream opened;
+    if (file != "-") opened.open(file, std::ios::binary);
+    std::istream& stream = file == "-" ? standard_input : opened;
+    std::string text(kFileBytesMax + 1, '\0');
+    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+    // A folder can be opened, and fails only here.
+    if (stream.bad() || (!stream && !stream.eof())) return misuse("cannot be read");
+    text.resize(static_cast<std::size_t>(stream.gcount()));
+    if (text.size() > kFileBytesMax) return misuse("is larger than 16 MiB");
+    const auto first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string::npos || text[first] != '{') return yaml_documents(text, kFileBytesMax);
+    auto document = json_document(text, kFileBytesMax);
+    if (!document) return document.error();
+    return std::vector<json>{std::move(document).value()};
+  }
+
+  Status take(Side side, const json& document, const std::string& name_space) {
+    const auto& items = member(document, "items");
+    if (items.is_array() && text_member(document, "kind").ends_with("List")) {  // as kubectl get -o yaml prints it
+      for (const auto& item : items) {
+        if (auto taken = take(side, item, name_space); !taken) return taken;
+      }
+      return Ok{};
+    }
+    const auto& metadata = member(document, "metadata");
+    ObjectKey key{text_member(document, "kind"), text_member(metadata, "namespace"), text_member(metadata, "name")};
+    if (key.name_space.empty()) key.name_space = name_space;
+    const std::string api_version = text_member(document, "apiVersion");
+    const bool config_map = key.kind == kConfigMapKind && api_version == "v1";
+    const bool gated =
+        (key.kind == kClusterKind || key.kind == kWarehouseKind) && api_version.starts_with("starrocks.com/");
+    if (!config_map && !gated) return Ok{};
+    if (key.name.empty()) return misuse("a " + key.kind + " has no metadata.name");
+    if (config_map) {
+      // Hooks are read when they are used, so the new version counts, the old one only where there is no other.
+      if (side != Side::Old || !config_maps.contains(key)) config_maps[key] = document;
+      return Ok{};
+    }
+    auto& versions = objects[key];
+    (side == Side::Old   ? versions.old_side
+     : side == Side::New ? versions.new_side
+                         : versions.both_sides)
+        .push_back(document);
+    return Ok{};
+  }
+};
+
+/// One object before and after; null where it is not there.
+struct Change {
+  json before;
+  json after;
+};
+
+Result<Change> change_of(const ObjectKey& key, const Manifests::Versions& versions) {
+  const auto& [before, both, after] = versions;
+  if (before.empty() && after.empty() && both.size() == 2) return Change{both[0], both[1]};
+  // Given once, it is both sides, or the one that is missing.
+  if (both.size() > 1 || before.size() > 1 || after.size() > 1 || before.size() + both.size() + after.size() > 2) {
+    return misuse(to_text(key) + " is given more than twice, or twice on one side; accepted: an old and a new version");
+  }
+  Change change;
+  if (!both.empty()) change = {both[0], both[0]};
+  if (!before.empty()) change.before = before[0];
+  if (!after.empty()) change.after = after[0];
+  return change;
+}
+
+struct WantedImage {
+  Component component = Component::Frontend;
+  std::string image;
+  bool used = false;
+};
+
+Result<std::vector<WantedImage>> wanted_images(const std::vector<std::string>& texts) {
+  std::vector<WantedImage> wanted;
+  for (const auto& text : texts) {
+    const auto equals = text.find('=');
+    const auto component = component_from(text.substr(0, equals));
+    if (equals == std::string::npos || equals + 1 == text.size() || !component) {
+      return misuse("--set-image: \"" + text +
+                    "\" is not understood; accepted: COMPONENT=IMAGE, with fe, be, cn or warehouse");
+    }
+    wanted.push_back({*component, text.substr(equals + 1), false});
+  }
+  return wanted;
+}
+
+void set_images(const std::string& kind, json& object, std::vector<WantedImage>& wanted) {
+  for (auto& [component, image, used] : wanted) {
+    if ((component == Component::Warehouse) != (kind == kWarehouseKind)) continue;
+    if (component_image(object, component).empty()) continue;
+    object["spec"][std::string(spec_field(component))]["image"] = image;
+    used = true;
+  }
+}
+
+// --- Judging -----------------------------------------------------------------------------------------------------
+
+enum class Verdict { Allowed, Held, Denied };
+
+struct ObjectPlan {
+  ObjectKey key;
+  AdmissionFacts facts;
+  std::vector<std::string> left_out;   ///< Hooks that are not for this change.
+  std::vector<std::string> not_given;  ///< ConfigMaps.
+  std::vector<PathFinding> findings;
+  Verdict verdict = Verdict::Allowed;
+  std::string reason;   ///< Of a denial: as clients see it.
+  std::string message;  ///< Why.
+};
+
+/// A ConfigMap that says of itself that it holds hooks.
+struct ConfigMapPlan {
+  ObjectKey key;
+  HookConfiguration configuration;
+};
+
+struct Plan {
+  std::vector<ObjectPlan> objects;
+  std::vector<ConfigMapPlan> config_maps;
+  bool strict = false;
+  int exit_code = 0;
+};
+
+HookRules rules_of(const PlanOptions& options) {
+  return {options.http_hook_prefixes, !options.script_hook_image.empty(), options.allowed_sql};
+}
+
+void resolve(ObjectPlan& out, const json& object, const Manifests& manifests, const PlanOptions& options) {
+  HookSources sources{object, options.default_hooks, out.facts.changes, {}, rules_of(options)};
+  for (const auto& name : referenced_config_maps(object, out.facts.changes)) {
+    const auto found = manifests.config_maps.find({std::string(kConfigMapKind), out.key.name_space, name});
+    if (found == manifests.config_maps.end()) {
+      out.not_given.push_back(name);
+      sources.config_maps[name].error = "not given";
+    } else {
+      sources.config_maps[name].data = text_members(member(found->second, "data"));
+    }
+  }
+  out.facts.configuration = resolve_hooks(sources);
+  // Said as `not_given`; the verdict is for when they hold nothing that is at fault.
+  out.facts.configuration.unread.clear();
+  if (out.facts.changes.empty()) return;
+  sources.changes.clear();
+  std::set<std::string> used;
+  for (const auto& hook : out.facts.configuration.hooks) used.insert(hook.name);
+  for (const auto& hook : resolve_hooks(sources).hooks) {
+    if (!used.contains(hook.name)) out.left_out.push_back(hook.name);
+  }
+}
+
+void judge(ObjectPlan& out, const json& before, const json& after) {
+  auto& facts = out.facts;
+  if (facts.changes.empty() && !facts.configuration.faults.empty()) {  // refused when it is written
+    const auto denial = hooks_invalid(facts);
+    out.verdict = Verdict::Denied;
+    out.reason = denial.reason;
+    out.message = denial.message;
+    return;
+  }
+  const auto decision = decide(facts);
+  if (decision.effect != Effect::None) {
+    out.verdict = Verdict::Held;
+    out.message = facts.configuration.mode == PreparationMode::Verify
+                      ? "until everything that these hooks would do is found in force"
+                      : "until these hooks have completed; a request that comes before is denied as " +
+                            std::string(reason::kRunning) + " and succeeds when it is repeated";
+  } else if (!decision.answer.allowed) {
+    out.verdict = Verdict::Denied;
+    out.reason = decision.answer.reason;
+    out.message = decision.answer.message;
+  } else if (before.is_null()) {
+    out.message = "a new object is never held";
+  } else if (after.is_null()) {
+    out.message = "a deletion is never held";
+  } else {
+    out.message = facts.changes.empty() ? "no image changes" : "no hooks are configured";
+  }
+}
+
+ObjectPlan plan_object(const ObjectKey& key, const Change& change, const Manifests& manifests,
+                       const PlanOptions& options) {
+  ObjectPlan out;
+  out.key = key;
+  auto& facts = out.facts;
+  facts.kind = key.kind;
+  facts.name_space = key.name_space;
+  facts.name = key.name;
+  facts.cluster = key.kind == kWarehouseKind ? text_member(member(change.after, "spec"), "starRocksCluster") : key.name;
+  facts.changes = image_changes(key.kind, change.before, change.after);
+  facts.unchanged = unchanged_images(key.kind, change.after, facts.changes);
+  facts.version_policy = options.version_policy;
+  facts.running_read = true;  // by nobody: the tags are all there is
+  if (!change.after.is_null()) resolve(out, change.after, manifests, options);
+  if (!facts.changes.empty() && facts.configuration.configured) out.findings = path_findings(facts);
+  judge(out, change.before, change.after);
+  return out;
+}
+
+Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input) {
+  auto wanted = wanted_images(options.set_images);
+  if (!wanted) return wanted.error();
+  const auto manifests = Manifests::read(options, standard_input);
+  if (!manifests) return manifests.error();
+  Plan plan;
+  plan.strict = options.strict;
+  for (const auto& [key, versions] : manifests->objects) {
+    auto change = change_of(key, versions);
+    if (!change) return change.error();
+    set_images(key.kind, change->after, *wanted);
+    plan.objects.push_back(plan_object(key, *change, *manifests, options));
+    const auto& object = plan.objects.back();
+    const bool at_fault = !object.facts.configuration.faults.empty() || (options.strict && !object.not_given.empty());
+    if (at_fault || object.verdict == Verdict::Denied) plan.exit_code = 1;
+  }
+  for (const auto& [key, config_map] : manifests->config_maps) {
+    if (text_member(member(member(config_map, "metadata"), "labels"), kHooksLabel) != "true") continue;
+    plan.config_maps.push_back({key, validate_config_map(text_members(member(config_map, "data")), rules_of(options))});
+    if (!plan.config_maps.back().configuration.faults.empty()) plan.exit_code = 1;
+  }
+  if (plan.objects.empty() && plan.config_maps.empty()) {
+    return misuse("the files hold no StarRocksCluster, no StarRocksWarehouse and no ConfigMap with the label " +
+                  std::string(kHooksLabel) + ": \"true\"");
+  }
+  for (const auto& [component, image, used] : *wanted) {
+    if (!used) return misuse("--set-image: no object has an image of " + std::string(to_string(component)));
+  }
+  return plan;
+}
+
+// --- Printing ----------------------------------------------------------------------------------------------------
+
+std::string_view to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::Allowed:
+      return "allowed";
+    case Verdict::Held:
+      return "held";
+    case Verdict::Denied:
+      return "denied";
+  }
+  return "";
+}
+
+std::string_view meaning(Probe probe) {
+  switch (probe) {
+    case Probe::FrontendsAlive:
+      return "every FE is alive, one leads, and none is far behind";
+    case Probe::BackendsAlive:
+      return "every BE is alive";
+    case Probe::ComputeNodesAlive:
+      return "every CN is alive";
+    case Probe::TabletsHealthy:
+      return "no tablet is unhealthy or inconsistent";
+    case Probe::NoSchemaChange:
+      return "no schema change is pending or running";
+    case Probe::NoRunningLoads:
+      return "no load is queued or running";
+    case Probe::SchedulerDrained:
+      return "no tablet is being moved or repaired";
+  }
+  return "";
+}
+
+std::string seconds(std::chrono::seconds time) { return std::to_string(time.count()) + " s"; }
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+/// What a hook does, in lines.
+struct ActionPrinter {
+  std::vector<std::string> operator()(const SqlAction& action) const { return lines_of(action.sql); }
+  std::vector<std::string> operator()(const ProbeAction& action) const {
+    return {"wait until " + std::string(meaning(action.probe))};
+  }
+  std::vector<std::string> operator()(const QueryAction& action) const {
+    auto lines = lines_of(action.sql);
+    const std::string subject = action.column.empty() ? "its one value" : "every " + action.column;
+    lines.push_back("wait until " + subject + " " + std::string(gate::to_string(action.comparison)) + " " +
+                    action.value + ", every " + seconds(action.poll));
+    return lines;
+  }
+  std::vector<std::string> operator()(const HttpAction& action) const {
+    // Its query may hold a secret, and plans end up in the logs of pipelines.
+    const auto url = parse_http_url(action.url);
+    std::vector<std::string> lines{"POST " + (url ? url->shown() : "") + " until it allows or denies, every " +
+                                   seconds(action.poll)};
+    if (!action.token_secret.empty()) {
+      lines.push_back("bearer token: key " + action.token_key + " of Secret " + action.token_secret);
+    }
+    return lines;
+  }
+  std::vector<std::string> operator()(const ScriptAction& action) const {
+    std::vector<std::string> lines{"a Kubernetes Job runs pre_upgrade() of"};
+    for (const auto& line : lines_of(action.script)) lines.push_back("  " + line);
+    return lines;
+  }
+};
+
+std::string undo_of(const Hook& hook) {
+  switch (hook.restore) {
+    case RestoreMode::Captured: {
+      if (setting_of(hook) != nullptr) return "the value from before";
+      const auto* script = std::get_if<ScriptAction>(&hook.action);
+      return script != nullptr && script->post_upgrade ? "post_upgrade() of the script" : "";
+    }
+    case RestoreMode::None:
+      return setting_of(hook) != nullptr ? "nothing, its effect stays" : "";
+    case RestoreMode::Statement:
+      return hook.restore_sql;
+  }
+  return "";
+}
+
+class TextPrinter {
+ public:
+  std::string print(const Plan& plan) {
+    for (const auto& object : plan.objects) print(object, plan.strict);
+    for (const auto& config_map : plan.config_maps) {
+      out_ << to_text(config_map.key) << '\n';
+      print_judgement(config_map.configuration);
+      const bool valid = config_map.configuration.faults.empty();
+      line("verdict",
+           valid ? "valid: " + std::to_string(config_map.configuration.hooks.size()) + " hooks" : "not valid");
+    }
+    return out_.str();
+  }
+
+ private:
+  /// Control characters of foreign text never reach a terminal.
+  void line(std::string_view label, std::string_view text) {
+    constexpr std::size_t kLabelWidth = 11;
+    std::string left(label);
+    left.resize(std::max(kLabelWidth, left.size() + 1), ' ');
+    out_ << "  " << left << printable_text(text) << '\n';
+  }
+
+  void print(const ObjectPlan& object, bool strict) {
+    out_ << to_text(object.key) << '\n';
+    for (const auto& change : object.facts.changes) {
+      line("change", std::string(gate::to_string(change.component)) + " " + change.from + " -> " + change.to + " (" +
+                         std::string(gate::to_string(version_change(change.from, change.to))) + ")");
+    }
+    const auto& configuration = object.facts.configuration;
+    if (configuration.mode == PreparationMode::Verify) line("mode", "verify: the gate runs nothing, it only looks");
+    int number = 0;
+    for (const auto& hook : configuration.hooks) print(hook, configuration.mode, ++number);
+    for (const auto& name : object.left_out) line("left out", name + ": not for this change");
+    for (const auto& name : object.not_given) {
+      line(strict ? "fault" : "warning", "ConfigMap " + name + " is not given: its hooks cannot be judged");
+    }
+    print_judgement(configuration);
+    for (const auto& finding : object.findings) {
+      line("path", std::string(gate::to_string(finding.severity)) + ": " + finding.text +
+                       (finding.source.empty() ? "" : " (StarRocks " + std::string(finding.source) + ")"));
+    }
+    const auto message = lines_of(object.message);
+    std::string verdict(to_string(object.verdict));
+    if (!object.reason.empty()) verdict += " as " + object.reason;
+    line("verdict", verdict + ": " + (message.empty() ? "" : message.front()));
+  }
+
+  void print_judgement(const HookConfiguration& configuration) {
+    for (const auto& warning : configuration.warnings) line("warning", warning);
+    for (const auto& fault : configuration.faults) line("fault", describe({fault}));
+  }
+
+  void print(const Hook& hook, PreparationMode mode, int number) {
+    std::string conduct = hook.critical ? "critical" : "may fail";
+    conduct += ", " + seconds(hook.timeout);
+    if (hook.retries != 0) conduct += ", " + std::to_string(hook.retries) + " retries";
+    if (!hook.group.empty()) conduct += ", at once with its neighbours of group " + hook.group;
+    if (!hook.run_mode.empty()) conduct += ", only where the cluster is " + hook.run_mode;
+    line("hook " + std::to_string(number), hook.name + ": " + conduct);
+    for (const auto& text : std::visit(ActionPrinter{}, hook.action)) line("", "  " + text);
+    if (mode == PreparationMode::Verify) return;  // what was not done is not undone
+    if (const auto undo = undo_of(hook); !undo.empty()) line("", "  undone by: " + undo);
+  }
+
+  std::ostringstream out_;
+};
+
+json to_json(const std::vector<ConfigurationFault>& faults) {
+  auto out = json::array();
+  for (const auto& fault : faults) {
+    out.push_back({{"field", fault.field}, {"value", fault.value}, {"accepted", fault.accepted}});
+  }
+  return out;
+}
+
+json to_json(const ObjectPlan& object) {
+  // The hooks as the record would have them.
+  Preparation record;
+  record.spec.changes = object.facts.changes;
+  record.spec.hooks = object.facts.configuration.hooks;
+  const auto spec = gate::to_json(record).at("spec");
+  auto findings = json::array();
+  for (const auto& finding : object.findings) {
+    findings.push_back({{"rule", finding.rule},
+                        {"severity", gate::to_string(finding.severity)},
+                        {"text", finding.text},
+                        {"source", finding.source}});
+  }
+  json verdict{{"answer", to_string(object.verdict)}, {"message", object.message}};
+  if (!object.reason.empty()) verdict["reason"] = object.reason;
+  return {{"kind", object.key.kind},
+          {"namespace", object.key.name_space},
+          {"name", object.key.name},
+          {"changes", spec.at("changes")},
+          {"mode", gate::to_string(object.facts.configuration.mode)},
+          {"hooks", spec.at("hooks")},
+          {"leftOut", object.left_out},
+          {"configMapsNotGiven", object.not_given},
+          {"path", std::move(findings)},
+          {"warnings", object.facts.configuration.warnings},
+          {"faults", to_json(object.facts.configuration.faults)},
+          {"verdict", std::move(verdict)}};
+}
+
+std::string print_json(const Plan& plan) {
+  json out{{"objects", json::array()}, {"configMaps", json::array()}, {"ok", plan.exit_code == 0}};
+  for (const auto& object : plan.objects) out["objects"].push_back(to_json(object));
+  for (const auto& [key, configuration] : plan.config_maps) {
+    out["configMaps"].push_back({{"namespace", key.name_space},
+                                 {"name", key.name},
+                                 {"warnings", configuration.warnings},
+                                 {"faults", to_json(configuration.faults)}});
+  }
+  return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+PlanResult plan(const PlanOptions& options, std::istream& standard_input) {
+  const auto made = make_plan(options, standard_input);
+  if (!made) return {2, "", made.error().message + "\n"};
+  return {made->exit_code, options.json ? print_json(*made) : TextPrinter().print(*made), ""};
+}
+
+}  // namespace gate

@@ -1,0 +1,89 @@
+#include "server/preparation/lifecycle/paced_store.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+namespace gate {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// After the first failure: it may have been one request's bad luck.
+constexpr milliseconds kPauseMin{500};
+/// Within the lease of a claim (15 s) there is to be another try; and so soon, at most, is an API server that is back
+/// found again.
+constexpr milliseconds kPauseMax{8000};
+constexpr int kDoublingsMax = 4;
+static_assert(kPauseMin * (1 << kDoublingsMax) >= kPauseMax);
+
+/// Refused, reset, 429, 5xx or no answer. Anything else was said by a server that works.
+bool in_trouble(const Error& error) {
+  return error.code == ErrorCode::Unavailable || error.code == ErrorCode::DeadlineExceeded;
+}
+
+}  // namespace
+
+template <class Out, class Call>
+Out PacedStore::watch(Kind kind, const Call& call) {
+  const auto began = clock_.steady_now();
+  Out out = call();
+  if (!out && in_trouble(out.error())) {
+    failed(kind, began);
+  } else {
+    succeeded(kind);
+  }
+  return out;
+}
+
+void PacedStore::failed(Kind kind, SteadyTime began) {
+  const std::lock_guard lock(mutex_);
+  write_failed_ = write_failed_ || kind == Kind::Write;
+  // Begun before the pause was over: the same trouble, not news of it.
+  if (began < until_) return;
+  const milliseconds ceiling = std::min(kPauseMin * (1 << std::min(failures_.load(), kDoublingsMax)), kPauseMax);
+  ++failures_;
+  // Half of it by chance: replicas that lost the same server do not come back in step.
+  std::uniform_int_distribution<std::int64_t> jitter(0, ceiling.count() / 2);
+  until_ = clock_.steady_now() + ceiling / 2 + milliseconds(jitter(random_));
+  queue_.hold_until(until_);
+}
+
+void PacedStore::succeeded(Kind kind) {
+  if (failures_ == 0) return;
+  const std::lock_guard lock(mutex_);
+  if (write_failed_ && kind == Kind::Read) return;
+  write_failed_ = false;
+  failures_ = 0;
+  until_ = SteadyTime::min();
+  queue_.hold_until(until_);
+}
+
+bool PacedStore::backing_off() const {
+  const std::lock_guard lock(mutex_);
+  return clock_.steady_now() < until_;
+}
+
+Result<Preparation> PacedStore::create(const Preparation& record, Deadline deadline) {
+  return watch<Result<Preparation>>(Kind::Write, [&] { return store_.create(record, deadline); });
+}
+
+Result<Preparation> PacedStore::get(const std::string& name_space, const std::string& name, Deadline deadline) {
+  return watch<Result<Preparation>>(Kind::Read, [&] { return store_.get(name_space, name, deadline); });
+}
+
+Result<std::vector<Preparation>> PacedStore::list_of_cluster(const std::string& name_space, const std::string& cluster,
+                                                             Deadline deadline) {
+  return watch<Result<std::vector<Preparation>>>(Kind::Read,
+                                                 [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
+}
+
+Result<Preparation> PacedStore::update_status(const Preparation& record, Deadline deadline) {
+  return watch<Result<Preparation>>(Kind::Write, [&] { return store_.update_status(record, deadline); });
+}
+
+Status PacedStore::remove(const std::string& name_space, const std::string& name, Deadline deadline) {
+  return watch<Status>(Kind::Write, [&] { return store_.remove(name_space, name, deadline); });
+}
+
+}  // namespace gate

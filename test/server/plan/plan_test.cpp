@@ -1,0 +1,176 @@
+// Goal: what a pipeline sees of a change before it is applied, word by word, and its exit code.
+// Method: command lines as they are typed, in the folder of the sample manifests; each text is a file there. A text
+// that changed on purpose is replaced by NAME.actual, which a run that fails leaves in the build folder of this test.
+
+#include "server/plan/plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "server/app/options.hpp"
+
+namespace gate {
+namespace {
+
+std::string text_of(const std::string& file) {
+  std::ifstream stream(file);
+  REQUIRE_MESSAGE(stream, file);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// What `upgrade-gate plan ARGUMENTS` does in the folder of the samples.
+PlanResult plan_of(const std::string& arguments, const std::string& standard_input = "") {
+  std::filesystem::current_path(GATE_PLAN_SAMPLES);
+  std::vector<std::string> words{"upgrade-gate", "plan"};
+  std::istringstream split(arguments);
+  for (std::string word; split >> word;) words.push_back(word);
+  std::vector<const char*> argv;
+  for (const auto& word : words) argv.push_back(word.c_str());
+  const auto line = parse_command_line(static_cast<int>(argv.size()), argv.data());
+  CHECK_FALSE(line.serve);
+  if (!line.plan) return {line.exit_code, "", line.text};
+  std::istringstream input(standard_input);
+  return plan(line.plan_options, input);
+}
+
+TEST_CASE("a plan tells what changes, the hooks word by word, the way between the versions, and the answer") {
+  struct Row {
+    const char* expected;  ///< NAME.expected
+    const char* arguments;
+    int exit_code;
+  };
+  for (const Row& row : {
+           Row{"upgrade", "cluster-old.yaml cluster-new.yaml hooks.yaml", 0},
+           Row{"too-far", "--old cluster-old.yaml --new cluster-too-far.yaml hooks.yaml --version-policy enforce", 1},
+           Row{"invalid", "invalid.yaml", 1},
+           Row{"outside",
+               "other-hooks.yaml --set-image fe=starrocks/fe-ubuntu:4.0.3 --set-image be=starrocks/be-ubuntu:4.0.3 "
+               "--allow-sql alter-system --http-hook-prefixes https://change.example/ --script-hook-image tools:1",
+               0},
+           Row{"outside-refused", "other-hooks.yaml --set-image be=starrocks/be-ubuntu:4.0.3", 1},
+           Row{"verify", "verify.yaml --set-image be=starrocks/be-ubuntu:3.5.8 -n sandbox", 0},
+           Row{"warehouse", "warehouse.json --set-image warehouse=starrocks/cn-ubuntu:latest --output json", 0},
+       }) {
+    INFO(row.expected);
+    const auto made = plan_of(row.arguments);
+    CHECK(made.exit_code == row.exit_code);
+    CHECK(made.error.empty());
+    const bool as_expected = made.output == text_of(std::string(row.expected) + ".expected");
+    CHECK_MESSAGE(as_expected, made.output);
+    if (!as_expected) std::ofstream(std::string(GATE_PLAN_ACTUAL) + "/" + row.expected + ".actual") << made.output;
+  }
+}
+
+TEST_CASE("the answer follows the policy, and what was given") {
+  struct Row {
+    const char* name;
+    const char* arguments;
+    int exit_code;
+    const char* said;
+  };
+  for (const Row& row : {
+           Row{"nothing changes", "cluster-old.yaml hooks.yaml", 0, "verdict    allowed: no image changes"},
+           Row{"created", "--new cluster-new.yaml hooks.yaml", 0, "verdict    allowed: a new object is never held"},
+           Row{"deleted", "--old cluster-old.yaml", 0, "verdict    allowed: a deletion is never held"},
+           Row{"an object on both sides counts where the other is missing",
+               "cluster-old.yaml --new cluster-new.yaml hooks.yaml", 0, "verdict    held: "},
+           Row{"not configured", "other-hooks.yaml --old warehouse.json --new warehouse.json", 1,
+               "StarRocksWarehouse analytics/night-jobs\n"},
+           Row{"a way that is only warned of", "cluster-old.yaml cluster-too-far.yaml hooks.yaml", 0,
+               "path       forbidden: fe, be 3.4.2 -> 4.0.3 skips minor versions"},
+           Row{"a way that nobody judges", "cluster-old.yaml cluster-too-far.yaml hooks.yaml --version-policy off", 0,
+               "verdict    held: "},
+           Row{"hooks that were not given", "cluster-old.yaml cluster-new.yaml", 0,
+               "warning    ConfigMap sales-hooks is not given: its hooks cannot be judged"},
+           Row{"hooks that had to be given", "cluster-old.yaml cluster-new.yaml --strict", 1,
+               "fault      ConfigMap sales-hooks is not given: its hooks cannot be judged"},
+           Row{"the gate's own hooks",
+               "cluster-old.yaml hooks.yaml --set-image fe=fe:3.4.3 --default-hooks create-image", 0,
+               "hook 14    create-image: may fail"},
+           Row{"hooks alone", "hooks.yaml", 0, "  verdict    valid: 6 hooks\n"},
+       }) {
+    INFO(row.name);
+    const auto made = plan_of(row.arguments);
+    INFO(made.output);
+    CHECK(made.exit_code == row.exit_code);
+    CHECK(made.error.empty());
+    CHECK(made.output.find(row.said) != std::string::npos);
+  }
+}
+
+TEST_CASE("what makes no sense ends with 2, says what it is, and prints no plan") {
+  struct Row {
+    const char* name;
+    const char* arguments;
+    const char* standard_input;
+    const char* said;
+  };
+  for (const Row& row : {
+           Row{"no file", "", "", "hold no StarRocksCluster"},
+           Row{"a file that is not there", "missing.yaml", "", "missing.yaml: cannot be read"},
+           Row{"a folder", ".", "", ".: cannot be read"},
+           Row{"no YAML", "-", "a: [b", "-: line 1"},
+           Row{"no JSON", "-", "{\"a\": ", "-: "},
+           Row{"a template that nobody rendered", "-", "image: {{ .Values.image }}\n", "-: line 1"},
+           Row{"an object without a name", "-", "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\n",
+               "no metadata.name"},
+           Row{"three versions", "cluster-old.yaml cluster-new.yaml cluster-too-far.yaml", "", "given more than twice"},
+           Row{"two old versions", "--old cluster-old.yaml cluster-new.yaml", "", "twice on one side"},
+           Row{"an unknown component", "cluster-old.yaml --set-image proxy=nginx:1", "", "COMPONENT=IMAGE"},
+           Row{"an image without a component", "cluster-old.yaml --set-image nginx:1", "", "COMPONENT=IMAGE"},
+           Row{"a component without an image", "cluster-old.yaml --set-image fe=", "", "COMPONENT=IMAGE"},
+           Row{"a component that is not there", "cluster-old.yaml --set-image cn=cn:3.5.7", "",
+               "no object has an image of cn"},
+           Row{"a name made to be printed", "-",
+               "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: \"\\e[2J\"}\n---\n"
+               "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: \"\\e[2J\"}\n---\n"
+               "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: \"\\e[2J\"}\n",
+               "StarRocksCluster default/ [2J is given"},
+           Row{"an unknown form", "cluster-old.yaml --output xml", "", "--output"},
+           Row{"an unknown policy", "cluster-old.yaml --version-policy strict", "", "--version-policy"},
+           Row{"a prefix that is no URL", "cluster-old.yaml --http-hook-prefixes ftp://x", "", "--http-hook-prefixes"},
+       }) {
+    INFO(row.name);
+    const auto made = plan_of(row.arguments, row.standard_input);
+    CHECK(made.exit_code == 2);
+    CHECK(made.output.empty());
+    INFO(made.error);
+    CHECK(made.error.find(row.said) != std::string::npos);
+  }
+}
+
+TEST_CASE("standard input is a file like any other, and control characters in it never reach the terminal") {
+  const auto made = plan_of("- --set-image fe=starrocks/fe-ubuntu:3.5.8",
+                            "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\n"
+                            "metadata: {name: \"s\\e[2J\", annotations: {starrocks.com/prepare-upgrade: \"true\"}}\n"
+                            "spec: {starRocksFeSpec: {image: \"fe:3.5.7\"}}\n");
+  CHECK(made.exit_code == 0);
+  CHECK(made.output.find("fe:3.5.7 -> starrocks/fe-ubuntu:3.5.8 (patch)") != std::string::npos);
+  CHECK(made.output.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("JSON has every part of the plan under a name of its own") {
+  const auto made = plan_of("--old cluster-old.yaml --new cluster-too-far.yaml hooks.yaml invalid.yaml -o json");
+  CHECK(made.exit_code == 1);
+  const auto out = nlohmann::json::parse(made.output);
+  CHECK(out.at("ok") == false);
+  REQUIRE(out.at("objects").size() == 2);
+  const auto& cluster = out.at("objects").at(0);
+  CHECK(cluster.at("namespace") == "analytics");
+  CHECK(cluster.at("verdict").at("answer") == "held");
+  CHECK(cluster.at("path").at(0).at("rule") == "skipped-minor");
+  CHECK(cluster.at("path").at(0).at("severity") == "forbidden");
+  CHECK(cluster.at("hooks").size() == 14);
+  CHECK(cluster.at("leftOut").empty());
+  const auto& faulty = out.at("objects").at(1);
+  CHECK(faulty.at("faults").size() == 3);
+  CHECK(faulty.at("verdict").at("reason") == "UpgradeHooksInvalid");
+  CHECK(out.at("configMaps").at(0).at("name") == "sales-hooks");
+}
+
+}  // namespace
+}  // namespace gate

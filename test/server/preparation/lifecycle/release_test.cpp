@@ -1,0 +1,128 @@
+// Goal: taking the gate away leaves no debt, with the serving replicas there and without them.
+
+#include "server/preparation/lifecycle/release.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "test/server/preparation/world.hpp"
+
+using namespace std::chrono_literals;
+
+namespace gate {
+namespace {
+
+using namespace test;
+
+ControllerOptions paying(const std::string& identity) {
+  auto options = quick_options(identity);
+  options.pays_only = true;
+  return options;
+}
+
+struct Release {
+  std::vector<std::string> lines;
+  Result<std::vector<std::string>> run(World& world, Deadline deadline, SteadyTime not_before = {}) {
+    return release_records(world.store, world.clock, {deadline, not_before},
+                           [&](const std::string& line) { lines.push_back(line); });
+  }
+  [[nodiscard]] bool said(const std::string& part) const {
+    return std::any_of(lines.begin(), lines.end(),
+                       [&](const std::string& line) { return line.find(part) != std::string::npos; });
+  }
+};
+
+TEST_CASE("every stage of a record ends without a debt, whoever holds it") {
+  struct Row {
+    const char* name;
+    bool serving;
+    Stage stage;
+  };
+  for (const Row& row :
+       {Row{"preparing, served", true, Stage::Preparing}, Row{"prepared, served", true, Stage::Prepared},
+        Row{"rolling out, served", true, Stage::RollingOut}, Row{"preparing, replica gone", false, Stage::Preparing},
+        Row{"prepared, replica gone", false, Stage::Prepared},
+        Row{"rolling out, replica gone", false, Stage::RollingOut}}) {
+    INFO(row.name);
+    World world;
+    auto hooks = std::vector<Hook>{no_scheduling()};
+    if (row.stage == Stage::Preparing) {
+      world.simulator.hang("CREATE IMAGE");
+      hooks.push_back(statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE"));
+    }
+    auto serving = std::make_unique<Replica>(world, quick_options("gate-0"));
+    world.create(record_of("r", hooks));
+    if (row.stage == Stage::Preparing) {
+      REQUIRE(world.simulator.wait_for_statement("CREATE IMAGE", ample()));
+    } else {
+      REQUIRE(world.reaches("r", Stage::Prepared));
+      if (row.stage == Stage::RollingOut) world.object_becomes(object_with("fe:2"));
+      REQUIRE(world.reaches("r", row.stage));
+    }
+    REQUIRE(world.config() == "0");
+    if (!row.serving) {
+      serving.reset();
+      // It died without a word.
+      world.write("r", [&](PreparationStatus& status) { status.runner = {"gate-0", world.clock.wall_now()}; });
+    }
+    const Replica payer(world, paying("release"));
+    Release release;
+    const auto open = release.run(world, ample());
+    REQUIRE(open.ok());
+    CHECK(open->empty());
+    CHECK(world.config() == kSchedulingDefault);
+    const auto status = world.get("r").status;
+    CHECK(status.stage == Stage::Closed);
+    CHECK(status.outcome == Outcome::Expired);
+    CHECK_FALSE(status.restore_owed);
+    CHECK(release.said("db/r: called off"));
+    CHECK(release.said("db/r: closed, nothing owed, Expired"));
+  }
+}
+
+TEST_CASE("what cannot be put back in time is named, and stays owed") {
+  World world;
+  world.create(record_of("r", {no_scheduling()}));
+  world.write("r", [](PreparationStatus& status) {
+    status.phase = Phase::Completed;
+    status.stage = Stage::Prepared;
+    status.captured = {{kScheduling, kSchedulingDefault, "0"}};
+    status.restore_owed = true;
+  });
+  world.simulator.stop(0);
+  const Replica payer(world, paying("release"));
+  Release release;
+  const auto open = release.run(world, std::chrono::steady_clock::now() + 1s);
+  REQUIRE(open.ok());
+  CHECK(*open == std::vector<std::string>{"db/r: Restoring"});
+  CHECK(world.get("r").status.restore_owed);
+}
+
+TEST_CASE("it does not end before the requests that were under way have") {
+  World world;
+  Release release;
+  const auto not_before = std::chrono::steady_clock::now() + 300ms;
+  const auto open = release.run(world, ample(), not_before);
+  REQUIRE(open.ok());
+  CHECK(open->empty());
+  CHECK(std::chrono::steady_clock::now() >= not_before);
+}
+
+TEST_CASE("closed records and bypasses are left alone") {
+  World world;
+  auto bypass = record_of("bypass", {});
+  bypass.spec.bypass = Bypass{"*", "x", world.clock.wall_now()};
+  world.create(bypass);
+  world.create(record_of("closed", {}));
+  world.write("closed", [](PreparationStatus& status) { status.stage = Stage::Closed; });
+  const auto before = world.get("closed").resource_version;
+  Release release;
+  REQUIRE(release.run(world, ample()).ok());
+  CHECK(release.lines.empty());
+  CHECK(world.get("closed").resource_version == before);
+  CHECK(world.get("bypass").status == PreparationStatus{});
+}
+
+}  // namespace
+}  // namespace gate
