@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -86,6 +87,9 @@ enum class RestoreMode {
   Statement,  ///< Hook::restore_sql.
 };
 
+/// Whether the gate runs the hooks, or only verifies that somebody else did what they would do.
+enum class PreparationMode { Run, Verify };
+
 struct Hook {
   std::string name;  ///< Unique within a record.
   HookAction action;
@@ -98,6 +102,16 @@ struct Hook {
   std::string restore_sql{};  ///< Validated; for RestoreMode::Statement.
   friend bool operator==(const Hook&, const Hook&) = default;
 };
+
+[[nodiscard]] std::string_view to_string(PreparationMode mode);   // "run", "verify"
+[[nodiscard]] std::string_view to_string(Probe probe);            // "FrontendsAlive"
+[[nodiscard]] std::string_view to_string(Comparison comparison);  // "=", "!=", "<", "<=", ">", ">="
+[[nodiscard]] std::string_view to_string(RestoreMode mode);       // "captured", "none", "sql"
+/// Inverses of to_string; nothing for any other text.
+[[nodiscard]] std::optional<PreparationMode> mode_from(std::string_view text);
+[[nodiscard]] std::optional<Probe> probe_from(std::string_view text);
+[[nodiscard]] std::optional<Comparison> comparison_from(std::string_view text);
+[[nodiscard]] std::optional<RestoreMode> restore_mode_from(std::string_view text);
 
 /// The setting that the hook sets, nullptr when it sets none.
 [[nodiscard]] inline const ConfigSetting* setting_of(const Hook& hook) {

@@ -11,7 +11,6 @@
 #include "policy/hooks/hook.hpp"
 #include "policy/hooks/hook_definition.hpp"
 #include "policy/versions/image_change.hpp"
-#include "policy/record/preparation.hpp"
 
 namespace gate {
 

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/hook_catalogue.hpp"
-#include "policy/record/preparation.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/yaml.hpp"
 

@@ -7,13 +7,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/text/names.hpp"
+
 namespace gate {
 namespace {
 
 using nlohmann::json;
-
-template <class Enum, std::size_t N>
-using Names = std::array<std::pair<Enum, std::string_view>, N>;
 
 constexpr Names<Phase, 4> kPhases{{{Phase::Pending, "Pending"},
                                    {Phase::Running, "Running"},
@@ -36,28 +35,6 @@ constexpr Names<HookPhase, 5> kHookPhases{{{HookPhase::Pending, "Pending"},
                                            {HookPhase::Completed, "Completed"},
                                            {HookPhase::Failed, "Failed"},
                                            {HookPhase::Skipped, "Skipped"}}};
-constexpr Names<PreparationMode, 2> kModes{{{PreparationMode::Run, "run"}, {PreparationMode::Verify, "verify"}}};
-constexpr Names<Probe, 7> kProbes{{{Probe::FrontendsAlive, "FrontendsAlive"},
-                                   {Probe::BackendsAlive, "BackendsAlive"},
-                                   {Probe::ComputeNodesAlive, "ComputeNodesAlive"},
-                                   {Probe::TabletsHealthy, "TabletsHealthy"},
-                                   {Probe::NoSchemaChange, "NoSchemaChange"},
-                                   {Probe::NoRunningLoads, "NoRunningLoads"},
-                                   {Probe::SchedulerDrained, "SchedulerDrained"}}};
-constexpr Names<Comparison, 6> kComparisons{{{Comparison::Equal, "="},
-                                             {Comparison::NotEqual, "!="},
-                                             {Comparison::Less, "<"},
-                                             {Comparison::LessOrEqual, "<="},
-                                             {Comparison::Greater, ">"},
-                                             {Comparison::GreaterOrEqual, ">="}}};
-constexpr Names<RestoreMode, 3> kRestoreModes{
-    {{RestoreMode::Captured, "captured"}, {RestoreMode::None, "none"}, {RestoreMode::Statement, "sql"}}};
-
-template <class Enum, std::size_t N>
-std::string_view name_of(const Names<Enum, N>& names, Enum value) {
-  const auto* found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == value; });
-  return found == names.end() ? std::string_view{} : found->second;
-}
 
 /// Reads a JSON object's fields; remembers the first one that is missing or of a wrong type, with its path.
 class FieldReader {
@@ -110,13 +87,15 @@ class FieldReader {
   }
   template <class Enum, std::size_t N>
   [[nodiscard]] Enum one_of(const char* key, const Names<Enum, N>& names, Enum fallback) {
+    return one_of(key, [&](std::string_view name) { return value_of(names, name); }, fallback);
+  }
+  template <class From, class Enum>
+  [[nodiscard]] Enum one_of(const char* key, From from, Enum fallback) {
     const std::string written = text(key);
     if (written.empty()) return fallback;
-    for (const auto& [value, name] : names) {
-      if (name == written) return value;
-    }
-    fail(key, "a known value, not \"" + written + "\"");
-    return fallback;
+    const std::optional<Enum> value = from(written);
+    if (!value) fail(key, "a known value, not \"" + written + "\"");
+    return value.value_or(fallback);
   }
   /// Calls `each(element, path)` for every element of an optional array.
   template <class Each>
@@ -171,10 +150,10 @@ struct ActionWriter {
     out["sql"] = action.sql;
     if (action.setting) out["setting"] = {{"key", action.setting->key}, {"value", action.setting->value}};
   }
-  void operator()(const ProbeAction& action) const { out["probe"] = name_of(kProbes, action.probe); }
+  void operator()(const ProbeAction& action) const { out["probe"] = to_string(action.probe); }
   void operator()(const QueryAction& action) const {
     json query{{"sql", action.sql},
-               {"comparison", name_of(kComparisons, action.comparison)},
+               {"comparison", to_string(action.comparison)},
                {"value", action.value},
                {"pollSeconds", action.poll.count()}};
     put(query, "column", action.column);
@@ -198,7 +177,7 @@ json to_json(const Hook& hook) {
   if (hook.retries != 0) out["retries"] = hook.retries;
   put(out, "group", hook.group);
   put(out, "runMode", hook.run_mode);
-  if (hook.restore != RestoreMode::Captured) out["restore"] = name_of(kRestoreModes, hook.restore);
+  if (hook.restore != RestoreMode::Captured) out["restore"] = to_string(hook.restore);
   put(out, "restoreSql", hook.restore_sql);
   return out;
 }
@@ -246,7 +225,7 @@ json spec_to_json(const PreparationSpec& spec) {
            {"attempt", spec.attempt},
            {"changes", array_of(spec.changes)},
            {"hooks", array_of(spec.hooks)}};
-  if (spec.mode != PreparationMode::Run) out["mode"] = name_of(kModes, spec.mode);
+  if (spec.mode != PreparationMode::Run) out["mode"] = to_string(spec.mode);
   json requested{{"username", spec.requested_by.username}, {"requestUID", spec.requested_by.request_uid}};
   if (!spec.requested_by.groups.empty()) requested["groups"] = spec.requested_by.groups;
   out["requestedBy"] = std::move(requested);
@@ -325,11 +304,11 @@ json conditions(const Preparation& record) {
 
 HookAction read_action(const json& element, FieldReader& reader) {
   const auto has = [&](const char* key) { return element.is_object() && element.contains(key); };
-  if (has("probe")) return ProbeAction{reader.one_of("probe", kProbes, Probe::FrontendsAlive)};
+  if (has("probe")) return ProbeAction{reader.one_of("probe", probe_from, Probe::FrontendsAlive)};
   if (has("query")) {
     auto query = reader.child("query");
     return QueryAction{query.required_text("sql"), query.text("column"),
-                       query.one_of("comparison", kComparisons, Comparison::Equal), query.text("value"),
+                       query.one_of("comparison", comparison_from, Comparison::Equal), query.text("value"),
                        query.seconds("pollSeconds", kHookPollDefault)};
   }
   if (has("http")) {
@@ -373,11 +352,11 @@ PreparationSpec read_spec(FieldReader spec, std::string& fault) {
     hook.retries = reader.integer("retries", 0);
     hook.group = reader.text("group");
     hook.run_mode = reader.text("runMode");
-    hook.restore = reader.one_of("restore", kRestoreModes, RestoreMode::Captured);
+    hook.restore = reader.one_of("restore", restore_mode_from, RestoreMode::Captured);
     hook.restore_sql = reader.text("restoreSql");
     out.hooks.push_back(std::move(hook));
   });
-  out.mode = spec.one_of("mode", kModes, PreparationMode::Run);
+  out.mode = spec.one_of("mode", mode_from, PreparationMode::Run);
   auto requested = spec.child("requestedBy");
   out.requested_by.username = requested.text("username");
   out.requested_by.request_uid = requested.text("requestUID");
@@ -444,21 +423,10 @@ std::string_view to_string(Stage stage) { return name_of(kStages, stage); }
 std::string_view to_string(Outcome outcome) { return name_of(kOutcomes, outcome); }
 std::string_view to_string(HookPhase phase) { return name_of(kHookPhases, phase); }
 
-std::string_view to_string(PreparationMode mode) { return name_of(kModes, mode); }
-std::string_view to_string(Probe probe) { return name_of(kProbes, probe); }
-std::string_view to_string(Comparison comparison) { return name_of(kComparisons, comparison); }
-
-std::optional<Comparison> comparison_from(std::string_view text) {
-  for (const auto& [comparison, name] : kComparisons) {
-    if (name == text) return comparison;
-  }
-  return std::nullopt;
-}
-
 std::string preparation_key(std::string_view object_uid, const std::vector<ImageChange>& changes,
                             const std::vector<Hook>& hooks, PreparationMode mode) {
   json identity{{"uid", object_uid}, {"changes", array_of(changes)}, {"hooks", array_of(hooks)}};
-  if (mode != PreparationMode::Run) identity["mode"] = name_of(kModes, mode);
+  if (mode != PreparationMode::Run) identity["mode"] = to_string(mode);
   // nlohmann objects are sorted by key and dump() writes no space: the same values give the same bytes.
   const std::string canonical = identity.dump(-1, ' ', false, json::error_handler_t::replace);
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};

@@ -23,17 +23,11 @@ enum class Phase { Pending, Running, Completed, Failed };
 enum class Stage { Preparing, Prepared, RollingOut, Restoring, Closed };
 enum class Outcome { None, Succeeded, Failed, Reverted, Superseded, Expired, Bypassed };
 enum class HookPhase { Pending, Running, Completed, Failed, Skipped };
-/// Whether the gate runs the hooks, or only verifies that somebody else did what they would do.
-enum class PreparationMode { Run, Verify };
 
 [[nodiscard]] std::string_view to_string(Phase phase);
 [[nodiscard]] std::string_view to_string(Stage stage);
 [[nodiscard]] std::string_view to_string(Outcome outcome);  // "" for None
 [[nodiscard]] std::string_view to_string(HookPhase phase);
-[[nodiscard]] std::string_view to_string(PreparationMode mode);
-[[nodiscard]] std::string_view to_string(Probe probe);            // "FrontendsAlive"
-[[nodiscard]] std::string_view to_string(Comparison comparison);  // "=", "!=", "<", "<=", ">", ">="
-[[nodiscard]] std::optional<Comparison> comparison_from(std::string_view text);
 
 /// The object whose images change.
 struct ObjectRef {
