@@ -12,8 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include "server/app/app.hpp"
-#include "server/plan/plan.hpp"
 #include "server/app/version.hpp"
+#include "server/plan/plan.hpp"
 
 namespace {
 

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "policy/review/admission_review.hpp"
 #include "policy/hooks/hook_configuration.hpp"
-#include "policy/versions/image_change.hpp"
 #include "policy/record/preparation.hpp"
+#include "policy/review/admission_review.hpp"
 #include "policy/text/time.hpp"
+#include "policy/versions/image_change.hpp"
 #include "policy/versions/upgrade_path.hpp"
 
 namespace gate {

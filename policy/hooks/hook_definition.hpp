@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "policy/hooks/hook.hpp"
-#include "policy/versions/image_change.hpp"
-#include "policy/text/member_reader.hpp"
 #include "policy/hooks/sql.hpp"
+#include "policy/text/member_reader.hpp"
 #include "policy/text/url.hpp"
+#include "policy/versions/image_change.hpp"
 #include "policy/versions/version.hpp"
 
 namespace gate {

@@ -87,7 +87,8 @@ class FieldReader {
   }
   template <class Enum, std::size_t N>
   [[nodiscard]] Enum one_of(const char* key, const Names<Enum, N>& names, Enum fallback) {
-    return one_of(key, [&](std::string_view name) { return value_of(names, name); }, fallback);
+    return one_of(
+        key, [&](std::string_view name) { return value_of(names, name); }, fallback);
   }
   template <class From, class Enum>
   [[nodiscard]] Enum one_of(const char* key, From from, Enum fallback) {

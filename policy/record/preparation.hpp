@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "policy/hooks/hook.hpp"
-#include "policy/versions/image_change.hpp"
 #include "policy/text/result.hpp"
 #include "policy/text/time.hpp"
+#include "policy/versions/image_change.hpp"
 
 namespace gate {
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "policy/review/admission_review.hpp"
-#include "policy/versions/image_change.hpp"
 #include "policy/review/json_tokens.hpp"
+#include "policy/versions/image_change.hpp"
 
 namespace gate {
 namespace {

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/decision/bypass.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/review/status_preservation.hpp"
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/review/admission_review.hpp"
 #include "policy/decision/decision.hpp"
+#include "policy/review/admission_review.hpp"
+#include "server/admission/outcome_waiters.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
-#include "server/admission/outcome_waiters.hpp"
 
 namespace spdlog {
 class logger;

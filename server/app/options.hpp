@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "policy/text/result.hpp"
 #include "policy/hooks/sql.hpp"
+#include "policy/text/result.hpp"
 #include "policy/versions/upgrade_path.hpp"
 #include "server/plan/plan.hpp"
 #include "server/ports/frontend.hpp"

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/review/admission_review.hpp"
-#include "policy/versions/image_change.hpp"
 #include "policy/record/preparation.hpp"
+#include "policy/review/admission_review.hpp"
 #include "policy/text/result.hpp"
+#include "policy/versions/image_change.hpp"
 #include "server/ports/clock.hpp"
 #include "server/ports/frontend.hpp"
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "policy/review/admission_review.hpp"
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/review/admission_review.hpp"
 #include "policy/versions/image_change.hpp"
 #include "test/fuzz/require.hpp"
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "policy/hooks/hook.hpp"
-#include "policy/text/result.hpp"
 #include "policy/rollout/rollout.hpp"
+#include "policy/text/result.hpp"
 #include "server/ports/frontend.hpp"
 
 namespace gate {

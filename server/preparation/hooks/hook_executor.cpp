@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/comparison.hpp"
-#include "policy/record/http_hook.hpp"
 #include "policy/hooks/sql.hpp"
+#include "policy/record/http_hook.hpp"
 #include "policy/text/text.hpp"
 #include "server/preparation/hooks/left_scripts.hpp"
 

@@ -13,10 +13,10 @@
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/http_caller.hpp"
 #include "server/ports/script_jobs.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
-#include "server/preparation/hooks/fenced_peers.hpp"
 #include "server/preparation/frontends/frontend_fleet.hpp"
 #include "server/preparation/frontends/frontend_probes.hpp"
+#include "server/preparation/hooks/fenced_peers.hpp"
+#include "server/preparation/lifecycle/claimed_record.hpp"
 
 namespace gate {
 

@@ -14,9 +14,9 @@
 
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
 #include "server/preparation/frontends/frontend_questions.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
+#include "server/preparation/lifecycle/claimed_record.hpp"
 #include "server/preparation/lifecycle/paced_store.hpp"
 #include "server/preparation/lifecycle/status_mirror.hpp"
 #include "server/preparation/lifecycle/work_queue.hpp"

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/record/preparation.hpp"
 
 using namespace gate;
 using nlohmann::json;

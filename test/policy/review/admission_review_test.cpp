@@ -6,8 +6,8 @@
 
 #include <cstring>
 
-#include "policy/versions/image_change.hpp"
 #include "policy/text/text.hpp"
+#include "policy/versions/image_change.hpp"
 
 using namespace gate;
 using nlohmann::json;
