@@ -2,69 +2,62 @@
 // pays what is owed, or plans.
 
 #include <malloc.h>
-#include <spdlog/logger.h>
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "server/app/app.hpp"
 #include "server/app/version.hpp"
+#include "server/base/line_writer.hpp"
+#include "server/base/log.hpp"
 #include "server/plan/plan.hpp"
 
 namespace {
 
-/// The message as a JSON string: foreign text in it cannot break the line or pretend to be another field.
-class JsonMessage final : public spdlog::custom_flag_formatter {
- public:
-  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    const auto text = nlohmann::json(std::string(message.payload.data(), message.payload.size()))
-                          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    out.append(text.data(), text.data() + text.size());
-  }
-  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
-    return spdlog::details::make_unique<JsonMessage>();
-  }
+/// JSON lines to standard error, which may be a pipe that nobody empties.
+struct Log {
+  explicit Log(const std::string& level)
+      : writer(
+            STDERR_FILENO,
+            [](std::uint64_t lost) {
+              return gate::json_log_line(gate::LogLevel::Warning, "log lines lost: nobody read them", {{"lost", lost}});
+            }),
+        logger(gate::make_json_logger(level, [this](std::string line) { writer.write(std::move(line)); })) {}
+
+  gate::LineWriter writer;
+  std::shared_ptr<gate::Logger> logger;
 };
 
-std::unique_ptr<spdlog::logger> make_logger(const std::string& level) {
-  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  formatter->add_flag<JsonMessage>('*').set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
-  auto logger = std::make_unique<spdlog::logger>("gate", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_formatter(std::move(formatter));
-  logger->set_level(spdlog::level::from_str(level));
-  logger->flush_on(spdlog::level::debug);
-  return logger;
-}
-
 int serve(const gate::ServeOptions& options, const sigset_t& signals) {
-  auto log = make_logger(options.log_level);
-  auto app = gate::App::start(options, *log);
+  const Log log(options.log_level);
+  auto app = gate::App::start(options, *log.logger);
   if (!app) {
-    log->error("cannot start: {}", app.error().message);
+    gate::log_error(*log.logger, "cannot start", {{"error", app.error().message}});
     return 1;
   }
-  log->info("upgrade-gate {} serves identity={} port={} ops_port={}", gate::kVersion, options.identity, (*app)->port(),
-            (*app)->ops_port());
+  const auto port = (*app)->port();
+  const auto ops_port = (*app)->ops_port();
+  // The ports are members, too; in the message they are for whoever starts the gate by hand on free ports.
+  gate::log_info(*log.logger, "started port=" + std::to_string(port) + " ops_port=" + std::to_string(ops_port),
+                 {{"version", gate::kVersion}, {"identity", options.identity}, {"port", port}, {"ops_port", ops_port}});
   int signal = 0;
   sigwait(&signals, &signal);
-  log->info("signal {}: readiness is off, serving on for {} s", signal, options.drain.count());
+  gate::log_info(*log.logger, "draining", {{"signal", signal}, {"seconds", options.drain.count()}});
   (*app)->begin_drain();
   // A second signal ends the drain early.
   const timespec drain{options.drain.count(), 0};
   sigtimedwait(&signals, nullptr, &drain);
   (*app)->stop();
-  log->info("stopped");
+  gate::log_info(*log.logger, "stopped");
   return 0;
 }
 
 /// May be ended by any signal: another run, or a serving replica, goes on from the records.
 int release(const gate::CommandLine& line) {
-  auto log = make_logger(line.options.log_level);
-  const auto paid = gate::App::release(line.options, line.release_options, *log,
+  const Log log(line.options.log_level);
+  const auto paid = gate::App::release(line.options, line.release_options, *log.logger,
                                        [](const std::string& step) { std::cout << step << std::endl; });
   if (!paid) std::cerr << "upgrade-gate release: " << paid.error().message << '\n';
   return paid && *paid ? 0 : 1;

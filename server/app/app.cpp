@@ -1,7 +1,5 @@
 #include "server/app/app.hpp"
 
-#include <spdlog/logger.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <filesystem>
@@ -15,6 +13,7 @@
 #include "server/admission/admission_service.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
+#include "server/base/log.hpp"
 #include "server/http/ops_server.hpp"
 #include "server/http/webhook_server.hpp"
 #include "server/kubernetes/kube_client.hpp"
@@ -264,7 +263,7 @@ Status App::Impl::start_servers() {
   webhook_options.paths = {std::string(AdmissionService::kGatePath), std::string(AdmissionService::kConfigurationPath),
                            std::string(AdmissionService::kStatusPath)};
   webhook_options.on_tls_failures = [this](const TlsFailures& failures) {
-    log.warn("TLS handshakes failed count={} newest=\"{}\"", failures.count, failures.newest);
+    log_warning(log, "TLS handshakes failed", {{"count", failures.count}, {"error", failures.newest}});
   };
   const auto to_http = [](ReviewReply reply) {
     return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};

@@ -4,7 +4,7 @@
 function violation(rule) { printf "%s\t%s:%d: %s\n", rule, FILENAME, FNR, $0 }
 
 # Where a file stands in: main -> app -> {admission,preparation,plan} and {http,kubernetes,starrocks,outbound,tls,memory}
-# -> net -> ports -> policy.
+# -> net -> ports -> base -> policy.
 function zone_of(path,   parts, n) {
   n = split(path, parts, "/")
   if (parts[1] == "policy" || parts[1] == "test") return parts[1]
@@ -27,6 +27,8 @@ function may_include(from, to) {
   # The wrapper of cpp-httplib is no adapter: the only header at the server's root, for the three that speak HTTP.
   if (from == "root:httplib.hpp") return 0
   if (to == "policy") return 1
+  if (from == "base") return 0
+  if (to == "base") return 1
   if (from == "ports") return 0
   if (to == "root:httplib.hpp") return from ~ /^(http|kubernetes|outbound)$/
   if (to == "ports") return 1
@@ -47,6 +49,7 @@ function project_include(target,   to) {
 }
 
 function library_include(header) {
+  if (header == "spdlog/spdlog.h") violation("no-default-logger")
   if (header ~ /httplib\.h$/ && FILENAME != "server/httplib.hpp") violation("httplib-in-one-file")
   if (header ~ /(^|\/)mysql\.h$/ && zone != "starrocks" && zone != "test") violation("mysql-in-one-folder")
   if (zone == "policy") {
@@ -77,6 +80,11 @@ match(line, /^[ \t]*#[ \t]*include[ \t]*["<][^">]+[">]/) {
   if (quoted) project_include(header); else library_include(header)
   next
 }
+
+# One logger is handed in everywhere: the process-wide default one knows neither our format nor our level.
+line ~ /spdlog::(trace|debug|info|warn|error|critical|log|get|set_level|(set_)?default_logger(_raw)?)[ \t]*\(/ { violation("no-default-logger") }
+# Lines have members: the message is a constant, what varies is a field of its own.
+zone != "test" && zone != "base" && line ~ /(^|[^a-z_])log_?(\.|->)(trace|debug|info|warn|error|critical|log)\(/ { violation("log-lines-have-members") }
 
 line ~ /[.>]detach\(/ { violation("no-detached-threads") }
 # What another process does can only be polled: such a line says so, "// sleeps: REASON".

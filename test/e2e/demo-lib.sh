@@ -71,9 +71,9 @@ start_gate() {
   "$build/server/app/upgrade-gate" serve --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 \
     --frontend-address "127.0.0.1:$fe_port" --admission-wait 1s --failure-backoff 2s --drain 0s "$@" 2>"$demo_dir/gate.log" &
   gate_pid=$!
-  until_true "the gate listens" grep -q ' serves ' "$demo_dir/gate.log"
-  gate_port=$(sed -n 's/.* port=\([0-9]*\) ops_port=.*/\1/p' "$demo_dir/gate.log" | head -n 1)
+  until_true "the gate listens" grep -q '"message":"started ' "$demo_dir/gate.log"
+  gate_port=$(sed -n 's/.*"port":\([0-9]*\).*/\1/p' "$demo_dir/gate.log" | head -n 1)
   local ops_port
-  ops_port=$(sed -n 's/.* ops_port=\([0-9]*\).*/\1/p' "$demo_dir/gate.log" | head -n 1)
+  ops_port=$(sed -n 's/.*"ops_port":\([0-9]*\).*/\1/p' "$demo_dir/gate.log" | head -n 1)
   until_true "the gate is ready" curl -fsS "http://127.0.0.1:$ops_port/readyz"
 }

@@ -48,16 +48,16 @@ GateProcess::GateProcess(const std::vector<std::string>& arguments, const std::f
 GateProcess::~GateProcess() { kill(); }
 
 bool GateProcess::wait_for_ports(std::chrono::steady_clock::time_point deadline) {
-  // "... serves identity=gate-0 port=9443 ops_port=8080"
+  // {..., "message": "started ...", ..., "port": 9443, "ops_port": 8080}
   const auto number_after = [](const std::string& text, const std::string& label) {
     return static_cast<std::uint16_t>(std::stoi(text.substr(text.find(label) + label.size())));
   };
   return eventually(std::chrono::ceil<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()), [&] {
     const auto text = log();
-    const auto serves = text.find(" serves ");
+    const auto serves = text.find("\"message\":\"started ");
     if (serves == std::string::npos || text.find('\n', serves) == std::string::npos) return false;
-    port_ = number_after(text.substr(serves), " port=");
-    ops_port_ = number_after(text.substr(serves), " ops_port=");
+    port_ = number_after(text.substr(serves), "\"port\":");
+    ops_port_ = number_after(text.substr(serves), "\"ops_port\":");
     return true;
   });
 }
