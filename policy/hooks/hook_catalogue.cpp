@@ -1,29 +1,15 @@
 #include "policy/hooks/hook_catalogue.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include "policy/hooks/sql.hpp"
+#include "policy/text/characters.hpp"
 
 namespace gate {
 namespace {
 
 HookAction set(const std::string& key, const std::string& value) {
   return SqlAction{set_config_sql(key, value), ConfigSetting{key, value}};
-}
-
-/// How many letters to change, add or take away until one is the other.
-std::size_t edit_distance(std::string_view left, std::string_view right) {
-  std::vector<std::size_t> row(right.size() + 1);
-  for (std::size_t i = 0; i < row.size(); ++i) row[i] = i;
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < right.size(); ++j) {
-      const std::size_t changed = diagonal + (left[i] == right[j] ? 0 : 1);
-      diagonal = std::exchange(row[j + 1], std::min({changed, row[j] + 1, row[j + 1] + 1}));
-    }
-  }
-  return row.back();
 }
 
 }  // namespace

@@ -1,0 +1,127 @@
+#include "policy/text/characters.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "policy/text/utf8.hpp"
+
+namespace gate {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Characters of one kind, both ends included. Names of single ones are those of Unicode.
+struct Range {
+  char32_t first;
+  char32_t last;
+  std::string_view name;
+};
+
+constexpr std::array kConfusing{
+    Range{0x000D, 0x000D, "carriage return"},
+    Range{0x0085, 0x0085, "next line"},
+    Range{0x00A0, 0x00A0, "no-break space"},
+    Range{0x00AD, 0x00AD, "soft hyphen"},
+    Range{0x00B4, 0x00B4, "acute accent"},
+    Range{0x034F, 0x034F, "combining grapheme joiner"},
+    Range{0x061C, 0x061C, "directional mark"},
+    Range{0x1680, 0x1680, "unusual space"},
+    Range{0x180E, 0x180E, "zero width separator"},
+    Range{0x2000, 0x200A, "unusual space"},
+    Range{0x200B, 0x200B, "zero width space"},
+    Range{0x200C, 0x200C, "zero width non-joiner"},
+    Range{0x200D, 0x200D, "zero width joiner"},
+    Range{0x200E, 0x200F, "directional mark"},
+    Range{0x2010, 0x2015, "typographic hyphen or dash"},
+    Range{0x2018, 0x2018, "left single quotation mark"},
+    Range{0x2019, 0x2019, "right single quotation mark"},
+    Range{0x201A, 0x201B, "typographic single quotation mark"},
+    Range{0x201C, 0x201C, "left double quotation mark"},
+    Range{0x201D, 0x201D, "right double quotation mark"},
+    Range{0x201E, 0x201F, "typographic double quotation mark"},
+    Range{0x2028, 0x2028, "line separator"},
+    Range{0x2029, 0x2029, "paragraph separator"},
+    Range{0x202A, 0x202E, "directional mark"},
+    Range{0x202F, 0x202F, "narrow no-break space"},
+    Range{0x2032, 0x2033, "prime"},
+    Range{0x205F, 0x205F, "unusual space"},
+    Range{0x2060, 0x2064, "invisible character"},
+    Range{0x2066, 0x2069, "directional mark"},
+    Range{0x2212, 0x2212, "minus sign"},
+    Range{0x3000, 0x3000, "ideographic space"},
+    Range{0x3001, 0x3002, "ideographic comma or full stop"},
+    Range{0x3164, 0x3164, "invisible character"},
+    Range{0xFE00, 0xFE0F, "variation selector"},
+    Range{0xFEFF, 0xFEFF, "byte order mark"},
+    Range{0xFF01, 0xFF5E, "full-width form of an ASCII character"},
+};
+
+std::string named(char32_t code_point, std::string_view name) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string text = "U+";
+  for (int shift = code_point > 0xFFFF ? 20 : 12; shift >= 0; shift -= 4) text += kDigits[code_point >> shift & 0xF];
+  return text + " (" + std::string(name) + ")";
+}
+
+}  // namespace
+
+std::optional<ConfusingCharacter> first_confusing_character(std::string_view text, std::size_t offset) {
+  ConfusingCharacter here;
+  for (here.offset = 0; here.offset < text.size(); here.offset += here.bytes) {
+    const Utf8Step step = decode_utf8(text, here.offset);
+    here.bytes = step.bytes;
+    const auto* range = std::find_if(kConfusing.begin(), kConfusing.end(), [&](const Range& row) {
+      return step.code_point >= row.first && step.code_point <= row.last;
+    });
+    const bool line_end = step.code_point == '\r' && text.substr(here.offset + 1).starts_with('\n');
+    if (here.offset >= offset && step.valid && range != kConfusing.end() && !line_end) {
+      here.name = named(step.code_point, range->name);
+      return here;
+    }
+    here.column = step.code_point == '\n' ? 1 : here.column + 1;
+    if (step.code_point == '\n') ++here.line;
+  }
+  return std::nullopt;
+}
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
+}
+
+std::string unix_text(std::string_view text) {
+  text = without_byte_order_mark(text);
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\r' && text.substr(i + 1).starts_with('\n')) continue;
+    out += text[i];
+  }
+  return out;
+}
+
+std::string_view line_of(std::string_view text, std::size_t number) {
+  for (; number > 1; --number) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  text = text.substr(0, text.find('\n'));
+  return text.ends_with('\r') ? text.substr(0, text.size() - 1) : text;
+}
+
+std::size_t edit_distance(std::string_view left, std::string_view right) {
+  std::vector<std::size_t> row(right.size() + 1);
+  for (std::size_t i = 0; i < row.size(); ++i) row[i] = i;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < right.size(); ++j) {
+      const std::size_t changed = diagonal + (left[i] == right[j] ? 0 : 1);
+      diagonal = std::exchange(row[j + 1], std::min({changed, row[j] + 1, row[j + 1] + 1}));
+    }
+  }
+  return row.back();
+}
+
+}  // namespace gate
