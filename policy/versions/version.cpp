@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 namespace gate {
@@ -10,14 +11,19 @@ namespace {
 
 /// Names of pre-releases; they sort by name, as "alpha" < "beta" < "preview" < "rc" happen to.
 constexpr std::array<std::string_view, 4> kPrereleases{"alpha", "beta", "preview", "rc"};
-/// Nobody counts further; larger numbers are dates or hashes.
-constexpr int kNumberMax = 9999;
+/// StarRocks is at 4 after six years; a larger first number is a year, a distribution's release or a build.
+constexpr int kMajorMax = 19;
+/// Of a minor or a patch: what has four digits is a year, a date or a hash.
+constexpr int kNumberMax = 999;
 
-std::optional<int> take_number(std::string_view& text) {
+/// Digits at the beginning of `text`. A number of four digits, or one with a leading zero, is a part of a date.
+std::optional<int> take_number(std::string_view& text, int most) {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  if (digits == 0 || (digits > 1 && text.front() == '0')) return std::nullopt;
   int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || text.front() == '-' || number > kNumberMax) return std::nullopt;
-  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  const auto [end, error] = std::from_chars(text.data(), text.data() + digits, number);
+  if (error != std::errc{} || number > most) return std::nullopt;
+  text.remove_prefix(digits);
   return number;
 }
 
@@ -50,8 +56,10 @@ std::pair<std::string_view, int> prerelease_order(const std::string& prerelease)
   constexpr std::string_view kAfterAll = "~";
   if (prerelease.empty()) return {kAfterAll, 0};
   const std::size_t digits = std::min(prerelease.find_first_of("0123456789"), prerelease.size());
-  std::string_view rest = std::string_view(prerelease).substr(digits);
-  const int number = rest.empty() ? 0 : take_number(rest).value_or(kNumberMax);
+  const std::string_view rest = std::string_view(prerelease).substr(digits);
+  int number = 0;  // "rc01" is candidate 1
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+  if (error == std::errc::result_out_of_range) number = std::numeric_limits<int>::max();
   return {std::string_view(prerelease).substr(0, digits), number};
 }
 
@@ -76,15 +84,15 @@ std::optional<Version> parse_version(std::string_view text) {
   if (!take(text, 'v')) take(text, 'V');
   if (text.empty()) return std::nullopt;
   Version version;
-  const auto major = take_number(text);
+  const auto major = take_number(text, kMajorMax);
   if (!major || !take(text, '.') || text.empty()) return std::nullopt;
-  const auto minor = take_number(text);
+  const auto minor = take_number(text, kNumberMax);
   if (!minor) return std::nullopt;
   version.major = *major;
   version.minor = *minor;
   if (text.size() >= 2 && text[0] == '.' && text[1] >= '0' && text[1] <= '9') {
     text.remove_prefix(1);
-    version.patch = take_number(text);
+    version.patch = take_number(text, kNumberMax);
     if (!version.patch) return std::nullopt;
   }
   const bool separated = take(text, '-') || take(text, '_') || take(text, '.') || take(text, '+');

@@ -22,7 +22,8 @@ struct Version {
 [[nodiscard]] std::string to_string(const Version& version);
 
 /// "3.5.7", "v3.5.7", "3.5-latest", "4.0.2-rc01", "4.0.2-1f1aa9c" (as nodes report it), "3.3.1-ubuntu". A suffix that
-/// is neither rc, alpha, beta nor preview says nothing about the order. Nothing for "latest", "main-20240101", "3".
+/// is neither rc, alpha, beta nor preview says nothing about the order. Nothing for "latest", "main-20240101", "3", and
+/// for dates: "2024.01.15", "3.5.2024", "24.10" (a number of four digits, one with a leading zero, a major above 19).
 [[nodiscard]] std::optional<Version> parse_version(std::string_view text);
 
 /// The version that the tag of an image reference names. Understands registries with a port. A reference with only a
