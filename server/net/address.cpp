@@ -34,6 +34,7 @@ constexpr Block kIpv4[] = {
     // Metadata services elsewhere; both answer to whoever runs in the cloud.
     {{100, 100, 100, 200}, 32, kMetadata},  // Alibaba Cloud
     {{168, 63, 129, 16}, 32, kMetadata},    // Azure
+    {{192, 0, 0, 192}, 32, kMetadata},      // Oracle Cloud
 };
 
 constexpr Block kIpv6[] = {
@@ -41,9 +42,11 @@ constexpr Block kIpv6[] = {
     {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, kLoopback},
     {{0xfe, 0x80}, 10, kLinkLocal},
     {{0xff}, 8, kMulticast},
-    {{0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, kMetadata},  // Amazon, fd00:ec2::254
-    {{0xfd, 0x20, 0x00, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128, kMetadata},  // Google, fd20:ce::254
-    {{0x20, 0x01, 0, 0}, 32, kTunnel},                                                     // Teredo
+    // Whole blocks: clouds hand out one service after the other from theirs, and no pod has an address in them.
+    {{0xfd, 0x00, 0x0e, 0xc2}, 32, kMetadata},  // Amazon: fd00:ec2::254, ::253 (DNS), ::23 (pod identity)
+    {{0xfd, 0x20, 0x00, 0xce}, 32, kMetadata},  // Google: fd20:ce::254
+    {{0xfd, 0x00, 0x00, 0xc1}, 32, kMetadata},  // Oracle: fd00:c1::a9fe:a9fe
+    {{0x20, 0x01, 0, 0}, 32, kTunnel},          // Teredo
     // NAT64 of local use (RFC 8215): where in it the IPv4 address stands is the network's secret.
     {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, kTunnel},
 };
@@ -103,7 +106,7 @@ std::string why_never_called(const std::string& address, const AddressRules& rul
   if (inet_pton(AF_INET, address.c_str(), bytes.data()) == 1) return std::string(judge_ipv4(bytes.data(), rules));
   // A zone ("fe80::1%eth0") belongs to link-local addresses alone.
   const std::string without_zone = address.substr(0, address.find('%'));
-  if (inet_pton(AF_INET6, without_zone.c_str(), bytes.data()) != 1) return "no address";
+  if (inet_pton(AF_INET6, without_zone.c_str(), bytes.data()) != 1) return "not an IP address";
   const auto why = judge_ipv6(bytes.data(), rules);
   if (why.empty() && without_zone != address) return "an address with a zone";
   return std::string(why);

@@ -40,6 +40,11 @@ int look_up(const std::string& host, std::vector<std::string>& out) {
   return out.empty() ? EAI_NONAME : 0;
 }
 
+/// Names of Services are completed by the resolver, or by a domain that somebody typed.
+std::string hint_for(const std::string& host) {
+  return host.find(".svc") == std::string::npos ? "" : " (another DNS domain of the cluster: --cluster-domain)";
+}
+
 }  // namespace
 
 HostResolver::~HostResolver() {
@@ -93,7 +98,8 @@ Result<std::vector<std::string>> HostResolver::resolve(const std::string& host, 
     return Error{ErrorCode::DeadlineExceeded, "the name server did not answer for " + host + " in time", 0};
   if (!lookup->done) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};
   if (lookup->failure != 0)
-    return Error{ErrorCode::Unavailable, "cannot look up " + host + ": " + ::gai_strerror(lookup->failure), 0};
+    return Error{ErrorCode::Unavailable,
+                 "cannot look up " + host + ": " + ::gai_strerror(lookup->failure) + hint_for(host), 0};
   return lookup->addresses;
 }
 
