@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "policy/text/yaml.hpp"
 
 namespace gate {
 namespace {
@@ -14,6 +16,20 @@ HttpVerdict not_understood(int status, std::string_view body) {
   return {HttpVerdict::Kind::NotUnderstood, "HTTP " + std::to_string(status) +
                                                 (shown.empty() ? " without a body" : " with \"" + shown + "\"") +
                                                 R"(, expected 200 with {"verdict": "allow"|"deny"|"wait"})"};
+}
+
+/// A member that only its letters' case, or a character nobody sees, tells from `name`: readers of other languages take
+/// it for the same.
+bool has_lookalike(const json& object, std::string_view name) {
+  for (const auto& [key, value] : object.items()) {
+    std::string folded;
+    for (const char c : key) {
+      if (c >= 'A' && c <= 'Z') folded += static_cast<char>(c - 'A' + 'a');
+      if (c >= 'a' && c <= 'z') folded += c;
+    }
+    if (key != name && folded == name) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -39,14 +55,11 @@ HttpVerdict read_http_verdict(int status, std::string_view body) {
     return {HttpVerdict::Kind::Busy, "HTTP " + std::to_string(status)};
   }
   if (status != 200) return not_understood(status, body);
-  const json answer = json::parse(body, nullptr, false);
-  if (!answer.is_object()) return not_understood(status, body);
-  const auto text = [&](const char* key) {
-    const auto field = answer.find(key);
-    return field != answer.end() && field->is_string() ? field->get<std::string>() : std::string{};
-  };
-  const std::string verdict = text("verdict");
-  const std::string message = clean_text(text("message"));
+  // A member twice, anywhere in it, is no answer: two readers could take two verdicts from it.
+  const auto answer = json_document(body);
+  if (!answer || !answer->is_object() || has_lookalike(*answer, "verdict")) return not_understood(status, body);
+  const std::string verdict = text_member(*answer, "verdict");
+  const std::string message = clean_text(text_member(*answer, "message"));
   if (verdict == "allow") return {HttpVerdict::Kind::Allow, message};
   if (verdict == "deny") return {HttpVerdict::Kind::Deny, message};
   if (verdict == "wait") return {HttpVerdict::Kind::Wait, message};
