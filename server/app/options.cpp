@@ -153,7 +153,9 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
   constexpr seconds kDay{86400};
   command.add_option("--kubeconfig", options.kubeconfig, "Instead of the pod's service account");
   command.add_option("--context", options.context, "Context of the kubeconfig; default: its current one");
-  command.add_option("--cluster-domain", options.cluster_domain, "Of the cluster's DNS")->capture_default_str();
+  command.add_option(
+      "--cluster-domain", options.cluster_domain,
+      "DNS domain of the cluster, put behind SERVICE.NAMESPACE.svc; default: the resolver's search list");
   command
       .add_option_function<std::string>(
           "--frontend-address",

@@ -38,7 +38,7 @@ struct ServeOptions {
   StoreKind store = StoreKind::Kubernetes;
   std::string kubeconfig;  ///< Empty: the pod's service account.
   std::string context;
-  std::string cluster_domain = "cluster.local";
+  std::string cluster_domain{};  ///< Empty: the resolver's search list completes names.
 
   std::optional<FrontendAddress> frontend_address;  ///< One FE for every cluster.
   std::string frontend_user = "root";               ///< With --store=memory; Kubernetes has it in Secrets.

@@ -1,25 +1,118 @@
 #include "server/kubernetes/frontend_credentials.hpp"
 
+#include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/text/text.hpp"
 #include "server/kubernetes/json_fields.hpp"
 
 namespace gate {
+namespace {
 
-FrontendCredentials frontend_credentials(const nlohmann::json& cluster) {
-  using Source = FrontendCredentials::Source;
-  const std::string annotation_key(annotation::kCredentialsSecret);
-  const auto& named = at(cluster, {"metadata", "annotations", annotation_key.c_str()});
-  if (named.is_string()) return {Source::LoginSecret, text(named), "password", {}};
-  const auto& variables = at(cluster, {"spec", "starRocksFeSpec", "feEnvVars"});
-  for (std::size_t i = 0; variables.is_array() && i < variables.size(); ++i) {
-    if (text(at(variables[i], {"name"})) != "MYSQL_PWD") continue;
-    const auto& reference = at(variables[i], {"valueFrom", "secretKeyRef"});
-    if (!reference.is_object()) return {Source::Literal, {}, {}, text(at(variables[i], {"value"}))};
-    return {Source::PasswordSecret, text(at(reference, {"name"})), text(at(reference, {"key"})), {}};
+using nlohmann::json;
+
+constexpr std::string_view kField = "spec.starRocksFeSpec.feEnvVars";
+
+Error unreadable(const std::string& field, const std::string& what) {
+  return {ErrorCode::InvalidInput, field + ": the gate cannot read root's password: " + what +
+                                       "; want value, valueFrom.secretKeyRef or valueFrom.configMapKeyRef, or a login "
+                                       "in a Secret named by the annotation " +
+                                       std::string(annotation::kCredentialsSecret)};
+}
+
+/// As the kubelet expands a value: "$$" is "$"; "$(NAME)" would be another variable, whose value nobody here knows.
+std::optional<std::string> expanded(const std::string& value) {
+  std::string out;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const char next = i + 1 < value.size() ? value[i + 1] : '\0';
+    if (value[i] == '$' && next == '(' && value.find(')', i) != std::string::npos) return std::nullopt;
+    if (value[i] == '$' && next == '$') ++i;
+    out += value[i];
   }
-  return {};
+  return out;
+}
+
+/// The one member of valueFrom that names a source; nullptr when there is none, or more than one.
+const json* only_member(const json& object, std::string& name) {
+  const json* found = nullptr;
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_null()) continue;
+    if (found != nullptr) return nullptr;
+    found = &value;
+    name = key;
+  }
+  return found;
+}
+
+Result<KeyReference> reference_of(const json& source, const std::string& field) {
+  if (!source.is_object()) return unreadable(field + ".valueFrom", "it is not an object");
+  std::string name;
+  const json* reference = only_member(source, name);
+  if (reference == nullptr) {
+    return unreadable(field + ".valueFrom", source.empty() ? "it names no source" : "it names no source, or several");
+  }
+  constexpr std::array kKinds{std::pair{"secretKeyRef", KeyReference::Kind::Secret},
+                              std::pair{"configMapKeyRef", KeyReference::Kind::ConfigMap}};
+  for (const auto& [member, kind] : kKinds) {
+    if (name != member) continue;
+    const json& optional = at(*reference, {"optional"});
+    KeyReference out{kind, text(at(*reference, {"name"})), text(at(*reference, {"key"})),
+                     optional.is_boolean() && optional.get<bool>()};
+    if (out.name.empty() || out.key.empty()) {
+      return unreadable(field + ".valueFrom." + name, "it needs a name and a key");
+    }
+    return out;
+  }
+  return unreadable(field + ".valueFrom." + clean_text(name, 40), "only the pod itself knows that value");
+}
+
+/// Adds what one entry says. True: what stands before it counts no more.
+Result<bool> take(const json& variable, const std::string& field, FrontendCredentials& out) {
+  const json& value = at(variable, {"value"});
+  const json& source = at(variable, {"valueFrom"});
+  if (!source.is_null()) {
+    if (!value.is_null() && value != "") return unreadable(field, "it has both value and valueFrom");
+    auto reference = reference_of(source, field);
+    if (!reference) return reference.error();
+    const bool optional = reference->optional;
+    out.references.push_back(std::move(*reference));
+    return !optional;
+  }
+  if (value.is_null()) return true;
+  if (!value.is_string()) return unreadable(field + ".value", "it is not a string (put it in quotes)");
+  auto password = expanded(value.get<std::string>());
+  if (!password) return unreadable(field + ".value", "it refers to another variable by $(NAME)");
+  out.literal_password = *std::move(password);
+  return true;
+}
+
+}  // namespace
+
+Result<FrontendCredentials> frontend_credentials(const json& cluster) {
+  using Source = FrontendCredentials::Source;
+  FrontendCredentials out;
+  const std::string annotation_key(annotation::kCredentialsSecret);
+  const json& named = at(cluster, {"metadata", "annotations", annotation_key.c_str()});
+  if (!named.is_null()) {
+    const std::string field = "metadata.annotations[" + annotation_key + "]";
+    if (text(named).empty()) return Error{ErrorCode::InvalidInput, field + ": want the name of a Secret"};
+    out.source = Source::LoginSecret;
+    out.login_secret = text(named);
+    return out;
+  }
+  const json& variables = at(cluster, {"spec", "starRocksFeSpec", "feEnvVars"});
+  if (!variables.is_null() && !variables.is_array()) return unreadable(std::string(kField), "it is not a list");
+  for (std::size_t i = variables.size(); i-- > 0;) {
+    if (text(at(variables[i], {"name"})) != kPasswordVariable) continue;
+    out.source = Source::Variable;
+    const auto final = take(variables[i], std::string(kField) + "[" + std::to_string(i) + "]", out);
+    if (!final) return final.error();
+    if (*final) break;
+  }
+  return out;
 }
 
 }  // namespace gate

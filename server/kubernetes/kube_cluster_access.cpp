@@ -31,6 +31,13 @@ std::optional<std::string> secret_text(const json& secret, const std::string& ke
   return value.is_string() ? decode_base64(value.get_ref<const std::string&>()) : std::nullopt;
 }
 
+/// No login has a line break; tools that write Secrets add one, and the FE would only say "Access denied".
+Status check_line_ends(const std::string& what, const std::string& value) {
+  if (value.find_first_of("\r\n") == std::string::npos) return Ok{};
+  return Error{ErrorCode::InvalidInput,
+               what + " has a line break: store it without one (printf '%s' PASSWORD, not echo PASSWORD)"};
+}
+
 struct StatefulSetName {
   std::string name;
   std::string container;  // the main one, as the operator names it
@@ -158,38 +165,56 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
 
 Status KubeClusterAccess::read_credentials(const std::string& name_space, const json& object, FrontendAccess& access,
                                            Deadline deadline) {
-  const FrontendCredentials credentials = frontend_credentials(object);
-  switch (credentials.source) {
+  const auto credentials = frontend_credentials(object);
+  if (!credentials) return credentials.error();
+  switch (credentials->source) {
     case FrontendCredentials::Source::None:
       return Ok{};  // root without a password, as StarRocks is born
-    case FrontendCredentials::Source::Literal:
-      access.password = credentials.literal_password;
-      return Ok{};
-    case FrontendCredentials::Source::PasswordSecret: {
-      auto password = secret_value(name_space, credentials.secret, credentials.password_key, deadline);
-      if (!password) {
-        Error error = password.error();
-        error.message += " (MYSQL_PWD in spec.starRocksFeSpec.feEnvVars)";
-        return error;
-      }
-      access.password = std::move(*password);
-      return Ok{};
-    }
+    case FrontendCredentials::Source::Variable:
+      return read_password(name_space, *credentials, access, deadline);
     case FrontendCredentials::Source::LoginSecret:
       break;
   }
-  const std::string what =
-      "Secret " + clean_text(credentials.secret) + " (annotation " + std::string(annotation::kCredentialsSecret) + ")";
-  const auto secret = client_.get(kube::kSecrets, name_space, credentials.secret, deadline);
+  const std::string what = "Secret " + clean_text(credentials->login_secret) + " (annotation " +
+                           std::string(annotation::kCredentialsSecret) + ")";
+  const auto secret = client_.get(kube::kSecrets, name_space, credentials->login_secret, deadline);
   if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
   const auto username = secret_text(*secret, "username");
   const auto password = secret_text(*secret, "password");
   if (!username || username->empty() || !password) {
-    return Error{ErrorCode::InvalidInput, what + ": expected the keys username and password"};
+    return Error{ErrorCode::InvalidInput, what + ": want the keys username and password"};
   }
+  if (auto damaged = check_line_ends(what + ": username", *username); !damaged) return damaged;
+  if (auto damaged = check_line_ends(what + ": password", *password); !damaged) return damaged;
   access.username = *username;
   access.password = *password;
   if (auto ca = secret_text(*secret, "ca.crt")) access.ca_pem = std::move(*ca);
+  return Ok{};
+}
+
+Status KubeClusterAccess::read_password(const std::string& name_space, const FrontendCredentials& credentials,
+                                        FrontendAccess& access, Deadline deadline) {
+  const std::string where = " (" + std::string(kPasswordVariable) + " in spec.starRocksFeSpec.feEnvVars)";
+  for (const KeyReference& reference : credentials.references) {
+    const bool in_secret = reference.kind == KeyReference::Kind::Secret;
+    const std::string what = (in_secret ? "Secret " : "ConfigMap ") + clean_text(reference.name);
+    const auto object =
+        client_.get(in_secret ? kube::kSecrets : kube::kConfigMaps, name_space, reference.name, deadline);
+    if (!object && object.error().code == ErrorCode::NotFound && reference.optional) continue;
+    if (!object) {
+      return Error{object.error().code, what + ": " + object.error().message + where, object.error().peer_code};
+    }
+    const json& value = at(*object, {"data", reference.key.c_str()});
+    if (value.is_null() && reference.optional) continue;
+    auto password = in_secret ? secret_text(*object, reference.key)
+                              : (value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt);
+    if (!password) return Error{ErrorCode::InvalidInput, what + ": want the key " + clean_text(reference.key) + where};
+    const std::string key = what + ": key " + clean_text(reference.key) + where;
+    if (auto damaged = check_line_ends(key, *password); !damaged) return damaged;
+    access.password = std::move(*password);
+    return Ok{};
+  }
+  access.password = credentials.literal_password;
   return Ok{};
 }
 
@@ -199,7 +224,7 @@ Result<std::string> KubeClusterAccess::secret_value(const std::string& name_spac
   const auto secret = client_.get(kube::kSecrets, name_space, secret_name, deadline);
   if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
   auto value = secret_text(*secret, key);
-  if (!value) return Error{ErrorCode::InvalidInput, what + ": expected the key " + clean_text(key)};
+  if (!value) return Error{ErrorCode::InvalidInput, what + ": want the key " + clean_text(key)};
   return *value;
 }
 

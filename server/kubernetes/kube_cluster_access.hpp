@@ -11,13 +11,16 @@
 #include <string>
 #include <thread>
 
+#include "server/kubernetes/frontend_credentials.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/ports/cluster_access.hpp"
 
 namespace gate {
 
 struct KubeClusterAccessOptions {
-  std::string cluster_domain = "cluster.local";  ///< Empty: names end in ".svc".
+  /// Behind "SERVICE.NAMESPACE.svc"; empty: nothing, and the resolver's search list completes the name, whatever the
+  /// cluster's domain is.
+  std::string cluster_domain{};
   /// Reaches every cluster's FE at this address instead of its Service: where there is no cluster DNS.
   std::optional<FrontendAddress> frontend_address_override{};
   FrontendTls frontend_tls = FrontendTls::Preferred;
@@ -59,6 +62,8 @@ class KubeClusterAccess final : public ClusterAccess {
                                                          Deadline deadline);
   [[nodiscard]] Status read_credentials(const std::string& name_space, const nlohmann::json& object,
                                         FrontendAccess& access, Deadline deadline);
+  [[nodiscard]] Status read_password(const std::string& name_space, const FrontendCredentials& credentials,
+                                     FrontendAccess& access, Deadline deadline);
   void drain_events(const std::stop_token& stop);
   void write_event(const PendingEvent& event, Deadline deadline);
 

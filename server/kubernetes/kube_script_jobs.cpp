@@ -33,8 +33,11 @@ constexpr int kLogLines = 8;
 constexpr std::size_t kLogBytesRead = 16u << 10;
 
 /// Loads the script with no positional parameters of its own, then calls the function. Neither is part of the program
-/// text, so no quoting can go wrong.
-constexpr const char* kProgram = R"(gate_load() { gate_script=$1; shift; eval "$gate_script"; }; gate_load "$1"; "$2")";
+/// text, so no quoting can go wrong. A script that does not parse to its end is not begun: the shell would otherwise
+/// run what stands before the error.
+constexpr const char* kProgram =
+    R"(gate_load() { gate_script=$1; shift; eval "$gate_script"; }; printf '%s\n' "$1" | /bin/sh -n || exit 2; )"
+    R"(gate_load "$1"; "$2")";
 
 /// The kubelet replaces $(NAME) in arguments and values, and $$ by $: doubled, every dollar arrives as it was.
 std::string without_expansion(const std::string& value) {
@@ -103,9 +106,17 @@ json environment(const Preparation& record, const ScriptJob& job, const Frontend
     out.push_back(variable("SR_UPGRADE_FROM_" + suffix, change.from));
     out.push_back(variable("SR_UPGRADE_TO_" + suffix, change.to));
   }
-  if (!credentials.secret.empty()) {
-    const json reference{{"secretKeyRef", {{"name", credentials.secret}, {"key", credentials.password_key}}}};
-    for (const char* name : {"SR_FE_PASSWORD", "MYSQL_PWD"}) out.push_back({{"name", name}, {"valueFrom", reference}});
+  // The last entry of a name wins, and an optional one that does not exist leaves what stands before it.
+  std::vector<KeyReference> references = credentials.references;
+  if (!credentials.login_secret.empty()) {
+    references.push_back({KeyReference::Kind::Secret, credentials.login_secret, "password", false});
+  }
+  for (auto reference = references.rbegin(); reference != references.rend(); ++reference) {
+    const char* member = reference->kind == KeyReference::Kind::Secret ? "secretKeyRef" : "configMapKeyRef";
+    json target{{"name", reference->name}, {"key", reference->key}};
+    if (reference->optional) target["optional"] = true;
+    const json source{{member, std::move(target)}};
+    for (const char* name : {"SR_FE_PASSWORD", "MYSQL_PWD"}) out.push_back({{"name", name}, {"valueFrom", source}});
   }
   return out;
 }
@@ -272,7 +283,9 @@ Result<json> KubeScriptJobs::create(const Preparation& record, const ScriptJob& 
   const auto cluster =
       clusters_.get_object(record.name_space, {std::string(kClusterKind), record.spec.cluster, {}}, deadline);
   if (!cluster) return cluster.error();
-  json variables = environment(record, job, *access, frontend_credentials(*cluster));
+  const auto credentials = frontend_credentials(*cluster);
+  if (!credentials) return credentials.error();
+  json variables = environment(record, job, *access, *credentials);
   return client_.create_object(
       kube::kJobs, record.name_space,
       job_object(record, job, job_name(record, job), pod_spec(job, options_.image, std::move(variables))), deadline);

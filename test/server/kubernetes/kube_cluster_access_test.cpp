@@ -37,10 +37,12 @@ TEST_CASE("the frontend is the query port of the cluster's Service, the login th
   const auto client = test::make_client();
   KubeClusterAccess access(*client, kClock, {});
   apply_yaml(name_space, kService);
-  apply_yaml(name_space,
-             "apiVersion: v1\nkind: Secret\nmetadata: {name: upgrader}\n"
-             "stringData: {username: upgrader, password: 'p@ss \"word\"', ca.crt: PEM}\n---\n"
-             "apiVersion: v1\nkind: Secret\nmetadata: {name: rootcredential}\nstringData: {password: from-secret}\n");
+  apply_yaml(
+      name_space,
+      "apiVersion: v1\nkind: Secret\nmetadata: {name: upgrader}\n"
+      "stringData: {username: upgrader, password: 'p@ss \"word\"', ca.crt: PEM}\n---\n"
+      "apiVersion: v1\nkind: Secret\nmetadata: {name: rootcredential}\nstringData: {password: from-secret}\n---\n"
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rootconfig}\ndata: {password: from-config-map}\n");
   struct Row {
     const char* name;
     const char* annotations;
@@ -55,6 +57,21 @@ TEST_CASE("the frontend is the query port of the cluster's Service, the login th
       {"MYSQL_PWD from a Secret", "{}",
        "[{name: MYSQL_PWD, valueFrom: {secretKeyRef: {name: rootcredential, key: password}}}]", "root", "from-secret",
        ""},
+      {"MYSQL_PWD from a ConfigMap", "{}",
+       "[{name: MYSQL_PWD, valueFrom: {configMapKeyRef: {name: rootconfig, key: password}}}]", "root",
+       "from-config-map", ""},
+      {"an optional Secret that is there", "{}",
+       "[{name: MYSQL_PWD, valueFrom: {secretKeyRef: {name: rootcredential, key: password, optional: true}}}]", "root",
+       "from-secret", ""},
+      {"an optional Secret that is not there", "{}",
+       "[{name: MYSQL_PWD, valueFrom: {secretKeyRef: {name: none, key: password, optional: true}}}]", "root", "", ""},
+      {"an optional key that is not there", "{}",
+       "[{name: MYSQL_PWD, valueFrom: {configMapKeyRef: {name: rootconfig, key: none, optional: true}}}]", "root", "",
+       ""},
+      {"an optional ConfigMap gives way to what stands before it", "{}",
+       "[{name: MYSQL_PWD, valueFrom: {secretKeyRef: {name: rootcredential, key: password}}}, "
+       "{name: MYSQL_PWD, valueFrom: {configMapKeyRef: {name: none, key: password, optional: true}}}]",
+       "root", "from-secret", ""},
       {"a Secret of its own wins", "{starrocks.com/upgrade-credentials-secret: upgrader}",
        "[{name: MYSQL_PWD, value: plain}]", "upgrader", "p@ss \"word\"", "PEM"},
   };
@@ -66,7 +83,7 @@ TEST_CASE("the frontend is the query port of the cluster's Service, the login th
                                "}\nspec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: " + row.variables + "}}\n");
     const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
     REQUIRE_MESSAGE(found.ok(), (found.ok() ? "" : found.error().message));
-    CHECK(found->address.host == "sr-fe-service." + name_space + ".svc.cluster.local");
+    CHECK(found->address.host == "sr-fe-service." + name_space + ".svc");
     CHECK(found->address.port == 19030);
     CHECK(found->username == row.username);
     CHECK(found->password == row.password);
@@ -107,6 +124,15 @@ TEST_CASE("what stands in the way of reaching the frontend is named, passwords n
   REQUIRE_FALSE(half.ok());
   CHECK(half.error().code == ErrorCode::InvalidInput);
   CHECK(half.error().message.find("hunter2") == std::string::npos);
+
+  apply_yaml(name_space,
+             "apiVersion: v1\nkind: Secret\nmetadata: {name: echoed}\n"
+             "stringData: {username: up, password: \"hunter2\\n\"}\n");
+  cluster("echoed");
+  const auto echoed = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_FALSE(echoed.ok());
+  CHECK(echoed.error().message.find("has a line break") != std::string::npos);
+  CHECK(echoed.error().message.find("hunter2") == std::string::npos);
 
   cluster("../../../default/secrets/other");
   const auto path = access.frontend_access(name_space, "sr", in_seconds(30));

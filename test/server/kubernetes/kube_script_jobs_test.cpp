@@ -39,6 +39,7 @@ class World {
         "apiVersion: v1\nkind: Service\nmetadata: {name: sr-fe-service}\nspec:\n  ports:\n"
         "  - {name: query, port: 19030, targetPort: 9030}\n---\n"
         "apiVersion: v1\nkind: Secret\nmetadata: {name: rootcredential}\nstringData: {password: hunter2}\n---\n"
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rootconfig}\ndata: {password: hunter2}\n---\n"
         "apiVersion: v1\nkind: Secret\nmetadata: {name: upgrader}\nstringData: {username: up, password: hunter2}\n---\n"
         "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, annotations: " +
         annotations + "}\nspec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: " + fe_variables + "}}\n");
@@ -198,6 +199,11 @@ TEST_CASE("the script is told where the FE is and what changes, the password onl
                "{}",
                "root",
                {{"secretKeyRef", {{"name", "rootcredential"}, {"key", "password"}}}}},
+           Row{"root's ConfigMap",
+               "[{name: MYSQL_PWD, valueFrom: {configMapKeyRef: {name: rootconfig, key: password}}}]",
+               "{}",
+               "root",
+               {{"configMapKeyRef", {{"name", "rootconfig"}, {"key", "password"}}}}},
            Row{"the Secret of a login",
                "[]",
                "{starrocks.com/upgrade-credentials-secret: upgrader}",
@@ -208,7 +214,7 @@ TEST_CASE("the script is told where the FE is and what changes, the password onl
     World world(row.variables, row.annotations);
     CHECK(world.run().phase == JobPhase::Running);
     const json object = world.object();
-    json expected{{"SR_FE_HOST", "sr-fe-service." + world.name_space + ".svc.cluster.local"},
+    json expected{{"SR_FE_HOST", "sr-fe-service." + world.name_space + ".svc"},
                   {"SR_FE_PORT", "19030"},
                   {"SR_FE_USER", row.username},
                   {"SR_CLUSTER", "sr"},
@@ -241,6 +247,7 @@ TEST_CASE("the shell runs the function as the script defines it, whatever the sc
            Row{"an exit", "pre_upgrade() { exit 4; }", 4, ""},
            Row{"no such function", "post_upgrade() { :; }", 127, ""},
            Row{"a syntax error", "pre_upgrade() {", 2, ""},
+           Row{"a syntax error behind a command", "echo loaded\npre_upgrade() { echo hi; }\nfi", 2, ""},
        }) {
     INFO(row.name);
     World world;
