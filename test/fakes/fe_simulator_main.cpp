@@ -114,6 +114,27 @@ void set_version(FrontendSimulator& simulator, std::istringstream& words) {
   simulator.set_frontend_version(frontend, version);
 }
 
+/// "up", "down" or "gone".
+gate::NodeMove move_from(const std::string& word) {
+  if (word == "up") return gate::NodeMove::Up;
+  if (word == "down") return gate::NodeMove::Down;
+  if (word == "gone") return gate::NodeMove::Gone;
+  throw Malformed("HOST up|down|gone");
+}
+
+void move_backend(FrontendSimulator& simulator, std::istringstream& words) {
+  const std::string host = next_word(words);
+  const auto move = move_from(next_word(words));
+  simulator.move_backend(host, move, next_word(words));
+}
+
+void move_compute_node(FrontendSimulator& simulator, std::istringstream& words) {
+  const std::string host = next_word(words);
+  const auto move = move_from(next_word(words));
+  const std::string version = next_word(words);
+  simulator.move_compute_node(host, move, version, next_word(words));
+}
+
 void set_balance(FrontendSimulator& simulator, std::istringstream& words) {
   gate::SimulatedBalance balance;
   if (!(words >> balance.pending_tablets >> balance.running_tablets)) throw Malformed("PENDING RUNNING");
@@ -165,6 +186,8 @@ constexpr std::array kCommands{
     Command{"version", "N VERSION", "FE N says that it is of this version", set_version},
     Command{"rollout", "[VERSION]", "every FE, BE and CN has started again, with this version",
             [](auto& simulator, auto& words) { simulator.roll_out(rest_of(words)); }},
+    Command{"be", "HOST up|down|gone [VERSION]", "a BE joins or starts again, dies, or is dropped", move_backend},
+    Command{"cn", "HOST up|down|gone [VERSION [WAREHOUSE]]", "the same of a CN", move_compute_node},
     Command{"config", "KEY", "prints its value on every FE",
             [](auto& simulator, auto& words) { print_config(simulator, rest_of(words)); }},
     Command{"set", "N KEY VALUE", "as if set on FE N alone, without a statement", set_config},

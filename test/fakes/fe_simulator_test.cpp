@@ -180,6 +180,38 @@ TEST_CASE("the leader is who was named, or nobody") {
   CHECK(simulator.run(0, "ALTER SYSTEM CREATE IMAGE"));
 }
 
+TEST_CASE("backends and compute nodes come, die, start again and go") {
+  Simulator simulator;
+  struct Row {
+    std::string command, alive, version;
+  };
+  std::string started;
+  for (const Row& row : {Row{"up 3.3.0", "true", "3.3.0-1f1aa9c"}, Row{"down", "false", "3.3.0-1f1aa9c"},
+                         Row{"up 3.3.1", "true", "3.3.1-1f1aa9c"}, Row{"up", "true", "3.3.1-1f1aa9c"}}) {
+    CAPTURE(row.command);
+    for (const std::string kind : {"be", "cn"}) {
+      const std::string command = kind + " new-0 " + row.command;
+      REQUIRE(simulator.tell(command) == "done " + command);
+    }
+    const auto rows = simulator.run(0, "SHOW BACKENDS");
+    REQUIRE_MESSAGE(rows.ok(), rows.error().message);
+    const std::size_t last = rows->rows.size() - 1;
+    REQUIRE(rows->text(last, "IP") == "new-0");
+    CHECK(rows->text(last, "Alive") == row.alive);
+    CHECK(rows->text(last, "Version") == row.version);
+    CHECK((rows->text(last, "LastStartTime") > started) == (row.alive == "true"));
+    started = rows->text(last, "LastStartTime");
+  }
+  REQUIRE(simulator.tell("cn new-0 up 3.5.7 wh_one") == "done cn new-0 up 3.5.7 wh_one");
+  const auto nodes = simulator.run(0, "SHOW COMPUTE NODES");
+  REQUIRE_MESSAGE(nodes.ok(), nodes.error().message);
+  REQUIRE(nodes->rows.size() == 1);
+  CHECK(nodes->text(0, "WarehouseName") == "wh_one");
+  REQUIRE(simulator.tell("cn new-0 gone") == "done cn new-0 gone");
+  CHECK(simulator.run(0, "SHOW COMPUTE NODES")->rows.empty());
+  CHECK(simulator.tell("be new-0 away") == "error expected HOST up|down|gone: be HOST up|down|gone [VERSION]");
+}
+
 TEST_CASE("an isolated FE is not reached by what others are told to set, until it rejoins") {
   Simulator simulator;
   REQUIRE(simulator.tell("isolate 1") == "done isolate 1");

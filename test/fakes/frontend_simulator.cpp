@@ -547,11 +547,41 @@ void FrontendSimulator::set_databases(std::vector<SimulatedDatabase> databases) 
 void FrontendSimulator::set_routine_loads(int running) {
   impl_->change([&] { impl_->cluster.routine_loads = running; });
 }
+namespace {
+
+void move_node(std::vector<SimulatedNode>& nodes, const std::string& host, NodeMove move, const std::string& version,
+               const std::string& warehouse) {
+  const auto known =
+      std::find_if(nodes.begin(), nodes.end(), [&](const SimulatedNode& node) { return node.host == host; });
+  if (move == NodeMove::Up && known == nodes.end()) {
+    nodes.push_back({.host = host, .version = version, .warehouse = warehouse});
+  } else if (known == nodes.end()) {
+    return;
+  } else if (move == NodeMove::Gone) {
+    nodes.erase(known);
+  } else {
+    known->alive = move == NodeMove::Up;
+    if (!known->alive) return;
+    ++known->starts;
+    if (!version.empty()) known->version = version;
+    known->warehouse = warehouse;
+  }
+}
+
+}  // namespace
+
 void FrontendSimulator::set_backends(std::vector<SimulatedNode> nodes) {
   impl_->change([&] { impl_->cluster.backends = std::move(nodes); });
 }
 void FrontendSimulator::set_compute_nodes(std::vector<SimulatedNode> nodes) {
   impl_->change([&] { impl_->cluster.compute_nodes = std::move(nodes); });
+}
+void FrontendSimulator::move_backend(const std::string& host, NodeMove move, const std::string& version) {
+  impl_->change([&] { move_node(impl_->cluster.backends, host, move, version, {}); });
+}
+void FrontendSimulator::move_compute_node(const std::string& host, NodeMove move, const std::string& version,
+                                          const std::string& warehouse) {
+  impl_->change([&] { move_node(impl_->cluster.compute_nodes, host, move, version, warehouse); });
 }
 void FrontendSimulator::set_frontend_version(std::size_t frontend, const std::string& version) {
   impl_->change([&] { impl_->cluster.frontends.at(frontend).version = version; });

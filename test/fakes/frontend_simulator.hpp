@@ -32,6 +32,14 @@ struct SimulatedNode {
   std::string version = {};  ///< Empty: the cluster's.
   int starts = 0;            ///< Moves LastStartTime.
   std::string last_heartbeat = "2026-01-02 03:04:05";
+  std::string warehouse = {};  ///< Of a compute node; empty: the default one.
+};
+
+/// What becomes of a backend or compute node.
+enum class NodeMove {
+  Up,    ///< It joins, or starts again.
+  Down,  ///< It dies, and stays listed.
+  Gone,  ///< It is dropped from the cluster.
 };
 
 /// What goes on in a database: SHOW PROC '/jobs/<id>' and '/transactions/<id>'.
@@ -162,6 +170,10 @@ class FrontendSimulator {
 
   void set_backends(std::vector<SimulatedNode> nodes);
   void set_compute_nodes(std::vector<SimulatedNode> nodes);
+  /// One node by its host; `version` and `warehouse` count with Up only, an empty version is the node's last one.
+  void move_backend(const std::string& host, NodeMove move, const std::string& version = {});
+  void move_compute_node(const std::string& host, NodeMove move, const std::string& version = {},
+                         const std::string& warehouse = {});
   void set_frontend_version(std::size_t frontend, const std::string& version);
   void set_replayed_journal_id(std::size_t frontend, long long id);
   /// From now on no FE has this configuration item, as after an upgrade that dropped it.

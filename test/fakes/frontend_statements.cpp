@@ -539,12 +539,14 @@ SimulatedResult Cluster::show_compute_nodes() const {
     columns({"MemLimit", "DataCacheMetrics", "StarletPort", "WorkerId", "WarehouseName", "TabletNum"});
   if (version_.at_least(3, 5)) columns({"StatusCode"});
   for (std::size_t i = 0; i < compute_nodes.size(); ++i) {
+    const std::string& warehouse = compute_nodes[i].warehouse;
     auto values = node_values(compute_nodes[i], version_text_);
-    values.merge(std::map<std::string, std::string>{{"ComputeNodeId", std::to_string(20001 + i)},
-                                                    {"HasStoragePath", "true"},
-                                                    {"StarletPort", "9070"},
-                                                    {"WorkerId", "1"},
-                                                    {"WarehouseName", "default_warehouse"}});
+    values.merge(
+        std::map<std::string, std::string>{{"ComputeNodeId", std::to_string(20001 + i)},
+                                           {"HasStoragePath", "true"},
+                                           {"StarletPort", "9070"},
+                                           {"WorkerId", "1"},
+                                           {"WarehouseName", warehouse.empty() ? "default_warehouse" : warehouse}});
     add_row(out, values);
   }
   return out;
