@@ -7,12 +7,15 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 
+#include "policy/text/characters.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/utf8.hpp"
 
@@ -23,6 +26,7 @@ using nlohmann::json;
 
 /// A stream of more documents than this is no configuration.
 constexpr std::size_t kDocumentsMax = 1000;
+const std::string kTooManyDocuments = "more than " + std::to_string(kDocumentsMax) + " documents";
 constexpr std::size_t kKeyShownMax = 80;
 
 struct Fault {
@@ -34,11 +38,12 @@ std::string at(std::size_t line, std::size_t column) {
   return "line " + std::to_string(line) + ", column " + std::to_string(column) + ": ";
 }
 
-Error refuse(const YAML::Mark& mark, const std::string& reason) {
+/// `first_line`: lines before the text that the mark counts from.
+Error refuse(const YAML::Mark& mark, const std::string& reason, std::size_t first_line = 0) {
   // Marks count from 0; -1 means that the position is not known.
-  const std::string where =
-      mark.is_null() ? std::string()
-                     : at(static_cast<std::size_t>(mark.line) + 1, static_cast<std::size_t>(mark.column) + 1);
+  const std::string where = mark.is_null() ? std::string()
+                                           : at(first_line + static_cast<std::size_t>(mark.line) + 1,
+                                                static_cast<std::size_t>(mark.column) + 1);
   return {ErrorCode::InvalidInput, where + clean_text(reason)};
 }
 
@@ -120,24 +125,59 @@ json plain_scalar(const std::string& text) {
   return text;
 }
 
+/// How many bytes a value counts for when it is copied: its texts, and a share for each node.
+constexpr std::size_t kNodeWeight = 16;
+
+constexpr const char* kNoAnchors = "anchors and aliases are not accepted; write the value out";
+constexpr const char* kNoTags = "tags are not accepted";
+
 /// Builds one document from the parser's events. Throws Fault.
 class DocumentBuilder : public YAML::EventHandler {
  public:
+  /// Lenient: as manifest_documents() has it. `line` is that of the text's beginning, in what marks count from 0.
+  explicit DocumentBuilder(bool lenient = false, std::size_t line = 0) : lenient_(lenient), line_(line) {}
+
   [[nodiscard]] json take() { return std::move(document_); }
+  [[nodiscard]] std::vector<std::string> faults() { return std::move(faults_); }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { throw Fault{mark, kNoAnchors}; }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (!lenient_) throw Fault{mark, kNoAnchors};
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) throw Fault{mark, "an alias inside of its own anchor"};
+    const Anchored& anchored = found->second;
+    expanded_ += anchored.weight;
+    if (expanded_ > kExpandedBytesMax) {
+      throw Fault{mark, "aliases expand to more than " + std::to_string(kExpandedBytesMax) + " bytes"};
+    }
+    if (open_.size() + anchored.height > kYamlDepthMax) throw Fault{mark, too_deep()};
+    if (awaits_key()) {
+      if (!anchored.value.is_string()) throw Fault{mark, "a key must be text"};
+      add(mark, anchored.value.get<std::string>(), anchored.value, 0);
+      return;
+    }
+    count(anchored.weight, anchored.height);
+    put(json(anchored.value));
+  }
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     refuse_anchor(mark, anchor);
-    add(mark, "null", nullptr);
+    add(mark, "null", nullptr, anchor);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     // "?": plain; "!": quoted, or a block.
-    if (tag != "?" && tag != "!" && tag != "tag:yaml.org,2002:str") throw Fault{mark, kNoTags};
-    add(mark, value, tag == "?" ? plain_scalar(value) : json(value));
+    const bool plain =
+        tag == "?" || (lenient_ && is_one_of(tag, {kCore + "int", kCore + "float", kCore + "bool", kCore + "null"}));
+    if (!plain && tag != "!" && tag != kCore + "str") refuse_tag(mark);
+    if (tag == "?" && value == "<<" && lenient_ && awaits_key()) {
+      open_.back().key = value;
+      open_.back().merges = true;
+      open_.back().merge_mark = mark;
+      return;
+    }
+    add(mark, value, plain ? plain_scalar(value) : json(value), anchor);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -151,39 +191,77 @@ class DocumentBuilder : public YAML::EventHandler {
   void OnMapEnd() override { end(); }
 
  private:
-  static constexpr const char* kNoAnchors = "anchors and aliases are not accepted; write the value out";
-  static constexpr const char* kNoTags = "tags are not accepted";
+  inline static const std::string kCore = "tag:yaml.org,2002:";
 
   /// A sequence or mapping that has begun.
   struct Open {
     json value;
-    std::optional<std::string> key;  ///< Of a mapping, while its value is awaited.
+    YAML::anchor_t anchor = 0;
+    std::size_t weight = kNodeWeight;
+    std::size_t height = 1;            ///< Levels of what it holds, itself included.
+    std::optional<std::string> key{};  ///< Of a mapping, while its value is awaited.
+    bool merges = false;               ///< That key is "<<".
+    YAML::Mark merge_mark{};
+    std::set<std::string> merged{};  ///< Keys that came by a merge alone.
   };
 
-  static void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (anchor != 0) throw Fault{mark, kNoAnchors};
+  struct Anchored {
+    json value;
+    std::size_t weight;
+    std::size_t height;
+  };
+
+  void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) const {
+    if (anchor != 0 && !lenient_) throw Fault{mark, kNoAnchors};
+  }
+
+  void refuse_tag(const YAML::Mark& mark) {
+    if (!lenient_) throw Fault{mark, kNoTags};
+    note(mark, "a tag that changes the value");
+  }
+
+  void note(const YAML::Mark& mark, const std::string& fault) {
+    faults_.push_back("line " + std::to_string(line_ + static_cast<std::size_t>(mark.line) + 1) + ": " + fault);
   }
 
   void begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, json empty) {
     refuse_anchor(mark, anchor);
-    if (tag != "?" && tag != "!" && !tag.empty()) throw Fault{mark, kNoTags};
+    if (tag != "?" && tag != "!" && !tag.empty() && !(lenient_ && is_one_of(tag, {kCore + "map", kCore + "seq"}))) {
+      refuse_tag(mark);
+    }
     if (awaits_key()) throw Fault{mark, "a key must be text"};
     if (open_.size() == kYamlDepthMax) throw Fault{mark, too_deep()};
-    open_.push_back({std::move(empty), std::nullopt});
+    open_.push_back({std::move(empty), anchor});
   }
 
   void end() {
-    json value = std::move(open_.back().value);
+    Open closed = std::move(open_.back());
     open_.pop_back();
-    put(std::move(value));
+    if (closed.anchor != 0) anchors_[closed.anchor] = {closed.value, closed.weight, closed.height};
+    count(closed.weight, closed.height);
+    put(std::move(closed.value));
   }
 
-  void add(const YAML::Mark& mark, const std::string& written, json value) {
+  /// Of a value that goes into the innermost that is open.
+  void count(std::size_t weight, std::size_t height) {
+    if (open_.empty()) return;
+    open_.back().weight += weight;
+    open_.back().height = std::max(open_.back().height, height + 1);
+  }
+
+  void add(const YAML::Mark& mark, const std::string& written, json value, YAML::anchor_t anchor) {
+    const std::size_t weight = kNodeWeight + written.size();
+    if (anchor != 0) anchors_[anchor] = {awaits_key() ? json(written) : value, weight, 0};
     if (!awaits_key()) {
+      count(weight, 0);
       put(std::move(value));
       return;
     }
-    if (open_.back().value.contains(written)) throw Fault{mark, duplicate_key(written)};
+    if (open_.back().value.contains(written) && open_.back().merged.erase(written) == 0) {
+      if (!lenient_) throw Fault{mark, duplicate_key(written)};
+      note(mark, duplicate_key(written));
+    }
+    open_.back().weight += weight;
     open_.back().key = written;
   }
 
@@ -194,17 +272,111 @@ class DocumentBuilder : public YAML::EventHandler {
   void put(json value) {
     if (open_.empty()) {
       document_ = std::move(value);
-    } else if (open_.back().value.is_array()) {
-      open_.back().value.push_back(std::move(value));
-    } else {
-      open_.back().value[*open_.back().key] = std::move(value);
-      open_.back().key.reset();
+      return;
     }
+    Open& into = open_.back();
+    if (into.value.is_array()) {
+      into.value.push_back(std::move(value));
+      return;
+    }
+    if (std::exchange(into.merges, false)) {
+      merge(into.merge_mark, into, value);
+    } else {
+      into.value[*into.key] = std::move(value);
+    }
+    into.key.reset();
   }
 
+  /// As kubectl's reader has it: in the order of the document, and of a list the first one counts.
+  void merge(const YAML::Mark& mark, Open& into, const json& value) {
+    if (value.is_object()) {
+      for (const auto& [key, member] : value.items()) {
+        // YAML 1.1 lets the written key win, kubectl the later one.
+        if (into.value.contains(key) && !into.merged.contains(key)) {
+          note(mark, "the merge key \"<<\" overrules \"" + clean_text(key, kKeyShownMax) + "\" before it");
+        }
+        into.value[key] = member;
+        into.merged.insert(key);
+      }
+      return;
+    }
+    if (!value.is_array() ||
+        !std::all_of(value.begin(), value.end(), [](const json& one) { return one.is_object(); })) {
+      throw Fault{mark, "a merge key \"<<\" needs a mapping, or a list of mappings"};
+    }
+    for (auto one = value.rbegin(); one != value.rend(); ++one) merge(mark, into, *one);
+  }
+
+  const bool lenient_;
+  const std::size_t line_;
   json document_;
   std::vector<Open> open_;
+  std::map<YAML::anchor_t, Anchored> anchors_;
+  std::size_t expanded_ = 0;
+  std::vector<std::string> faults_;
 };
+
+/// The text between two separators.
+struct Chunk {
+  std::string_view text;
+  std::size_t line = 0;  ///< Lines before it.
+};
+
+bool is_separator(std::string_view line) {
+  if (!line.starts_with("---")) return false;
+  const std::size_t rest = line.find_first_not_of(" \t\r", 3);
+  return rest == std::string_view::npos || line[rest] == '#';
+}
+
+/// At lines "---", as kubectl does, before any parser looks at the text.
+std::vector<Chunk> split_manifests(std::string_view text) {
+  std::vector<Chunk> chunks{{text, 0}};
+  std::size_t begin = 0;
+  std::size_t number = 0;
+  for (std::size_t offset = 0; offset < text.size(); ++number) {
+    const std::size_t end = std::min(text.find('\n', offset), text.size());
+    if (is_separator(text.substr(offset, end - offset))) {
+      chunks.back().text = text.substr(begin, offset - begin);
+      begin = std::min(end + 1, text.size());
+      chunks.push_back({text.substr(begin), number + 1});
+    }
+    offset = end + 1;
+  }
+  return chunks;
+}
+
+/// Moves the beginning behind blank lines, comments and directives ("%YAML 1.2"), which say nothing by themselves.
+Chunk without_blank_head(Chunk chunk) {
+  while (!chunk.text.empty()) {
+    const std::size_t end = std::min(chunk.text.find('\n'), chunk.text.size());
+    const std::string_view line = chunk.text.substr(0, end);
+    const std::size_t first = line.find_first_not_of(" \t\r");
+    if (first != std::string_view::npos && line[first] != '#' && line[0] != '%') break;
+    chunk.text.remove_prefix(std::min(end + 1, chunk.text.size()));
+    ++chunk.line;
+  }
+  return chunk;
+}
+
+/// Behind the JSON object that `text` begins with; text.size() where it does not end.
+std::size_t end_of_object(std::string_view text) {
+  std::size_t depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (in_string) {
+      if (text[i] == '\\') {
+        ++i;  // whatever is escaped ends nothing
+      } else if (text[i] == '"') {
+        in_string = false;
+      }
+      continue;
+    }
+    if (text[i] == '"') in_string = true;
+    if (text[i] == '{') ++depth;
+    if (text[i] == '}' && --depth == 0) return i + 1;
+  }
+  return text.size();
+}
 
 }  // namespace
 
@@ -218,7 +390,7 @@ Result<std::vector<json>> yaml_documents(std::string_view text, std::size_t byte
       DocumentBuilder builder;
       if (!parser.HandleNextDocument(builder)) return documents;
       if (count == kDocumentsMax) {
-        return Error{ErrorCode::InvalidInput, "more than " + std::to_string(kDocumentsMax) + " documents"};
+        return Error{ErrorCode::InvalidInput, kTooManyDocuments};
       }
       json document = builder.take();
       if (!document.is_null()) documents.push_back(std::move(document));
@@ -230,15 +402,19 @@ Result<std::vector<json>> yaml_documents(std::string_view text, std::size_t byte
   }
 }
 
-Result<json> json_document(std::string_view text, std::size_t bytes_max) {
-  if (auto error = check_characters(text, bytes_max)) return *std::move(error);
+namespace {
+
+/// `faults`: where duplicate keys go; nullptr: they are refused. `line`: lines before the text.
+Result<json> read_json(std::string_view text, std::vector<std::string>* faults, std::size_t first_line) {
   std::vector<std::set<std::string>> keys;  // of the objects that have begun
   const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
     if (static_cast<std::size_t>(depth) > kYamlDepthMax) throw Fault{YAML::Mark::null_mark(), too_deep()};
     if (event == json::parse_event_t::object_start) keys.emplace_back();
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      throw Fault{YAML::Mark::null_mark(), duplicate_key(parsed.get_ref<const std::string&>())};
+      const std::string fault = duplicate_key(parsed.get_ref<const std::string&>());
+      if (faults == nullptr) throw Fault{YAML::Mark::null_mark(), fault};
+      faults->push_back(fault);
     }
     return true;
   };
@@ -251,10 +427,84 @@ Result<json> json_document(std::string_view text, std::size_t bytes_max) {
     const std::string_view read = text.substr(0, std::min(fault.byte == 0 ? 0 : fault.byte - 1, text.size()));
     const auto line = static_cast<std::size_t>(std::count(read.begin(), read.end(), '\n')) + 1;
     const std::size_t column = read.size() - (read.rfind('\n') + 1) + 1;
-    return Error{ErrorCode::InvalidInput, at(line, column) + "not JSON"};
+    return Error{ErrorCode::InvalidInput, at(first_line + line, column) + "not JSON"};
   } catch (const json::exception&) {
     return Error{ErrorCode::InvalidInput, "a number is out of range"};
   }
+}
+
+Status read_yaml(const Chunk& chunk, std::vector<ManifestDocument>& documents) {
+  try {
+    std::istringstream stream{std::string(chunk.text)};
+    YAML::Parser parser(stream);
+    for (;;) {
+      DocumentBuilder builder(true, chunk.line);
+      if (!parser.HandleNextDocument(builder)) return Ok{};
+      ManifestDocument document{chunk.line + 1, builder.take(), builder.faults()};
+      if (!document.value.is_null()) documents.push_back(std::move(document));
+      if (documents.size() > kDocumentsMax) throw Fault{YAML::Mark::null_mark(), kTooManyDocuments};
+    }
+  } catch (const Fault& fault) {
+    return refuse(fault.mark, fault.reason, chunk.line);
+  } catch (const YAML::Exception& fault) {
+    return refuse(fault.mark, fault.msg, chunk.line);
+  }
+}
+
+/// JSON objects, one behind the other.
+Status read_json_stream(Chunk chunk, std::vector<ManifestDocument>& documents) {
+  while (!chunk.text.empty()) {
+    const std::size_t end = end_of_object(chunk.text);
+    ManifestDocument document;
+    document.line = chunk.line + 1;
+    auto value = read_json(chunk.text.substr(0, end), &document.faults, chunk.line);
+    if (!value) return value.error();
+    document.value = std::move(value).value();
+    documents.push_back(std::move(document));
+    if (documents.size() > kDocumentsMax) return Error{ErrorCode::InvalidInput, kTooManyDocuments};
+    const std::size_t next = std::min(chunk.text.find_first_not_of(" \t\r\n", end), chunk.text.size());
+    const auto passed = chunk.text.substr(0, next);
+    chunk.line += static_cast<std::size_t>(std::count(passed.begin(), passed.end(), '\n'));
+    chunk.text.remove_prefix(next);
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Result<json> json_document(std::string_view text, std::size_t bytes_max) {
+  if (auto error = check_characters(text, bytes_max)) return *std::move(error);
+  return read_json(text, nullptr, 0);
+}
+
+Result<std::vector<ManifestDocument>> manifest_documents(std::string_view text, std::size_t bytes_max) {
+  if (auto error = check_characters(text, bytes_max)) return *std::move(error);
+  std::vector<ManifestDocument> documents;
+  for (Chunk chunk : split_manifests(text)) {
+    chunk.text = without_byte_order_mark(chunk.text);
+    const std::size_t blank = chunk.line;
+    chunk = without_blank_head(chunk);
+    if (chunk.line != blank && without_byte_order_mark(chunk.text).size() != chunk.text.size()) {
+      return Error{ErrorCode::InvalidInput, at(chunk.line + 1, 1) + "U+FEFF (byte order mark) behind the beginning"};
+    }
+    const std::size_t first = chunk.text.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos) continue;
+    if (chunk.text[first] == '{') {
+      // A flow mapping of YAML begins alike.
+      const std::size_t before = documents.size();
+      chunk.text.remove_prefix(first);
+      const Status read = read_json_stream(chunk, documents);
+      if (read.ok()) continue;
+      documents.resize(before);
+      const bool meant_as_json = chunk.text.find_first_not_of(" \t\r\n", 1) == chunk.text.find('"');
+      if (const Status as_yaml = read_yaml(chunk, documents); !as_yaml) {
+        return meant_as_json ? read.error() : as_yaml.error();
+      }
+      continue;
+    }
+    if (const Status read = read_yaml(chunk, documents); !read) return read.error();
+  }
+  return documents;
 }
 
 }  // namespace gate

@@ -3,7 +3,8 @@
 // readers could understand differently is refused instead of guessed.
 
 #include <cstddef>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,22 @@ inline constexpr std::size_t kYamlDepthMax = 64;          ///< A Kubernetes obje
 /// not scalars, control characters, invalid UTF-8. InvalidInput says "line 3, column 5: ...", and repeats no value.
 [[nodiscard]] Result<std::vector<nlohmann::json>> yaml_documents(std::string_view text,
                                                                  std::size_t bytes_max = kYamlBytesMax);
+
+/// One document of a stream of manifests.
+struct ManifestDocument {
+  std::size_t line = 1;  ///< Where it begins.
+  nlohmann::json value;
+  std::vector<std::string> faults;  ///< "line 7: the key "a" is there twice": what readers take differently.
+};
+
+/// The documents of manifests, as kubectl reads them: YAML and JSON, also mixed and JSON behind JSON; "---" separates;
+/// a byte order mark at the beginning of a document is passed over; anchors, aliases and merge keys are expanded, up to
+/// kExpandedBytesMax; of a key twice the last counts, and is a fault of its document, as are tags that change a value.
+/// Empty documents are left out. InvalidInput says "line 3, column 5: ...", and repeats no value.
+[[nodiscard]] Result<std::vector<ManifestDocument>> manifest_documents(std::string_view text, std::size_t bytes_max);
+
+/// Of all aliases of one document together: a chart's repeated blocks are some kilobytes.
+inline constexpr std::size_t kExpandedBytesMax = 1u << 20;
 
 /// One JSON document, under the same limits; a key twice is refused.
 [[nodiscard]] Result<nlohmann::json> json_document(std::string_view text, std::size_t bytes_max = kYamlBytesMax);

@@ -1,6 +1,7 @@
 #include "server/plan/plan.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <istream>
 #include <map>
@@ -11,6 +12,7 @@
 
 #include "policy/decision/decision.hpp"
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/text/characters.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
@@ -25,6 +27,8 @@ using nlohmann::json;
 constexpr std::size_t kFileBytesMax = 16u << 20;
 
 constexpr std::string_view kConfigMapKind = "ConfigMap";
+constexpr std::string_view kListEnding = "List";
+constexpr std::string_view kGroup = "starrocks.com/";
 constexpr std::string_view kHooksLabel = "starrocks.com/upgrade-hooks";
 
 enum class Side { Old, Both, New };
@@ -55,7 +59,11 @@ class Manifests {
     std::vector<json> new_side;
   };
   std::map<ObjectKey, Versions> objects;  ///< Clusters and warehouses.
-  std::map<ObjectKey, json> config_maps;  ///< The newest version.
+  struct ConfigMap {
+    json object;
+    std::vector<std::string> faults;  ///< Of the document: they count only where the ConfigMap is used.
+  };
+  std::map<ObjectKey, ConfigMap> config_maps;  ///< The newest version.
 
   /// In the order old, both, new.
   static Result<Manifests> read(const PlanOptions& options, std::istream& standard_input) {
@@ -66,7 +74,7 @@ class Manifests {
         const auto documents = documents_of(file, standard_input);
         if (!documents) return misuse(file + ": " + documents.error().message);
         for (const auto& document : *documents) {
-          if (const auto taken = manifests.take(side, document, options.name_space); !taken) {
+          if (const auto taken = manifests.take({side, document, options.name_space}, document.value); !taken) {
             return misuse(file + ": " + taken.error().message);
           }
         }
@@ -76,7 +84,7 @@ class Manifests {
   }
 
  private:
-  static Result<std::vector<json>> documents_of(const std::string& file, std::istream& standard_input) {
+  static Result<std::vector<ManifestDocument>> documents_of(const std::string& file, std::istream& standard_input) {
     std::ifstream opened;
     if (file != "-") opened.open(file, std::ios::binary);
     std::istream& stream = file == "-" ? standard_input : opened;
@@ -86,40 +94,127 @@ class Manifests {
     if (stream.bad() || (!stream && !stream.eof())) return misuse("cannot be read");
     text.resize(static_cast<std::size_t>(stream.gcount()));
     if (text.size() > kFileBytesMax) return misuse("is larger than 16 MiB");
-    const auto first = text.find_first_not_of(" \t\r\n");
-    if (first == std::string::npos || text[first] != '{') return yaml_documents(text, kFileBytesMax);
-    auto document = json_document(text, kFileBytesMax);
-    if (!document) return document.error();
-    return std::vector<json>{std::move(document).value()};
+    return manifest_documents(text, kFileBytesMax);
   }
 
-  Status take(Side side, const json& document, const std::string& name_space) {
-    const auto& items = member(document, "items");
-    if (items.is_array() && text_member(document, "kind").ends_with("List")) {  // as kubectl get -o yaml prints it
+  /// Where an object comes from.
+  struct Origin {
+    Side side;
+    const ManifestDocument& document;
+    const std::string& name_space;  ///< Of objects that name none.
+    /// Of the items of a typed list, which may leave them out.
+    std::string api_version{};
+    std::string kind{};
+  };
+
+  Status take(const Origin& origin, const json& object) {
+    if (!object.is_object()) return misuse(line_of(origin) + "a document that is not an object");
+    const auto kind_of = [&](std::string_view key, const std::string& fallback) {
+      return member(object, key).is_null() ? fallback : text_member(object, key);
+    };
+    const std::string api_version = kind_of("apiVersion", origin.api_version);
+    const std::string kind = kind_of("kind", origin.kind);
+    if (api_version.empty() || kind.empty()) return misuse(line_of(origin) + without_kind(object));
+    // As kubectl has it, what has items is a list.
+    if (const auto& items = member(object, "items"); kind.ends_with(kListEnding)) {
+      if (!items.is_array() && !items.is_null())
+        return misuse(line_of(origin) + "the items of a " + kind + " are no list");
+      Origin inside = origin;
+      inside.kind = kind.substr(0, kind.size() - kListEnding.size());
+      inside.api_version = inside.kind.empty() ? "" : api_version;
       for (const auto& item : items) {
-        if (auto taken = take(side, item, name_space); !taken) return taken;
+        if (auto taken = take(inside, item); !taken) return taken;
       }
       return Ok{};
     }
-    const auto& metadata = member(document, "metadata");
-    ObjectKey key{text_member(document, "kind"), text_member(metadata, "namespace"), text_member(metadata, "name")};
-    if (key.name_space.empty()) key.name_space = name_space;
-    const std::string api_version = text_member(document, "apiVersion");
-    const bool config_map = key.kind == kConfigMapKind && api_version == "v1";
-    const bool gated =
-        (key.kind == kClusterKind || key.kind == kWarehouseKind) && api_version.starts_with("starrocks.com/");
+    if (auto named = check_kind(origin, api_version, kind); !named) return named;
+    return keep(origin, object, kind, api_version);
+  }
+
+  static std::string line_of(const Origin& origin) { return "line " + std::to_string(origin.document.line) + ": "; }
+
+  /// What a document without apiVersion or kind has instead.
+  static std::string without_kind(const json& object) {
+    std::string text = "a document without apiVersion and kind";
+    for (const auto& [key, value] : object.items()) {
+      if ((key == "apiVersion" || key == "kind") && !value.is_string() && !value.is_null()) {
+        return text + ": " + key + " is not a string";
+      }
+      if (const auto odd = first_confusing_character(key)) {
+        return text + ": its field \"" + printable_text(key) + "\" has " + odd->name;
+      }
+    }
+    constexpr std::size_t kFieldsShown = 4;
+    std::string fields;
+    std::size_t count = 0;
+    for (const auto& [key, value] : object.items()) {
+      if (++count <= kFieldsShown) fields += (fields.empty() ? "" : ", ") + clean_text(key, 40);
+    }
+    return text +
+           (fields.empty() ? " or any other field" : "; it has " + fields + (count > kFieldsShown ? ", ..." : ""));
+  }
+
+  /// A kind that only its spelling keeps from being judged.
+  static Status check_kind(const Origin& origin, const std::string& api_version, const std::string& kind) {
+    struct Known {
+      std::string_view kind;
+      std::string_view group;  ///< With the slash; the core group has none.
+      std::string_view api_version;
+    };
+    constexpr std::array kKnown{Known{kClusterKind, kGroup, "starrocks.com/v1"},
+                                Known{kWarehouseKind, kGroup, "starrocks.com/v1"}, Known{kConfigMapKind, "", "v1"}};
+    for (const Known& known : kKnown) {
+      // Another API may have a kind of our kind's plain name, not one that is nearly ours.
+      const bool same_group = known.group.empty() ? api_version == known.api_version
+                                                  : letters_of(api_version).starts_with(letters_of(known.group));
+      const bool ours = same_group || known.kind != kConfigMapKind;
+      if (ours && kind != known.kind && letters_of(kind) == letters_of(known.kind)) {
+        return misuse(line_of(origin) + "kind \"" + printable_text(kind) + "\"" + note_of(kind) + ": want " +
+                      std::string(known.kind));
+      }
+      const bool right = known.group.empty() || api_version.starts_with(known.group);
+      if (kind == known.kind && !right) {
+        return misuse(line_of(origin) + "apiVersion \"" + printable_text(api_version) + "\" of a " + kind +
+                      note_of(api_version) + ": want " + std::string(known.api_version));
+      }
+    }
+    return Ok{};
+  }
+
+  static std::string note_of(const std::string& text) {
+    const auto odd = first_confusing_character(text);
+    return odd ? ", which has " + odd->name : "";
+  }
+
+  /// Lower case letters and digits alone: what tells two names apart at a glance.
+  static std::string letters_of(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+      if (c >= 'A' && c <= 'Z') out += static_cast<char>(c - 'A' + 'a');
+      if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
+    }
+    return out;
+  }
+
+  Status keep(const Origin& origin, const json& object, const std::string& kind, const std::string& api_version) {
+    const bool config_map = kind == kConfigMapKind && api_version == "v1";
+    const bool gated = kind == kClusterKind || kind == kWarehouseKind;
     if (!config_map && !gated) return Ok{};
-    if (key.name.empty()) return misuse("a " + key.kind + " has no metadata.name");
+    const auto& metadata = member(object, "metadata");
+    ObjectKey key{kind, text_member(metadata, "namespace"), text_member(metadata, "name")};
+    if (key.name_space.empty()) key.name_space = origin.name_space;
+    if (key.name.empty()) return misuse(line_of(origin) + "a " + kind + " has no metadata.name");
     if (config_map) {
       // Hooks are read when they are used, so the new version counts, the old one only where there is no other.
-      if (side != Side::Old || !config_maps.contains(key)) config_maps[key] = document;
+      if (origin.side != Side::Old || !config_maps.contains(key)) config_maps[key] = {object, origin.document.faults};
       return Ok{};
     }
+    if (!origin.document.faults.empty()) return misuse(origin.document.faults.front() + " (in " + to_text(key) + ")");
     auto& versions = objects[key];
-    (side == Side::Old   ? versions.old_side
-     : side == Side::New ? versions.new_side
-                         : versions.both_sides)
-        .push_back(document);
+    (origin.side == Side::Old   ? versions.old_side
+     : origin.side == Side::New ? versions.new_side
+                                : versions.both_sides)
+        .push_back(object);
     return Ok{};
   }
 };
@@ -135,7 +230,7 @@ Result<Change> change_of(const ObjectKey& key, const Manifests::Versions& versio
   if (before.empty() && after.empty() && both.size() == 2) return Change{both[0], both[1]};
   // Given once, it is both sides, or the one that is missing.
   if (both.size() > 1 || before.size() > 1 || after.size() > 1 || before.size() + both.size() + after.size() > 2) {
-    return misuse(to_text(key) + " is given more than twice, or twice on one side; accepted: an old and a new version");
+    return misuse(to_text(key) + " is given more than twice, or twice on one side; want an old and a new version");
   }
   Change change;
   if (!both.empty()) change = {both[0], both[0]};
@@ -157,7 +252,7 @@ Result<std::vector<WantedImage>> wanted_images(const std::vector<std::string>& t
     const auto component = component_from(text.substr(0, equals));
     if (equals == std::string::npos || equals + 1 == text.size() || !component) {
       return misuse("--set-image: \"" + text +
-                    "\" is not understood; accepted: COMPONENT=IMAGE, with fe, be, cn or warehouse");
+                    "\" is not understood; want COMPONENT=IMAGE with fe, be, cn or warehouse");
     }
     wanted.push_back({*component, text.substr(equals + 1), false});
   }
@@ -184,6 +279,7 @@ struct ObjectPlan {
   std::vector<std::string> not_given;  ///< ConfigMaps.
   std::vector<PathFinding> findings;
   Verdict verdict = Verdict::Allowed;
+  std::string note;     ///< That it is on one side alone; empty: it is not.
   std::string reason;   ///< Of a denial: as clients see it.
   std::string message;  ///< Why.
 };
@@ -205,27 +301,30 @@ HookRules rules_of(const PlanOptions& options) {
   return {options.http_hook_prefixes, !options.script_hook_image.empty(), options.allowed_sql};
 }
 
-void resolve(ObjectPlan& out, const json& object, const Manifests& manifests, const PlanOptions& options) {
+Status resolve(ObjectPlan& out, const json& object, const Manifests& manifests, const PlanOptions& options) {
   HookSources sources{object, options.default_hooks, out.facts.changes, {}, rules_of(options)};
   for (const auto& name : referenced_config_maps(object, out.facts.changes)) {
     const auto found = manifests.config_maps.find({std::string(kConfigMapKind), out.key.name_space, name});
     if (found == manifests.config_maps.end()) {
       out.not_given.push_back(name);
       sources.config_maps[name].error = "not given";
+    } else if (const auto& [config_map, faults] = found->second; !faults.empty()) {
+      return misuse(faults.front() + " (in " + to_text(found->first) + ")");
     } else {
-      sources.config_maps[name].data = text_members(member(found->second, "data"));
+      sources.config_maps[name].data = text_members(member(config_map, "data"));
     }
   }
   out.facts.configuration = resolve_hooks(sources);
   // Said as `not_given`; the verdict is for when they hold nothing that is at fault.
   out.facts.configuration.unread.clear();
-  if (out.facts.changes.empty()) return;
+  if (out.facts.changes.empty()) return Ok{};
   sources.changes.clear();
   std::set<std::string> used;
   for (const auto& hook : out.facts.configuration.hooks) used.insert(hook.name);
   for (const auto& hook : resolve_hooks(sources).hooks) {
     if (!used.contains(hook.name)) out.left_out.push_back(hook.name);
   }
+  return Ok{};
 }
 
 void judge(ObjectPlan& out, const json& before, const json& after) {
@@ -257,9 +356,18 @@ void judge(ObjectPlan& out, const json& before, const json& after) {
   }
 }
 
-ObjectPlan plan_object(const ObjectKey& key, const Change& change, const Manifests& manifests,
-                       const PlanOptions& options) {
+/// An object that is on one side alone may have been meant to be on both.
+std::string one_sided(const Change& change) {
+  constexpr std::string_view kElse = "; if it is not, compare its kind, namespace and name on both sides";
+  if (change.before.is_null()) return "only in the new manifests: taken for new" + std::string(kElse);
+  if (change.after.is_null()) return "only in the old manifests: taken for deleted" + std::string(kElse);
+  return "";
+}
+
+Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const Manifests& manifests,
+                               const PlanOptions& options) {
   ObjectPlan out;
+  out.note = one_sided(change);
   out.key = key;
   auto& facts = out.facts;
   facts.kind = key.kind;
@@ -270,7 +378,9 @@ ObjectPlan plan_object(const ObjectKey& key, const Change& change, const Manifes
   facts.unchanged = unchanged_images(key.kind, change.after, facts.changes);
   facts.version_policy = options.version_policy;
   facts.running_read = true;  // by nobody: the tags are all there is
-  if (!change.after.is_null()) resolve(out, change.after, manifests, options);
+  if (!change.after.is_null()) {
+    if (const auto resolved = resolve(out, change.after, manifests, options); !resolved) return resolved.error();
+  }
   if (!facts.changes.empty() && facts.configuration.configured) out.findings = path_findings(facts);
   judge(out, change.before, change.after);
   return out;
@@ -287,13 +397,17 @@ Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input)
     auto change = change_of(key, versions);
     if (!change) return change.error();
     set_images(key.kind, change->after, *wanted);
-    plan.objects.push_back(plan_object(key, *change, *manifests, options));
+    auto made = plan_object(key, *change, *manifests, options);
+    if (!made) return made.error();
+    plan.objects.push_back(std::move(made).value());
     const auto& object = plan.objects.back();
     const bool at_fault = !object.facts.configuration.faults.empty() || (options.strict && !object.not_given.empty());
     if (at_fault || object.verdict == Verdict::Denied) plan.exit_code = 1;
   }
-  for (const auto& [key, config_map] : manifests->config_maps) {
+  for (const auto& [key, given] : manifests->config_maps) {
+    const auto& [config_map, faults] = given;
     if (text_member(member(member(config_map, "metadata"), "labels"), kHooksLabel) != "true") continue;
+    if (!faults.empty()) return misuse(faults.front() + " (in " + to_text(key) + ")");
     plan.config_maps.push_back({key, validate_config_map(text_members(member(config_map, "data")), rules_of(options))});
     if (!plan.config_maps.back().configuration.faults.empty()) plan.exit_code = 1;
   }
@@ -430,13 +544,14 @@ class TextPrinter {
     for (const auto& hook : configuration.hooks) print(hook, configuration.mode, ++number);
     for (const auto& name : object.left_out) line("left out", name + ": not for this change");
     for (const auto& name : object.not_given) {
-      line(strict ? "fault" : "warning", "ConfigMap " + name + " is not given: its hooks cannot be judged");
+      line(strict ? "fault" : "warning", "ConfigMap " + name + " not found in the input: its hooks were not validated");
     }
     print_judgement(configuration);
     for (const auto& finding : object.findings) {
       line("path", std::string(gate::to_string(finding.severity)) + ": " + finding.text +
                        (finding.source.empty() ? "" : " (StarRocks " + std::string(finding.source) + ")"));
     }
+    if (!object.note.empty()) line("note", object.note);
     const auto message = lines_of(object.message);
     std::string verdict(to_string(object.verdict));
     if (!object.reason.empty()) verdict += " as " + object.reason;
@@ -486,18 +601,20 @@ json to_json(const ObjectPlan& object) {
   }
   json verdict{{"answer", to_string(object.verdict)}, {"message", object.message}};
   if (!object.reason.empty()) verdict["reason"] = object.reason;
-  return {{"kind", object.key.kind},
-          {"namespace", object.key.name_space},
-          {"name", object.key.name},
-          {"changes", spec.at("changes")},
-          {"mode", gate::to_string(object.facts.configuration.mode)},
-          {"hooks", spec.at("hooks")},
-          {"leftOut", object.left_out},
-          {"configMapsNotGiven", object.not_given},
-          {"path", std::move(findings)},
-          {"warnings", object.facts.configuration.warnings},
-          {"faults", to_json(object.facts.configuration.faults)},
-          {"verdict", std::move(verdict)}};
+  json out{{"kind", object.key.kind},
+           {"namespace", object.key.name_space},
+           {"name", object.key.name},
+           {"changes", spec.at("changes")},
+           {"mode", gate::to_string(object.facts.configuration.mode)},
+           {"hooks", spec.at("hooks")},
+           {"leftOut", object.left_out},
+           {"configMapsNotGiven", object.not_given},
+           {"path", std::move(findings)},
+           {"warnings", object.facts.configuration.warnings},
+           {"faults", to_json(object.facts.configuration.faults)},
+           {"verdict", std::move(verdict)}};
+  if (!object.note.empty()) out["note"] = object.note;
+  return out;
 }
 
 std::string print_json(const Plan& plan) {

@@ -1,0 +1,138 @@
+#pragma once
+// One StarRocksCluster in every shape that kubectl takes from a file, and in some that it does not: for the tests of
+// `plan` without a cluster, and with kubectl itself as the yardstick.
+
+#include <string>
+#include <vector>
+
+namespace gate::test {
+
+struct Shape {
+  std::string name;
+  std::string text;
+  /// "" where the cluster is read; otherwise what `plan` says instead (exit code 2).
+  std::string said{};
+  bool kubectl_reads_it = true;
+};
+
+/// All name the cluster "sr" with the FE image "fe:3.5.7".
+inline std::vector<Shape> shapes() {
+  const std::string kCluster =
+      "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n"
+      "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\n";
+  const std::string kJson = R"({"apiVersion":"starrocks.com/v1","kind":"StarRocksCluster","metadata":{"name":"sr"},)"
+                            R"("spec":{"starRocksFeSpec":{"image":"fe:3.5.7"}}})";
+  const std::string kOther = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\ndata: {a: b}\n";
+  const std::string kOtherJson = R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"other"}})";
+  const std::string kItem = "- metadata: {name: sr}\n  spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\n";
+  const std::string kFullItem =
+      "- apiVersion: starrocks.com/v1\n  kind: StarRocksCluster\n  metadata: {name: sr}\n"
+      "  spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\n";
+  const std::string kMark = "\uFEFF";
+  std::vector<Shape> shapes{
+      {"plain", kCluster},
+      {"a separator before it", "---\n" + kCluster},
+      {"a separator with blanks and a comment", kOther + "---  # the cluster\n" + kCluster},
+      {"separators only", "---\n---\n# nothing\n---\n" + kCluster + "---\n---\n"},
+      {"a document end", kOther + "...\n---\n" + kCluster + "...\n"},
+      {"comments before it", "# a\n#b\n\n" + kCluster},
+      {"Windows line ends",
+       "apiVersion: starrocks.com/v1\r\nkind: StarRocksCluster\r\nmetadata: {name: sr}\r\n"
+       "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\r\n"},
+      {"Windows line ends at separators", "# a\r\n---\r\n" + kOther + "\r\n---\r\n" + kCluster},
+      {"a byte order mark at the beginning", kMark + kCluster},
+      {"a byte order mark behind a separator", kOther + "---\n" + kMark + kCluster},
+      {"a byte order mark before a separator", kMark + "---\n" + kCluster},
+      {"JSON", kJson},
+      {"JSON behind blanks", "\n\n  " + kJson + "\n"},
+      {"JSON that is indented",
+       "{\n  \"apiVersion\": \"starrocks.com/v1\",\n  \"kind\": \"StarRocksCluster\",\n"
+       "  \"metadata\": {\"name\": \"sr\"},\n"
+       "  \"spec\": {\"starRocksFeSpec\": {\"image\": \"fe:3.5.7\"}}\n}\n"},
+      {"a JSON object a line", kOtherJson + "\n" + kJson + "\n"},
+      {"JSON objects in one line", kOtherJson + kJson},
+      {"JSON objects with a brace in a text", R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"other"},)"
+                                              R"("data":{"a":"}\"{"}})" +
+                                                  kJson},
+      {"a flow mapping",
+       "{apiVersion: starrocks.com/v1, kind: StarRocksCluster, metadata: {name: sr}, "
+       "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}}\n"},
+      {"a List", "apiVersion: v1\nkind: List\nitems:\n" + kFullItem},
+      {"a List in JSON", R"({"apiVersion":"v1","kind":"List","items":[)" + kOtherJson + "," + kJson + "]}"},
+      {"a List of lists",
+       "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - " + kJson + "\n", "", false},
+      {"a typed list", "apiVersion: starrocks.com/v1\nkind: StarRocksClusterList\nitems:\n" + kFullItem},
+      {"a typed list whose items have no kind",
+       "apiVersion: starrocks.com/v1\nkind: StarRocksClusterList\nitems:\n" + kItem},
+      {"anchors and aliases",
+       "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: &n sr, labels: "
+       "{a: *n}}\nspec: {starRocksFeSpec: {image: &i 'fe:3.5.7'}}\n"},
+      {"an anchor on a mapping",
+       "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, labels: &l "
+       "{a: b}, annotations: *l}\nspec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\n"},
+      {"a merge key",
+       "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, annotations: &l {image: "
+       "'fe:3.5.7'}}\nspec: {starRocksFeSpec: {<<: *l, replicas: 1}}\n"},
+      {"a merge key that is overruled",
+       "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, labels: &l {image: x}}\n"
+       "spec: {starRocksFeSpec: {<<: *l, image: 'fe:3.5.7'}}\n"},
+      {"a merge of two mappings, the first counts",
+       "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, labels: &m {image: x}, annotations: "
+       "&l {image: 'fe:3.5.7'}}\n"
+       "spec: {starRocksFeSpec: {<<: [*l, *m]}}\n"},
+      {"tags that change nothing",
+       "apiVersion: !!str starrocks.com/v1\nkind: StarRocksCluster\nmetadata: !!map {name: "
+       "sr}\nspec: {starRocksFeSpec: {image: 'fe:3.5.7', replicas: !!int 1}}\n"},
+      {"a key twice in another document",
+       "apiVersion: v1\nkind: Service\nmetadata: {name: s, labels: {a: b, a: c}}\nspec: {ports: [{port: 1}]}\n---\n" +
+           kCluster},
+      {"a key twice in another JSON object",
+       R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"other","labels":{"a":"b","a":"c"}}})" + kJson},
+      {"a binary value in another document",
+       "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\ndata: {a: !!binary aGk=}\n---\n" + kCluster},
+  };
+  const auto refused = [&shapes](std::string name, std::string text, std::string said, bool kubectl_reads_it = false) {
+    shapes.push_back({std::move(name), std::move(text), std::move(said), kubectl_reads_it});
+  };
+  refused(
+      "a zero width space before the first field", kOther + "---\n\u200B" + kCluster,
+      "line 6: a document without apiVersion and kind: its field \"\u200BapiVersion\" has U+200B (zero width space)");
+  refused("a mark behind a comment", kOther + "---\n# c\n" + kMark + kCluster,
+          "line 7, column 1: U+FEFF (byte order mark)");
+  refused("the kind in lower case", "apiVersion: starrocks.com/v1\nkind: starrockscluster\nmetadata: {name: sr}\n",
+          "kind \"starrockscluster\": want StarRocksCluster");
+  refused("the kind with an invisible end",
+          "apiVersion: starrocks.com/v1\nkind: \"StarRocksCluster\u200B\"\nmetadata: {name: sr}\n",
+          "which has U+200B (zero width space): want StarRocksCluster");
+  refused("the kind of a list in lower case",
+          "apiVersion: starrocks.com/v1\nkind: starrocksclusterList\nitems:\n" + kItem, "want StarRocksCluster");
+  refused("a kind of hooks in lower case", "apiVersion: v1\nkind: configmap\nmetadata: {name: a}\n",
+          "kind \"configmap\": want ConfigMap");
+  refused("another group", "apiVersion: starrocks.io/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n",
+          "apiVersion \"starrocks.io/v1\" of a StarRocksCluster: want starrocks.com/v1");
+  refused("no apiVersion", "kind: StarRocksCluster\nmetadata: {name: sr}\n",
+          "without apiVersion and kind; it has kind");
+  refused("no kind", "apiVersion: starrocks.com/v1\nmetadata: {name: sr}\n", "without apiVersion and kind");
+  refused("an empty object", "{}\n", "without apiVersion and kind or any other field");
+  refused("a kind that is a number", "apiVersion: v1\nkind: 5\nmetadata: {name: sr}\n", "kind is not a string");
+  refused("a text", "hello\n", "not an object");
+  refused("a bare list", "- a\n- b\n", "not an object");
+  refused("items that are no list", "apiVersion: v1\nkind: List\nitems: {}\n", "are no list");
+  refused("a key twice in the cluster",
+          "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec:\n"
+          "  starRocksFeSpec: {image: 'fe:3.5.7', image: 'fe:3.5.8'}\n",
+          "line 5: the key \"image\" is there twice", true);
+  refused("a merge key that overrules",
+          "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, labels: &l {image: x}}\n"
+          "spec: {starRocksFeSpec: {image: 'fe:3.5.7', <<: *l}}\n",
+          "line 4: the merge key \"<<\" overrules \"image\" before it (in StarRocksCluster default/sr)", true);
+  refused("a merge of a text", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: &n a, <<: *n}\n", "merge key");
+  refused("an alias inside of its own anchor", "apiVersion: v1\nkind: ConfigMap\nmetadata: &m {name: a, x: *m}\n",
+          "inside of its own anchor");
+  refused("an alias of nothing", "apiVersion: v1\nkind: ConfigMap\nmetadata: *m\n", "line 3");
+  refused("JSON that is cut", R"({"apiVersion": "v1", "kind": )", "line 1, column 30: not JSON");
+  refused("an unquoted template", kCluster + "---\nkind: {{ .Values.kind }}\n", "line ");
+  return shapes;
+}
+
+}  // namespace gate::test
