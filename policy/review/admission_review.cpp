@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/review/object_projection.hpp"
+#include "policy/text/json_projection.hpp"
 #include "policy/text/text.hpp"
+#include "policy/versions/image_change.hpp"
 
 namespace gate {
 namespace {
@@ -19,26 +22,6 @@ constexpr int kContentTooLarge = 413;
 
 Error invalid(std::string message, int http_code = kBadRequest) {
   return {ErrorCode::InvalidInput, std::move(message), http_code};
-}
-
-/// Brackets outside strings, counted before the parser builds anything. Wrong JSON may give any number.
-bool deeper_than(std::string_view body, std::size_t depth_max) {
-  std::size_t depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > depth_max) return true;
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return false;
 }
 
 /// Members of one JSON object, absent and null alike. The first wrong type is kept in `fault`.
@@ -172,33 +155,24 @@ std::string find_uid(std::string_view body) {
   return plausible ? std::string(uid) : std::string();
 }
 
-}  // namespace
-
-bool is_review_version(std::string_view api_version) {
-  return api_version == kReviewVersion || api_version == "admission.k8s.io/v1beta1";
+/// All but the objects, of which only the type is kept.
+Projection envelope_projection() {
+  const auto nothing = [](std::string name) {
+    return Projection{std::move(name), Projection::Keep::Nothing, {}, false};
+  };
+  return keep_members("", {keep_all("apiVersion"), keep_all("kind"),
+                           keep_members("request", {keep_all("uid"), keep_members("kind", {keep_all("kind")}),
+                                                    keep_members("resource", {keep_all("group"), keep_all("resource")}),
+                                                    keep_all("subResource"), keep_all("name"), keep_all("namespace"),
+                                                    keep_all("operation"),
+                                                    keep_members("userInfo", {keep_all("username"), keep_all("uid"),
+                                                                              keep_all("groups"), keep_all("extra")}),
+                                                    keep_all("dryRun"), nothing("object"), nothing("oldObject")})});
 }
 
-Result<AdmissionRequest> parse_review(std::string_view body) {
-  if (body.size() > kReviewBytesMax) {
-    return invalid("the review is larger than " + std::to_string(kReviewBytesMax) + " bytes", kContentTooLarge);
-  }
-  if (deeper_than(body, kReviewDepthMax)) {
-    return invalid("the review is nested deeper than " + std::to_string(kReviewDepthMax) + " levels");
-  }
-  json review;
-  try {
-    review = json::parse(body);
-  } catch (const json::parse_error& error) {
-    // Not error.what(): it quotes the body.
-    return invalid("the review is not JSON: see byte " + std::to_string(error.byte));
-  } catch (const json::out_of_range&) {
-    return invalid("the review holds a number that no double can hold");
-  }
-  if (!review.is_object()) return invalid("the review is not a JSON object");
-
-  std::string fault;
+/// Everything but the objects; whether there are any. `fault` names the first member that is wrong.
+bool read_envelope(const json& review, AdmissionRequest& request, std::string& fault) {
   const Members root(review, "", fault);
-  AdmissionRequest request;
   request.api_version = root.text("apiVersion");
   if (!is_review_version(request.api_version)) {
     root.wrong("apiVersion", "admission.k8s.io/v1 or admission.k8s.io/v1beta1");
@@ -217,6 +191,7 @@ Result<AdmissionRequest> parse_review(std::string_view body) {
   request.name_space = members.text("namespace");
   const std::optional<Operation> operation = operation_from(members.text("operation"));
   if (!operation) members.wrong("operation", "CREATE, UPDATE, DELETE or CONNECT");
+  request.operation = operation.value_or(Operation::Update);
   const Members user = members.members("userInfo");
   request.user.username = user.text("username");
   request.user.uid = user.text("uid");
@@ -226,20 +201,74 @@ Result<AdmissionRequest> parse_review(std::string_view body) {
   request.dry_run = members.flag("dryRun");
   const bool has_object = !members.object("object").is_null();
   const bool has_old_object = !members.object("oldObject").is_null();
-  if (!fault.empty()) return invalid(std::move(fault));
+  return has_object || has_old_object;
+}
 
-  request.operation = *operation;
-  json& source = review["request"];
-  if (has_object) request.object = std::move(source["object"]);
-  if (has_old_object) request.old_object = std::move(source["oldObject"]);
+Projection both_objects(const Projection& kept) {
+  Projection object = kept;
+  Projection old_object = kept;
+  object.name = "object";
+  old_object.name = "oldObject";
+  return keep_members("", {keep_members("request", {std::move(object), std::move(old_object)})});
+}
+
+json take_object(json& request, const char* key) {
+  const auto found = request.find(key);
+  return found == request.end() ? json() : std::move(*found);
+}
+
+/// Members that one of the two objects has otherwise than the other, or alone.
+int count_differences(const std::map<std::string, std::uint64_t>& digests) {
+  constexpr std::string_view kObject = "/request/object";
+  constexpr std::string_view kOldObject = "/request/oldObject";
+  int differing = 0;
+  for (const auto& [path, digest] : digests) {
+    const bool is_old = path.starts_with(kOldObject);
+    const auto& prefix = is_old ? kOldObject : kObject;
+    const auto other = digests.find(std::string(is_old ? kObject : kOldObject) + path.substr(prefix.size()));
+    if (other == digests.end() || (is_old && other->second != digest)) ++differing;
+  }
+  return differing;
+}
+
+}  // namespace
+
+bool is_review_version(std::string_view api_version) {
+  return api_version == kReviewVersion || api_version == "admission.k8s.io/v1beta1";
+}
+
+Result<AdmissionRequest> parse_review(std::string_view body) {
+  if (body.size() > kReviewBytesMax) {
+    return invalid("the review is larger than " + std::to_string(kReviewBytesMax) + " bytes", kContentTooLarge);
+  }
+  JsonProjector projector(body);
+  static const Projection kEnvelope = envelope_projection();
+  const auto review = projector.project(kEnvelope);
+  if (!review) return invalid("the review is " + review.error().message);
+  if (!review->is_object()) return invalid("the review is not a JSON object");
+  std::string fault;
+  AdmissionRequest request;
+  const bool has_objects = read_envelope(*review, request, fault);
+  if (!fault.empty()) return invalid(std::move(fault));
+  if (!has_objects) return request;
+
+  const Projection kept = review_projection(request.kind, request.subresource);
+  auto objects = projector.project(both_objects(kept), kObjectLimits);
+  if (!objects) return invalid("the objects of the review have " + objects.error().message);
+  json& source = (*objects)["request"];
+  request.object = take_object(source, "object");
+  request.old_object = take_object(source, "oldObject");
+  const auto changes = image_changes(request.kind, request.old_object, request.object);
+  request.other_changed_fields = std::max(0, count_differences(projector.digests()) - static_cast<int>(changes.size()));
   return request;
 }
 
 std::string salvage_uid(std::string_view body) {
-  if (body.size() <= kReviewBytesMax && !deeper_than(body, kReviewDepthMax)) {
-    const json review = json::parse(body, nullptr, false);
+  if (body.size() <= kReviewBytesMax) {
+    static const Projection kUid = keep_members("", {keep_members("request", {keep_all("uid")})});
     std::string fault;
-    if (review.is_object()) return Members(review, "", fault).members("request").text("uid");
+    const auto review = project_json(body, kUid);
+    if (review && review->is_object()) return Members(*review, "", fault).members("request").text("uid");
   }
   return find_uid(body);
 }

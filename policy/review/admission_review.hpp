@@ -19,7 +19,7 @@ class JsonTokens;
 
 /// Two objects of at most 3 MiB each (etcd's request limit as the API server sets it) plus 1 MiB for the rest.
 inline constexpr std::size_t kReviewBytesMax = 7u << 20;
-/// Kubernetes objects are far flatter; deeper input is refused before it can exhaust a stack.
+/// Kubernetes objects are far flatter; deeper input is refused.
 inline constexpr std::size_t kReviewDepthMax = 128;
 
 inline constexpr std::string_view kReviewKind = "AdmissionReview";
@@ -48,10 +48,13 @@ struct AdmissionRequest {
   Operation operation = Operation::Update;
   UserInfo user;
   bool dry_run = false;
-  nlohmann::json object;      ///< null when absent
-  nlohmann::json old_object;  ///< null when absent
+  nlohmann::json object;      ///< What review_projection() keeps of it; null when absent
+  nlohmann::json old_object;  ///< The same
+  /// Fields of the spec, and fields of its components, that differ besides the images of image_changes().
+  int other_changed_fields = 0;
 };
 
+/// Reads the few fields that count, whatever else the objects hold; the whole body is validated.
 /// InvalidInput: says what is wrong and where; peer_code = the HTTP-like code to answer with (400, 413).
 [[nodiscard]] Result<AdmissionRequest> parse_review(std::string_view body);
 

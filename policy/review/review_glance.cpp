@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "policy/review/admission_review.hpp"
-#include "policy/review/json_tokens.hpp"
+#include "policy/text/json_tokens.hpp"
 #include "policy/versions/image_change.hpp"
 
 namespace gate {

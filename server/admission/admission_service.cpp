@@ -35,20 +35,6 @@ constexpr std::string_view kNoImageChange = "allowed-no-image-change";
 /// Start, wait, read back, reopen, wait again: more rounds than that means that others keep changing the record.
 constexpr int kRoundsMax = 8;
 
-/// Fields of the spec, below its components too, that change besides the images: a denial drops them as well.
-int other_changed_fields(const json& old_object, const json& object, const std::vector<ImageChange>& changes) {
-  json before = member(old_object, "spec");
-  json after = member(object, "spec");
-  if (!before.is_object() || !after.is_object()) return 0;
-  for (const auto& change : changes) {
-    const std::string field(spec_field(change.component));
-    for (auto* spec : {&before, &after}) {
-      if (spec->contains(field) && (*spec)[field].is_object()) (*spec)[field].erase("image");
-    }
-  }
-  return static_cast<int>(json::diff(before, after).size());
-}
-
 std::string annotation_of(const json& object, std::string_view key) {
   return text_member(member(member(object, "metadata"), "annotations"), key);
 }
@@ -233,7 +219,7 @@ AdmissionAnswer AdmissionService::gate(const AdmissionRequest& request) {
   facts.object_uid = text_member(member(request.object, "metadata"), "uid");
   facts.cluster =
       request.kind == kWarehouseKind ? text_member(member(request.object, "spec"), "starRocksCluster") : request.name;
-  facts.other_changed_fields = other_changed_fields(request.old_object, request.object, facts.changes);
+  facts.other_changed_fields = request.other_changed_fields;
   facts.backoff = options_.failure_backoff;
   facts.unchanged = unchanged_images(request.kind, request.object, facts.changes);
   facts.version_policy = options_.version_policy;

@@ -98,8 +98,114 @@ TEST_CASE("a review is read as the API server sends it") {
   CHECK(request->user.username == "jane");
   CHECK(request->user.groups == std::vector<std::string>{"dev", "system:authenticated"});
   CHECK_FALSE(request->dry_run);
-  CHECK(request->object == cluster("be:2"));
-  CHECK(request->old_object == cluster("be:1"));
+  const auto kept = [](const std::string& be_image) {
+    return json{
+        {"metadata", {{"name", "sr"}, {"namespace", "prod"}, {"uid", "0b7e"}, {"generation", 3}}},
+        {"spec",
+         {{"starRocksFeSpec", {{"image", "starrocks/fe-ubuntu:3.5.1"}}}, {"starRocksBeSpec", {{"image", be_image}}}}}};
+  };
+  CHECK(request->object == kept("be:2"));
+  CHECK(request->old_object == kept("be:1"));
+  CHECK(request->other_changed_fields == 0);
+}
+
+TEST_CASE("of the objects the fields that count are kept, by kind") {
+  const json metadata{{"name", "sr"},
+                      {"uid", "u"},
+                      {"resourceVersion", "7"},
+                      {"deletionTimestamp", "2026-01-01T00:00:00Z"},
+                      {"managedFields", {{{"manager", "x"}}}},
+                      {"annotations", {{"starrocks.com/upgrade-hooks", "a"}, {"kubectl.kubernetes.io/last", "x"}}},
+                      {"labels", {{"gate.starrocks.com/x", "1"}, {"app", "x"}}}};
+  const json kept_metadata{{"name", "sr"},
+                           {"uid", "u"},
+                           {"resourceVersion", "7"},
+                           {"deletionTimestamp", "2026-01-01T00:00:00Z"},
+                           {"annotations", {{"starrocks.com/upgrade-hooks", "a"}}},
+                           {"labels", {{"gate.starrocks.com/x", "1"}}}};
+  const json hooks{{"predefined", {"recommended"}}, {"custom", {{"configMapName", "m"}}}};
+  const json component{{"image", "i"}, {"upgradeHooks", hooks}, {"env", {{{"name", "A"}}}}};
+  const json kept_component{{"image", "i"}, {"upgradeHooks", hooks}};
+  const json preparation{{"enabled", true}, {"hooks", {{{"name", "a"}, {"command", "SHOW x"}}}}};
+  struct Row {
+    const char* name;
+    const char* kind;
+    const char* subresource;
+    json object;
+    json kept;
+  };
+  const Row rows[] = {
+      {"a cluster",
+       "StarRocksCluster",
+       "",
+       {{"spec", {{"starRocksCnSpec", component}, {"upgradePreparation", preparation}, {"serviceAccount", "s"}}},
+        {"status", {{"phase", "running"}}}},
+       {{"spec", {{"starRocksCnSpec", kept_component}, {"upgradePreparation", preparation}}}}},
+      {"a warehouse",
+       "StarRocksWarehouse",
+       "",
+       {{"spec", {{"template", component}, {"starRocksCluster", "sr"}}}},
+       {{"spec", {{"template", kept_component}, {"starRocksCluster", "sr"}}}}},
+      {"a status",
+       "StarRocksCluster",
+       "status",
+       {{"spec", {{"upgradePreparation", preparation}}},
+        {"status", {{"upgradePreparationStatus", {{"phase", "Running"}}}, {"starRocksFeStatus", {{"phase", "x"}}}}}},
+       {{"status", {{"upgradePreparationStatus", {{"phase", "Running"}}}}}}},
+      {"a ConfigMap",
+       "ConfigMap",
+       "",
+       {{"data", {{"a.sql", "SHOW x"}}}, {"binaryData", {{"b", "AA=="}}}},
+       {{"data", {{"a.sql", "SHOW x"}}}}},
+      {"another kind", "Pod", "", {{"spec", {{"template", component}}}}, json::object()},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    json sent = review();
+    sent["request"]["kind"]["kind"] = row.kind;
+    sent["request"]["subResource"] = row.subresource;
+    sent["request"]["object"] = row.object;
+    sent["request"]["object"]["metadata"] = metadata;
+    json kept = row.kept;
+    kept["metadata"] = kept_metadata;
+    const auto request = parse_review(sent.dump());
+    REQUIRE(request.ok());
+    CHECK(request->object == kept);
+  }
+}
+
+TEST_CASE("the other fields that change are counted by field, whatever changes in them") {
+  json many = json::array();
+  for (int i = 0; i < 20; ++i) many.push_back({{"name", "V" + std::to_string(i)}});
+  json shifted = many;
+  shifted.insert(shifted.begin(), {{"name", "first"}});
+  struct Row {
+    const char* name;
+    const char* field;
+    json before;
+    json after;
+    int count;
+  };
+  const Row rows[] = {
+      {"no other", "/starRocksBeSpec/replicas", 3, 3, 0},
+      {"a number", "/starRocksBeSpec/replicas", 3, 4, 1},
+      {"one more in front of twenty", "/starRocksFeSpec/feEnvVars", many, shifted, 1},
+      {"hooks", "/starRocksFeSpec/upgradeHooks", {{"predefined", {"a"}}}, {{"predefined", {"b"}}}, 1},
+      {"a field of the spec", "/serviceAccount", "a", "b", 1},
+      {"a field that appears", "/serviceAccount", nullptr, "b", 1},
+      {"a component that appears", "/starRocksCnSpec", nullptr, {{"replicas", 1}, {"image", "cn"}}, 3},
+      {"a component that is no object", "/starRocksCnSpec", 1, 2, 1},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    json sent = review("be:1", "be:2");
+    const json::json_pointer at(row.field);
+    if (!row.before.is_null()) sent["request"]["oldObject"]["spec"][at] = row.before;
+    sent["request"]["object"]["spec"][at] = row.after;
+    const auto request = parse_review(sent.dump());
+    REQUIRE(request.ok());
+    CHECK(request->other_changed_fields == row.count);
+  }
 }
 
 TEST_CASE("what may be absent or null is tolerated") {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace gate {
@@ -23,6 +24,8 @@ class JsonTokens {
 
   /// Finds the tokens of `text`, and reads nothing behind it. False if it is no UTF-8, or its strings are not JSON's.
   [[nodiscard]] bool start(std::string_view text);
+  /// Back to the first token of a text that start() has taken.
+  void rewind();
   /// Nothing is left.
   [[nodiscard]] bool ended() const { return next_ == end_; }
 
@@ -34,10 +37,17 @@ class JsonTokens {
   /// "}" or "]".
   [[nodiscard]] bool leave(char bracket);
   [[nodiscard]] bool take_comma() { return take(','); }
+  [[nodiscard]] bool take_colon() { return take(':'); }
   /// A key and its colon. The walk is over if it is false.
   [[nodiscard]] bool take_key(std::string_view& key);
   /// A value, whatever it is. The walk is over if it is false.
   [[nodiscard]] bool skip();
+  /// The first character of the next token; NUL at the end.
+  [[nodiscard]] char peek() const { return ended() ? '\0' : text_[*next_]; }
+  /// A text with its escapes resolved.
+  [[nodiscard]] bool take_decoded(std::string& text);
+  /// Where in the text the next token begins; the text's size at the end.
+  [[nodiscard]] std::size_t position() const { return ended() ? text_.size() : *next_; }
 
   /// Memory that was written to and is kept for the next text.
   [[nodiscard]] std::size_t bytes_kept() const { return bytes_kept_; }
@@ -51,7 +61,8 @@ class JsonTokens {
 
   std::unique_ptr<Finder> finder_;
   std::string_view text_;
-  const std::uint32_t* next_ = nullptr;  ///< Where tokens begin in text_: the finder's.
+  const std::uint32_t* first_ = nullptr;  ///< Where tokens begin in text_: the finder's.
+  const std::uint32_t* next_ = nullptr;
   const std::uint32_t* end_ = nullptr;
   std::size_t depth_ = 0;
   std::size_t bytes_kept_ = 0;

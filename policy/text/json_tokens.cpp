@@ -1,13 +1,14 @@
 // simdjson's first stage finds where tokens begin, a vector of bytes at a time, and judges UTF-8, quotes and control
 // characters. Its second stage, which judges the rest, builds a tree on the way; this file judges the rest only.
 
-#include "policy/review/json_tokens.hpp"
+#include "policy/text/json_tokens.hpp"
 
 #include <simdjson.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -67,6 +68,33 @@ bool escapes_are_valid(std::string_view text) {
   return true;
 }
 
+/// Appends what the escape at `at` stands for, one that is_escape() holds for; returns where it ends.
+const char* append_escape(const char* at, std::string& text) {
+  constexpr std::string_view kKinds = "bfnrt";
+  constexpr std::string_view kMeanings = "\b\f\n\r\t";
+  if (const auto kind = kKinds.find(at[1]); kind != std::string_view::npos) {
+    text += kMeanings[kind];
+    return at + 2;
+  }
+  if (at[1] != 'u') {
+    text += at[1];
+    return at + 2;
+  }
+  unsigned point = 0;
+  std::from_chars(at + 2, at + 6, point, 16);
+  if (point < 0x80) {
+    text += static_cast<char>(point);
+  } else if (point < 0x800) {
+    text += static_cast<char>(0xC0 | point >> 6);
+    text += static_cast<char>(0x80 | (point & 0x3F));
+  } else {
+    text += static_cast<char>(0xE0 | point >> 12);
+    text += static_cast<char>(0x80 | (point >> 6 & 0x3F));
+    text += static_cast<char>(0x80 | (point & 0x3F));
+  }
+  return at + 6;
+}
+
 }  // namespace
 
 struct JsonTokens::Finder {
@@ -87,17 +115,22 @@ JsonTokens::~JsonTokens() = default;
 
 bool JsonTokens::start(std::string_view text) {
   text_ = text;
-  next_ = end_ = nullptr;
+  first_ = next_ = end_ = nullptr;
   depth_ = 0;
   if (!finder_->reserve(text.size())) return false;
   auto& stages = *finder_->stages;
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
   if (stages.stage1(bytes, text.size(), simdjson::stage1_mode::regular) != simdjson::SUCCESS) return false;
-  next_ = stages.structural_indexes.get();
+  first_ = next_ = stages.structural_indexes.get();
   end_ = next_ + stages.n_structural_indexes;
   bytes_kept_ = std::max(bytes_kept_, stages.n_structural_indexes * sizeof *next_);
   // The last token's end bounds every other's.
   return next_ != end_ && text[end_[-1]] == '}' && escapes_are_valid(text);
+}
+
+void JsonTokens::rewind() {
+  next_ = first_;
+  depth_ = 0;
 }
 
 bool JsonTokens::take(char token) {
@@ -120,6 +153,21 @@ bool JsonTokens::take_text(std::string_view& text) {
     if (rest[size] == '\\') return false;
   }
   text = rest.substr(0, size);
+  ++next_;
+  return true;
+}
+
+bool JsonTokens::take_decoded(std::string& text) {
+  if (ended() || text_[*next_] != '"') return false;
+  const char* at = text_.data() + *next_ + 1;
+  text.clear();
+  for (;;) {
+    const char* const run = at;
+    while (*at != '"' && *at != '\\') ++at;  // It has a closing quote: else start() would have failed.
+    text.append(run, at);
+    if (*at == '"') break;
+    at = append_escape(at, text);
+  }
   ++next_;
   return true;
 }

@@ -1,0 +1,72 @@
+#include "policy/review/object_projection.hpp"
+
+#include <utility>
+
+#include "policy/versions/image_change.hpp"
+
+namespace gate {
+namespace {
+
+/// Annotations and labels of ours; all others are for others.
+constexpr const char* kOurPrefix = "starrocks.com/*";
+constexpr const char* kGatePrefix = "gate.starrocks.com/*";
+
+Projection ours(std::string name) {
+  return keep_members(std::move(name), {keep_all(kOurPrefix), keep_all(kGatePrefix)});
+}
+
+Projection metadata(std::vector<Projection> more) {
+  std::vector<Projection> members{keep_all("name"),       keep_all("namespace"),       keep_all("uid"),
+                                  keep_all("generation"), keep_all("resourceVersion"), keep_all("deletionTimestamp")};
+  for (auto& member : more) members.push_back(std::move(member));
+  return keep_members("metadata", std::move(members));
+}
+
+Projection component(Component which, std::vector<Projection> more = {}) {
+  std::vector<Projection> members{keep_all("image"), keep_all("upgradeHooks")};
+  for (auto& member : more) members.push_back(std::move(member));
+  return keep_and_digest(std::string(spec_field(which)), std::move(members));
+}
+
+Projection starrocks_spec(std::vector<Projection> of_frontend) {
+  return keep_and_digest("spec", {component(Component::Frontend, std::move(of_frontend)), component(Component::Backend),
+                                  component(Component::ComputeNode), component(Component::Warehouse),
+                                  keep_all("upgradePreparation"), keep_all("starRocksCluster")});
+}
+
+Projection starrocks_status() {
+  return keep_members("status", {keep_all("upgradePreparationStatus"), keep_all("conditions"),
+                                 keep_all("observedGeneration"), keep_all("phase")});
+}
+
+/// What the operator writes and the gate may answer with, unchanged.
+Projection stateful_set() {
+  return keep_members("",
+                      {metadata({keep_all("annotations"), keep_all("labels"), keep_all("ownerReferences")}),
+                       keep_members("spec", {keep_all("replicas"), keep_all("updateStrategy"), keep_all("template")}),
+                       keep_members("status", {keep_all("*")})});
+}
+
+}  // namespace
+
+Projection review_projection(std::string_view kind, std::string_view subresource) {
+  if (kind == "ConfigMap") return config_map_projection();
+  if (kind == "StatefulSet") return stateful_set();
+  const auto about = metadata({ours("annotations"), ours("labels")});
+  if (kind != kClusterKind && kind != kWarehouseKind) return keep_members("", {about});
+  // The two webhooks read one half each: what is large in the other must not matter.
+  if (!subresource.empty()) return keep_members("", {about, starrocks_status()});
+  return keep_members("", {about, starrocks_spec({})});
+}
+
+Projection stored_object_projection() {
+  const auto password = keep_members("MYSQL_PWD", {keep_all("name"), keep_all("value"), keep_all("valueFrom")});
+  return keep_members("", {metadata({ours("annotations"), ours("labels")}),
+                           starrocks_spec({keep_elements("feEnvVars", password)}), starrocks_status()});
+}
+
+Projection config_map_projection() {
+  return keep_members("", {metadata({ours("annotations"), ours("labels")}), keep_all("data")});
+}
+
+}  // namespace gate
