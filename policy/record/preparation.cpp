@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/text/json_member.hpp"
 #include "policy/text/names.hpp"
 
 namespace gate {
@@ -233,6 +234,7 @@ json spec_to_json(const PreparationSpec& spec) {
   put(out, "supersedes", spec.supersedes);
   put(out, "retryToken", spec.retry_token);
   if (spec.asked_before) out["askedBefore"] = true;
+  if (spec.rollout != LedRollout{}) out["rollout"] = to_json(spec.rollout);
   if (spec.bypass) {
     json bypass{{"target", spec.bypass->target}, {"reason", spec.bypass->reason}};
     put(bypass, "until", spec.bypass->until);
@@ -531,6 +533,7 @@ json status_to_json(const Preparation& record) {
   put(out, "restoredTime", status.restored_time);
   put(out, "reopenedTime", status.reopened_time);
   if (!status.nodes_before.empty()) out["nodesBefore"] = array_of(status.nodes_before);
+  write_progress(status.rollout, out);
   if (!status.runner.identity.empty()) {
     json runner{{"identity", status.runner.identity}};
     put(runner, "renewTime", status.runner.renew_time);
@@ -569,6 +572,8 @@ Result<Preparation> preparation_from_json(const json& object) {
   record.deleting = !metadata.text("deletionTimestamp").empty();
   record.spec = read_spec(reader.child("spec"), fault);
   record.status = read_status(reader.child("status"), fault);
+  record.spec.rollout = led_rollout_from(member(member(object, "spec"), "rollout"), fault);
+  record.status.rollout = progress_from(member(object, "status"), fault);
   if (!fault.empty()) return Error{ErrorCode::InvalidInput, fault};
   return record;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "policy/hooks/hook.hpp"
+#include "policy/record/led_rollout.hpp"
 #include "policy/text/result.hpp"
 #include "policy/text/time.hpp"
 #include "policy/versions/image_change.hpp"
@@ -64,6 +65,7 @@ struct PreparationSpec {
   std::string supersedes;     ///< Name of the record whose captured values and debt this one takes over; may be empty.
   std::string retry_token;    ///< The retry annotation when this attempt began: the same value starts no other one.
   bool asked_before = false;  ///< The object asked for hooks before the request, too: if it ceases to, they are undone.
+  LedRollout rollout;         ///< How its rollout is led, if it is.
   std::optional<Bypass> bypass;  ///< Set: nothing is run and nothing is owed; the record is there to be seen.
   friend bool operator==(const PreparationSpec&, const PreparationSpec&) = default;
 };
@@ -130,6 +132,7 @@ struct PreparationStatus {
   std::optional<WallTime> restored_time;
   std::optional<WallTime> reopened_time;  ///< When a Completed was last found to be no longer true.
   std::vector<NodeBefore> nodes_before;   ///< Of the changed components; empty when the FE could not be asked.
+  RolloutProgress rollout;                ///< Where spec.rollout leads.
   RunnerClaim runner;
   friend bool operator==(const PreparationStatus&, const PreparationStatus&) = default;
 };

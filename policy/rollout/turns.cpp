@@ -1,0 +1,331 @@
+#include "policy/rollout/turns.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "policy/text/text.hpp"
+#include "policy/versions/version.hpp"
+
+namespace gate {
+namespace {
+
+/// An FE reads what older BEs write, not the other way round.
+constexpr std::array kUpgradeOrder{Component::Backend, Component::ComputeNode, Component::Warehouse,
+                                   Component::Frontend};
+
+const ImageChange* change_of(const PreparationSpec& spec, Component component) {
+  const auto found = std::find_if(spec.changes.begin(), spec.changes.end(),
+                                  [&](const ImageChange& change) { return change.component == component; });
+  return found == spec.changes.end() ? nullptr : &*found;
+}
+
+const StatefulSetState* set_of(const RolloutObservation& seen, Component component) {
+  const auto found = std::find_if(seen.sets.begin(), seen.sets.end(),
+                                  [&](const StatefulSetState& set) { return set.component == component; });
+  return found == seen.sets.end() ? nullptr : &*found;
+}
+
+/// What a StatefulSet lacks until its pods from `partition` on run `image`; "" when nothing.
+std::string missing_of(const StatefulSetState* set, const std::string& image, int partition) {
+  if (set == nullptr || !set->exists) return "its StatefulSet does not exist";
+  const std::string name = "StatefulSet " + set->name + ": ";
+  if (set->image != image) return name + "the operator has not written the new template yet";
+  if (!set->observed) return name + "change not observed yet";
+  const int wanted = std::max(0, set->replicas - partition);
+  const auto of = " of " + std::to_string(wanted);
+  if (set->updated < wanted) {
+    std::string why;
+    if (set->on_delete) why = " (updateStrategy OnDelete: delete the other pods)";
+    if (!set->on_delete && set->partition > partition) {
+      why = " (its updateStrategy has partition " + std::to_string(set->partition) + ")";
+    }
+    return name + std::to_string(set->updated) + of + " pods updated" + why;
+  }
+  if (set->ready < set->replicas) {
+    return name + std::to_string(set->ready) + " of " + std::to_string(set->replicas) + " pods ready";
+  }
+  if (set->existing > set->replicas) return name + std::to_string(set->existing - set->replicas) + " surplus pods";
+  return {};
+}
+
+/// What keeps a turn's present step from being over; "" when nothing does, in this reading.
+std::string waiting_for(const Preparation& record, const Turn& turn, const RolloutObservation& seen) {
+  for (const auto component : turn.components) {
+    const auto* change = change_of(record.spec, component);
+    if (change == nullptr) continue;
+    const auto* set = set_of(seen, component);
+    if (auto missing = missing_of(set, seen.back ? change->from : change->to, turn.partition); !missing.empty()) {
+      return missing;
+    }
+    if (seen.back) continue;  // the way back does not ask the database
+    if (!seen.renewed) return "the FE could not be asked for its nodes";
+    const auto found = seen.renewed->find(component);
+    const int renewed = found == seen.renewed->end() ? 0 : found->second;
+    const int wanted = std::max(0, set->replicas - turn.partition);
+    if (renewed < wanted) {
+      return std::string(to_string(component)) + ": " + std::to_string(renewed) + " of " + std::to_string(wanted) +
+             " nodes alive and new in the database";
+    }
+  }
+  return seen.back ? std::string{} : seen.unwell;
+}
+
+bool waits_for_people(const Turn& turn, const RolloutObservation& seen) {
+  return std::any_of(turn.components.begin(), turn.components.end(), [&](Component component) {
+    const auto* set = set_of(seen, component);
+    return set != nullptr && set->on_delete;
+  });
+}
+
+std::string step_text(const Turn& turn) {
+  return names_of(turn) + ": step " + std::to_string(turn.step) + " of " + std::to_string(turn.of);
+}
+
+/// Works on a copy of the record's progress.
+class Leader {
+ public:
+  Leader(const Preparation& record, const RolloutObservation& seen) : record_(record), seen_(seen) {
+    out_.progress = record.status.rollout;
+  }
+
+  TurnMove move() && {
+    face();
+    auto& turns = out_.progress.turns;
+    const auto now = std::find_if(turns.begin(), turns.end(), [](const Turn& t) { return t.phase != TurnPhase::Done; });
+    if (now != turns.end()) advance(*now, static_cast<std::size_t>(now - turns.begin()));
+    out_.progress.resume = seen_.resume;
+    return std::move(out_);
+  }
+
+ private:
+  /// Turns for the direction in which the object goes.
+  void face() {
+    auto& progress = out_.progress;
+    if (progress.turns.empty()) progress.turns = plan_turns(record_.spec);
+    if (progress.back == seen_.back) return;
+    progress.back = seen_.back;
+    if (!seen_.back) {
+      progress.turns = plan_turns(record_.spec);
+      tell(false, "UpgradeRolloutForward", "the new images are on the object again");
+      return;
+    }
+    for (auto& turn : progress.turns) {
+      const bool moved = turn.phase != TurnPhase::Held || has_left_origin(turn);
+      turn = Turn{turn.components, moved ? TurnPhase::Held : TurnPhase::Done, 0, 0, 0, {}, {}, 0};
+    }
+    std::reverse(progress.turns.begin(), progress.turns.end());
+    tell(false, "UpgradeRollingBack", "the object went back; what rolled goes back, the last first");
+  }
+
+  /// By its StatefulSets: a turn that is Held may be so for the second time.
+  [[nodiscard]] bool has_left_origin(const Turn& turn) const {
+    return std::any_of(turn.components.begin(), turn.components.end(), [&](Component component) {
+      const auto* set = set_of(seen_, component);
+      const auto* change = change_of(record_.spec, component);
+      return set != nullptr && change != nullptr && set->exists && set->image != change->from;
+    });
+  }
+
+  void advance(Turn& turn, std::size_t index) {
+    switch (turn.phase) {
+      case TurnPhase::Held:
+        begin(turn, index);
+        return;
+      case TurnPhase::Paused:
+        if (seen_.back || (!seen_.resume.empty() && seen_.resume != record_.status.rollout.resume)) {
+          turn.phase = TurnPhase::Rolling;
+          turn.since = seen_.now;
+          turn.readings = 0;
+          tell(false, "UpgradeRolloutResumed", step_text(turn));
+          return;
+        }
+        turn.waiting_for = pause_text(clean_text(waiting_for(record_, turn, seen_)));
+        return;
+      case TurnPhase::Rolling:
+        look(turn);
+        return;
+      case TurnPhase::Done:
+        return;
+    }
+  }
+
+  void begin(Turn& turn, std::size_t index) {
+    const bool frontend =
+        std::find(turn.components.begin(), turn.components.end(), Component::Frontend) != turn.components.end();
+    if (frontend && index > 0 && !seen_.back && !out_.progress.image_pushed) {
+      turn.waiting_for = "an image of the metadata on every FE";
+      out_.push_image = true;
+      return;
+    }
+    int pods = 1;
+    if (record_.spec.rollout.mode == RolloutMode::Stepwise && !seen_.back) {
+      for (const auto component : turn.components) {
+        const auto* set = set_of(seen_, component);
+        if (set == nullptr || !set->exists) {
+          turn.waiting_for = "its StatefulSet does not exist";
+          return;
+        }
+        pods = std::max(pods, set->replicas);
+      }
+    }
+    turn.phase = TurnPhase::Rolling;
+    turn.step = 1;
+    turn.of = pods;
+    turn.partition = pods - 1;
+    turn.since = seen_.now;
+    turn.readings = 0;
+    turn.waiting_for.clear();
+    out_.step_taken = true;
+    tell(false, "UpgradeTurnStarted", step_text(turn));
+  }
+
+  void look(Turn& turn) {
+    turn.waiting_for = clean_text(waiting_for(record_, turn, seen_));
+    const bool in_time = seen_.now - turn.since.value_or(seen_.now) <= record_.spec.rollout.step_timeout;
+    if (!turn.waiting_for.empty()) {
+      turn.readings = 0;
+      if (in_time || waits_for_people(turn, seen_)) return;
+      if (seen_.back) {
+        // Those that follow are not to wait for this one: the record waits for all of them at its end.
+        tell(true, "UpgradeRollbackSlow", step_text(turn) + ": " + turn.waiting_for);
+        turn.phase = TurnPhase::Done;
+        return;
+      }
+      tell(true, "UpgradeRolloutPaused", step_text(turn) + " did not become healthy in time: " + turn.waiting_for);
+      turn.phase = TurnPhase::Paused;
+      turn.waiting_for = pause_text(turn.waiting_for);
+      return;
+    }
+    if (++turn.readings < record_.spec.rollout.readings && !seen_.back) {
+      turn.waiting_for = "healthy, " + std::to_string(turn.readings) + " of " +
+                         std::to_string(record_.spec.rollout.readings) + " readings";
+      return;
+    }
+    turn.readings = 0;
+    if (turn.partition == 0) {
+      turn.phase = TurnPhase::Done;
+      tell(false, "UpgradeTurnDone", names_of(turn) + ": rolled " + (seen_.back ? "back" : "out"));
+      return;
+    }
+    --turn.partition;
+    ++turn.step;
+    turn.since = seen_.now;
+    out_.step_taken = true;
+    tell(false, "UpgradeStepStarted", step_text(turn));
+  }
+
+  static std::string pause_text(const std::string& cause) {
+    return (cause.empty() ? "healthy by now" : cause) + "; fix it, or set another starrocks.com/upgrade-resume";
+  }
+
+  void tell(bool warning, std::string reason, std::string message) {
+    out_.events.push_back({warning, std::move(reason), std::move(message)});
+  }
+
+  const Preparation& record_;
+  const RolloutObservation& seen_;
+  TurnMove out_;
+};
+
+bool over(const Preparation& record) { return record.status.stage == Stage::Closed; }
+
+/// The turn of a component; nullptr where none was planned yet.
+const Turn* turn_of(const Preparation& record, Component component) {
+  for (const auto& turn : record.status.rollout.turns) {
+    if (std::find(turn.components.begin(), turn.components.end(), component) != turn.components.end()) return &turn;
+  }
+  return nullptr;
+}
+
+SetOrder held() { return {SetVerdict::Hold, 0}; }
+
+SetOrder forward(const Preparation& record, Component component) {
+  if (record.spec.bypass) return {};
+  if (record.status.phase != Phase::Completed) return held();
+  if (record.spec.rollout.mode == RolloutMode::Operator) return {};
+  if (over(record) && record.status.outcome == Outcome::Succeeded) return {};
+  const auto* turn = turn_of(record, component);
+  if (turn == nullptr || record.status.rollout.back) return held();
+  switch (turn->phase) {
+    case TurnPhase::Held:
+      return held();
+    case TurnPhase::Rolling:
+    case TurnPhase::Paused:
+      return turn->partition > 0 ? SetOrder{SetVerdict::Steer, turn->partition} : SetOrder{};
+    case TurnPhase::Done:
+      return {};
+  }
+  return held();
+}
+
+SetOrder backward(const Preparation& record, Component component) {
+  const auto& progress = record.status.rollout;
+  const auto* turn = turn_of(record, component);
+  if (over(record) || turn == nullptr) return {};
+  if (progress.back) return turn->phase == TurnPhase::Held ? held() : SetOrder{};
+  // The leader sees within a moment that the object went back, and says what goes first. Alone there is no first.
+  return record.spec.changes.size() == 1 ? SetOrder{} : held();
+}
+
+}  // namespace
+
+std::vector<Turn> plan_turns(const PreparationSpec& spec) {
+  std::vector<Turn> turns;
+  for (const auto component : kUpgradeOrder) {
+    if (change_of(spec, component) != nullptr) turns.push_back(Turn{{component}, TurnPhase::Held, 0, 0, 0, {}, {}, 0});
+  }
+  const bool down = std::any_of(spec.changes.begin(), spec.changes.end(), [](const ImageChange& change) {
+    return version_change(change.from, change.to) == VersionChange::Downgrade;
+  });
+  if (down) std::reverse(turns.begin(), turns.end());
+  return turns;
+}
+
+TurnMove next_move(const Preparation& record, const RolloutObservation& seen) { return Leader(record, seen).move(); }
+
+int nodes_renewed(const Preparation& record, Component component, const std::vector<DatabaseNode>& nodes) {
+  const auto* change = change_of(record.spec, component);
+  if (change == nullptr) return 0;
+  const bool warehouse = component == Component::Warehouse;
+  const auto kind = warehouse ? Component::ComputeNode : component;
+  auto wanted = version_of_image(change->to);
+  // A tag is believed where the old one named what ran.
+  const auto& before = record.status.nodes_before;
+  const auto old_tag = version_of_image(change->from);
+  const bool tags_name_versions = old_tag && std::any_of(before.begin(), before.end(), [&](const NodeBefore& node) {
+                                    const auto ran = parse_version(node.version);
+                                    return ran && ran->major == old_tag->major && ran->minor == old_tag->minor;
+                                  });
+  if (!tags_name_versions) wanted.reset();
+  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [&](const DatabaseNode& node) {
+    if (node.component != kind || !node.alive) return false;
+    const bool old_process = std::any_of(before.begin(), before.end(), [&](const NodeBefore& known) {
+      return known.component == node.component && known.name == node.name && !node.started.empty() &&
+             known.started == node.started;
+    });
+    if (old_process) return false;
+    auto actual = parse_version(node.version);
+    if (!wanted || !actual) return true;
+    wanted->prerelease.clear();
+    actual->prerelease.clear();
+    const auto order = *actual <=> *wanted;
+    return order != std::partial_ordering::less && order != std::partial_ordering::greater;
+  }));
+}
+
+SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>& records, bool asked) {
+  for (const auto& record : records) {
+    if (record.spec.object.uid != write.owner.uid) continue;
+    const auto* change = change_of(record.spec, write.component);
+    if (change == nullptr) continue;
+    const bool given_up =
+        record.status.phase == Phase::Failed || (over(record) && record.status.outcome != Outcome::Succeeded);
+    if (change->to == write.new_image && (!given_up || record.spec.bypass)) return forward(record, write.component);
+    const bool rolled_out = over(record) && record.status.outcome == Outcome::Succeeded;
+    if (change->from == write.new_image && !rolled_out) return backward(record, write.component);
+    if (rolled_out) break;  // what was before it is history
+  }
+  return asked && write.old_image != write.new_image ? held() : SetOrder{};
+}
+
+}  // namespace gate

@@ -1,0 +1,77 @@
+#pragma once
+// Leading a rollout: which components may roll, pod by pod, by what the StatefulSets and the database show
+// (design 2.10). Pure: the record says how far it has come, an observation what is there, and the answer is the
+// record's next progress. Written before it is acted on, so that a kill at any moment costs a repetition of the same
+// look.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "policy/record/preparation.hpp"
+#include "policy/rollout/rollout.hpp"
+#include "policy/rollout/stateful_set.hpp"
+
+namespace gate {
+
+/// A StatefulSet of a changed component as it is now.
+struct StatefulSetState {
+  Component component = Component::Frontend;
+  std::string name;
+  bool exists = false;
+  bool observed = false;  ///< The controller has seen its present spec.
+  std::string image;      ///< Of the template's main container.
+  bool on_delete = false;
+  int partition = 0;
+  int replicas = 0;  ///< Wanted.
+  int updated = 0;   ///< Pods of the present template.
+  int ready = 0;
+  int existing = 0;
+};
+
+struct RolloutObservation {
+  WallTime now{};
+  bool back = false;  ///< The object has the images that the record came from; else those that it leads to.
+  std::vector<StatefulSetState> sets;
+  /// Nodes of a changed component that came back new (nodes_renewed); empty: the database could not be asked.
+  std::optional<std::map<Component, int>> renewed;
+  std::string unwell;  ///< The first thing of the health list that does not hold, or could not be read; "" when all do.
+  std::string resume;  ///< The resume annotation; "" when there is none.
+};
+
+/// Something to tell as a Kubernetes Event.
+struct TurnEvent {
+  bool warning = false;
+  std::string reason;  ///< CamelCase
+  std::string message;
+};
+
+struct TurnMove {
+  RolloutProgress progress;  ///< To be stored when it differs, before anything else is done.
+  std::vector<TurnEvent> events;
+  bool push_image = false;  ///< Ask every FE for an image of its metadata; then store progress.image_pushed.
+  bool step_taken = false;  ///< The operator should look again now: another answer waits for it.
+};
+
+/// One turn for each changed component, all Held: an upgrade rolls BE, CN, warehouse, FE; a downgrade (any component
+/// that goes to a lower version) the other way round.
+[[nodiscard]] std::vector<Turn> plan_turns(const PreparationSpec& spec);
+
+/// The step that follows from what is seen.
+/// - A step is over when the StatefulSets have every pod from the partition on new and all pods ready, as many nodes of
+///   the component came back new, and the health list holds, in as many readings in a row as the record asks for.
+/// - One that takes longer than its time is Paused, until the resume annotation has another value.
+/// - Before the first FE of an upgrade restarts, after other components rolled, every FE is asked for an image.
+/// - Going back: what never moved is Done; what moved goes back whole, the last turn first. It waits for StatefulSets
+///   alone and for no longer than a step's time: the way back is barred by nothing.
+[[nodiscard]] TurnMove next_move(const Preparation& record, const RolloutObservation& seen);
+
+/// How many nodes of `component` are alive, have another start time than nodes_before knows, and no version that
+/// contradicts the new image's tag.
+[[nodiscard]] int nodes_renewed(const Preparation& record, Component component, const std::vector<DatabaseNode>& nodes);
+
+/// What the gate answers to a write of a StatefulSet. `records` are those of the cluster, newest first; `asked`: its
+/// owner asks for a led rollout now. An image that no record lets go is held where that was asked for.
+[[nodiscard]] SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>& records, bool asked);
+
+}  // namespace gate

@@ -1,0 +1,419 @@
+// Goal: components roll in the right order, one pod at a time, each step only when the one before is proven well; what
+// does not become well stops there, and the way back is open from everywhere.
+
+#include "policy/rollout/turns.hpp"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+using namespace gate;
+
+namespace {
+
+using std::chrono::seconds;
+
+Preparation record_of(std::vector<ImageChange> changes, RolloutMode mode = RolloutMode::Stepwise) {
+  Preparation record;
+  record.name = "sr-1";
+  record.spec.object = {"StarRocksCluster", "sr", "uid-1"};
+  record.spec.cluster = "sr";
+  record.spec.changes = std::move(changes);
+  record.spec.rollout.mode = mode;
+  record.spec.rollout.readings = 2;
+  record.status.phase = Phase::Completed;
+  record.status.stage = Stage::RollingOut;
+  return record;
+}
+
+Preparation upgrade() {
+  return record_of({{Component::Frontend, "fe:3.3.0", "fe:3.3.1"}, {Component::Backend, "be:3.3.0", "be:3.3.1"}});
+}
+
+/// StatefulSets as the operator, behind the gate, and the StatefulSet controller would make them.
+struct World {
+  Preparation record;
+  std::map<Component, StatefulSetState> sets;
+  std::map<Component, int> old_pods;  ///< Not new yet; the highest ordinals go first.
+  bool back = false;
+  bool broken = false;  ///< A pod that restarts forward does not become ready.
+  std::string unwell;
+  std::string resume;
+  WallTime now{};
+  std::vector<std::string> restarts;
+  std::vector<TurnEvent> events;
+
+  explicit World(Preparation of, int pods = 3) : record(std::move(of)) {
+    for (const auto& change : record.spec.changes) {
+      StatefulSetState set;
+      set.component = change.component;
+      set.name = "sr-" + std::string(to_string(change.component));
+      set.exists = set.observed = true;
+      set.image = change.from;
+      set.replicas = set.existing = set.ready = set.updated = pods;
+      sets[change.component] = set;
+      old_pods[change.component] = pods;
+    }
+  }
+
+  /// One pass of operator and StatefulSet controller over every component.
+  void pass() {
+    for (const auto& change : record.spec.changes) {
+      auto& set = sets[change.component];
+      const auto& wanted = back ? change.from : change.to;
+      StatefulSetWrite write{change.component, record.spec.object, set.name, set.image, wanted, true};
+      const auto order = order_of(write, {record}, true);
+      if (order.verdict == SetVerdict::Hold) continue;
+      set.image = wanted;
+      set.partition = order.verdict == SetVerdict::Steer ? order.partition : 0;
+      auto& old = old_pods[change.component];
+      const std::string name(to_string(change.component));
+      if (back) {
+        for (; old < set.replicas; ++old) restarts.push_back("back " + name + "-" + std::to_string(old));
+        set.ready = set.updated = set.replicas;
+      } else {
+        while (old > set.partition && set.ready == set.replicas) {
+          --old;
+          restarts.push_back(name + "-" + std::to_string(old));
+          if (broken) --set.ready;
+        }
+        set.updated = set.replicas - old;
+      }
+    }
+  }
+
+  RolloutObservation seen() {
+    RolloutObservation out;
+    out.now = now;
+    out.back = back;
+    for (const auto& [component, set] : sets) out.sets.push_back(set);
+    out.renewed.emplace();
+    for (const auto& [component, old] : old_pods) (*out.renewed)[component] = sets[component].ready - old;
+    out.unwell = unwell;
+    out.resume = resume;
+    return out;
+  }
+
+  TurnMove look() {
+    now += seconds(10);
+    auto move = next_move(record, seen());
+    record.status.rollout = move.progress;
+    if (move.push_image) {
+      restarts.emplace_back("create-image");
+      record.status.rollout.image_pushed = true;
+    }
+    events.insert(events.end(), move.events.begin(), move.events.end());
+    return move;
+  }
+
+  void run(int looks) {
+    for (int i = 0; i < looks; ++i) {
+      look();
+      pass();
+    }
+  }
+
+  [[nodiscard]] bool done() const {
+    const auto& turns = record.status.rollout.turns;
+    return !turns.empty() &&
+           std::all_of(turns.begin(), turns.end(), [](const Turn& turn) { return turn.phase == TurnPhase::Done; });
+  }
+  [[nodiscard]] const Turn& turn(std::size_t index) const { return record.status.rollout.turns.at(index); }
+};
+
+std::vector<std::string> names(const std::vector<Turn>& turns) {
+  std::vector<std::string> out;
+  for (const auto& turn : turns) out.push_back(names_of(turn));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("turns go in the order of the direction") {
+  struct Row {
+    const char* name;
+    std::vector<ImageChange> changes;
+    std::vector<std::string> turns;
+  };
+  for (const Row& row : {Row{"upgrade",
+                             {{Component::Frontend, "fe:3.3.0", "fe:3.3.1"},
+                              {Component::Backend, "be:3.3.0", "be:3.3.1"},
+                              {Component::ComputeNode, "cn:3.3.0", "cn:3.3.1"}},
+                             {"be", "cn", "fe"}},
+                         Row{"downgrade",
+                             {{Component::Frontend, "fe:3.3.1", "fe:3.3.0"},
+                              {Component::Backend, "be:3.3.1", "be:3.3.0"},
+                              {Component::ComputeNode, "cn:3.3.1", "cn:3.3.0"}},
+                             {"fe", "cn", "be"}},
+                         Row{"unknown versions",
+                             {{Component::Frontend, "fe:a", "fe:b"}, {Component::Backend, "be:a", "be:b"}},
+                             {"be", "fe"}},
+                         Row{"one", {{Component::Warehouse, "cn:1", "cn:2"}}, {"warehouse"}}}) {
+    CAPTURE(row.name);
+    CHECK(names(plan_turns(record_of(row.changes).spec)) == row.turns);
+  }
+}
+
+TEST_CASE("stepwise: backends pod by pod, an image on every FE, then frontends pod by pod") {
+  World world(upgrade());
+  world.run(60);
+  CHECK(world.done());
+  CHECK(world.restarts == std::vector<std::string>{"be-2", "be-1", "be-0", "create-image", "fe-2", "fe-1", "fe-0"});
+}
+
+TEST_CASE("ordered: whole components in turn") {
+  World world(record_of(upgrade().spec.changes, RolloutMode::Ordered));
+  world.run(1);
+  CHECK(world.restarts == std::vector<std::string>{"be-2", "be-1", "be-0"});
+  world.run(20);
+  CHECK(world.done());
+  CHECK(world.turn(1).of == 1);
+}
+
+TEST_CASE("a step needs as many good readings in a row as were asked for") {
+  World world(upgrade());
+  world.run(1);  // be-2 restarts
+  world.look();
+  CHECK(world.turn(0).readings == 1);
+  world.unwell = "be sr-be-1: not alive";
+  world.look();
+  CHECK(world.turn(0).readings == 0);
+  CHECK(world.turn(0).waiting_for == world.unwell);
+  world.unwell.clear();
+  world.look();
+  CHECK(world.turn(0).step == 1);
+  world.look();
+  CHECK(world.turn(0).step == 2);
+  CHECK(world.turn(0).partition == 1);
+}
+
+TEST_CASE("what is missing is named, and nothing is taken for granted") {
+  struct Row {
+    const char* name;
+    void (*change)(RolloutObservation&);
+    const char* waiting_for;
+  };
+  for (const Row& row :
+       {Row{"no StatefulSet", [](RolloutObservation& seen) { seen.sets.clear(); }, "does not exist"},
+        Row{"the operator has not passed", [](RolloutObservation& seen) { seen.sets[1].image = "be:3.3.0"; },
+            "has not written"},
+        Row{"not observed", [](RolloutObservation& seen) { seen.sets[1].observed = false; }, "not observed"},
+        Row{"not updated", [](RolloutObservation& seen) { seen.sets[1].updated = 0; }, "0 of 1 pods updated"},
+        Row{"not ready", [](RolloutObservation& seen) { seen.sets[1].ready = 2; }, "2 of 3 pods ready"},
+        Row{"surplus", [](RolloutObservation& seen) { seen.sets[1].existing = 4; }, "1 surplus"},
+        Row{"another partition",
+            [](RolloutObservation& seen) {
+              seen.sets[1].updated = 0;
+              seen.sets[1].partition = 3;
+            },
+            "partition 3"},
+        Row{"FE silent", [](RolloutObservation& seen) { seen.renewed.reset(); }, "FE could not be asked"},
+        Row{"not back in the database", [](RolloutObservation& seen) { (*seen.renewed)[Component::Backend] = 0; },
+            "0 of 1 nodes"}}) {
+    CAPTURE(row.name);
+    World world(upgrade());
+    world.run(1);
+    auto seen = world.seen();
+    REQUIRE(seen.sets[1].component == Component::Backend);
+    row.change(seen);
+    const auto move = next_move(world.record, seen);
+    CHECK(move.progress.turns[0].waiting_for.find(row.waiting_for) != std::string::npos);
+    CHECK(move.progress.turns[0].readings == 0);
+  }
+}
+
+TEST_CASE("a canary that never becomes healthy is paused at its step, and one pod is affected") {
+  World world(upgrade());
+  world.broken = true;
+  world.run(200);
+  CHECK(world.turn(0).phase == TurnPhase::Paused);
+  CHECK(world.turn(0).step == 1);
+  CHECK(world.restarts == std::vector<std::string>{"be-2"});
+  CHECK(std::count_if(world.events.begin(), world.events.end(), [](const TurnEvent& e) { return e.warning; }) == 1);
+  SUBCASE("resumed once it works") {
+    world.broken = false;
+    world.sets[Component::Backend].ready = 3;
+    world.run(50);
+    CHECK(world.turn(0).phase == TurnPhase::Paused);  // never by itself
+    world.resume = "1";
+    world.run(60);
+    CHECK(world.done());
+    CHECK(world.restarts.back() == "fe-0");
+  }
+  SUBCASE("a resume that is still there from before resumes nothing twice") {
+    world.resume = "1";
+    world.run(200);
+    CHECK(world.turn(0).phase == TurnPhase::Paused);
+    CHECK(world.restarts.size() == 1);
+  }
+  SUBCASE("the way back") {
+    world.back = true;
+    world.run(10);
+    CHECK(world.done());
+    CHECK(world.restarts == std::vector<std::string>{"be-2", "back be-2"});
+  }
+}
+
+TEST_CASE("OnDelete waits for people and is not paused") {
+  World world(upgrade());
+  world.run(1);
+  world.sets[Component::Backend].on_delete = true;
+  world.sets[Component::Backend].updated = 0;
+  for (int i = 0; i < 200; ++i) world.look();
+  CHECK(world.turn(0).phase == TurnPhase::Rolling);
+  CHECK(world.turn(0).waiting_for.find("OnDelete") != std::string::npos);
+}
+
+TEST_CASE("the way back: held parts at once, rolled parts in reverse, without the database") {
+  World world(upgrade());
+  while (world.restarts.size() < 5) world.run(1);  // backends and one frontend
+  world.back = true;
+  world.unwell = "the FE does not answer";
+  const auto before = world.restarts.size();
+  world.run(10);
+  CHECK(world.done());
+  const std::vector<std::string> back(world.restarts.begin() + static_cast<long>(before), world.restarts.end());
+  CHECK(back == std::vector<std::string>{"back fe-2", "back be-0", "back be-1", "back be-2"});
+  SUBCASE("and forward again") {
+    world.back = false;
+    world.unwell.clear();
+    world.restarts.clear();
+    world.run(60);
+    CHECK(world.done());
+    CHECK(world.restarts.front() == "be-2");
+    CHECK(world.restarts.back() == "fe-0");
+  }
+}
+
+TEST_CASE("a rollback that is slow does not keep back the others") {
+  World world(upgrade());
+  while (world.restarts.size() < 5) world.run(1);
+  world.back = true;
+  world.look();  // noticed
+  world.look();  // the frontends may go
+  world.sets[Component::Frontend].observed = false;
+  for (int i = 0; i < 200; ++i) world.look();
+  CHECK(world.turn(0).phase == TurnPhase::Done);
+  CHECK(std::any_of(world.events.begin(), world.events.end(),
+                    [](const TurnEvent& event) { return event.reason == "UpgradeRollbackSlow"; }));
+}
+
+TEST_CASE("orders: what a StatefulSet may go to") {
+  const auto write = [](const char* from, const char* to, Component component = Component::Backend) {
+    return StatefulSetWrite{component, {"StarRocksCluster", "sr", "uid-1"}, "sr-be", from, to, false};
+  };
+  auto running = upgrade();
+  running.status.phase = Phase::Running;
+  auto failed = upgrade();
+  failed.status.phase = Phase::Failed;
+  auto steered = upgrade();
+  steered.status.rollout.turns = plan_turns(steered.spec);
+  steered.status.rollout.turns[0].phase = TurnPhase::Rolling;
+  steered.status.rollout.turns[0].partition = 2;
+  auto paused = steered;
+  paused.status.rollout.turns[0].phase = TurnPhase::Paused;
+  auto alone = steered;
+  alone.spec.changes.erase(alone.spec.changes.begin());
+  auto unled = upgrade();
+  unled.spec.rollout = {};
+  auto closed = steered;
+  closed.status.stage = Stage::Closed;
+  closed.status.outcome = Outcome::Succeeded;
+  auto expired = closed;
+  expired.status.outcome = Outcome::Expired;
+  auto bypass = upgrade();
+  bypass.spec.bypass = Bypass{};
+  bypass.status.stage = Stage::Closed;
+  bypass.status.outcome = Outcome::Bypassed;
+  auto other = steered;
+  other.spec.object.uid = "uid-2";
+  struct Row {
+    const char* name;
+    std::vector<Preparation> records;
+    StatefulSetWrite write;
+    SetOrder order;
+  };
+  const auto forward = write("be:3.3.0", "be:3.3.1");
+  const SetOrder hold{SetVerdict::Hold, 0};
+  const SetOrder pass{};
+  for (const Row& row :
+       {Row{"no record", {}, forward, hold},
+        Row{"no image change", {}, write("be:1", "be:1"), pass},
+        Row{"hooks running", {running}, forward, hold},
+        Row{"failed keeps holding", {failed}, forward, hold},
+        Row{"completed, no turns yet", {upgrade()}, forward, hold},
+        Row{"steered", {steered}, forward, {SetVerdict::Steer, 2}},
+        Row{"steered, the template is there", {steered}, write("be:3.3.1", "be:3.3.1"), {SetVerdict::Steer, 2}},
+        Row{"paused stays steered", {paused}, forward, {SetVerdict::Steer, 2}},
+        Row{"another turn", {steered}, write("fe:3.3.0", "fe:3.3.1", Component::Frontend), hold},
+        Row{"the record does not lead", {unled}, forward, pass},
+        Row{"rolled out", {closed}, forward, pass},
+        Row{"rolled out, back is a new change", {closed}, write("be:3.3.1", "be:3.3.0"), hold},
+        Row{"given up, forward", {expired}, forward, hold},
+        Row{"given up, back", {expired}, write("be:3.3.1", "be:3.3.0"), pass},
+        Row{"bypassed", {bypass}, forward, pass},
+        Row{"another target", {steered}, write("be:3.3.1", "be:3.3.2"), hold},
+        Row{"back, before the leader has seen it", {steered}, write("be:3.3.1", "be:3.3.0"), hold},
+        Row{"back, what never moved", {steered}, write("be:3.3.0", "be:3.3.0"), hold},
+        Row{"back, alone", {alone}, write("be:3.3.1", "be:3.3.0"), pass},
+        Row{"another object's record", {other}, forward, hold}}) {
+    CAPTURE(row.name);
+    CHECK(order_of(row.write, row.records, true) == row.order);
+  }
+  CHECK(order_of(forward, {}, false) == pass);
+}
+
+TEST_CASE("nodes that came back are counted by start time and version") {
+  auto record = upgrade();
+  record.status.nodes_before = {{Component::Backend, "be-0", "t0", "3.3.0-a"},
+                                {Component::Backend, "be-1", "t0", "3.3.0-a"}};
+  const auto node = [](const char* name, const char* started, const char* version, bool alive = true) {
+    return DatabaseNode{Component::Backend, name, alive, started, version, ""};
+  };
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t0", "3.3.0-a"), node("be-1", "t0", "3.3.0-a")}) == 0);
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "3.3.1-b"), node("be-1", "t0", "3.3.0-a")}) == 1);
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "3.3.0-a")}) == 0);  // came back old
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "3.3.1-b", false)}) == 0);
+  CHECK(nodes_renewed(record, Component::ComputeNode, {node("be-0", "t1", "3.3.1-b")}) == 0);
+}
+
+TEST_CASE("any story: no pod moves out of turn, and back or forward it ends") {
+  for (unsigned story = 0; story < 2000; ++story) {
+    CAPTURE(story);  // the seed
+    std::mt19937 random(story);
+    const auto chance = [&](unsigned one_in) { return random() % one_in == 0; };
+    World world(upgrade(), 1 + static_cast<int>(random() % 3));
+    for (int step = 0; step < 60; ++step) {
+      if (chance(25)) world.back = !world.back;
+      world.unwell = chance(6) ? "not well" : "";
+      if (chance(12)) world.resume = std::to_string(step);
+      if (chance(2)) world.look();
+      if (chance(2)) world.pass();
+      if (chance(5)) {  // killed: all that is left is the record as stored
+        std::string fault;
+        nlohmann::json status = nlohmann::json::object();
+        write_progress(world.record.status.rollout, status);
+        const auto read = progress_from(status, fault);
+        CHECK(fault.empty());
+        CHECK(read == world.record.status.rollout);
+        world.record.status.rollout = read;
+      }
+      // An FE is new only where every BE is.
+      const auto& fe = world.old_pods[Component::Frontend];
+      if (fe < world.sets[Component::Frontend].replicas) CHECK(world.old_pods[Component::Backend] == 0);
+    }
+    world.unwell.clear();
+    world.run(1);  // the last change of direction is seen
+    for (int step = 0; step < 80 && !world.done(); ++step) {
+      world.resume = "end " + std::to_string(step);
+      world.run(1);
+    }
+    world.run(2);
+    nlohmann::json at_end;
+    write_progress(world.record.status.rollout, at_end);
+    CAPTURE(at_end.dump());
+    CHECK(world.done());
+    for (const auto& [component, old] : world.old_pods) CHECK(old == (world.back ? world.sets[component].replicas : 0));
+  }
+}
