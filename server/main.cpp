@@ -2,9 +2,11 @@
 // pays what is owed, or plans.
 
 #include <malloc.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 
@@ -12,6 +14,7 @@
 #include "server/app/version.hpp"
 #include "server/base/line_writer.hpp"
 #include "server/base/log.hpp"
+#include "server/console/console.hpp"
 #include "server/plan/plan.hpp"
 
 namespace {
@@ -63,6 +66,20 @@ int release(const gate::CommandLine& line) {
   return paid && *paid ? 0 : 1;
 }
 
+/// Colours and the width of the terminal, where there is one (https://no-color.org).
+int console(const gate::ConsoleOptions& options) {
+  gate::ConsoleStreams streams{std::cout, std::cerr, {}, isatty(STDOUT_FILENO) == 1};
+  winsize size{};
+  if (streams.terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    streams.screen.width = size.ws_col;
+  } else if (!streams.terminal) {
+    streams.screen.width = 1000;  // a pipe is read by a program: nothing is cut
+  }
+  streams.screen.colour = streams.terminal && std::getenv("NO_COLOR") == nullptr;
+  const gate::SystemClock clock;
+  return gate::run_console(options, clock, streams);
+}
+
 /// Memory that is used and given back in bursts (one arena per thread, heaps that are never trimmed) would stay: this
 /// server is small for days, and must be small again after each attack.
 void keep_memory_small() {
@@ -83,6 +100,7 @@ int main(int argc, char** argv) {
       std::cerr << plan.error;
       return plan.exit_code;
     }
+    if (line.console) return console(line.console_options);
     if (!line.serve && !line.release) {
       (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
       return line.exit_code;

@@ -15,6 +15,12 @@ std::string text_member(const nlohmann::json& object, std::string_view key) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
+const nlohmann::json& list_member(const nlohmann::json& object, std::string_view key) {
+  static const nlohmann::json none = nlohmann::json::array();
+  const nlohmann::json& value = member(object, key);
+  return value.is_array() ? value : none;
+}
+
 std::map<std::string, std::string> text_members(const nlohmann::json& object) {
   std::map<std::string, std::string> texts;
   if (!object.is_object()) return texts;

@@ -14,6 +14,9 @@ namespace gate {
 /// The member `key` when it is a string, else "".
 [[nodiscard]] std::string text_member(const nlohmann::json& object, std::string_view key);
 
+/// The member `key` when it is an array, else an empty one.
+[[nodiscard]] const nlohmann::json& list_member(const nlohmann::json& object, std::string_view key);
+
 /// The members of `object` that are strings: the `data` of a ConfigMap.
 [[nodiscard]] std::map<std::string, std::string> text_members(const nlohmann::json& object);
 

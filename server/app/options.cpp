@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "policy/text/url.hpp"
+#include "server/app/console_options.hpp"
 #include "server/app/version.hpp"
 
 namespace gate {
@@ -319,7 +320,8 @@ Result<ListenAddress> parse_listen_address(const std::string& text) {
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
   CommandLine line;
-  CLI::App app("Holds image changes of StarRocks clusters until the upgrade is prepared on the FE.", "upgrade-gate");
+  CLI::App app("Holds image changes of StarRocks clusters until the upgrade is prepared on the FE.",
+               program_name(argc > 0 ? argv[0] : ""));
   app.set_version_flag("--version", std::string("upgrade-gate ") + std::string(kVersion));
   app.require_subcommand(1);
   CLI::App* serve = app.add_subcommand("serve", "Serve the admission webhooks and run preparations");
@@ -332,6 +334,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_common_options(*release, line.options);
   add_script_image(*release, line.options.script_hook_image);  // a post_upgrade() may be owed
   add_release_options(*release, line.release_options);
+  add_console_commands(app, line.console_options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& ended) {
@@ -343,6 +346,10 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   }
   if (plan->parsed()) {
     line.plan = true;
+    return line;
+  }
+  if (console_parsed(app)) {
+    line.console = true;
     return line;
   }
   line.release = release->parsed();

@@ -10,6 +10,7 @@
 #include "policy/hooks/sql.hpp"
 #include "policy/text/result.hpp"
 #include "policy/versions/upgrade_path.hpp"
+#include "server/console/console.hpp"
 #include "server/plan/plan.hpp"
 #include "server/ports/frontend.hpp"
 
@@ -75,7 +76,7 @@ struct ReleaseOptions {
   std::chrono::seconds timeout{300};
 };
 
-/// What the process is to do: serve, release, plan, or print `text` and end with `exit_code`.
+/// What the process is to do: serve, release, plan, a command for people, or print `text` and end with `exit_code`.
 struct CommandLine {
   bool serve = false;
   bool release = false;
@@ -83,6 +84,8 @@ struct CommandLine {
   ReleaseOptions release_options;
   bool plan = false;
   PlanOptions plan_options;
+  bool console = false;
+  ConsoleOptions console_options;
   std::string text;
   int exit_code = 0;
 };

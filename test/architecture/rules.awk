@@ -3,7 +3,7 @@
 
 function violation(rule) { printf "%s\t%s:%d: %s\n", rule, FILENAME, FNR, $0 }
 
-# Where a file stands in: main -> app -> {admission,preparation,plan} and {http,kubernetes,starrocks,outbound,tls,memory}
+# Where a file stands in: main -> app -> {admission,preparation,plan,console} and {http,kubernetes,starrocks,outbound,tls,memory}
 # -> net -> ports -> base -> policy.
 function zone_of(path,   parts, n) {
   n = split(path, parts, "/")
@@ -12,7 +12,7 @@ function zone_of(path,   parts, n) {
   return n == 2 ? "root:" parts[2] : parts[2]
 }
 function is_adapter(zone) { return zone ~ /^(http|kubernetes|starrocks|outbound|tls|memory)$/ }
-function is_job(zone) { return zone ~ /^(admission|preparation|plan)$/ }
+function is_job(zone) { return zone ~ /^(admission|preparation|plan|console)$/ }
 
 # The rooms of policy/, the lowest first: a room sees itself and those before it.
 function rank_of_room(path,   parts) {

@@ -1,0 +1,261 @@
+#include "server/console/console.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "policy/text/json_member.hpp"
+#include "policy/text/text.hpp"
+#include "server/console/check.hpp"
+#include "server/console/json_stream.hpp"
+#include "server/console/process.hpp"
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+
+constexpr seconds kCallTimeout{60};
+constexpr const char* kRecords = "upgradepreparations.gate.starrocks.com";
+constexpr const char* kClusters = "starrocksclusters.starrocks.com";
+constexpr const char* kHome = "\x1b[H\x1b[J";
+
+/// The commands share kubectl, the streams and the options.
+class Console {
+ public:
+  Console(const ConsoleOptions& options, const Clock& clock, const ConsoleStreams& streams)
+      : options_(options), clock_(clock), streams_(streams) {}
+
+  int status();
+  int watch();
+  int report();
+  int annotate(const std::string& key, const std::string& value, const std::string& done);
+  int bypass();
+
+ private:
+  [[nodiscard]] std::vector<std::string> command(std::vector<std::string> words, bool scoped = true) const;
+  [[nodiscard]] Result<std::string> kubectl(std::vector<std::string> words, bool scoped = true) const;
+  [[nodiscard]] Result<json> kubectl_json(std::vector<std::string> words) const;
+  /// The records in scope, newest first; of one cluster where one is named.
+  [[nodiscard]] Result<std::vector<json>> records() const;
+  int unusable(const Error& error) const;
+  static int code_of(UpgradeState state);
+
+  const ConsoleOptions& options_;
+  const Clock& clock_;
+  const ConsoleStreams& streams_;
+};
+
+std::vector<std::string> Console::command(std::vector<std::string> words, bool scoped) const {
+  std::vector<std::string> out{options_.kubectl};
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) out.push_back(std::string(flag) + "=" + value);
+  };
+  add("--context", options_.context);
+  add("--kubeconfig", options_.kubeconfig);
+  add("--as", options_.as);
+  if (scoped && options_.all_namespaces) {
+    out.emplace_back("--all-namespaces");
+  } else if (scoped) {
+    add("--namespace", options_.name_space);
+  }
+  // kubectl takes its own flags behind the verb as well, but some verbs want theirs first.
+  out.insert(out.begin() + 1, words.begin(), words.begin() + 1);
+  out.insert(out.end(), words.begin() + 1, words.end());
+  return out;
+}
+
+Result<std::string> Console::kubectl(std::vector<std::string> words, bool scoped) const {
+  return run_program(command(std::move(words), scoped), clock_.steady_now() + kCallTimeout);
+}
+
+Result<json> Console::kubectl_json(std::vector<std::string> words) const {
+  auto text = kubectl(std::move(words));
+  if (!text) return text.error();
+  auto parsed = json::parse(*text, nullptr, false);
+  if (parsed.is_discarded()) return Error{ErrorCode::Internal, "kubectl answered something that is not JSON"};
+  return parsed;
+}
+
+Result<std::vector<json>> Console::records() const {
+  const auto list = kubectl_json({"get", kRecords, "--output=json"});
+  if (!list) return list.error();
+  auto out = newest_first(*list);
+  if (!options_.cluster.empty()) {
+    std::erase_if(out, [&](const json& record) {
+      return text_member(member(member(record, "spec"), "clusterRef"), "name") != options_.cluster;
+    });
+  }
+  return out;
+}
+
+int Console::unusable(const Error& error) const {
+  streams_.err << "upgrade-gate: " << printable_text(error.message) << "\n";
+  return error.code == ErrorCode::DeadlineExceeded ? console_exit::kTimeout : console_exit::kUnusable;
+}
+
+int Console::code_of(UpgradeState state) {
+  switch (state) {
+    case UpgradeState::Going:
+    case UpgradeState::Succeeded:
+      return console_exit::kGood;
+    case UpgradeState::Ended:
+      return console_exit::kEnded;
+    case UpgradeState::Failed:
+      return console_exit::kFailed;
+    case UpgradeState::Paused:
+      return console_exit::kPaused;
+  }
+  return console_exit::kUnusable;
+}
+
+/// The record that matters now: an open one, else the newest.
+const json* current(const std::vector<json>& records) {
+  const auto open = std::find_if(records.begin(), records.end(), [](const json& record) {
+    const auto state = upgrade_state(record);
+    return state == UpgradeState::Going || state == UpgradeState::Paused;
+  });
+  if (open != records.end()) return &*open;
+  return records.empty() ? nullptr : &records.front();
+}
+
+int Console::status() {
+  const auto found = records();
+  if (!found) return unusable(found.error());
+  if (options_.json) {
+    streams_.out << json(*found).dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+    return console_exit::kGood;
+  }
+  if (options_.cluster.empty()) {
+    streams_.out << status_table(*found, clock_.wall_now(), streams_.screen);
+    return console_exit::kGood;
+  }
+  const json* record = current(*found);
+  if (record == nullptr) {
+    streams_.out << "No upgrade preparations of cluster " << printable_text(options_.cluster) << " found.\n";
+    return console_exit::kGood;
+  }
+  streams_.out << record_page(*record, clock_.wall_now(), streams_.screen);
+  return code_of(upgrade_state(*record));
+}
+
+int Console::report() {
+  const auto found = records();
+  if (!found) return unusable(found.error());
+  const auto wanted = std::find_if(found->begin(), found->end(), [&](const json& record) {
+    return options_.record.empty() || text_member(member(record, "metadata"), "name") == options_.record;
+  });
+  if (wanted == found->end()) {
+    return unusable({ErrorCode::NotFound, "no upgrade preparation " + options_.record + " of cluster " +
+                                              options_.cluster + " found; see: kubectl upgrade-gate status"});
+  }
+  if (options_.json) {
+    streams_.out << wanted->dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  } else {
+    streams_.out << report_page(*wanted, clock_.wall_now(), streams_.screen);
+  }
+  return console_exit::kGood;
+}
+
+int Console::watch() {
+  const auto began = records();
+  if (!began) return unusable(began.error());
+  const Deadline deadline = clock_.steady_now() + options_.timeout;
+  const json* now = current(*began);
+  std::string watched = now == nullptr ? "" : text_member(member(*now, "metadata"), "name");
+  std::optional<UpgradeState> last;
+  std::string drawn;
+  const auto show = [&](const json& record) {
+    const auto page = record_page(record, clock_.wall_now(), streams_.screen);
+    if (streams_.terminal) {
+      streams_.out << kHome << page << std::flush;
+    } else if (page != drawn) {
+      streams_.out << page << "\n" << std::flush;
+    }
+    drawn = page;
+    last = upgrade_state(record);
+    return *last == UpgradeState::Going;
+  };
+  if (now != nullptr && !show(*now)) return code_of(*last);
+  if (now == nullptr) {
+    streams_.out << "Waiting for an upgrade of " << printable_text(options_.cluster) << " ...\n" << std::flush;
+  }
+  JsonStream documents;
+  const auto streamed =
+      stream_program(command({"get", kRecords, "--watch", "--output=json", "--output-watch-events=true"}), deadline,
+                     [&](std::string_view chunk) {
+                       documents.append(chunk);
+                       while (auto event = documents.next()) {
+                         const json& record = member(*event, "object");
+                         if (text_member(member(member(record, "spec"), "clusterRef"), "name") != options_.cluster)
+                           continue;
+                         const auto name = text_member(member(record, "metadata"), "name");
+                         // Nothing was open when we began, or a newer target took over: whatever is open now is
+                         // followed.
+                         const bool open = upgrade_state(record) == UpgradeState::Going;
+                         if (name != watched && !open) continue;
+                         watched = name;
+                         if (!show(record)) return false;
+                       }
+                       return true;
+                     });
+  if (!streamed) return unusable(streamed.error());
+  if (!last || *last == UpgradeState::Going) return unusable({ErrorCode::Unavailable, "kubectl ended the watch"});
+  return code_of(*last);
+}
+
+int Console::annotate(const std::string& key, const std::string& value, const std::string& done) {
+  const auto written = kubectl({"annotate", kClusters, options_.cluster, "--overwrite", key + "=" + value});
+  if (!written) return unusable(written.error());
+  streams_.out << done << "\n";
+  return console_exit::kGood;
+}
+
+int Console::bypass() {
+  const auto until = clock_.wall_now() + options_.valid_for;
+  const std::string value = options_.target + "; reason=" + options_.reason + "; until=" + format_time(until);
+  const auto may = kubectl({"auth", "can-i", "bypass", kRecords});
+  if (!may) {
+    streams_.err << "upgrade-gate: you may not bypass the gate here: "
+                 << "ask for a RoleBinding to ClusterRole upgrade-gate-bypass in this namespace\n";
+    return console_exit::kFailed;
+  }
+  streams_.out << "StarRocksCluster " << printable_text(options_.cluster) << ": the next image change (target "
+               << printable_text(options_.target) << ") goes through unprepared until " << format_time(until) << ".\n"
+               << "It is recorded with your name and reason: " << printable_text(options_.reason) << "\n";
+  if (!options_.yes) {
+    streams_.out << "Nothing was written. Repeat with --yes to write the annotation "
+                    "starrocks.com/upgrade-gate-bypass.\n";
+    return console_exit::kGood;
+  }
+  return annotate("starrocks.com/upgrade-gate-bypass", value, "Written. Now repeat the image change.");
+}
+
+}  // namespace
+
+int run_console(const ConsoleOptions& options, const Clock& clock, const ConsoleStreams& streams) {
+  Console console(options, clock, streams);
+  switch (options.command) {
+    case ConsoleCommand::Show:
+      return console.status();
+    case ConsoleCommand::Watch:
+      return console.watch();
+    case ConsoleCommand::Report:
+      return console.report();
+    case ConsoleCommand::Retry:
+      return console.annotate(
+          "starrocks.com/retry-upgrade-preparation", format_time(clock.wall_now()),
+          "A new attempt is asked for. Repeat the image change; in hold mode the gate goes on by itself.");
+    case ConsoleCommand::Resume:
+      return console.annotate("starrocks.com/upgrade-resume", format_time(clock.wall_now()),
+                              "The paused rollout is asked to go on.");
+    case ConsoleCommand::Bypass:
+      return console.bypass();
+    case ConsoleCommand::Check:
+      return check_installation(options, clock, streams);
+  }
+  return console_exit::kUnusable;
+}
+
+}  // namespace gate

@@ -1,0 +1,170 @@
+#include "server/console/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "policy/text/text.hpp"
+
+extern char** environ;  // POSIX declares it in no header
+
+namespace gate {
+namespace {
+
+/// Of standard error: the last lines say what went wrong.
+constexpr std::size_t kErrorTextMax = 4096;
+constexpr std::size_t kErrorShownMax = 600;
+
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+  void reset(int fd) {
+    close();
+    fd_ = fd;
+  }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+struct Pipe {
+  Descriptor read;
+  Descriptor write;
+  [[nodiscard]] bool open() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) return false;
+    read.reset(ends[0]);
+    write.reset(ends[1]);
+    return true;
+  }
+};
+
+/// A child that does not outlive this object.
+class Child {
+ public:
+  Child() = default;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    static_cast<void>(wait());
+  }
+  [[nodiscard]] int start(const std::vector<std::string>& arguments, const Pipe& out, const Pipe& err) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
+    std::vector<std::string> copies = arguments;  // the call wants pointers to char that are not const
+    std::vector<char*> argv;
+    for (auto& argument : copies) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    const int failed = posix_spawnp(&pid_, argv.front(), &actions, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed != 0) pid_ = -1;
+    return failed;
+  }
+  /// Its exit code, 128 and the signal's number when a signal ended it.
+  int wait() {
+    int status = 0;
+    while (waitpid(std::exchange(pid_, -1), &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+int milliseconds_until(Deadline deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+  return static_cast<int>(std::clamp<long long>(left, 0, 1000));
+}
+
+/// What can be read now; nothing at the end.
+std::string_view read_some(Descriptor& from, std::array<char, 65536>& buffer) {
+  for (;;) {
+    const auto got = ::read(from.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      from.close();
+      return {};
+    }
+    return {buffer.data(), static_cast<std::size_t>(got)};
+  }
+}
+
+}  // namespace
+
+Status stream_program(const std::vector<std::string>& arguments, Deadline deadline,
+                      const std::function<bool(std::string_view chunk)>& take) {
+  Pipe out;
+  Pipe err;
+  if (!out.open() || !err.open()) return Error{ErrorCode::Unavailable, std::string("pipe: ") + std::strerror(errno)};
+  Child child;
+  if (const int failed = child.start(arguments, out, err); failed != 0) {
+    return Error{failed == ENOENT ? ErrorCode::NotFound : ErrorCode::Unavailable,
+                 arguments.front() + ": " + std::strerror(failed) + (failed == ENOENT ? " (is it on the PATH?)" : "")};
+  }
+  out.write.close();
+  err.write.close();
+  std::string complaint;
+  std::array<char, 65536> buffer{};
+  while (out.read.get() >= 0 || err.read.get() >= 0) {
+    std::array<pollfd, 2> both{{{out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}}};  // negative: passed over
+    const int ready = poll(both.data(), both.size(), milliseconds_until(deadline));
+    if (ready == 0 && std::chrono::steady_clock::now() >= deadline) {
+      return Error{ErrorCode::DeadlineExceeded, arguments.front() + " did not answer in time"};
+    }
+    if (ready <= 0) continue;
+    if (both[0].revents != 0) {
+      const auto chunk = read_some(out.read, buffer);
+      if (!chunk.empty() && !take(chunk)) return Ok{};
+    }
+    if (both[1].revents != 0) {
+      complaint += read_some(err.read, buffer);
+      if (complaint.size() > kErrorTextMax) complaint.erase(0, complaint.size() - kErrorTextMax);
+    }
+  }
+  if (const int code = child.wait(); code != 0) {
+    while (!complaint.empty() && complaint.back() == '\n') complaint.pop_back();
+    Error error{ErrorCode::Rejected, complaint.empty() ? arguments.front() + " ended with code " + std::to_string(code)
+                                                       : clean_text(complaint, kErrorShownMax)};
+    error.peer_code = code;
+    return error;
+  }
+  return Ok{};
+}
+
+Result<std::string> run_program(const std::vector<std::string>& arguments, Deadline deadline) {
+  std::string output;
+  bool too_much = false;
+  const auto ran = stream_program(arguments, deadline, [&](std::string_view chunk) {
+    too_much = output.size() + chunk.size() > kProgramOutputMax;
+    if (!too_much) output += chunk;
+    return !too_much;
+  });
+  if (!ran) return ran.error();
+  if (too_much) return Error{ErrorCode::Unavailable, arguments.front() + " answered with more than 64 MiB"};
+  return output;
+}
+
+}  // namespace gate
