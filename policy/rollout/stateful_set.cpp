@@ -16,6 +16,7 @@ struct ComponentScheme {
   std::string_view owner_kind;  ///< Of the controller.
   Component component;
   std::string_view container;  ///< The one whose image is the component's.
+  std::string_view suffix;     ///< Of the StatefulSet's name, behind that of its owner.
 };
 
 /// How an operator of this family marks and writes its StatefulSets. All of StarRocks' own is here: another operator
@@ -28,14 +29,15 @@ struct OperatorScheme {
   std::array<ComponentScheme, 4> components;
 };
 
-constexpr OperatorScheme kStarRocks{"starrocks.com/",
-                                    "app.kubernetes.io/component",
-                                    "app.starrocks.components/hash",
-                                    "starrocks.kubernetes.operator/last-applied-configuration",
-                                    {ComponentScheme{"fe", kClusterKind, Component::Frontend, "fe"},
-                                     ComponentScheme{"be", kClusterKind, Component::Backend, "be"},
-                                     ComponentScheme{"cn", kClusterKind, Component::ComputeNode, "cn"},
-                                     ComponentScheme{"cn", kWarehouseKind, Component::Warehouse, "cn"}}};
+constexpr OperatorScheme kStarRocks{
+    "starrocks.com/",
+    "app.kubernetes.io/component",
+    "app.starrocks.components/hash",
+    "starrocks.kubernetes.operator/last-applied-configuration",
+    {ComponentScheme{"fe", kClusterKind, Component::Frontend, "fe", "-fe"},
+     ComponentScheme{"be", kClusterKind, Component::Backend, "be", "-be"},
+     ComponentScheme{"cn", kClusterKind, Component::ComputeNode, "cn", "-cn"},
+     ComponentScheme{"cn", kWarehouseKind, Component::Warehouse, "cn", "-warehouse-cn"}}};
 
 /// The last-applied annotation is as large as the object, and the API server keeps all annotations below this.
 constexpr std::size_t kLastAppliedBytesMax = 256u << 10;
@@ -191,7 +193,41 @@ void steer(Rewrite& rewrite, const json& object, int partition) {
   rewrite.annotation(kStarRocks.hash_annotation, kNoHash);
 }
 
+const ComponentScheme& scheme_of(Component component) {
+  return *std::find_if(kStarRocks.components.begin(), kStarRocks.components.end(),
+                       [&](const ComponentScheme& row) { return row.component == component; });
+}
+
+int number(const json& object, std::string_view key, int fallback) {
+  const json& value = member(object, key);
+  if (!value.is_number_integer()) return fallback;
+  return static_cast<int>(std::clamp<std::int64_t>(value.get<std::int64_t>(), 0, INT32_MAX));
+}
+
 }  // namespace
+
+std::string stateful_set_name(const PreparationSpec& spec, Component component) {
+  const auto& owner = component == Component::Warehouse ? spec.object.name : spec.cluster;
+  return owner + std::string(scheme_of(component).suffix);
+}
+
+StatefulSetState stateful_set_state(const PreparationSpec& spec, Component component, const json& object) {
+  StatefulSetState out;
+  out.component = component;
+  out.name = stateful_set_name(spec, component);
+  if (!object.is_object()) return out;
+  const json& status = member(object, "status");
+  out.exists = true;
+  out.observed = number(status, "observedGeneration", -1) >= number(member(object, "metadata"), "generation", 0);
+  out.image = main_image(object, scheme_of(component).container);
+  out.on_delete = on_delete(object);
+  out.partition = partition_of(object);
+  out.replicas = number(spec_of(object), "replicas", 1);
+  out.updated = number(status, "updatedReplicas", 0);
+  out.ready = number(status, "readyReplicas", 0);
+  out.existing = number(status, "replicas", 0);
+  return out;
+}
 
 std::optional<StatefulSetWrite> stateful_set_write(const json& old_object, const json& object) {
   // As stored: a write cannot take itself out of what it is.
@@ -222,11 +258,11 @@ AdmissionAnswer answer_write(const json& old_object, const json& object, const S
     case SetVerdict::Pass:
       break;
     case SetVerdict::Hold:
-      if (changes_image) {
+      if (changes_image || operators_own) {
         hold(rewrite, old_object);
         mark = "hold";
         if (!operators_own) answer.warnings.emplace_back("upgrade gate: the new image is held until its turn comes");
-      } else if (!operators_own) {
+      } else {
         mark = annotation_or_null(object, kHeldAnnotation);  // nothing that was held is being written
       }
       break;

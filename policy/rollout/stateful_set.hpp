@@ -45,13 +45,34 @@ struct StatefulSetWrite {
   bool marked = false;    ///< kHeldAnnotation is on the stored object.
 };
 
+/// A StatefulSet of a changed component as it is now.
+struct StatefulSetState {
+  Component component = Component::Frontend;
+  std::string name;
+  bool exists = false;
+  bool observed = false;  ///< The controller has seen its present spec.
+  std::string image;      ///< Of the template's main container.
+  bool on_delete = false;
+  int partition = 0;
+  int replicas = 0;  ///< Wanted.
+  int updated = 0;   ///< Pods of the present template.
+  int ready = 0;
+  int existing = 0;
+};
+
+/// As the operator names the StatefulSet of a record's component.
+[[nodiscard]] std::string stateful_set_name(const PreparationSpec& spec, Component component);
+/// `object` as the API server has it; null: there is none.
+[[nodiscard]] StatefulSetState stateful_set_state(const PreparationSpec& spec, Component component,
+                                                  const nlohmann::json& object);
+
 /// Nothing when it is no StatefulSet of the operator's: another owner, an unknown component. Objects of any shape.
 [[nodiscard]] std::optional<StatefulSetWrite> stateful_set_write(const nlohmann::json& old_object,
                                                                  const nlohmann::json& object);
 
 /// Allows every write, with the patch that makes it follow `order`.
-/// - Hold: template, updateStrategy and last-applied annotation as stored, no valid hash, and the mark. A write that
-///   does not change the image is not held: it brings what the pods run (a restart, a scale, the way back).
+/// - Hold: template, updateStrategy and last-applied annotation as stored, no valid hash, and the mark. A write of
+///   others than the operator that does not change the image is not held (a restart by hand, a label).
 /// - Steer: partition = the larger of the order's and that which is being written; while that is not what was written,
 ///   no valid hash; the mark. `updateStrategy: OnDelete` is left alone, with a warning.
 /// - Pass: as written, and the mark goes.

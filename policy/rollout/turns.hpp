@@ -5,6 +5,7 @@
 // look.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,21 +14,6 @@
 #include "policy/rollout/stateful_set.hpp"
 
 namespace gate {
-
-/// A StatefulSet of a changed component as it is now.
-struct StatefulSetState {
-  Component component = Component::Frontend;
-  std::string name;
-  bool exists = false;
-  bool observed = false;  ///< The controller has seen its present spec.
-  std::string image;      ///< Of the template's main container.
-  bool on_delete = false;
-  int partition = 0;
-  int replicas = 0;  ///< Wanted.
-  int updated = 0;   ///< Pods of the present template.
-  int ready = 0;
-  int existing = 0;
-};
 
 struct RolloutObservation {
   WallTime now{};

@@ -47,6 +47,8 @@ class KubeClusterAccess final : public ClusterAccess {
   Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
                    Deadline deadline) override;
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
+  Result<std::vector<StatefulSetState>> stateful_sets(const Preparation& record, Deadline deadline) override;
+  Result<std::map<std::string, std::string>> namespace_labels(const std::string& name, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;
   void emit_event(const Preparation& record, bool warning, const std::string& reason,
                   const std::string& message) override;

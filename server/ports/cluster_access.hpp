@@ -11,6 +11,7 @@
 
 #include "policy/record/preparation.hpp"
 #include "policy/review/admission_review.hpp"
+#include "policy/rollout/stateful_set.hpp"
 #include "policy/text/result.hpp"
 #include "policy/versions/image_change.hpp"
 #include "server/ports/clock.hpp"
@@ -52,6 +53,19 @@ class ClusterAccess {
 
   /// Whether every StatefulSet of the record's changed components has rolled out to the new image.
   [[nodiscard]] virtual Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) = 0;
+
+  /// The StatefulSets of the record's changed components, one for each change, in their order. An error where there is
+  /// no Kubernetes: then no rollout can be led.
+  [[nodiscard]] virtual Result<std::vector<StatefulSetState>> stateful_sets(const Preparation& /*record*/,
+                                                                            Deadline /*deadline*/) {
+    return Error{ErrorCode::Unavailable, "there are no StatefulSets to lead without Kubernetes"};
+  }
+
+  /// The labels of a namespace; an error where there is no Kubernetes.
+  [[nodiscard]] virtual Result<std::map<std::string, std::string>> namespace_labels(const std::string& /*name*/,
+                                                                                    Deadline /*deadline*/) {
+    return Error{ErrorCode::Unavailable, "there are no namespaces without Kubernetes"};
+  }
 
   /// Writes `.status.upgradePreparationStatus` of the cluster (merge patch of the status subresource). Success also
   /// where the CRD prunes the field or the cluster is gone: the record is the truth.

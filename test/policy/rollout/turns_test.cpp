@@ -355,7 +355,7 @@ TEST_CASE("orders: what a StatefulSet may go to") {
         Row{"bypassed", {bypass}, forward, pass},
         Row{"another target", {steered}, write("be:3.3.1", "be:3.3.2"), hold},
         Row{"back, before the leader has seen it", {steered}, write("be:3.3.1", "be:3.3.0"), hold},
-        Row{"back, what never moved", {steered}, write("be:3.3.0", "be:3.3.0"), hold},
+        Row{"back, what never moved, before the leader has seen it", {steered}, write("be:3.3.0", "be:3.3.0"), hold},
         Row{"back, alone", {alone}, write("be:3.3.1", "be:3.3.0"), pass},
         Row{"another object's record", {other}, forward, hold}}) {
     CAPTURE(row.name);
@@ -379,7 +379,7 @@ TEST_CASE("nodes that came back are counted by start time and version") {
 }
 
 TEST_CASE("any story: no pod moves out of turn, and back or forward it ends") {
-  for (unsigned story = 0; story < 2000; ++story) {
+  for (unsigned story = 0; story < 600; ++story) {
     CAPTURE(story);  // the seed
     std::mt19937 random(story);
     const auto chance = [&](unsigned one_in) { return random() % one_in == 0; };

@@ -1,0 +1,72 @@
+#include "server/admission/stateful_set_handler.hpp"
+
+#include <spdlog/logger.h>
+
+#include <nlohmann/json.hpp>
+
+#include "policy/decision/decision.hpp"
+#include "policy/rollout/rollout_configuration.hpp"
+#include "policy/rollout/turns.hpp"
+#include "policy/text/json_member.hpp"
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+std::string_view to_text(SetVerdict verdict) {
+  switch (verdict) {
+    case SetVerdict::Pass:
+      return "passed";
+    case SetVerdict::Hold:
+      return "held";
+    case SetVerdict::Steer:
+      return "steered";
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<SetOrder> StatefulSetHandler::order(const AdmissionRequest& request, const StatefulSetWrite& write,
+                                           Deadline deadline) const {
+  const auto owner = clusters_.get_object(request.name_space, write.owner, deadline);
+  if (!owner) {
+    // What has no owner any more is being taken away, or was orphaned on purpose.
+    if (owner.error().code == ErrorCode::NotFound) return SetOrder{};
+    return owner.error();
+  }
+  if (text_member(member(*owner, "metadata"), "uid") != write.owner.uid || being_deleted(*owner)) return SetOrder{};
+  const auto cluster =
+      write.owner.kind == kWarehouseKind ? text_member(member(*owner, "spec"), "starRocksCluster") : write.owner.name;
+  const auto records = store_.list_of_cluster(request.name_space, cluster, deadline);
+  if (!records) return records.error();
+  return order_of(write, *records, resolve_rollout(*owner, defaults_).rollout.leads());
+}
+
+AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Deadline deadline) const {
+  if (request.operation != Operation::Update || !request.subresource.empty()) return allow();
+  const auto write = stateful_set_write(request.old_object, request.object);
+  if (!write) return allow();
+  if (write->old_image == write->new_image && !write->marked) return allow();
+  auto known = order(request, *write, deadline);
+  if (!known) {
+    log_.warn("rollout not known namespace={} statefulset={} error={}", request.name_space, write->name,
+              known.error().message);
+    if (!write->marked) {
+      return deny(kDenialCode, std::string(reason::kUnavailable),
+                  "upgrade gate: it is not known whether StatefulSet " + write->name + " may go to another image (" +
+                      clean_text(known.error().message) + "); nothing was changed, try again");
+    }
+    known = SetOrder{SetVerdict::Hold, 0};
+  }
+  auto answer = answer_write(request.old_object, request.object, *known);
+  const auto verdict = to_text(known->verdict);
+  answer.audit.push_back({"decision", "statefulset-" + std::string(verdict)});
+  if (!answer.json_patch.is_null() && !answer.json_patch.empty()) {
+    log_.debug("statefulset {} namespace={} name={} partition={}", verdict, request.name_space, write->name,
+               known->partition);
+  }
+  return answer;
+}
+
+}  // namespace gate

@@ -1,0 +1,42 @@
+#pragma once
+// The webhook on the operator's writes of StatefulSets: what the records say about a component becomes the answer to
+// its write (design 2.10).
+
+#include <string_view>
+
+#include "policy/record/led_rollout.hpp"
+#include "policy/review/admission_review.hpp"
+#include "policy/rollout/stateful_set.hpp"
+#include "server/ports/cluster_access.hpp"
+#include "server/ports/preparation_store.hpp"
+
+namespace spdlog {
+class logger;
+}
+
+namespace gate {
+
+/// Thread safe.
+class StatefulSetHandler {
+ public:
+  static constexpr std::string_view kPath = "/mutate-statefulsets";
+
+  /// All outlive this. `defaults`: what the gate's owner wants of objects that say nothing.
+  StatefulSetHandler(PreparationStore& store, ClusterAccess& clusters, spdlog::logger& log, LedRollout defaults)
+      : store_(store), clusters_(clusters), log_(log), defaults_(std::move(defaults)) {}
+
+  /// Blocks until `deadline` at the latest. Where it cannot be known what may roll, a StatefulSet that is held stays as
+  /// it is, and an image change of another one is refused: the operator tries again.
+  [[nodiscard]] AdmissionAnswer answer(const AdmissionRequest& request, Deadline deadline) const;
+
+ private:
+  [[nodiscard]] Result<SetOrder> order(const AdmissionRequest& request, const StatefulSetWrite& write,
+                                       Deadline deadline) const;
+
+  PreparationStore& store_;
+  ClusterAccess& clusters_;
+  spdlog::logger& log_;
+  const LedRollout defaults_;
+};
+
+}  // namespace gate

@@ -1,0 +1,134 @@
+#include "server/preparation/lifecycle/rollout_leader.hpp"
+
+#include <spdlog/logger.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "policy/rollout/rollout_configuration.hpp"
+#include "policy/text/json_member.hpp"
+#include "policy/text/text.hpp"
+#include "server/preparation/frontends/frontend_probes.hpp"
+#include "server/preparation/hooks/fenced_peers.hpp"
+
+namespace gate {
+namespace {
+
+/// Of the resume annotation; longer values are compared by their beginning.
+constexpr std::size_t kResumeMax = 128;
+constexpr std::string_view kCreateImage = "ALTER SYSTEM CREATE IMAGE";
+
+/// Forward: true. Back: false. Nothing: images of somebody else's; other records have to say what becomes of them.
+std::optional<bool> direction(const PreparationSpec& spec, const nlohmann::json& object) {
+  const auto all = [&](std::string ImageChange::*side) {
+    return std::all_of(spec.changes.begin(), spec.changes.end(), [&](const ImageChange& change) {
+      return component_image(object, change.component) == change.*side;
+    });
+  };
+  if (all(&ImageChange::to)) return true;
+  if (all(&ImageChange::from)) return false;
+  return std::nullopt;
+}
+
+std::string headline(const RolloutProgress& progress) {
+  const auto now = std::find_if(progress.turns.begin(), progress.turns.end(),
+                                [](const Turn& turn) { return turn.phase != TurnPhase::Done; });
+  if (now == progress.turns.end()) return {};
+  std::string out = names_of(*now) + ": ";
+  switch (now->phase) {
+    case TurnPhase::Held:
+    case TurnPhase::Done:
+      return out + "held";
+    case TurnPhase::Paused:
+      out += "paused at ";
+      break;
+    case TurnPhase::Rolling:
+      break;
+  }
+  return out + "step " + std::to_string(now->step) + " of " + std::to_string(now->of) +
+         (progress.back ? ", rolling back" : "");
+}
+
+}  // namespace
+
+Result<RolloutObservation> RolloutLeader::observe_rollout(const Preparation& record, const nlohmann::json& object,
+                                                          bool back, FrontendConnector& connector, Deadline deadline) {
+  RolloutObservation seen;
+  seen.now = clock_.wall_now();
+  seen.back = back;
+  const auto& annotations = member(member(object, "metadata"), "annotations");
+  seen.resume = clean_text(text_member(annotations, annotation::kUpgradeResume), kResumeMax);
+  auto sets = clusters_.stateful_sets(record, deadline);
+  if (!sets) return sets.error();
+  seen.sets = std::move(sets).value();
+  if (back) return seen;  // the way back needs no database
+  auto access = clusters_.frontend_access(record.name_space, record.spec.cluster, deadline);
+  if (!access) {
+    seen.unwell = access.error().message;
+    return seen;
+  }
+  FrontendFleet fleet(connector, std::move(access).value());
+  const auto nodes = fleet.nodes(deadline);
+  if (!nodes) {
+    seen.unwell = nodes.error().message;
+    return seen;
+  }
+  seen.renewed.emplace();
+  for (const auto& change : record.spec.changes) {
+    (*seen.renewed)[change.component] = nodes_renewed(record, change.component, *nodes);
+  }
+  for (const auto probe : record.spec.rollout.health) {
+    const auto observed = observe(fleet, probe, deadline);
+    if (observed && observed->holds) continue;
+    seen.unwell = observed ? observed->text : observed.error().message;
+    break;
+  }
+  return seen;
+}
+
+std::string RolloutLeader::push_image(const Preparation& record, FrontendConnector& connector, Deadline deadline) {
+  auto access = clusters_.frontend_access(record.name_space, record.spec.cluster, deadline);
+  if (!access) return access.error().message;
+  FrontendFleet fleet(connector, std::move(access).value());
+  // The leader makes it and pushes it to the others. No statement tells when it has; the health readings that follow
+  // include that no FE lags behind.
+  const auto asked = fleet.execute_on_leader(kCreateImage, deadline);
+  return asked ? std::string{} : asked.error().message;
+}
+
+Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json& object, Deadline deadline) {
+  const auto record = claim.snapshot();
+  LeadLook out;
+  const auto forward = direction(record.spec, object);
+  if (record.spec.rollout.mode == RolloutMode::Operator || !forward) return out;
+  out.led = true;
+  FencedConnector connector(connector_, claim);
+  const auto seen = observe_rollout(record, object, !*forward, connector, deadline);
+  if (!seen) return seen.error();
+  auto move = next_move(record, *seen);
+  if (move.push_image) {
+    const auto failed = push_image(record, connector, deadline);
+    if (failed.empty()) {
+      move.progress.image_pushed = true;
+      move.events.push_back({false, "UpgradeImagePushed", "every FE gets an image of the metadata before FEs restart"});
+    } else {
+      log_.warn("image not pushed namespace={} name={} error={}", record.name_space, record.name, failed);
+    }
+  }
+  if (move.progress != record.status.rollout) {
+    // Before it is told: the webhook answers by what is stored.
+    auto stored = claim.update([&](PreparationStatus& status) { status.rollout = move.progress; }, deadline);
+    if (!stored) return stored.error();
+  }
+  for (const auto& event : move.events) {
+    log_.info("rollout namespace={} name={} event={} what={}", record.name_space, record.name, event.reason,
+              event.message);
+    clusters_.emit_event(record, event.warning, event.reason, event.message);
+  }
+  out.waiting_for = headline(move.progress);
+  out.finished = out.waiting_for.empty();
+  return out;
+}
+
+}  // namespace gate
