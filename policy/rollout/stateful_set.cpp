@@ -157,9 +157,15 @@ json claim_of(const json& object) {
   return text.size() > kLastAppliedBytesMax ? json() : json::parse(text, nullptr, false);
 }
 
-/// Whether the last-applied annotation that was sent may not replace the stored one: it claims an image that the object
-/// does not get, or nothing but another resourceVersion, which would be a write at each of the operator's passes.
+/// Values of the mark.
+constexpr std::string_view kMarkHold = "hold";
+constexpr std::string_view kMarkPartition = "partition";
+
+/// Whether the last-applied annotation that was sent may not replace the stored one: nothing of it was applied, it
+/// claims an image that the object does not get, or nothing but another resourceVersion, which would be a write at each
+/// of the operator's passes.
 bool claim_stays(const json& old_object, const json& result, std::string_view container) {
+  if (annotation_of(old_object, kHeldAnnotation) == kMarkHold) return true;
   const json claim = claim_of(result);
   if (!claim.is_object()) return false;
   if (main_image(claim, container) != main_image(result, container)) return true;
@@ -260,7 +266,7 @@ AdmissionAnswer answer_write(const json& old_object, const json& object, const S
     case SetVerdict::Hold:
       if (changes_image || operators_own) {
         hold(rewrite, old_object);
-        mark = "hold";
+        mark = kMarkHold;
         if (!operators_own) answer.warnings.emplace_back("upgrade gate: the new image is held until its turn comes");
       } else {
         mark = annotation_or_null(object, kHeldAnnotation);  // nothing that was held is being written
@@ -273,7 +279,7 @@ AdmissionAnswer answer_write(const json& old_object, const json& object, const S
         break;
       }
       steer(rewrite, object, order.partition);
-      mark = "partition";
+      mark = kMarkPartition;
       break;
   }
   if (write->marked || !mark.is_null()) {

@@ -76,8 +76,9 @@ struct StatefulSetState {
 /// - Steer: partition = the larger of the order's and that which is being written; while that is not what was written,
 ///   no valid hash; the mark. `updateStrategy: OnDelete` is left alone, with a warning.
 /// - Pass: as written, and the mark goes.
-/// - In each, a last-applied annotation that claims an image that the object does not get does not replace the stored
-///   one: the next three-way merge would take what it claims as done. Nor does one with another resourceVersion only.
+/// - In each, a last-applied annotation that claims what the object does not get (all of it, while it is held) does not
+///   replace the stored one: the next three-way merge would take it as done. Nor does one with another resourceVersion
+///   only.
 [[nodiscard]] AdmissionAnswer answer_write(const nlohmann::json& old_object, const nlohmann::json& object,
                                            const SetOrder& order);
 
