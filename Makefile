@@ -24,9 +24,9 @@ demo-cluster: ## The same story through kubectl on a real API server (needs Go 1
 build: ## Builds the dev preset (quick to compile)
 	$(call build,dev)
 
-test: ## Everything: release, ASan and TSan builds; unit, layering, integration, e2e, manifests, image; one line of counts
+test: ## Everything: release, ASan and TSan builds; unit, layering, integration, e2e, manifests, chart, image; one line of counts
 	build-support/install-packages.sh build demo test cluster
-	build-support/test.sh release manifests asan tsan image
+	build-support/test.sh release manifests chart asan tsan image
 
 test-unit: ## Unit and layering tests of the dev preset
 	STAGE_LABELS='^(unit|architecture)$$' build-support/test.sh dev
@@ -46,6 +46,9 @@ asan: ## Unit and integration tests under AddressSanitizer and UndefinedBehavior
 
 tsan: ## Unit and integration tests under ThreadSanitizer
 	build-support/test.sh tsan
+
+chart-test: ## The Helm chart with the real helm, on a real API server
+	build-support/test.sh chart
 
 image-test: ## Builds and starts the container image without any registry (needs root)
 	build-support/test.sh image

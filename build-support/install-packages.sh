@@ -13,7 +13,7 @@ packages_of() {
                 libcli11-dev libyaml-cpp-dev prometheus-cpp-dev doctest-dev libsimdjson-dev libcpp-httplib-dev \
                 default-libmysqlclient-dev ;;
     demo) echo openssl curl jq ;;
-    test) echo mariadb-server openssl curl valgrind lua5.1 lua-yaml ;;
+    test) echo mariadb-server openssl curl valgrind lua5.1 lua-yaml prometheus ;;
     cluster) echo etcd-server openssl curl; go_package ;;
     lint) echo clang-format clang-tidy ;;
     fuzz) echo clang; clang_runtime ;;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs test stages one after the other, whatever becomes of the earlier ones, and closes with one line of counts.
-# usage: test.sh STAGE...    dev, release (every test); asan, tsan (unit and integration); manifests, image (scripts)
+# usage: test.sh STAGE...    dev, release (every test); asan, tsan (unit and integration); manifests, chart, image (scripts)
 # A test is one doctest case, one case that a script counts itself, or else one CTest entry. One that cannot run here
 # exits with 77 and says why; it is listed, and counted as skipped.
 #   CI=true         warnings are errors
@@ -91,6 +91,7 @@ for stage in "$@"; do
       run_ctest "$stage" ;;
     asan | tsan) run_ctest "$stage" ;;
     manifests) run_script manifests test/e2e/manifests_test.sh ;;
+    chart) run_script chart test/chart/chart_test.sh ;;
     image) run_script image test/image/image_test.sh ;;
     *) echo "test.sh: unknown stage '$stage'" >&2; exit 2 ;;
   esac

@@ -1,0 +1,57 @@
+{{/*
+The objects are those of manifests/base (files/ links to them), changed where a value says so: what both have in common
+cannot differ. Names are fixed: webhook configurations are cluster-wide, and two gates would hold each other's changes.
+*/}}
+
+{{/* The namespace that manifests/base is written for. */}}
+{{- define "upgrade-gate.base-namespace" -}}starrocks-upgrade-gate{{- end }}
+
+{{- define "upgrade-gate.image" -}}
+{{- $image := .Values.image.repository }}
+{{- if .Values.image.registry }}{{ $image = printf "%s/%s" .Values.image.registry $image }}{{ end }}
+{{- if .Values.image.digest }}{{ printf "%s@%s" $image .Values.image.digest }}
+{{- else }}{{ printf "%s:%s" $image (.Values.image.tag | default .Chart.AppVersion) }}{{ end }}
+{{- end }}
+
+{{- define "upgrade-gate.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+app.kubernetes.io/name: upgrade-gate
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: starrocks-upgrade-gate
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The Secret with the served certificate. */}}
+{{- define "upgrade-gate.secret" -}}
+{{- if eq .Values.certificates.source "existing" }}{{ .Values.certificates.secretName }}{{ else }}upgrade-gate-tls{{ end }}
+{{- end }}
+
+{{/*
+One object, labelled: (dict "root" $ "object" $object).
+*/}}
+{{- define "upgrade-gate.object" -}}
+{{- $labels := include "upgrade-gate.labels" .root | fromYaml }}
+{{- $_ := set .object.metadata "labels" (merge $labels (.object.metadata.labels | default dict)) }}
+---
+{{ toYaml .object }}
+{{- end }}
+
+{{/*
+The documents of a file of manifests/base, in the release's namespace: (dict "root" $ "file" "files/rbac.yaml") as YAML
+of {items: [...]}.
+*/}}
+{{- define "upgrade-gate.documents" -}}
+{{- $text := .root.Files.Get .file | required (printf "%s is not in the chart: package it from its folder in the repository" .file) }}
+{{- $text = $text | replace (include "upgrade-gate.base-namespace" .root) .root.Release.Namespace }}
+items:
+{{- range $document := regexSplit "(?m)^---\\s*$" $text -1 }}
+{{- $object := fromYaml $document }}
+{{- if $object }}
+- {{ toYaml $object | nindent 2 | trim }}
+{{- end }}
+{{- end }}
+{{- end }}
