@@ -5,7 +5,7 @@
 #include <charconv>
 #include <utility>
 
-#include "server/http/arrival.hpp"
+#include "server/http/request_sizer.hpp"
 #include "server/httplib.hpp"
 
 namespace gate::http {
@@ -69,7 +69,7 @@ const char* phrase_of(int status) {
   }
 }
 
-/// Less than this is read through the wire's buffer, which takes more at once.
+/// Less than this is read through the stream's buffer, which takes more at once.
 constexpr std::size_t kSmallRead = 4096;
 /// A large body waits this long for room among the others; then its client is told to come again.
 constexpr std::chrono::milliseconds kRoomWait{2000};
@@ -156,12 +156,12 @@ class HeadCheck {
   Refusal fault_ = Refusal::BadRequest;
 };
 
-/// Takes one request from the wire, with every limit in force; its head through httplib, which reads from it. Once a
+/// Takes one request from the stream, with every limit in force; its head through httplib, which reads from it. Once a
 /// limit is hit it yields nothing any more.
-class Intake final : public HttplibStream {
+class RequestStream final : public HttplibStream {
  public:
-  Intake(Wire& wire, const HttpLimits& limits, Deadline deadline, BodyShare& share)
-      : wire_(wire), limits_(limits), deadline_(deadline), share_(share), head_(limits) {}
+  RequestStream(ConnectionStream& stream, const HttpLimits& limits, Deadline deadline, MemoryReservation& share)
+      : stream_(stream), limits_(limits), deadline_(deadline), share_(share), head_(limits) {}
 
   void refuse(Refusal refusal) {
     if (!refusal_) refusal_ = refusal;
@@ -186,28 +186,28 @@ class Intake final : public HttplibStream {
   /// The answers that httplib writes are dropped, ours replace them.
   ssize_t write(const char*, std::size_t size) override { return static_cast<ssize_t>(size); }
 
-  /// What httplib has not read stays with the wire.
+  /// What httplib has not read stays with the stream.
   void end_head() {
-    if (next_ != nullptr) wire_.consume(static_cast<std::size_t>(next_ - wire_.buffered().data()));
+    if (next_ != nullptr) stream_.consume(static_cast<std::size_t>(next_ - stream_.buffered().data()));
     next_ = end_ = nullptr;
   }
 
-  void send_continue() { note(wire_.write("HTTP/1.1 100 Continue\r\n\r\n", deadline_)); }
+  void send_continue() { note(stream_.write("HTTP/1.1 100 Continue\r\n\r\n", deadline_)); }
 
-  /// So many bytes of the body: what is large without a stay in the wire's buffer.
+  /// So many bytes of the body: what is large without a stay in the stream's buffer.
   bool read_exactly(char* data, std::size_t size) {
     for (;;) {
-      const std::size_t buffered = wire_.buffered().copy(data, size);
-      wire_.consume(buffered);
+      const std::size_t buffered = stream_.buffered().copy(data, size);
+      stream_.consume(buffered);
       data += buffered;
       size -= buffered;
       if (size == 0) return true;
       if (size < kSmallRead) {
-        if (!note(wire_.fill(deadline_))) return false;
+        if (!note(stream_.fill(deadline_))) return false;
         continue;
       }
       std::size_t got = size;
-      if (!note(wire_.read(data, got, deadline_))) return false;
+      if (!note(stream_.read(data, got, deadline_))) return false;
       data += got;
       size -= got;
     }
@@ -255,18 +255,18 @@ class Intake final : public HttplibStream {
     }
   }
 
-  /// Takes more from the wire into [next_, end_).
+  /// Takes more from the stream into [next_, end_).
   bool look_at_more() {
     if (refusal_ || client_gone_) return false;
     end_head();
-    if (wire_.buffered().empty() && !note(wire_.fill(deadline_))) return false;
+    if (stream_.buffered().empty() && !note(stream_.fill(deadline_))) return false;
     begun_ = true;
-    next_ = wire_.buffered().data();
-    end_ = next_ + wire_.buffered().size();
+    next_ = stream_.buffered().data();
+    end_ = next_ + stream_.buffered().size();
     return true;
   }
 
-  /// True if the wire did what it should; otherwise keeps why not.
+  /// True if the stream did what it should; otherwise keeps why not.
   bool note(Io io) {
     if (io == Io::TimedOut && begun_) {
       refuse(Refusal::TooSlow);
@@ -281,12 +281,12 @@ class Intake final : public HttplibStream {
     return false;
   }
 
-  Wire& wire_;
+  ConnectionStream& stream_;
   const HttpLimits& limits_;
   const Deadline deadline_;
-  BodyShare& share_;
+  MemoryReservation& share_;
   HeadCheck head_;
-  const char* next_ = nullptr;  ///< In the wire's buffer.
+  const char* next_ = nullptr;  ///< In the stream's buffer.
   const char* end_ = nullptr;
   bool begun_ = false;
   bool client_gone_ = false;
@@ -369,22 +369,22 @@ class RequestReader::Parser : public HttplibRequestReader {
     set_pre_routing_handler([](const httplib::Request&, httplib::Response&) { return HandlerResponse::Handled; });
   }
 
-  Outcome serve(Wire& wire, Deadline deadline, const std::function<void()>& before_waiting) {
-    BodyShare share(service_.body_room);
-    Intake intake(wire, service_.limits, deadline, share);
+  Outcome serve(ConnectionStream& stream, Deadline deadline, const std::function<void()>& before_waiting) {
+    MemoryReservation share(service_.body_memory);
+    RequestStream request_stream(stream, service_.limits, deadline, share);
     outcome_ = {};
     route_ = nullptr;
     before_waiting_ = &before_waiting;
     handled_ = false;
-    read_request(intake, outcome_.peer_closes, [&](httplib::Request& request) {
+    read_request(request_stream, outcome_.peer_closes, [&](httplib::Request& request) {
       framing_ = framing_of(request);
-      if (const auto refusal = find_refusal(request)) intake.refuse(*refusal);
+      if (const auto refusal = find_refusal(request)) request_stream.refuse(*refusal);
     });
-    intake.end_head();
-    if (route_ != nullptr && !intake.refusal()) take_body(wire, deadline, share, intake);
-    if (!handled_ && !intake.client_gone()) intake.refuse(Refusal::BadRequest);
-    outcome_.answerable = handled_ || !intake.client_gone();
-    outcome_.refusal = handled_ ? std::nullopt : intake.refusal();
+    request_stream.end_head();
+    if (route_ != nullptr && !request_stream.refusal()) take_body(stream, deadline, share, request_stream);
+    if (!handled_ && !request_stream.client_gone()) request_stream.refuse(Refusal::BadRequest);
+    outcome_.answerable = handled_ || !request_stream.client_gone();
+    outcome_.refusal = handled_ ? std::nullopt : request_stream.refusal();
     if (outcome_.refusal) outcome_.reply = refused(*outcome_.refusal).reply;
     return std::move(outcome_);
   }
@@ -415,30 +415,30 @@ class RequestReader::Parser : public HttplibRequestReader {
     return std::nullopt;
   }
 
-  /// In the wire's buffer if it has come whole, else in memory of its own.
-  void take_body(Wire& wire, Deadline deadline, BodyShare& share, Intake& intake) {
-    if (framing_.expects_continue && wire.buffered().empty()) intake.send_continue();
+  /// In the stream's buffer if it has come whole, else in memory of its own.
+  void take_body(ConnectionStream& stream, Deadline deadline, MemoryReservation& share, RequestStream& request_stream) {
+    if (framing_.expects_continue && stream.buffered().empty()) request_stream.send_continue();
     if (framing_.chunked) {
       std::string body;
-      if (intake.read_chunks(body)) handle(body);
+      if (request_stream.read_chunks(body)) handle(body);
       return;
     }
     const std::size_t length = framing_.length.value_or(0);
-    if (wire.buffered().size() >= length) {
-      handle(wire.buffered().substr(0, length));
-      wire.consume(length);
+    if (stream.buffered().size() >= length) {
+      handle(stream.buffered().substr(0, length));
+      stream.consume(length);
       return;
     }
     if (length > kGatheredBytesMax && !share.grow_to(length, std::chrono::steady_clock::now())) {
       (*before_waiting_)();
       if (!share.grow_to(length, std::min(deadline, std::chrono::steady_clock::now() + kRoomWait))) {
-        intake.refuse(Refusal::Overloaded);
+        request_stream.refuse(Refusal::Overloaded);
         return;
       }
     }
     // Memory that is not written to yet costs nothing: what is only announced takes none.
     const auto body = std::make_unique_for_overwrite<char[]>(length);
-    if (intake.read_exactly(body.get(), length)) handle({body.get(), length});
+    if (request_stream.read_exactly(body.get(), length)) handle({body.get(), length});
   }
 
   void handle(std::string_view body) {
@@ -472,8 +472,8 @@ RequestReader::RequestReader(const Service& service) : parser_(std::make_unique<
 
 RequestReader::~RequestReader() = default;
 
-Outcome RequestReader::serve(Wire& wire, Deadline deadline, const std::function<void()>& before_waiting) {
-  return parser_->serve(wire, deadline, before_waiting);
+Outcome RequestReader::serve(ConnectionStream& stream, Deadline deadline, const std::function<void()>& before_waiting) {
+  return parser_->serve(stream, deadline, before_waiting);
 }
 
 std::string render(const Outcome& outcome, bool close) {

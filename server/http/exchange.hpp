@@ -1,5 +1,5 @@
 #pragma once
-// One request and its answer on a Wire.
+// One request and its answer on a ConnectionStream.
 
 #include <cstdint>
 #include <functional>
@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "server/http/body_room.hpp"
+#include "server/http/connection_stream.hpp"
 #include "server/http/http_server.hpp"
-#include "server/http/wire.hpp"
+#include "server/http/memory_budget.hpp"
 
 namespace gate::http {
 
@@ -47,7 +47,7 @@ struct Service {
   const std::vector<HttpRoute>& routes;
   const HttpLimits& limits;
   const HttpHandlers& handlers;
-  BodyRoom& body_room;
+  MemoryBudget& body_memory;
 };
 
 /// Reads requests, one after the other, of any connection, and lets the handlers answer them. Belongs to one thread.
@@ -59,8 +59,8 @@ class RequestReader {
   RequestReader& operator=(const RequestReader&) = delete;
 
   /// Blocks until the request is whole and handled, or `deadline` (for its reading) has passed. Calls `before_waiting`
-  /// before it waits for anything or calls the handler that may wait (as the wire does when it waits for the client).
-  [[nodiscard]] Outcome serve(Wire& wire, Deadline deadline, const std::function<void()>& before_waiting);
+  /// before it waits for anything or calls the handler that may wait (as the stream does when it waits for the client).
+  [[nodiscard]] Outcome serve(ConnectionStream& stream, Deadline deadline, const std::function<void()>& before_waiting);
 
  private:
   class Parser;

@@ -26,11 +26,11 @@
 #include <thread>
 #include <utility>
 
-#include "server/http/arrival.hpp"
-#include "server/http/body_room.hpp"
+#include "server/http/connection_stream.hpp"
 #include "server/http/elastic_threads.hpp"
 #include "server/http/exchange.hpp"
-#include "server/http/wire.hpp"
+#include "server/http/memory_budget.hpp"
+#include "server/http/request_sizer.hpp"
 
 namespace gate {
 namespace {
@@ -133,16 +133,16 @@ struct Loop;
 struct Connection {
   Connection(Fd socket, ssl_ctx_st* tls, const HttpLimits& limits, Loop& its_loop, bool is_refused)
       : fd(std::move(socket)),
-        wire(fd.get(), tls),
-        arrival(limits),
+        stream(fd.get(), tls),
+        sizer(limits),
         greeted(tls == nullptr),
         loop(its_loop),
         refused(is_refused),
         ends_by(refused ? accepted + limits.refusal_max : Deadline::max()) {}
 
   const Fd fd;
-  http::Wire wire;
-  http::Arrival arrival;
+  http::ConnectionStream stream;
+  http::RequestSizer sizer;
   bool greeted;  ///< Its handshake is done.
   bool served = false;
   bool leaving = false;  ///< Finished; see Lane::Leaving.
@@ -253,7 +253,7 @@ class HttpServer::Core {
     result.connections_accepted = accepted_;
     result.connections_evicted = evicted_;
     result.connections_refused = refused_;
-    result.body_bytes = body_room_.taken();
+    result.body_bytes = body_memory_.taken();
     result.tls_errors = tls_errors_;
     for (int status = 0; status < kStatusEnd; ++status) {
       if (const auto count = answers_[static_cast<std::size_t>(status)].load()) {
@@ -358,7 +358,7 @@ class HttpServer::Core {
   static Lane resting_lane(const Connection& connection) {
     if (connection.refused) return Lane::Refused;
     if (!connection.greeted) return Lane::Fresh;
-    return connection.arrival.begun() ? Lane::Partial : Lane::Idle;
+    return connection.sizer.begun() ? Lane::Partial : Lane::Idle;
   }
 
   /// Leaves the connection to its loop's leader, who sees to its next bytes and to its lane's time limit. The caller
@@ -462,11 +462,11 @@ class HttpServer::Core {
       if (!over->greeted) {
         tls_failed("the client was silent");
         drop(*over);
-      } else if (over->arrival.begun()) {
+      } else if (over->sizer.begun()) {
         serve(*over, turn);  // Too slow, as the reader will find.
         if (!turn.leads) return 0;
       } else {
-        if (!over->leaving) over->wire.finish();
+        if (!over->leaving) over->stream.finish();
         drop(*over);
       }
     }
@@ -522,7 +522,7 @@ class HttpServer::Core {
   void attend(Connection& connection, Turn& turn) {
     try {
       if (connection.leaving) {
-        if (!connection.wire.swallow()) drop(connection);
+        if (!connection.stream.swallow()) drop(connection);
       } else if (connection.greeted) {
         attend_request(connection, turn);
       } else {
@@ -542,7 +542,7 @@ class HttpServer::Core {
     do {
       switch (gather(connection)) {
         case Gathered::Gone:
-          connection.wire.finish();
+          connection.stream.finish();
           drop(connection);
           return;
         case Gathered::Part:
@@ -552,13 +552,13 @@ class HttpServer::Core {
           make_busy(connection);
           if (!serve(connection, turn)) return;
       }
-    } while (!turn.leads && connection.wire.has_more());
-    if (turn.leads && connection.wire.has_more()) {
+    } while (!turn.leads && connection.stream.has_more());
+    if (turn.leads && connection.stream.has_more()) {
       // The others' turn first.
       connection.queued = true;
       connection.loop.ready.push_back(&connection);
     } else {
-      connection.wire.release();
+      connection.stream.release();
       park(connection, Lane::Idle);
     }
   }
@@ -567,14 +567,14 @@ class HttpServer::Core {
 
   /// Takes what has come, until it is worth to read the request.
   Gathered gather(Connection& connection) {
-    auto& wire = connection.wire;
+    auto& stream = connection.stream;
     for (;;) {
-      if (!wire.buffered().empty()) {
-        if (!connection.arrival.begun()) connection.request_by = now() + options_.limits.request_max;
-        if (connection.arrival.is_due(wire.buffered())) return Gathered::Due;
-        wire.reserve(connection.arrival.wanted());
+      if (!stream.buffered().empty()) {
+        if (!connection.sizer.begun()) connection.request_by = now() + options_.limits.request_max;
+        if (connection.sizer.is_due(stream.buffered())) return Gathered::Due;
+        stream.reserve(connection.sizer.wanted());
       }
-      switch (wire.receive()) {
+      switch (stream.receive()) {
         case http::Io::Done:
           break;
         case http::Io::TimedOut:
@@ -588,8 +588,8 @@ class HttpServer::Core {
   void greet(Connection& connection) {
     try {
       const Deadline greeted_by = connection.accepted + options_.limits.handshake_max;
-      if (connection.wire.handshake(std::min(greeted_by, connection.ends_by)) != http::Io::Done) {
-        tls_failed(connection.wire.handshake_error());
+      if (connection.stream.handshake(std::min(greeted_by, connection.ends_by)) != http::Io::Done) {
+        tls_failed(connection.stream.handshake_error());
         drop(connection);
         return;
       }
@@ -605,13 +605,13 @@ class HttpServer::Core {
   /// One request and its answer. False when the connection was closed, or is about to be.
   bool serve(Connection& connection, Turn& turn) {
     turn.connection = &connection;
-    auto& wire = connection.wire;
-    wire.set_before_waiting(&turn.before_waiting);
+    auto& stream = connection.stream;
+    stream.set_before_waiting(&turn.before_waiting);
     const http::Outcome outcome = connection.refused
                                       ? http::refused(http::Refusal::Overloaded)
-                                      : turn.reader.serve(wire, connection.request_by, turn.before_waiting);
+                                      : turn.reader.serve(stream, connection.request_by, turn.before_waiting);
     if (!outcome.answerable) {
-      wire.finish();
+      stream.finish();
       drop(connection);
       return false;
     }
@@ -621,13 +621,13 @@ class HttpServer::Core {
     const int status = outcome.reply.status;
     if (status >= 0 && status < kStatusEnd) ++answers_[static_cast<std::size_t>(status)];
     const Deadline sent_by = std::min(now() + options_.limits.answer_max, connection.ends_by);
-    const bool sent = wire.write(http::render(outcome, close), sent_by) == http::Io::Done;
-    wire.set_before_waiting(nullptr);
-    connection.arrival.reset();
+    const bool sent = stream.write(http::render(outcome, close), sent_by) == http::Io::Done;
+    stream.set_before_waiting(nullptr);
+    connection.sizer.reset();
     connection.served = true;
     if (sent && !close) return true;
-    wire.finish();
-    if (sent && (refused || wire.has_more())) {
+    stream.finish();
+    if (sent && (refused || stream.has_more())) {
       connection.leaving = true;
       park(connection, Lane::Leaving);
     } else {
@@ -651,7 +651,7 @@ class HttpServer::Core {
     options_.on_tls_failures(report);
   }
 
-  [[nodiscard]] http::Service service() { return {options_.routes, options_.limits, handlers_, body_room_}; }
+  [[nodiscard]] http::Service service() { return {options_.routes, options_.limits, handlers_, body_memory_}; }
 
   // Constant after construction.
   const HttpServerOptions options_;
@@ -669,7 +669,7 @@ class HttpServer::Core {
   std::atomic<std::uint64_t> tls_errors_ = 0;
   std::array<std::atomic<std::uint64_t>, kStatusEnd> answers_{};
   std::array<std::atomic<std::uint64_t>, http::kRefusals> refusals_{};
-  http::BodyRoom body_room_{options_.limits.body_bytes_total_max};
+  http::MemoryBudget body_memory_{options_.limits.body_bytes_total_max};
 
   std::mutex report_mutex_;  ///< Guards the next two.
   SteadyTime next_report_;

@@ -1,5 +1,5 @@
 // Answers one kind of request many times, for valgrind to count the instructions of one answer: from the bytes on the
-// wire (without TLS) to the bytes of the answer, metrics included.
+// stream (without TLS) to the bytes of the answer, metrics included.
 // usage: fast_path CASE     prints how many answers gate_counted_answers() gave; see budget_test.sh
 
 #include <fcntl.h>
@@ -109,7 +109,7 @@ struct Gate {
                           auto reply = service.review(call.path, call.body);
                           return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};
                         }};
-  http::BodyRoom room{limits.body_bytes_total_max};
+  http::MemoryBudget room{limits.body_bytes_total_max};
   http::RequestReader reader{{routes, limits, handlers, room}};
 };
 
@@ -126,14 +126,14 @@ struct Pair {
   std::array<int, 2> ends{};
 };
 
-void answer(Gate& gate, http::Wire& wire, const Pair& pair, const std::string& request) {
+void answer(Gate& gate, http::ConnectionStream& stream, const Pair& pair, const std::string& request) {
   require(::send(pair.ends[0], request.data(), request.size(), 0) == static_cast<ssize_t>(request.size()), "send");
-  wire.reserve(request.size());
-  while (wire.buffered().size() < request.size()) require(wire.receive() == http::Io::Done, "receive");
-  const auto outcome = gate.reader.serve(wire, gate.clock.steady_now() + std::chrono::minutes(1), [] {});
+  stream.reserve(request.size());
+  while (stream.buffered().size() < request.size()) require(stream.receive() == http::Io::Done, "receive");
+  const auto outcome = gate.reader.serve(stream, gate.clock.steady_now() + std::chrono::minutes(1), [] {});
   const std::string text = http::render(outcome, false);
-  require(wire.write(text, Deadline::max()) == http::Io::Done, "write");
-  wire.release();
+  require(stream.write(text, Deadline::max()) == http::Io::Done, "write");
+  stream.release();
   std::array<char, 4096> received{};
   const ssize_t got = ::recv(pair.ends[0], received.data(), received.size(), 0);
   require(got > 0, "recv");
@@ -145,9 +145,9 @@ void answer(Gate& gate, http::Wire& wire, const Pair& pair, const std::string& r
 }  // namespace
 
 /// What valgrind counts: --toggle-collect=gate_counted_answers
-extern "C" __attribute__((noinline)) void gate_counted_answers(Gate& gate, http::Wire& wire, const Pair& pair,
+extern "C" __attribute__((noinline)) void gate_counted_answers(Gate& gate, http::ConnectionStream& stream, const Pair& pair,
                                                                const std::string& request) {
-  for (int i = 0; i < kAnswers; ++i) answer(gate, wire, pair, request);
+  for (int i = 0; i < kAnswers; ++i) answer(gate, stream, pair, request);
 }
 
 int main(int argc, char** argv) {
@@ -161,9 +161,9 @@ int main(int argc, char** argv) {
       "\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n" + body;
   Gate gate;
   const Pair pair;
-  http::Wire wire(pair.ends[1], nullptr);
-  for (int i = 0; i < 3; ++i) answer(gate, wire, pair, request);  // Buffers and tables are made once.
-  gate_counted_answers(gate, wire, pair, request);
+  http::ConnectionStream stream(pair.ends[1], nullptr);
+  for (int i = 0; i < 3; ++i) answer(gate, stream, pair, request);  // Buffers and tables are made once.
+  gate_counted_answers(gate, stream, pair, request);
   std::printf("%d\n", kAnswers);
   return 0;
 }

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "server/http/arrival.hpp"
+#include "server/http/request_sizer.hpp"
 #include "server/http/exchange.hpp"
 #include "test/fuzz/require.hpp"
 
@@ -106,16 +106,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     bodies.emplace_back(call.body);
     return HttpReply{200, "text/plain", "x"};
   });
-  http::BodyRoom room(kBodyMax);
+  http::MemoryBudget room(kBodyMax);
   http::RequestReader reader({routes, limits, handlers, room});
-  http::Wire wire(ends[1], nullptr);
-  http::Arrival arrival(limits);
+  http::ConnectionStream stream(ends[1], nullptr);
+  http::RequestSizer sizer(limits);
   for (bool open = true; open;) {
-    arrival.reset();
-    while (!arrival.is_due(wire.buffered()) && wire.receive() == http::Io::Done) {
+    sizer.reset();
+    while (!sizer.is_due(stream.buffered()) && stream.receive() == http::Io::Done) {
     }
     const auto begun = std::chrono::steady_clock::now();
-    const http::Outcome outcome = reader.serve(wire, begun + std::chrono::seconds(5), [] {});
+    const http::Outcome outcome = reader.serve(stream, begun + std::chrono::seconds(5), [] {});
     FUZZ_REQUIRE(std::chrono::steady_clock::now() - begun <
                  std::chrono::seconds(4));  // Nothing ever waits: all is here.
     FUZZ_REQUIRE(room.taken() == 0);

@@ -10,9 +10,9 @@
 namespace gate::http {
 
 /// Thread safe.
-class BodyRoom {
+class MemoryBudget {
  public:
-  explicit BodyRoom(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+  explicit MemoryBudget(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
   /// Waits for room until the deadline; false if there is none by then.
   [[nodiscard]] bool take(std::size_t bytes, Deadline deadline) {
@@ -42,17 +42,17 @@ class BodyRoom {
 };
 
 /// What one request has taken of it; gives it back at its end.
-class BodyShare {
+class MemoryReservation {
  public:
-  explicit BodyShare(BodyRoom& room) : room_(room) {}
-  ~BodyShare() {
+  explicit MemoryReservation(MemoryBudget& room) : room_(room) {}
+  ~MemoryReservation() {
     if (bytes_ > 0) room_.give(bytes_);
   }
-  BodyShare(const BodyShare&) = delete;
-  BodyShare& operator=(const BodyShare&) = delete;
+  MemoryReservation(const MemoryReservation&) = delete;
+  MemoryReservation& operator=(const MemoryReservation&) = delete;
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  /// Takes what is missing; waits for it as BodyRoom::take does.
+  /// Takes what is missing; waits for it as MemoryBudget::take does.
   [[nodiscard]] bool grow_to(std::size_t bytes, Deadline deadline) {
     if (bytes <= bytes_) return true;
     if (!room_.take(bytes - bytes_, deadline)) return false;
@@ -61,7 +61,7 @@ class BodyShare {
   }
 
  private:
-  BodyRoom& room_;
+  MemoryBudget& room_;
   std::size_t bytes_ = 0;
 };
 

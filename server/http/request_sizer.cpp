@@ -1,4 +1,4 @@
-#include "server/http/arrival.hpp"
+#include "server/http/request_sizer.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -22,7 +22,7 @@ bool starts_with(std::string_view text, std::string_view lower_case) {
 
 }  // namespace
 
-bool Arrival::is_due(std::string_view bytes) {
+bool RequestSizer::is_due(std::string_view bytes) {
   begun_ = begun_ || !bytes.empty();
   while (wanted_ == 0) {
     const auto line_end = bytes.find('\n', looked_at_);
@@ -44,7 +44,7 @@ bool Arrival::is_due(std::string_view bytes) {
   return bytes.size() >= wanted_ || wanted_ > kGatheredBytesMax;
 }
 
-void Arrival::read_head(std::string_view head) {
+void RequestSizer::read_head(std::string_view head) {
   wanted_ = head.size();
   for (auto line = head.find('\n'); line != std::string_view::npos; line = head.find('\n', line + 1)) {
     const auto rest = head.substr(line);

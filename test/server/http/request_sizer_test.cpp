@@ -1,13 +1,13 @@
 // When reading a request is begun: not before it is likely to be whole, and never too late.
 
-#include "server/http/arrival.hpp"
+#include "server/http/request_sizer.hpp"
 
 #include <doctest/doctest.h>
 
 #include <string>
 
 using namespace gate;
-using http::Arrival;
+using http::RequestSizer;
 
 namespace {
 const HttpLimits kLimits{.body_bytes_max = 1u << 20};
@@ -35,12 +35,12 @@ TEST_CASE("reading begins with the byte that makes a request whole, however its 
   };
   for (const auto& row : rows) {
     INFO(row.name);
-    Arrival steady(kLimits);
+    RequestSizer steady(kLimits);
     for (std::size_t length = 0; length < row.bytes.size(); ++length) {
       CHECK_FALSE(steady.is_due(std::string_view(row.bytes).substr(0, length)));
     }
     CHECK(steady.is_due(row.bytes));
-    Arrival at_once(kLimits);
+    RequestSizer at_once(kLimits);
     CHECK(at_once.is_due(row.bytes + "POST /"));
     CHECK(at_once.begun());
     at_once.reset();
@@ -50,8 +50,8 @@ TEST_CASE("reading begins with the byte that makes a request whole, however its 
 }
 
 TEST_CASE("a head without end is read once it is too large to be one") {
-  Arrival arrival(kLimits);
+  RequestSizer sizer(kLimits);
   const std::string endless(kLimits.header_bytes_max + 1, 'x');
-  CHECK_FALSE(arrival.is_due(std::string_view(endless).substr(1)));
-  CHECK(arrival.is_due(endless));
+  CHECK_FALSE(sizer.is_due(std::string_view(endless).substr(1)));
+  CHECK(sizer.is_due(endless));
 }

@@ -15,9 +15,9 @@ namespace gate::http {
 enum class Io { Done, Closed, TimedOut };
 
 /// Belongs to one thread at a time. Does not own the socket, which must be non-blocking.
-class Wire {
+class ConnectionStream {
  public:
-  Wire(int socket, SSL_CTX* tls) : socket_(socket), tls_(tls) {}
+  ConnectionStream(int socket, SSL_CTX* tls) : socket_(socket), tls_(tls) {}
 
   /// Called before this thread waits for the client, each time; null: nothing is.
   void set_before_waiting(const std::function<void()>* hook) { before_waiting_ = hook; }

@@ -14,9 +14,9 @@ inline constexpr std::size_t kGatheredBytesMax = 64u << 10;
 
 /// Looks at the bytes of one request as they gather. It only decides *when* the parser is started, never what it
 /// reads: a wrong guess costs a thread that waits, or some waiting, and the parser's own limits hold all the same.
-class Arrival {
+class RequestSizer {
  public:
-  explicit Arrival(const HttpLimits& limits) : limits_(limits) {}
+  explicit RequestSizer(const HttpLimits& limits) : limits_(limits) {}
 
   /// Is the request likely to be read without waiting, or not worth to be gathered? `bytes` begins with the request;
   /// each call sees at least what the one before it saw.

@@ -1,4 +1,4 @@
-#include "server/http/wire.hpp"
+#include "server/http/connection_stream.hpp"
 
 #include <openssl/err.h>
 #include <poll.h>
@@ -32,7 +32,7 @@ std::string newest_tls_error() {
 
 }  // namespace
 
-Io Wire::handshake(Deadline deadline) {
+Io ConnectionStream::handshake(Deadline deadline) {
   if (tls_ == nullptr) return Io::Done;
   ssl_.reset(SSL_new(tls_));
   if (!ssl_ || SSL_set_fd(ssl_.get(), socket_) != 1) {
@@ -55,7 +55,7 @@ Io Wire::handshake(Deadline deadline) {
   }
 }
 
-void Wire::reserve(std::size_t bytes) {
+void ConnectionStream::reserve(std::size_t bytes) {
   if (capacity_ - begin_ >= bytes) return;
   auto larger = std::make_unique_for_overwrite<char[]>(bytes);
   if (begin_ != end_) std::memcpy(larger.get(), buffer_.get() + begin_, end_ - begin_);
@@ -65,13 +65,13 @@ void Wire::reserve(std::size_t bytes) {
   begin_ = 0;
 }
 
-void Wire::release() {
+void ConnectionStream::release() {
   if (begin_ != end_) return;
   buffer_.reset();
   capacity_ = begin_ = end_ = 0;
 }
 
-Io Wire::receive() {
+Io ConnectionStream::receive() {
   if (begin_ == end_) begin_ = end_ = 0;
   if (room() == 0) reserve(std::max(kBufferBytes, 2 * (end_ - begin_)));
   std::size_t size = room();
@@ -87,7 +87,7 @@ Io Wire::receive() {
   return Io::Closed;
 }
 
-Io Wire::fill(Deadline deadline) {
+Io ConnectionStream::fill(Deadline deadline) {
   begin_ = end_ = 0;
   reserve(kBufferBytes);
   std::size_t size = capacity_;
@@ -96,7 +96,7 @@ Io Wire::fill(Deadline deadline) {
   return io;
 }
 
-Io Wire::read(char* data, std::size_t& size, Deadline deadline) {
+Io ConnectionStream::read(char* data, std::size_t& size, Deadline deadline) {
   for (;;) {
     // A client that keeps sending must not outlive the deadline either.
     if (std::chrono::steady_clock::now() >= deadline) return Io::TimedOut;
@@ -113,7 +113,7 @@ Io Wire::read(char* data, std::size_t& size, Deadline deadline) {
   }
 }
 
-Io Wire::write(std::string_view bytes, Deadline deadline) {
+Io ConnectionStream::write(std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
     Attempt attempt = Attempt::Done;
     if (ssl_) {
@@ -144,13 +144,13 @@ Io Wire::write(std::string_view bytes, Deadline deadline) {
   return Io::Done;
 }
 
-void Wire::finish() {
+void ConnectionStream::finish() {
   ERR_clear_error();
   if (ssl_ && !broken_) SSL_shutdown(ssl_.get());  // Sends our close_notify; the client's is not waited for.
   ::shutdown(socket_, SHUT_WR);
 }
 
-bool Wire::swallow() {
+bool ConnectionStream::swallow() {
   std::array<char, kBufferBytes> bytes;
   while (swallowed_ < kSwallowedBytesMax) {
     const ssize_t got = ::recv(socket_, bytes.data(), bytes.size(), 0);
@@ -161,7 +161,7 @@ bool Wire::swallow() {
   return false;
 }
 
-Wire::Attempt Wire::try_read(char* data, std::size_t& size) {
+ConnectionStream::Attempt ConnectionStream::try_read(char* data, std::size_t& size) {
   if (ssl_) {
     ERR_clear_error();
     const int result = SSL_read_ex(ssl_.get(), data, size, &size);
@@ -179,7 +179,7 @@ Wire::Attempt Wire::try_read(char* data, std::size_t& size) {
   return got < 0 && (errno == EAGAIN || errno == EINTR) ? Attempt::Wait : Attempt::Closed;
 }
 
-Wire::Attempt Wire::after_ssl(int result) {
+ConnectionStream::Attempt ConnectionStream::after_ssl(int result) {
   switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
       wanted_ = POLLIN;
@@ -192,7 +192,7 @@ Wire::Attempt Wire::after_ssl(int result) {
   }
 }
 
-Io Wire::wait_for(short events, Deadline deadline) const {
+Io ConnectionStream::wait_for(short events, Deadline deadline) const {
   if (before_waiting_ != nullptr) (*before_waiting_)();
   pollfd descriptor{socket_, events, 0};
   for (;;) {
