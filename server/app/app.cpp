@@ -262,9 +262,7 @@ Status App::Impl::start_servers() {
   webhook_options.port = options.listen.port;
   webhook_options.paths = {std::string(AdmissionService::kGatePath), std::string(AdmissionService::kConfigurationPath),
                            std::string(AdmissionService::kStatusPath)};
-  webhook_options.on_tls_failures = [this](const TlsFailures& failures) {
-    log_warning(log, "TLS handshakes failed", {{"count", failures.count}, {"error", failures.newest}});
-  };
+  webhook_options.log = &log;
   const auto to_http = [](ReviewReply reply) {
     return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};
   };
@@ -282,6 +280,7 @@ Status App::Impl::start_servers() {
   OpsServerOptions ops_options;
   ops_options.address = options.ops_listen.host;
   ops_options.port = options.ops_listen.port;
+  ops_options.log = &log;
   OpsCallbacks callbacks;
   callbacks.why_not_ready = [this] { return why_not_ready(); };
   callbacks.metrics = [this] { return metrics_text(); };

@@ -32,27 +32,32 @@ std::string newest_tls_error() {
 
 }  // namespace
 
-Io ConnectionStream::handshake(Deadline deadline) {
+Io ConnectionStream::handshake() {
   if (tls_ == nullptr) return Io::Done;
-  ssl_.reset(SSL_new(tls_));
-  if (!ssl_ || SSL_set_fd(ssl_.get(), socket_) != 1) {
-    broken_ = true;
-    handshake_error_ = "out of memory";
-    return Io::Closed;
+  if (broken_) return Io::Closed;
+  if (!ssl_) {
+    ssl_.reset(SSL_new(tls_));
+    if (!ssl_ || SSL_set_fd(ssl_.get(), socket_) != 1) {
+      handshake_error_ = "out of memory";
+      return closed();
+    }
+    SSL_set_accept_state(ssl_.get());
+    SSL_set_read_ahead(ssl_.get(), 1);  // One read(2) takes the record's header and its payload.
+    // Of an answer that does not go in one piece, what is left is sent later, from wherever it is kept.
+    SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   }
-  SSL_set_accept_state(ssl_.get());
-  SSL_set_read_ahead(ssl_.get(), 1);  // One read(2) takes the record's header and its payload.
-  for (;;) {
-    ERR_clear_error();
-    const int result = SSL_do_handshake(ssl_.get());
-    if (result == 1) return Io::Done;
-    const Attempt attempt = after_ssl(result);
-    if (attempt == Attempt::Closed) handshake_error_ = newest_tls_error();
-    if (attempt == Attempt::Wait && wait_for(wanted_, deadline) == Io::Done) continue;
-    if (attempt == Attempt::Wait) handshake_error_ = "the client was too slow";
-    broken_ = true;
-    return attempt == Attempt::Wait ? Io::TimedOut : Io::Closed;
-  }
+  ERR_clear_error();
+  const int result = SSL_do_handshake(ssl_.get());
+  if (result == 1) return Io::Done;
+  if (after_ssl(result) == Attempt::Wait) return Io::Later;
+  handshake_error_ = newest_tls_error();
+  return closed();
+}
+
+/// Nothing may be sent any more.
+Io ConnectionStream::closed() {
+  broken_ = true;
+  return Io::Closed;
 }
 
 void ConnectionStream::reserve(std::size_t bytes) {
@@ -80,7 +85,7 @@ Io ConnectionStream::receive() {
       end_ += size;
       return Io::Done;
     case Attempt::Wait:
-      return Io::TimedOut;
+      return Io::Later;
     case Attempt::Closed:
       return Io::Closed;
   }
@@ -113,11 +118,10 @@ Io ConnectionStream::read(char* data, std::size_t& size, Deadline deadline) {
   }
 }
 
-Io ConnectionStream::write(std::string_view bytes, Deadline deadline) {
+Io ConnectionStream::send(std::string_view& bytes) {
+  if (broken_) return Io::Closed;
   while (!bytes.empty()) {
-    Attempt attempt = Attempt::Done;
     if (ssl_) {
-      if (broken_) return Io::Closed;
       ERR_clear_error();
       std::size_t sent = 0;
       const int result = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &sent);
@@ -125,20 +129,16 @@ Io ConnectionStream::write(std::string_view bytes, Deadline deadline) {
         bytes.remove_prefix(sent);
         continue;
       }
-      attempt = after_ssl(result);
-    } else {
-      const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent > 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(sent));
-        continue;
-      }
-      wanted_ = POLLOUT;
-      attempt = errno == EAGAIN || errno == EINTR ? Attempt::Wait : Attempt::Closed;
+      return after_ssl(result) == Attempt::Wait ? Io::Later : closed();
     }
-    const Io io = attempt == Attempt::Wait ? wait_for(wanted_, deadline) : Io::Closed;
-    if (io != Io::Done) {
-      broken_ = true;
-      return io;
+    const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    } else if (errno == EAGAIN) {
+      wanted_ = POLLOUT;
+      return Io::Later;
+    } else if (errno != EINTR) {
+      return closed();
     }
   }
   return Io::Done;
@@ -193,13 +193,14 @@ ConnectionStream::Attempt ConnectionStream::after_ssl(int result) {
 }
 
 Io ConnectionStream::wait_for(short events, Deadline deadline) const {
-  if (before_waiting_ != nullptr) (*before_waiting_)();
+  if (wait_ != nullptr && !wait_->begin()) return Io::NoThread;
   pollfd descriptor{socket_, events, 0};
-  for (;;) {
-    const int ready = ::poll(&descriptor, 1, milliseconds_until(deadline));
-    if (ready > 0) return Io::Done;
-    if (ready == 0 || errno != EINTR) return Io::TimedOut;
-  }
+  int ready = 0;
+  do {
+    ready = ::poll(&descriptor, 1, milliseconds_until(deadline));
+  } while (ready < 0 && errno == EINTR);
+  if (wait_ != nullptr && !wait_->end()) return Io::Closed;
+  return ready > 0 ? Io::Done : Io::TimedOut;
 }
 
 }  // namespace gate::http

@@ -1,9 +1,9 @@
 #pragma once
-// One accepted socket, with or without TLS, read through a buffer and never blocking beyond a deadline.
+// One accepted socket, with or without TLS, read through a buffer. Only the reading of what does not fit the buffer
+// waits for the client, until a deadline; all else does what can be done now.
 
 #include <openssl/ssl.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,18 +12,34 @@
 
 namespace gate::http {
 
-enum class Io { Done, Closed, TimedOut };
+enum class Io {
+  Done,
+  Closed,
+  TimedOut,
+  Later,     ///< It would have to wait: once wanted_events() are there, try again.
+  NoThread,  ///< It would have to wait, and nobody can do so: see ClientWait.
+};
+
+/// Told of each wait for the client.
+class ClientWait {
+ public:
+  virtual ~ClientWait() = default;
+  /// False: this thread must not wait.
+  virtual bool begin() = 0;
+  /// False: the connection was cut meanwhile.
+  virtual bool end() = 0;
+};
 
 /// Belongs to one thread at a time. Does not own the socket, which must be non-blocking.
 class ConnectionStream {
  public:
   ConnectionStream(int socket, SSL_CTX* tls) : socket_(socket), tls_(tls) {}
 
-  /// Called before this thread waits for the client, each time; null: nothing is.
-  void set_before_waiting(const std::function<void()>* hook) { before_waiting_ = hook; }
+  /// Null: nobody is told.
+  void set_wait(ClientWait* wait) { wait_ = wait; }
 
-  /// Done at once without TLS. Before anything else.
-  Io handshake(Deadline deadline);
+  /// A part of it, or all; Done at once without TLS. Before anything else.
+  Io handshake();
   /// Why handshake() failed.
   [[nodiscard]] const std::string& handshake_error() const { return handshake_error_; }
 
@@ -35,13 +51,18 @@ class ConnectionStream {
   /// Gives the memory of an empty buffer back.
   void release();
 
-  /// Adds what has arrived to buffered(), without waiting: Done if it is something, TimedOut if nothing has.
+  /// Poll events; after Io::Later.
+  [[nodiscard]] short wanted_events() const { return wanted_; }
+
+  /// Adds what has arrived to buffered(): Done if it is something.
   Io receive();
   /// Waits for at least one more byte; only when buffered() is empty.
   Io fill(Deadline deadline);
   /// Waits for the next bytes of what is not buffered: at most `size`, which becomes their number.
   Io read(char* data, std::size_t& size, Deadline deadline);
-  Io write(std::string_view bytes, Deadline deadline);
+  /// As many as can be sent now, which are taken off the front of `bytes`. After Later the next call must have the
+  /// rest.
+  Io send(std::string_view& bytes);
 
   /// Something may be there that no poll of the socket would tell: two requests in one TLS record, two records in one
   /// read.
@@ -63,11 +84,12 @@ class ConnectionStream {
   Attempt try_read(char* data, std::size_t& size);
   Attempt after_ssl(int result);
   Io wait_for(short events, Deadline deadline) const;
+  Io closed();
   [[nodiscard]] std::size_t room() const { return capacity_ - end_; }
 
   const int socket_;
   SSL_CTX* const tls_;
-  const std::function<void()>* before_waiting_ = nullptr;
+  ClientWait* wait_ = nullptr;
   std::unique_ptr<SSL, FreeSsl> ssl_;  ///< From the handshake on: a silent client costs none.
   bool broken_ = false;                ///< After a fatal TLS error nothing may be sent.
   short wanted_ = 0;

@@ -1,6 +1,6 @@
 #include "server/http/elastic_threads.hpp"
 
-#include <system_error>
+#include <exception>
 #include <utility>
 
 namespace gate::http {
@@ -10,7 +10,7 @@ ElasticThreads::ElasticThreads(std::size_t threads_max, std::chrono::millisecond
 
 ElasticThreads::~ElasticThreads() { join(); }
 
-bool ElasticThreads::run(std::function<void()> job) {
+bool ElasticThreads::add(std::function<void()> job, bool may_queue) {
   Threads finished;
   bool accepted = true;
   {
@@ -20,12 +20,13 @@ bool ElasticThreads::run(std::function<void()> job) {
     // A woken thread counts as idle until it runs: comparing with the queue, not with zero, is what keeps a burst from
     // waiting for threads that are already taken.
     if (jobs_.size() > idle_ && running_.size() < threads_max_) {
-      const auto self = running_.emplace(running_.end());
+      auto self = running_.end();
       try {
+        self = running_.emplace(running_.end());
         *self = std::thread([this, self] { work(self); });
-      } catch (const std::system_error&) {
-        running_.erase(self);
-        if (running_.empty()) {
+      } catch (const std::exception&) {  // No thread, or no memory.
+        if (self != running_.end()) running_.erase(self);
+        if (running_.empty() || !may_queue) {
           jobs_.pop_back();
           accepted = false;
         }

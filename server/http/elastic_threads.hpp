@@ -9,6 +9,7 @@
 #include <list>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace gate::http {
 
@@ -23,14 +24,18 @@ class ElasticThreads {
   ElasticThreads& operator=(const ElasticThreads&) = delete;
 
   /// Never blocks for longer than starting a thread. With threads_max at work the job waits for one of them. False if
-  /// there is no thread and none can be started: the job will not run.
-  [[nodiscard]] bool run(std::function<void()> job);
+  /// nobody is free and no thread can be started: the job will not run.
+  [[nodiscard]] bool run(std::function<void()> job) { return add(std::move(job), false); }
+  /// As run(), for jobs that never wait: where no thread can be started they come after those that are at work. False
+  /// if there is none.
+  [[nodiscard]] bool run_in_turn(std::function<void()> job) { return add(std::move(job), true); }
 
   /// Waits until every job is done. run() must not be called any more.
   void join();
 
  private:
   using Threads = std::list<std::thread>;
+  bool add(std::function<void()> job, bool may_queue);
   void work(Threads::iterator self);
 
   const std::size_t threads_max_;

@@ -192,7 +192,11 @@ class RequestStream final : public HttplibStream {
     next_ = end_ = nullptr;
   }
 
-  void send_continue() { note(stream_.write("HTTP/1.1 100 Continue\r\n\r\n", deadline_)); }
+  void send_continue() {
+    std::string_view line = "HTTP/1.1 100 Continue\r\n\r\n";
+    // The answers before it have all been taken, or there would be no reading: where it has no room the client is gone.
+    if (stream_.send(line) != Io::Done) client_gone_ = true;
+  }
 
   /// So many bytes of the body: what is large without a stay in the stream's buffer.
   bool read_exactly(char* data, std::size_t size) {
@@ -270,6 +274,8 @@ class RequestStream final : public HttplibStream {
   bool note(Io io) {
     if (io == Io::TimedOut && begun_) {
       refuse(Refusal::TooSlow);
+    } else if (io == Io::NoThread) {
+      refuse(Refusal::Overloaded);
     } else if (io != Io::Done) {
       client_gone_ = true;  // A client that has not begun a request is idle, not slow.
     }
@@ -310,6 +316,44 @@ bool is_media_type(std::string_view content_type, std::string_view wanted) {
   return equal_but_case(content_type, wanted);
 }
 
+/// host[:port] (RFC 9112, 3.2); which one is none of our business, but what is none is a request of somebody else's.
+bool is_host(std::string_view value) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  std::size_t end = 0;
+  if (value.starts_with('[')) {
+    end = value.find(']');
+    if (end == std::string_view::npos || end < 3) return false;
+    const auto in_address = [&](char c) {
+      return is_digit(c) || equal_but_case({&c, 1}, "v") || c == ':' || c == '.' || (c >= 'a' && c <= 'f') ||
+             (c >= 'A' && c <= 'F');
+    };
+    if (!std::all_of(value.begin() + 1, value.begin() + static_cast<std::ptrdiff_t>(end), in_address)) return false;
+    ++end;
+  } else {
+    const auto in_name = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             std::string_view("-._~%!$&'()*+,;=").find(c) != std::string_view::npos;
+    };
+    end = static_cast<std::size_t>(std::find_if_not(value.begin(), value.end(), in_name) - value.begin());
+    if (end == 0) return false;
+  }
+  const auto port = value.substr(end);
+  return port.empty() || (port.front() == ':' && std::all_of(port.begin() + 1, port.end(), is_digit));
+}
+
+/// Of the origin form, or of the absolute form that proxies send (RFC 9112, 3.2.2); nullopt: neither.
+std::optional<std::string> path_of(const std::string& path) {
+  if (path.starts_with('/') || path == "*") return path;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (path.size() < scheme.size() || !equal_but_case(std::string_view(path).substr(0, scheme.size()), scheme))
+      continue;
+    const auto slash = std::min(path.find('/', scheme.size()), path.size());
+    if (!is_host(std::string_view(path).substr(scheme.size(), slash - scheme.size()))) return std::nullopt;
+    return slash == path.size() ? "/" : path.substr(slash);
+  }
+  return std::nullopt;
+}
+
 /// What a request's headers say about its body.
 struct Framing {
   bool valid = true;                  ///< False where two readers of the same bytes could differ: request smuggling.
@@ -317,6 +361,7 @@ struct Framing {
   bool chunked = false;
   bool encoded = false;  ///< Has a Content-Encoding.
   bool expects_continue = false;
+  int hosts = 0;
   std::string content_type;
 };
 
@@ -336,6 +381,9 @@ Framing framing_of(const httplib::Request& request) {
       ++encodings;
       framing.valid = framing.valid && equal_but_case(value, "chunked");
       framing.chunked = true;
+    } else if (equal_but_case(name, "Host")) {
+      ++framing.hosts;
+      framing.valid = framing.valid && is_host(value);
     } else if (equal_but_case(name, "Content-Type")) {
       framing.content_type = value;
     } else if (equal_but_case(name, "Content-Encoding")) {
@@ -369,12 +417,13 @@ class RequestReader::Parser : public HttplibRequestReader {
     set_pre_routing_handler([](const httplib::Request&, httplib::Response&) { return HandlerResponse::Handled; });
   }
 
-  Outcome serve(ConnectionStream& stream, Deadline deadline, const std::function<void()>& before_waiting) {
+  Outcome serve(ConnectionStream& stream, Deadline deadline, const std::function<bool()>& may_wait) {
     MemoryReservation share(service_.body_memory);
     RequestStream request_stream(stream, service_.limits, deadline, share);
     outcome_ = {};
     route_ = nullptr;
-    before_waiting_ = &before_waiting;
+    received_ = std::min(std::chrono::steady_clock::now(), deadline - service_.limits.request_max);
+    may_wait_ = &may_wait;
     handled_ = false;
     read_request(request_stream, outcome_.peer_closes, [&](httplib::Request& request) {
       framing_ = framing_of(request);
@@ -393,10 +442,18 @@ class RequestReader::Parser : public HttplibRequestReader {
   /// Sets route_.
   std::optional<Refusal> find_refusal(const httplib::Request& request) {
     if (!framing_.valid) return Refusal::BadRequest;
-    const std::string path = without_double_slashes(request.path);
+    // Before RFC 9112 (3.2) asked for it a request could do without.
+    if (framing_.hosts != 1 && (framing_.hosts > 1 || request.version != "HTTP/1.0")) return Refusal::BadRequest;
+    const auto of_origin = path_of(request.path);
+    if (!of_origin) return Refusal::BadRequest;
+    const std::string path = without_double_slashes(*of_origin);
+    const auto query = request.target.find('?');
+    query_ = query == std::string::npos ? std::string() : request.target.substr(query + 1);
+    outcome_.is_head = request.method == "HEAD";
     for (const auto& candidate : service_.routes) {
       if (candidate.path != path) continue;
-      if (candidate.method == request.method) {
+      // Who has a GET has a HEAD.
+      if (candidate.method == request.method || (outcome_.is_head && candidate.method == "GET")) {
         route_ = &candidate;
         break;
       }
@@ -420,40 +477,44 @@ class RequestReader::Parser : public HttplibRequestReader {
     if (framing_.expects_continue && stream.buffered().empty()) request_stream.send_continue();
     if (framing_.chunked) {
       std::string body;
-      if (request_stream.read_chunks(body)) handle(body);
+      if (request_stream.read_chunks(body)) handle(body, request_stream);
       return;
     }
     const std::size_t length = framing_.length.value_or(0);
     if (stream.buffered().size() >= length) {
-      handle(stream.buffered().substr(0, length));
+      handle(stream.buffered().substr(0, length), request_stream);
       stream.consume(length);
       return;
     }
     if (length > kGatheredBytesMax && !share.grow_to(length, std::chrono::steady_clock::now())) {
-      (*before_waiting_)();
-      if (!share.grow_to(length, std::min(deadline, std::chrono::steady_clock::now() + kRoomWait))) {
+      if (!(*may_wait_)() || !share.grow_to(length, std::min(deadline, std::chrono::steady_clock::now() + kRoomWait))) {
         request_stream.refuse(Refusal::Overloaded);
         return;
       }
     }
     // Memory that is not written to yet costs nothing: what is only announced takes none.
     const auto body = std::make_unique_for_overwrite<char[]>(length);
-    if (request_stream.read_exactly(body.get(), length)) handle({body.get(), length});
+    if (request_stream.read_exactly(body.get(), length)) handle({body.get(), length}, request_stream);
   }
 
-  void handle(std::string_view body) {
-    handled_ = true;
-    const HttpCall call{route_->method, route_->path, framing_.content_type, body};
+  void handle(std::string_view body, RequestStream& request_stream) {
+    const HttpCall call{route_->method, route_->path, query_, framing_.content_type, body, received_};
     try {
       if (service_.handlers.quick) {
         if (auto reply = service_.handlers.quick(call)) {
+          handled_ = true;
           outcome_.reply = std::move(*reply);
           return;
         }
       }
-      (*before_waiting_)();
+      if (!(*may_wait_)()) {
+        request_stream.refuse(Refusal::Overloaded);
+        return;
+      }
+      handled_ = true;
       outcome_.reply = service_.handlers.full(call);
     } catch (...) {
+      handled_ = true;
       outcome_.reply = {500, "text/plain", "Internal Server Error\n"};
     }
   }
@@ -463,8 +524,10 @@ class RequestReader::Parser : public HttplibRequestReader {
   // Of the request that is being served.
   Outcome outcome_;
   Framing framing_;
+  SteadyTime received_;
+  std::string query_;
   const HttpRoute* route_ = nullptr;
-  const std::function<void()>* before_waiting_ = nullptr;
+  const std::function<bool()>* may_wait_ = nullptr;
   bool handled_ = false;
 };
 
@@ -472,8 +535,8 @@ RequestReader::RequestReader(const Service& service) : parser_(std::make_unique<
 
 RequestReader::~RequestReader() = default;
 
-Outcome RequestReader::serve(ConnectionStream& stream, Deadline deadline, const std::function<void()>& before_waiting) {
-  return parser_->serve(stream, deadline, before_waiting);
+Outcome RequestReader::serve(ConnectionStream& stream, Deadline deadline, const std::function<bool()>& may_wait) {
+  return parser_->serve(stream, deadline, may_wait);
 }
 
 std::string render(const Outcome& outcome, bool close) {
@@ -487,7 +550,7 @@ std::string render(const Outcome& outcome, bool close) {
   if (outcome.refusal == Refusal::WrongMethod) text += "\r\nAllow: " + outcome.allow;
   if (close) text += "\r\nConnection: close";
   text += "\r\n\r\n";
-  text += reply.body;
+  if (!outcome.is_head) text += reply.body;
   return text;
 }
 

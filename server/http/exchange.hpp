@@ -36,7 +36,8 @@ struct Outcome {
   bool peer_closes = false;
   std::optional<Refusal> refusal;  ///< Set: `reply` is its answer, and the connection must close.
   HttpReply reply;
-  std::string allow;  ///< For the Allow header of a 405.
+  std::string allow;     ///< For the Allow header of a 405.
+  bool is_head = false;  ///< The answer has no body, whatever its length says.
 };
 
 /// Of a request that is refused unread.
@@ -58,9 +59,10 @@ class RequestReader {
   RequestReader(const RequestReader&) = delete;
   RequestReader& operator=(const RequestReader&) = delete;
 
-  /// Blocks until the request is whole and handled, or `deadline` (for its reading) has passed. Calls `before_waiting`
-  /// before it waits for anything or calls the handler that may wait (as the stream does when it waits for the client).
-  [[nodiscard]] Outcome serve(ConnectionStream& stream, Deadline deadline, const std::function<void()>& before_waiting);
+  /// Blocks until the request is whole and handled, or `deadline` (for its reading) has passed. Calls `may_wait` before
+  /// it waits for anything or calls the handler that may wait (as the stream does, through its ClientWait, when it
+  /// waits for the client); false, and the request is refused as Overloaded instead.
+  [[nodiscard]] Outcome serve(ConnectionStream& stream, Deadline deadline, const std::function<bool()>& may_wait);
 
  private:
   class Parser;

@@ -1,9 +1,5 @@
 #include "server/http/http_server.hpp"
 
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -15,28 +11,27 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <csignal>
 #include <cstring>
 #include <deque>
-#include <list>
 #include <mutex>
-#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include "server/http/connection_stream.hpp"
+#include "server/base/log.hpp"
+#include "server/http/connection_table.hpp"
 #include "server/http/elastic_threads.hpp"
 #include "server/http/exchange.hpp"
+#include "server/http/listening_socket.hpp"
 #include "server/http/memory_budget.hpp"
-#include "server/http/request_sizer.hpp"
 
 namespace gate {
 namespace {
 
-/// Bursts of new connections wait here; the kernel caps it at net.core.somaxconn.
-constexpr int kListenBacklog = 1024;
+using http::Connection;
+using http::ConnectionState;
+
 /// More loops would only help a machine that does nothing but answer reviews.
 constexpr std::size_t kLoopsMax = 4;
 /// Fewer connections than this share one.
@@ -44,57 +39,21 @@ constexpr std::size_t kConnectionsPerLoop = 64;
 constexpr std::size_t kEventsAtOnce = 64;
 /// Connections that a leader ends before it looks at the others again.
 constexpr int kEndedAtOnce = 16;
-/// How long a refused client's further bytes are swallowed: closing would reset the connection, and lose it the answer.
-constexpr std::chrono::milliseconds kLinger{1000};
-/// Between two reports of failed handshakes.
-constexpr std::chrono::seconds kReportInterval{10};
+/// Connections that are accepted before the acceptor looks whether it is to stop.
+constexpr int kAcceptedAtOnce = 1024;
+/// Handshakes cost a processor each, and wait for nobody: more threads would only slow each other down.
+constexpr std::size_t kHandshakesPerProcessor = 2;
 /// Connections come in bursts: a thread that waits a little saves the next one a start.
 constexpr std::chrono::seconds kThreadLinger{10};
-/// Someone who connected just before stop() has a request on its way.
-constexpr std::chrono::milliseconds kFreshGrace{1000};
 /// Pause in accepting when descriptors run out, instead of spinning on the error.
 constexpr int kAcceptPauseMs = 50;
 constexpr int kStatusEnd = 600;
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() { reset(); }
-  void reset() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Result<Fd> listen_on(const std::string& address, std::uint16_t port) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const std::string where = address + ":" + std::to_string(port);
-  if (const int error = ::getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found); error != 0) {
-    return Error{ErrorCode::Unavailable, "cannot listen on " + where + ": " + gai_strerror(error), 0};
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
-  Fd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  if (fd.get() < 0 || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      ::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd.get(), kListenBacklog) != 0) {
-    return Error{ErrorCode::Unavailable, "cannot listen on " + where + ": " + std::strerror(errno), 0};
-  }
-  return fd;
+void raise(const Fd& event) {
+  const std::uint64_t one = 1;
+  (void)!::write(event.get(), &one, sizeof one);
 }
 
 /// Those that this process may use. Two loops that share one make each other's clients wait for whole time slices.
@@ -108,79 +67,12 @@ std::size_t loops_for(std::size_t connections_max) {
   return std::min({processors(), kLoopsMax, connections_max / kConnectionsPerLoop + 1});
 }
 
-std::uint16_t port_of(int socket) {
-  sockaddr_storage address{};
-  socklen_t length = sizeof address;
-  ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length);
-  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
-                                             : reinterpret_cast<sockaddr_in&>(address).sin_port);
+/// Where a connection waits for its client, until it is finished.
+ConnectionState resting_state(const Connection& connection) {
+  if (connection.refused) return ConnectionState::Refused;
+  if (!connection.greeted) return ConnectionState::Fresh;
+  return connection.sizer.begun() ? ConnectionState::Partial : ConnectionState::Idle;
 }
-
-/// What a connection is doing. All but Busy have no thread: their loop's leader watches their sockets.
-enum class Lane : std::uint8_t {
-  Fresh,    ///< Accepted; its TLS handshake has not begun.
-  Idle,     ///< Between two requests.
-  Partial,  ///< A request has begun and gathers in the buffer.
-  Refused,  ///< Came beyond the limit; its request is awaited, only to be refused.
-  Leaving,  ///< Answered and finished; what its client still sends is swallowed.
-  Evicted,  ///< Cut to make room; its end is about to be noticed.
-  Busy,     ///< A thread has it.
-};
-constexpr std::size_t kLanes = 7;
-
-struct Loop;
-
-struct Connection {
-  Connection(Fd socket, ssl_ctx_st* tls, const HttpLimits& limits, Loop& its_loop, bool is_refused)
-      : fd(std::move(socket)),
-        stream(fd.get(), tls),
-        sizer(limits),
-        greeted(tls == nullptr),
-        loop(its_loop),
-        refused(is_refused),
-        ends_by(refused ? accepted + limits.refusal_max : Deadline::max()) {}
-
-  const Fd fd;
-  http::ConnectionStream stream;
-  http::RequestSizer sizer;
-  bool greeted;  ///< Its handshake is done.
-  bool served = false;
-  bool leaving = false;  ///< Finished; see Lane::Leaving.
-  bool queued = false;   ///< In its loop's `ready`.
-  bool watched = false;  ///< By its loop's epoll.
-  Loop& loop;
-  const SteadyTime accepted = now();
-  const bool refused;      ///< It has none of the places; its first request is answered 503, whatever it is.
-  const Deadline ends_by;  ///< Then a refused one is answered, or closed.
-  Deadline request_by;     ///< Of the request that has begun.
-
-  // Guarded by the server's mutex.
-  Lane lane = Lane::Busy;
-  SteadyTime since;  ///< In its lane.
-  std::list<Connection>::iterator self;
-};
-using Connections = std::list<Connection>;
-
-/// Some of the connections, and the thread that leads: it waits for all of them at once, and serves what is at hand.
-/// When it would have to wait for one of them, it first lets another thread lead.
-struct Loop {
-  Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
-  std::deque<Connection*> ready;  ///< The leader's: more of them is buffered, which epoll does not know.
-  Fd wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  // Guarded by the server's mutex.
-  bool stopping = false;
-  Deadline wakes_at = Deadline::max();    ///< When the leader looks for what is over, unless `wake` is raised before.
-  std::array<Connections, kLanes> lanes;  ///< In each the longest waiting is in front.
-  Connections& lane(Lane which) { return lanes[static_cast<std::size_t>(which)]; }
-};
-
-/// A thread that serves.
-struct Turn {
-  http::RequestReader& reader;
-  Connection* connection;  ///< The one it serves.
-  bool leads;              ///< Its loop. Becomes false in before_waiting.
-  std::function<void()> before_waiting;
-};
 
 }  // namespace
 
@@ -188,19 +80,20 @@ class HttpServer::Core {
  public:
   Core(HttpServerOptions options, ssl_ctx_st* tls, HttpHandlers handlers, Fd listener)
       : options_(std::move(options)),
-        tls_(tls),
         handlers_(std::move(handlers)),
-        port_(port_of(listener.get())),
+        port_(http::port_of(listener.get())),
         listener_(std::move(listener)),
-        loops_(loops_for(options_.limits.connections_max)),
-        threads_(options_.limits.connections_max + options_.limits.refused_at_once_max + loops_.size(), kThreadLinger) {
+        table_(options_.limits, tls, loops_for(options_.limits.connections_max)),
+        loops_(table_.loops()),
+        threads_(http::ConnectionTable::sockets_max(options_.limits) + loops_.size(), kThreadLinger),
+        handshakes_(kHandshakesPerProcessor * processors(), kThreadLinger) {
     try {
-      for (auto& loop : loops_) {
-        for (Fd* event : {&stop_event_, &end_event_, &loop.wake}) {
+      for (std::size_t loop = 0; loop < loops_.size(); ++loop) {
+        for (Fd* event : {&stop_event_, &end_event_}) {
           epoll_event wanted{};
           wanted.events = EPOLLIN;
           wanted.data.ptr = event;
-          ::epoll_ctl(loop.epoll.get(), EPOLL_CTL_ADD, event->get(), &wanted);
+          ::epoll_ctl(table_.epoll(loop), EPOLL_CTL_ADD, event->get(), &wanted);
         }
         if (!start_leader(loop)) throw std::system_error(EAGAIN, std::generic_category());
       }
@@ -223,36 +116,20 @@ class HttpServer::Core {
     draining_ = true;
     stopping_ = true;
     raise(stop_event_);
+    table_.stop_admitting();
     acceptor_.join();
-    {
-      std::unique_lock lock(mutex_);
-      const auto all_closed = [this] { return open_ == 0; };
-      if (!all_closed_.wait_until(lock, deadline, all_closed)) {
-        for (auto& loop : loops_) {
-          for (auto& lane : loop.lanes) {
-            for (const auto& connection : lane) ::shutdown(connection.fd.get(), SHUT_RDWR);
-          }
-        }
-        all_closed_.wait(lock, all_closed);
-      }
+    if (!table_.wait_until_empty(deadline)) {
+      table_.cut_all();
+      table_.wait_until_empty(Deadline::max());
     }
     raise(end_event_);
+    handshakes_.join();
     threads_.join();
   }
 
   [[nodiscard]] HttpCounters counters() const {
     HttpCounters result;
-    {
-      const std::lock_guard lock(mutex_);
-      result.connections_open = open_;
-      for (const auto& loop : loops_) {
-        result.connections_idle += loop.lanes[static_cast<std::size_t>(Lane::Idle)].size();
-        result.requests_begun += loop.lanes[static_cast<std::size_t>(Lane::Partial)].size();
-      }
-    }
-    result.connections_accepted = accepted_;
-    result.connections_evicted = evicted_;
-    result.connections_refused = refused_;
+    table_.count(result);
     result.body_bytes = body_memory_.taken();
     result.tls_errors = tls_errors_;
     for (int status = 0; status < kStatusEnd; ++status) {
@@ -267,10 +144,48 @@ class HttpServer::Core {
   }
 
  private:
-  static void raise(const Fd& event) {
-    const std::uint64_t one = 1;
-    (void)!::write(event.get(), &one, sizeof one);
-  }
+  /// Some of the connections, and the thread that leads: it waits for all of them at once, and serves what is at hand.
+  /// When it would have to wait for one of them, it first lets another thread lead.
+  struct Loop {
+    std::deque<Connection*> ready;  ///< The leader's: more of them is buffered, which epoll does not know.
+    Guarded<std::vector<Connection*>> handed_over;  ///< To become ready, by others; then the table's `wake` is raised.
+  };
+
+  /// A thread that serves, and the connection that it serves.
+  class LoopSlot final : public http::ClientWait {
+   public:
+    LoopSlot(Core& core, bool is_leader) : leads(is_leader), core_(core), reader_(core.service()) {}
+
+    http::Outcome read_request(Connection& connection) {
+      connection_ = &connection;
+      connection.stream.set_wait(this);
+      auto outcome = reader_.serve(connection.stream, connection.request_by, may_wait_);
+      connection.stream.set_wait(nullptr);
+      return outcome;
+    }
+
+    bool leads;  ///< Its connection's loop.
+
+   private:
+    /// Not without another thread that leads.
+    bool may_wait() {
+      if (!leads) return true;
+      core_.table_.unwatch(*connection_);
+      leads = !core_.start_leader(connection_->loop);
+      return !leads;
+    }
+    bool begin() override {
+      if (!may_wait()) return false;
+      core_.table_.wait_for_client(*connection_);
+      return true;
+    }
+    bool end() override { return core_.table_.make_busy(*connection_); }
+
+    Core& core_;
+    http::RequestReader reader_;
+    Connection* connection_ = nullptr;
+    const std::function<bool()> may_wait_ = [this] { return may_wait(); };
+  };
 
   // Accepting: one thread.
 
@@ -283,15 +198,20 @@ class HttpServer::Core {
     listener_.reset();
   }
 
-  /// At most a full backlog at once, so that a flood of connections cannot keep stop() waiting.
+  /// A bounded number at once, so that a flood of connections cannot keep stop() waiting.
   void accept_waiting() {
-    for (int i = 0; i < kListenBacklog; ++i) {
+    for (int i = 0; i < kAcceptedAtOnce; ++i) {
+      table_.wait_for_room();
       Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (fd.get() >= 0) {
-        take(std::move(fd));
+        try {
+          table_.admit(std::move(fd));
+        } catch (const std::bad_alloc&) {
+          log(accept_limiter_, "connection refused", "out of memory");
+        }
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        const std::lock_guard lock(mutex_);
-        evict_one();
+        log(accept_limiter_, "connections wait: none can be accepted", std::strerror(errno));
+        table_.evict_one();
         pollfd stop{stop_event_.get(), POLLIN, 0};
         ::poll(&stop, 1, kAcceptPauseMs);
         return;
@@ -301,266 +221,180 @@ class HttpServer::Core {
     }
   }
 
-  void take(Fd fd) {
-    // Without it the kernel holds an answer back for up to 40 ms, waiting for more to send along.
-    const int on = 1;
-    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    Connection* connection = nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      ++accepted_;
-      const bool refuse = open_ - refused_open_ >= options_.limits.connections_max && !evict_one();
-      if (refuse) {
-        ++refused_;
-        if (refused_open_ >= options_.limits.refused_at_once_max) return;
-        ++refused_open_;
-      }
-      Loop& loop = loops_[accepted_ % loops_.size()];
-      auto& busy = loop.lane(Lane::Busy);
-      connection = &busy.emplace_back(std::move(fd), tls_, options_.limits, loop, refuse);
-      connection->self = std::prev(busy.end());
-      ++open_;
-    }
-    park(*connection, resting_lane(*connection));
-  }
-
-  /// Cuts the longest waiting of those who never said anything; else of those who dawdle over a request; else of the
-  /// idle. False if there is none. A request that has arrived meanwhile is still read and answered. With the mutex
-  /// held.
-  bool evict_one() {
-    const SteadyTime slow_since = now() - options_.limits.slow_after;
-    for (const Lane which : {Lane::Fresh, Lane::Partial, Lane::Idle}) {
-      Connection* longest = nullptr;
-      for (auto& loop : loops_) {
-        auto& lane = loop.lane(which);
-        if (!lane.empty() && (longest == nullptr || lane.front().since < longest->since)) longest = &lane.front();
-      }
-      if (longest == nullptr || (which == Lane::Partial && longest->since > slow_since)) continue;
-      move_to(*longest, Lane::Evicted);
-      ::shutdown(longest->fd.get(), SHUT_RD);  // The leader finds its end.
-      ++evicted_;
-      return true;
-    }
-    return false;
-  }
-
-  // Connections and lanes: any thread.
-
-  /// With the mutex held.
-  static void move_to(Connection& connection, Lane lane) {
-    auto& target = connection.loop.lane(lane);
-    target.splice(target.end(), connection.loop.lane(connection.lane), connection.self);
-    connection.lane = lane;
-    connection.since = now();
-  }
-
-  /// Where a connection waits for its client, until it is finished.
-  static Lane resting_lane(const Connection& connection) {
-    if (connection.refused) return Lane::Refused;
-    if (!connection.greeted) return Lane::Fresh;
-    return connection.sizer.begun() ? Lane::Partial : Lane::Idle;
-  }
-
-  /// Leaves the connection to its loop's leader, who sees to its next bytes and to its lane's time limit. The caller
-  /// must not touch it any more, unless it is that leader.
-  void park(Connection& connection, Lane lane) {
-    const std::lock_guard lock(mutex_);
-    // What gathers keeps its place: its time limit is that of the whole request.
-    if (connection.lane != lane) move_to(connection, lane);
-    Loop& loop = connection.loop;
-    if (const Deadline deadline = deadline_of(connection, loop.stopping); deadline < loop.wakes_at) {
-      loop.wakes_at = deadline;
-      raise(loop.wake);
-    }
-    if (!std::exchange(connection.watched, true)) control(connection, EPOLL_CTL_ADD);
-  }
-
-  /// From now on only the caller's thread has it.
-  static void unwatch(Connection& connection) {
-    if (std::exchange(connection.watched, false)) control(connection, EPOLL_CTL_DEL);
-  }
-
-  static void control(Connection& connection, int operation) {
-    epoll_event wanted{};
-    wanted.events = EPOLLIN;
-    wanted.data.ptr = &connection;
-    ::epoll_ctl(connection.loop.epoll.get(), operation, connection.fd.get(), &wanted);
-  }
-
-  void make_busy(Connection& connection) {
-    const std::lock_guard lock(mutex_);
-    move_to(connection, Lane::Busy);
-  }
-
-  void drop(Connection& connection) {
-    const bool was_refused = connection.refused;
-    Connections dropped;
-    {
-      const std::lock_guard lock(mutex_);
-      dropped.splice(dropped.end(), connection.loop.lane(connection.lane), connection.self);
-    }
-    dropped.clear();
-    const std::lock_guard lock(mutex_);
-    if (was_refused) --refused_open_;
-    if (--open_ == 0) all_closed_.notify_all();
-  }
-
   // Leading: one thread of each loop at a time.
 
-  /// The threads to run on are as many as the connections and the loops together: there is always one.
-  [[nodiscard]] bool start_leader(Loop& loop) {
-    return threads_.run([this, &loop] { lead(loop); });
+  /// The threads to run on are as many as the connections and the loops together: there is always one, unless the
+  /// system has none left.
+  [[nodiscard]] bool start_leader(std::size_t loop) {
+    return threads_.run([this, loop] { lead(loop); });
   }
 
-  void lead(Loop& loop) {
-    http::RequestReader reader(service());
-    Turn turn{reader, nullptr, true, {}};
-    turn.before_waiting = [this, &loop, &turn] {
-      if (!turn.leads) return;
-      unwatch(*turn.connection);
-      turn.leads = !start_leader(loop);
-    };
+  void lead(std::size_t number) {
+    LoopSlot slot(*this, true);
+    Loop& loop = loops_[number];
     std::array<epoll_event, kEventsAtOnce> events;
-    while (turn.leads) {
-      const int timeout = end_what_is_over(loop, turn);
-      if (!turn.leads) return;
-      const int count = ::epoll_wait(loop.epoll.get(), events.data(), static_cast<int>(events.size()),
+    while (slot.leads) {
+      const int timeout = end_overdue(number, slot);
+      if (!slot.leads) return;
+      const int count = ::epoll_wait(table_.epoll(number), events.data(), static_cast<int>(events.size()),
                                      loop.ready.empty() ? timeout : 0);
-      for (int i = 0; i < count && turn.leads; ++i) {
+      for (int i = 0; i < count && slot.leads; ++i) {
         void* const source = events[static_cast<std::size_t>(i)].data.ptr;
         if (source == &end_event_) return;
-        if (source == &loop.wake) {
-          std::uint64_t times = 0;
-          (void)!::read(loop.wake.get(), &times, sizeof times);
+        if (source == &table_.wake(number)) {
+          take_over(number);
         } else if (source == &stop_event_) {
-          const std::lock_guard lock(mutex_);
-          loop.stopping = true;
-          ::epoll_ctl(loop.epoll.get(), EPOLL_CTL_DEL, stop_event_.get(), nullptr);
+          table_.begin_stop(number);
+          ::epoll_ctl(table_.epoll(number), EPOLL_CTL_DEL, stop_event_.get(), nullptr);
         } else if (auto& connection = *static_cast<Connection*>(source); !connection.queued) {
-          attend(connection, turn);
+          attend(connection, slot);
         }
       }
-      for (std::size_t rest = turn.leads ? loop.ready.size() : 0; rest > 0 && turn.leads; --rest) {
+      for (std::size_t rest = slot.leads ? loop.ready.size() : 0; rest > 0 && slot.leads; --rest) {
         auto& connection = *loop.ready.front();
         loop.ready.pop_front();
         connection.queued = false;
-        attend(connection, turn);
+        attend(connection, slot);
       }
     }
   }
 
-  /// Ends the connections whose lane's time is over, some at once. Milliseconds until the next one is.
-  int end_what_is_over(Loop& loop, Turn& turn) {
+  void take_over(std::size_t number) {
+    std::uint64_t times = 0;
+    (void)!::read(table_.wake(number).get(), &times, sizeof times);
+    for (Connection* const connection : std::exchange(*loops_[number].handed_over.lock(), {})) enqueue(*connection);
+  }
+
+  /// The others' turn first. Of a leader, for a connection that is Busy.
+  void enqueue(Connection& connection) {
+    try {
+      loops_[connection.loop].ready.push_back(&connection);
+      connection.queued = true;
+      // Its first request, which came with the end of the handshake, is no reason to make room.
+      if (connection.served) rest(connection, ConnectionState::Ready);
+    } catch (const std::bad_alloc&) {
+      close(connection);
+    }
+  }
+
+  /// Of any thread, for a connection that is Busy and not watched.
+  void hand_over(Connection& connection) {
+    const std::size_t loop = connection.loop;
+    loops_[loop].handed_over.lock()->push_back(&connection);
+    raise(table_.wake(loop));
+  }
+
+  /// Ends the connections whose state's time is over, some at once. Milliseconds until the next one is.
+  int end_overdue(std::size_t loop, LoopSlot& slot) {
     for (int i = 0; i < kEndedAtOnce; ++i) {
       Deadline next = Deadline::max();
-      Connection* const over = find_over(loop, next);
-      if (over == nullptr) {
+      Connection* const overdue = table_.take_overdue(loop, next);
+      if (overdue == nullptr) {
         if (next == Deadline::max()) return -1;
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now()).count();
         return static_cast<int>(std::clamp<decltype(left)>(left, 0, 1 << 30));
       }
-      if (!over->greeted) {
-        tls_failed("the client was silent");
-        drop(*over);
-      } else if (over->sizer.begun()) {
-        serve(*over, turn);  // Too slow, as the reader will find.
-        if (!turn.leads) return 0;
-      } else {
-        if (!over->leaving) over->stream.finish();
-        drop(*over);
-      }
+      guarded(*overdue, [&] { end(*overdue, slot); });
+      if (!slot.leads) return 0;
     }
     return 0;
   }
 
-  /// A connection whose time is over, now busy; else when the next one's is.
-  Connection* find_over(Loop& loop, Deadline& next) {
-    const SteadyTime at = now();
-    const std::lock_guard lock(mutex_);
-    for (const Lane which : {Lane::Fresh, Lane::Idle, Lane::Partial, Lane::Refused, Lane::Leaving}) {
-      for (auto& connection : loop.lane(which)) {
-        const Deadline deadline = deadline_of(connection, loop.stopping);
-        if (deadline <= at && !connection.queued) {
-          move_to(connection, Lane::Busy);
-          return &connection;
-        }
-        next = std::min(next, deadline);
-        // Those behind it came later; but the few refused ones are in the order of their handshakes.
-        if (!loop.stopping && which != Lane::Refused) break;
-      }
+  void end(Connection& connection, LoopSlot& slot) {
+    if (!connection.greeted) {
+      close(connection);
+    } else if (connection.answer.empty() && connection.sizer.begun()) {
+      serve(connection, slot);  // Too slow, as the reader will find.
+    } else {
+      const bool is_idle = connection.answer.empty() && !connection.closes;
+      if (is_idle) connection.stream.finish();
+      close(connection);
     }
-    loop.wakes_at = next;
-    return nullptr;
   }
 
-  [[nodiscard]] Deadline deadline_of(const Connection& connection, bool stopping) const {
-    const auto& limits = options_.limits;
-    switch (connection.lane) {
-      case Lane::Partial:
-        return connection.request_by;
-      case Lane::Refused:
-        return stopping ? std::min(connection.ends_by, connection.accepted + kFreshGrace) : connection.ends_by;
-      case Lane::Leaving:
-        return connection.since + kLinger;
-      case Lane::Fresh:
-      case Lane::Idle: {
-        const Deadline usual =
-            connection.since + (connection.lane == Lane::Idle ? limits.idle_max : limits.handshake_max);
-        if (!stopping) return usual;
-        return connection.served ? Deadline::min() : std::min(usual, connection.accepted + kFreshGrace);
-      }
-      case Lane::Evicted:
-      case Lane::Busy:
-        return Deadline::max();
+  /// An error of one connection's ends it; the others go on.
+  template <class Work>
+  void guarded(Connection& connection, Work work) {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      log(error_limiter_, "connection closed", error.what());
+      close(connection);
+    } catch (...) {
+      close(connection);
     }
-    return Deadline::max();
   }
 
   // Serving: a leader, or a thread that has only this connection.
 
-  /// Something has come, or the client has closed.
-  void attend(Connection& connection, Turn& turn) {
-    try {
-      if (connection.leaving) {
-        if (!connection.stream.swallow()) drop(connection);
-      } else if (connection.greeted) {
-        attend_request(connection, turn);
-      } else {
-        make_busy(connection);
-        unwatch(connection);
-        if (!threads_.run([this, &connection] { greet(connection); })) {
-          if (!connection.refused) ++refused_;
-          drop(connection);
-        }
+  /// Something has come, or the client has closed, or takes more of its answer; or it was evicted.
+  void attend(Connection& connection, LoopSlot& slot) {
+    guarded(connection, [&] {
+      switch (connection.state()) {
+        case ConnectionState::Evicted:
+          close(connection);
+          return;
+        case ConnectionState::Leaving:
+          if (!connection.stream.swallow()) close(connection);
+          return;
+        case ConnectionState::Answering:
+          if (send_answer(connection)) return_to_loop(connection, slot);
+          return;
+        case ConnectionState::Fresh:
+        case ConnectionState::Idle:
+        case ConnectionState::Partial:
+        case ConnectionState::Refused:
+        case ConnectionState::Reading:
+        case ConnectionState::Ready:
+        case ConnectionState::Busy:
+          break;
       }
-    } catch (const std::bad_alloc&) {
-      drop(connection);  // The others go on.
-    }
+      if (connection.greeted) {
+        attend_request(connection, slot);
+      } else {
+        begin_handshake(connection);
+      }
+    });
   }
 
-  void attend_request(Connection& connection, Turn& turn) {
+  void attend_request(Connection& connection, LoopSlot& slot) {
     do {
       switch (gather(connection)) {
         case Gathered::Gone:
           connection.stream.finish();
-          drop(connection);
+          close(connection);
           return;
         case Gathered::Part:
-          park(connection, resting_lane(connection));
+          rest(connection, resting_state(connection));
           return;
         case Gathered::Due:
-          make_busy(connection);
-          if (!serve(connection, turn)) return;
+          if (!table_.make_busy(connection)) {
+            close(connection);
+            return;
+          }
+          if (!serve(connection, slot)) return;
       }
-    } while (!turn.leads && connection.stream.has_more());
-    if (turn.leads && connection.stream.has_more()) {
-      // The others' turn first.
-      connection.queued = true;
-      connection.loop.ready.push_back(&connection);
-    } else {
-      connection.stream.release();
-      park(connection, Lane::Idle);
+    } while (!slot.leads && connection.stream.has_more());
+    return_to_loop(connection, slot);
+  }
+
+  /// It is Busy, and has had its answer.
+  void return_to_loop(Connection& connection, LoopSlot& slot) {
+    if (connection.stream.has_more()) {
+      if (slot.leads) {
+        enqueue(connection);
+      } else {
+        hand_over(connection);
+      }
+      return;
     }
+    connection.stream.release();
+    rest(connection, ConnectionState::Idle);
+  }
+
+  /// The caller must not touch it any more, unless it leads its loop.
+  void rest(Connection& connection, ConnectionState state) {
+    if (!table_.rest(connection, state)) close(connection);
   }
 
   enum class Gathered { Due, Part, Gone };
@@ -577,85 +411,127 @@ class HttpServer::Core {
       switch (stream.receive()) {
         case http::Io::Done:
           break;
-        case http::Io::TimedOut:
+        case http::Io::Later:
           return Gathered::Part;
         case http::Io::Closed:
+        case http::Io::TimedOut:
+        case http::Io::NoThread:
           return Gathered::Gone;
       }
     }
   }
 
-  void greet(Connection& connection) {
-    try {
-      const Deadline greeted_by = connection.accepted + options_.limits.handshake_max;
-      if (connection.stream.handshake(std::min(greeted_by, connection.ends_by)) != http::Io::Done) {
-        tls_failed(connection.stream.handshake_error());
-        drop(connection);
-        return;
-      }
-      connection.greeted = true;
-      http::RequestReader reader(service());
-      Turn turn{reader, nullptr, false, [] {}};
-      attend(connection, turn);
-    } catch (const std::bad_alloc&) {
-      drop(connection);
+  void begin_handshake(Connection& connection) {
+    if (!table_.make_busy(connection)) {
+      close(connection);
+      return;
+    }
+    table_.unwatch(connection);
+    if (!handshakes_.run_in_turn([this, &connection] { guarded(connection, [&] { handshake(connection); }); })) {
+      log(error_limiter_, "connection closed", "no thread can be started");
+      close(connection);
     }
   }
 
-  /// One request and its answer. False when the connection was closed, or is about to be.
-  bool serve(Connection& connection, Turn& turn) {
-    turn.connection = &connection;
-    auto& stream = connection.stream;
-    stream.set_before_waiting(&turn.before_waiting);
-    const http::Outcome outcome = connection.refused
-                                      ? http::refused(http::Refusal::Overloaded)
-                                      : turn.reader.serve(stream, connection.request_by, turn.before_waiting);
+  /// As far as it goes without the client.
+  void handshake(Connection& connection) {
+    switch (connection.stream.handshake()) {
+      case http::Io::Done:
+        connection.greeted = true;
+        if (connection.stream.has_more()) {
+          hand_over(connection);
+        } else {
+          rest(connection, resting_state(connection));
+        }
+        return;
+      case http::Io::Later:
+        if (now() < connection.accepted + options_.limits.handshake_max) {
+          rest(connection, resting_state(connection));
+        } else {
+          close(connection);
+        }
+        return;
+      case http::Io::Closed:
+      case http::Io::TimedOut:
+      case http::Io::NoThread:
+        close(connection);
+        return;
+    }
+  }
+
+  /// One request and its answer, or what can be sent of it. True: the answer is sent, and the connection is Busy still.
+  bool serve(Connection& connection, LoopSlot& slot) {
+    const http::Outcome outcome =
+        connection.refused ? http::refused(http::Refusal::Overloaded) : slot.read_request(connection);
     if (!outcome.answerable) {
-      stream.finish();
-      drop(connection);
+      connection.stream.finish();
+      close(connection);
       return false;
     }
     const bool refused = outcome.refusal.has_value();
-    const bool close = refused || outcome.peer_closes || draining_;
     if (refused) ++refusals_[static_cast<std::size_t>(*outcome.refusal)];
     const int status = outcome.reply.status;
     if (status >= 0 && status < kStatusEnd) ++answers_[static_cast<std::size_t>(status)];
-    const Deadline sent_by = std::min(now() + options_.limits.answer_max, connection.ends_by);
-    const bool sent = stream.write(http::render(outcome, close), sent_by) == http::Io::Done;
-    stream.set_before_waiting(nullptr);
-    connection.sizer.reset();
+    connection.closes = refused || outcome.peer_closes || draining_;
+    connection.lingers = refused;
+    connection.answer_by = std::min(now() + options_.limits.answer_max, connection.ends_by);
+    connection.answer = http::render(outcome, connection.closes);
+    connection.sent = 0;
     connection.served = true;
-    if (sent && !close) return true;
-    stream.finish();
-    if (sent && (refused || stream.has_more())) {
-      connection.leaving = true;
-      park(connection, Lane::Leaving);
+    return send_answer(connection);
+  }
+
+  /// As much as the client takes now. True: all, and the connection is Busy still.
+  bool send_answer(Connection& connection) {
+    std::string_view unsent = connection.unsent();
+    const std::size_t before = unsent.size();
+    const http::Io io = connection.stream.send(unsent);
+    connection.sent = connection.answer.size() - unsent.size();
+    if (io == http::Io::Later) {
+      const bool had_begun = connection.state() == ConnectionState::Answering;
+      const bool rests = had_begun && unsent.size() != before ? table_.note_progress(connection)
+                                                              : table_.rest(connection, ConnectionState::Answering);
+      const bool is_slow = had_begun && now() >= connection.answer_by;
+      if (!rests || is_slow) close(connection);
+      return false;
+    }
+    if (io != http::Io::Done || !table_.make_busy(connection)) {
+      close(connection);
+      return false;
+    }
+    connection.answer.clear();
+    connection.sizer.reset();
+    if (!connection.closes) return true;
+    connection.stream.finish();
+    if (connection.lingers || connection.stream.has_more()) {
+      rest(connection, ConnectionState::Leaving);
     } else {
-      drop(connection);
+      close(connection);
     }
     return false;
   }
 
-  void tls_failed(const std::string& reason) {
+  void close(Connection& connection) {
+    if (!connection.greeted) tls_failed(connection);
+    table_.close(connection);
+  }
+
+  void tls_failed(const Connection& connection) {
     ++tls_errors_;
-    if (!options_.on_tls_failures) return;
-    TlsFailures report;
-    {
-      const std::lock_guard lock(report_mutex_);
-      ++unreported_.count;
-      unreported_.newest = reason;
-      if (now() < next_report_) return;
-      next_report_ = now() + kReportInterval;
-      report = std::exchange(unreported_, {});
+    const std::string& reason = connection.stream.handshake_error();
+    log(handshake_limiter_, "TLS handshake failed", reason.empty() ? "the client was silent or too slow" : reason);
+  }
+
+  void log(LogLimiter& limiter, std::string_view message, std::string_view error) {
+    if (options_.log != nullptr) {
+      log_limited(limiter, now(), *options_.log, LogLevel::Warning, message, {{"port", port_}, {"error", error}});
     }
-    options_.on_tls_failures(report);
   }
 
   [[nodiscard]] http::Service service() { return {options_.routes, options_.limits, handlers_, body_memory_}; }
 
   // Constant after construction.
   const HttpServerOptions options_;
-  ssl_ctx_st* const tls_;
   const HttpHandlers handlers_;
   const std::uint16_t port_;
   Fd stop_event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  ///< Readable for ever once stop() began.
@@ -663,40 +539,35 @@ class HttpServer::Core {
 
   std::atomic<bool> draining_ = false;
   std::atomic<bool> stopping_ = false;
-  std::atomic<std::uint64_t> accepted_ = 0;
-  std::atomic<std::uint64_t> evicted_ = 0;
-  std::atomic<std::uint64_t> refused_ = 0;
   std::atomic<std::uint64_t> tls_errors_ = 0;
   std::array<std::atomic<std::uint64_t>, kStatusEnd> answers_{};
   std::array<std::atomic<std::uint64_t>, http::kRefusals> refusals_{};
   http::MemoryBudget body_memory_{options_.limits.body_bytes_total_max};
-
-  std::mutex report_mutex_;  ///< Guards the next two.
-  SteadyTime next_report_;
-  TlsFailures unreported_;
-
-  mutable std::mutex mutex_;  ///< Guards the lanes, not the connections in them, and the next three.
-  std::condition_variable all_closed_;
-  std::size_t open_ = 0;
-  std::size_t refused_open_ = 0;  ///< Of these, those that have none of the places.
+  LogLimiter accept_limiter_;
+  LogLimiter error_limiter_;
+  LogLimiter handshake_limiter_;
 
   std::mutex stop_mutex_;
   Fd listener_;  ///< The acceptor's.
+  http::ConnectionTable table_;
   std::deque<Loop> loops_;
   http::ElasticThreads threads_;
+  http::ElasticThreads handshakes_;
   std::thread acceptor_;
 };
+
+std::size_t sockets_max(const HttpLimits& limits) { return http::ConnectionTable::sockets_max(limits); }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, ssl_ctx_st* tls,
                                                       HttpHandlers handlers) {
   std::signal(SIGPIPE, SIG_IGN);
-  auto listener = listen_on(options.address, options.port);
+  auto listener = http::listen_on(options.address, options.port);
   if (!listener) return listener.error();
   try {
     auto core = std::make_unique<Core>(std::move(options), tls, std::move(handlers), std::move(*listener));
     return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
   } catch (const std::system_error& error) {
-    return Error{ErrorCode::Unavailable, std::string("cannot start a thread: ") + error.what(), 0};
+    return Error{ErrorCode::Unavailable, std::string("cannot start a thread: ") + error.what()};
   }
 }
 

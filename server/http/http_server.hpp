@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "policy/text/result.hpp"
+#include "server/base/log.hpp"
 #include "server/ports/clock.hpp"
 
 struct ssl_ctx_st;  // OpenSSL's SSL_CTX
@@ -29,9 +30,11 @@ namespace gate {
 /// A request that passed every limit. The views are valid while the handler runs.
 struct HttpCall {
   std::string_view method;
-  std::string_view path;  ///< As the route has it: decoded, without query, `//` read as `/`.
+  std::string_view path;   ///< As the route has it: decoded, without query, `//` read as `/`.
+  std::string_view query;  ///< What follows the `?`, as it was sent.
   std::string_view content_type;
   std::string_view body;
+  SteadyTime received;  ///< When its first byte came: what a client's timeout counts from, but for the network.
 };
 
 struct HttpReply {
@@ -81,7 +84,8 @@ struct HttpLimits {
   /// The API server drops idle connections after 90 s. Whoever closes first loses a request that crosses the close, and
   /// a POST is never repeated: so the server must be the later one.
   std::chrono::milliseconds idle_max{120'000};
-  /// 25 idle ones per API server are normal. Must stay well below RLIMIT_NOFILE.
+  /// Places: 25 idle ones per API server are normal. At the cap a newcomer gets the place of a client that takes no
+  /// answer, is silent, dawdles, or is idle; sockets_max() must stay well below RLIMIT_NOFILE.
   std::size_t connections_max = 1024;
   /// So many more are let in at a time when nobody can make room, to be told 503: what closes without a word looks like
   /// a fault of the network. A burst of a few API servers; each costs a thread for its handshake.
@@ -92,19 +96,14 @@ struct HttpLimits {
   std::size_t body_bytes_total_max = 64u << 20;
 };
 
-/// Handshakes that failed since the last report.
-struct TlsFailures {
-  std::uint64_t count = 0;
-  std::string newest;  ///< In OpenSSL's words.
-};
-
 struct HttpServerOptions {
-  std::string address = "0.0.0.0";  ///< To listen on: an IPv4 or IPv6 address, or a name that resolves to one.
-  std::uint16_t port = 0;           ///< 0: any free one, see port().
+  /// To listen on: an IPv4 or IPv6 address, or a name that resolves to one. Empty, or "::": all of both families.
+  std::string address;
+  std::uint16_t port = 0;  ///< 0: any free one, see port().
   std::vector<HttpRoute> routes;
   HttpLimits limits;
-  /// Called with the reasons of failed handshakes, at most once in 10 s, by any thread. May be empty.
-  std::function<void(const TlsFailures&)> on_tls_failures;
+  /// For what clients or the system do to the server, at a bounded rate. Null: nobody is told. Must outlive the server.
+  Logger* log = nullptr;
 };
 
 struct HttpCounters {
@@ -112,8 +111,8 @@ struct HttpCounters {
   std::size_t connections_idle = 0;  ///< Between two requests.
   std::size_t requests_begun = 0;    ///< Now: small requests of which a part has come.
   std::uint64_t connections_accepted = 0;
-  std::uint64_t connections_evicted = 0;  ///< Idle ones closed at connections_max, to let a new one in.
-  std::uint64_t connections_refused = 0;  ///< New ones at connections_max, since none was idle or slow.
+  std::uint64_t connections_evicted = 0;  ///< Closed at connections_max, to let a new one in.
+  std::uint64_t connections_refused = 0;  ///< New ones at connections_max, since nobody made room.
   std::size_t body_bytes = 0;             ///< Of body_bytes_total_max, taken now.
   std::uint64_t tls_errors = 0;           ///< Handshakes that failed or took too long.
   std::map<int, std::uint64_t> answers_by_status;
@@ -122,9 +121,12 @@ struct HttpCounters {
   std::map<std::string, std::uint64_t> refused_by_reason;
 };
 
-/// Thread safe. A connection that has nothing to say, or whose request is still small and incomplete, costs no thread:
-/// a few threads, one per processor, watch them all and answer what can be answered at once. Handshakes, large bodies
-/// and whatever waits have a thread each, for as long as it takes.
+/// How many sockets a server with these limits has open at most, its listening one apart.
+[[nodiscard]] std::size_t sockets_max(const HttpLimits& limits);
+
+/// Thread safe. A connection that waits for its client costs no thread, but for the rest of a large request: a few
+/// threads, one per processor, watch them all and answer what can be answered at once. Handshakes share a few more;
+/// large bodies and handlers that wait have a thread each, for as long as it takes.
 class HttpServer {
  public:
   /// Listens and serves when it returns. `tls` null means plain HTTP; otherwise it must outlive the server. Unavailable

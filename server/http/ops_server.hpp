@@ -12,9 +12,10 @@
 namespace gate {
 
 struct OpsServerOptions {
-  std::string address = "0.0.0.0";
+  std::string address;
   std::uint16_t port = 0;
   HttpLimits limits = {.connections_max = 64};
+  Logger* log = nullptr;
 };
 
 /// Called by several threads at once; must not block.

@@ -7,8 +7,7 @@ namespace gate {
 Result<std::unique_ptr<HttpServer>> start_webhook_server(WebhookServerOptions options, ssl_ctx_st* tls,
                                                          HttpHandlers handlers) {
   if (tls == nullptr) return Error{ErrorCode::InvalidInput, "the API server calls webhooks over TLS only", 0};
-  HttpServerOptions http{
-      std::move(options.address), options.port, {}, options.limits, std::move(options.on_tls_failures)};
+  HttpServerOptions http{std::move(options.address), options.port, {}, options.limits, options.log};
   for (auto& path : options.paths) http.routes.push_back({"POST", std::move(path), "application/json"});
   return HttpServer::start(std::move(http), tls, std::move(handlers));
 }

@@ -12,11 +12,11 @@
 namespace gate {
 
 struct WebhookServerOptions {
-  std::string address = "0.0.0.0";
+  std::string address;
   std::uint16_t port = 0;
   std::vector<std::string> paths = {"/validate", "/mutate"};
   HttpLimits limits = {.body_bytes_max = kReviewBytesMax};
-  std::function<void(const TlsFailures&)> on_tls_failures = {};
+  Logger* log = nullptr;
 };
 
 /// `tls` (CertificateWatcher::server_context) must outlive the server. Answers before the handler sees anything:

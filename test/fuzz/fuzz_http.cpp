@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
-#include "server/http/request_sizer.hpp"
 #include "server/http/exchange.hpp"
+#include "server/http/request_sizer.hpp"
 #include "test/fuzz/require.hpp"
 
 namespace {
@@ -115,7 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     while (!sizer.is_due(stream.buffered()) && stream.receive() == http::Io::Done) {
     }
     const auto begun = std::chrono::steady_clock::now();
-    const http::Outcome outcome = reader.serve(stream, begun + std::chrono::seconds(5), [] {});
+    const http::Outcome outcome = reader.serve(stream, begun + std::chrono::seconds(5), [] { return true; });
     FUZZ_REQUIRE(std::chrono::steady_clock::now() - begun <
                  std::chrono::seconds(4));  // Nothing ever waits: all is here.
     FUZZ_REQUIRE(room.taken() == 0);

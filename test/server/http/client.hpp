@@ -82,7 +82,7 @@ class Client {
   void stop_sending() { ::shutdown(socket_, SHUT_WR); }
 
   /// nullopt when the server closed before a whole answer.
-  std::optional<Answer> receive() {
+  std::optional<Answer> receive(bool has_body = true) {
     Answer answer;
     std::size_t end = 0;
     while ((end = received_.find("\r\n\r\n")) == std::string::npos) {
@@ -91,7 +91,7 @@ class Client {
     answer.headers = received_.substr(0, end + 2);
     received_.erase(0, end + 4);
     answer.status = std::atoi(answer.headers.c_str() + std::string_view("HTTP/1.1 ").size());
-    if (const auto at = answer.headers.find("Content-Length: "); at != std::string::npos) {
+    if (const auto at = answer.headers.find("Content-Length: "); has_body && at != std::string::npos) {
       const auto length = static_cast<std::size_t>(std::atol(answer.headers.c_str() + at + 16));
       while (received_.size() < length) {
         if (!read_more()) return std::nullopt;
@@ -105,6 +105,12 @@ class Client {
   std::optional<Answer> ask(std::string_view bytes) {
     if (!send(bytes)) return std::nullopt;
     return receive();
+  }
+
+  /// As ask(), for a request whose answer has no body.
+  std::optional<Answer> ask_head(std::string_view bytes) {
+    if (!send(bytes)) return std::nullopt;
+    return receive(false);
   }
 
   /// True when the server closes, without another byte, while we are patient.

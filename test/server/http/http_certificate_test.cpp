@@ -124,12 +124,13 @@ TEST_CASE("of the client CA's clients, only those with an allowed name are serve
 TEST_CASE("failed handshakes are counted each, and told of at a bounded rate") {
   std::atomic<int> reports = 0;
   TestServer plain(echo);
-  WebhookServerOptions options{"127.0.0.1"};
-  options.on_tls_failures = [&reports](const TlsFailures& failures) {
-    CHECK(failures.count >= 1);
-    CHECK_FALSE(failures.newest.empty());
+  const auto log = make_json_logger("info", [&reports](const std::string& line) {
+    CHECK(line.find("TLS handshake failed") != std::string::npos);
+    CHECK(line.find("\"error\":\"") != std::string::npos);
     ++reports;
-  };
+  });
+  WebhookServerOptions options{"127.0.0.1"};
+  options.log = log.get();
   const auto server = std::move(start_webhook_server(options, plain.watcher->server_context(), echo).value());
   for (int i = 0; i < 20; ++i) CHECK_FALSE(Client(server->port(), {.tls = false}).ask("no TLS at all\r\n\r\n"));
   CHECK(eventually([&] { return server->counters().tls_errors == 20; }));

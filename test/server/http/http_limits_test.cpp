@@ -44,7 +44,22 @@ TEST_CASE("a request outside the limits is refused, the handler never sees it, a
       {"GET", request("GET /validate", ""), 405, "Allow: POST\r\n"},
       {"PUT with a body", request("PUT /validate", kJson + "Content-Length: 1\r\n", "x"), 405, "Allow: POST\r\n"},
       {"DELETE", request("DELETE /mutate", ""), 405, "Allow: POST\r\n"},
-      {"HEAD", request("HEAD /validate", ""), 405},
+      {"no host", "POST /validate HTTP/1.1\r\n" + kJson + "Content-Length: 1\r\n\r\nx", 400},
+      {"empty host", "POST /validate HTTP/1.1\r\nHost: \r\n" + kJson + "Content-Length: 1\r\n\r\nx", 400},
+      {"two hosts", post("/validate", "x", "Host: gate\r\n"), 400},
+      {"two hosts, in any case of letters", post("/validate", "x", "hOST: other\r\n"), 400},
+      {"host with a path", "POST /validate HTTP/1.1\r\nHost: gate/x\r\nContent-Length: 1\r\n\r\nx", 400},
+      {"host with a user", "POST /validate HTTP/1.1\r\nHost: a@gate\r\nContent-Length: 1\r\n\r\nx", 400},
+      {"host with a blank", "POST /validate HTTP/1.1\r\nHost: a b\r\nContent-Length: 1\r\n\r\nx", 400},
+      {"host with a port that is none", "POST /validate HTTP/1.1\r\nHost: gate:x\r\nContent-Length: 1\r\n\r\nx", 400},
+      {"host with half an address", "POST /validate HTTP/1.1\r\nHost: [::1\r\nContent-Length: 1\r\n\r\nx", 400},
+      {"absolute form without a host", "POST http://gate/validate HTTP/1.1\r\n" + kJson + "Content-Length: 1\r\n\r\nx",
+       400},
+      {"absolute form of another path", post("http://gate/other", "x"), 404},
+      {"absolute form without a path", post("http://gate", "x"), 404},
+      {"absolute form with a user", post("http://a@gate/validate", "x"), 400},
+      {"absolute form of another scheme", post("ftp://gate/validate", "x"), 400},
+      {"no path", post("validate", "x"), 400},
       {"no content type", request("POST /validate", "Content-Length: 1\r\n", "x"), 415},
       {"form",
        request("POST /validate", "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n", "a=b"),
@@ -121,6 +136,39 @@ TEST_CASE("a request outside the limits is refused, the handler never sees it, a
     CHECK(client.sees_close());
   }
   CHECK(handled == 0);
+}
+
+TEST_CASE("a host may be a name or an address, with or without a port; the absolute form is the same request") {
+  TestServer server(echo, {.body_bytes_max = kBodyMax});
+  const std::string rest = kJson + "Content-Length: 1\r\n\r\nx";
+  for (const std::string head : {
+           "POST /validate HTTP/1.1\r\nHost: upgrade-gate.starrocks.svc\r\n",
+           "POST /validate HTTP/1.1\r\nhost:upgrade-gate.starrocks.svc:443\r\n",
+           "POST /validate HTTP/1.1\r\nHost: 10.0.0.1:9443\r\n",
+           "POST /validate HTTP/1.1\r\nHost: [fd00::1]\r\n",
+           "POST /validate HTTP/1.1\r\nHost: [fd00::1]:9443\r\n",
+           "POST http://gate/validate HTTP/1.1\r\nHost: other\r\n",
+           "POST HTTPS://[fd00::1]:9443/validate?timeout=1s HTTP/1.1\r\nHost: gate\r\n",
+           "POST /validate HTTP/1.0\r\nConnection: keep-alive\r\n",
+       }) {
+    INFO(head);
+    Client client(server.port());
+    const auto answer = client.ask(head + rest);
+    REQUIRE(answer);
+    CHECK(answer->status == 200);
+    CHECK(answer->body == "/validate x");
+  }
+}
+
+TEST_CASE("an answer to HEAD has no body, and nothing follows it") {
+  TestServer server(echo, {.body_bytes_max = kBodyMax});
+  Client client(server.port());
+  const auto answer = client.ask_head(request("HEAD /validate", ""));
+  REQUIRE(answer);
+  CHECK(answer->status == 405);
+  CHECK(answer->has("Allow: POST\r\n"));
+  CHECK(answer->has("Content-Length: "));
+  CHECK(client.sees_close());
 }
 
 TEST_CASE("a request exactly at the limits is served") {
