@@ -95,6 +95,7 @@ Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int 
   spec.changes = facts.changes;
   spec.hooks = facts.configuration.hooks;
   spec.mode = facts.configuration.mode;
+  spec.rollout = facts.configuration.rollout;
   spec.retry_token = facts.retry_token;
   spec.asked_before = facts.asked_before;
   if (const auto* open = open_record(facts)) spec.supersedes = open->name;
@@ -242,6 +243,18 @@ std::optional<Decision> decide_bypass(const AdmissionFacts& facts, std::vector<s
   return std::nullopt;
 }
 
+/// Where the StatefulSets are held there is nothing to wait for, and a preparation that fails is no reason to refuse:
+/// the gate tries again by itself, and nothing rolls meanwhile.
+Decision admitted_on_hold(const AdmissionFacts& facts, Decision decision) {
+  if (facts.configuration.rollout.admission != AdmissionMode::Hold) return decision;
+  const bool unfinished = decision.effect == Effect::None && !decision.answer.allowed &&
+                          (decision.answer.reason == reason::kRunning || decision.answer.reason == reason::kFailed);
+  if (decision.effect != Effect::Wait && !unfinished) return decision;
+  auto answer = allow();
+  answer.warnings.push_back(held_warning(decision.subject));
+  return final(std::move(answer), "allowed-held", find_record(facts.records, decision.subject));
+}
+
 /// Everything but the emergency exit.
 Decision decide_regularly(const AdmissionFacts& facts) {
   if (!facts.store_reachable) {
@@ -294,7 +307,7 @@ Decision decide(const AdmissionFacts& facts) {
   // Before the records are needed: the emergency exit must not depend on what may be broken.
   std::vector<std::string> warnings;
   if (auto decision = decide_bypass(facts, warnings)) return *std::move(decision);
-  auto decision = decide_regularly(facts);
+  auto decision = admitted_on_hold(facts, decide_regularly(facts));
   if (decision.effect != Effect::None) return decision;
   auto& answer = decision.answer;
   answer.warnings.insert(answer.warnings.begin(), warnings.begin(), warnings.end());

@@ -114,6 +114,11 @@ std::string dry_run_refusal_warning(std::string_view why) {
   return clean_text("upgrade gate: dry run only; the real request would be refused: " + std::string(why), kWarningMax);
 }
 
+std::string held_warning(const std::string& preparation) {
+  // What counts comes first: a long name is cut.
+  return "upgrade gate: accepted; no pod moves until it is prepared: kubectl get srup " + preparation;
+}
+
 std::string revert_warning(const Preparation& record) {
   return clean_text("upgrade gate: back to the images before " + record.name + "; its hooks will be undone",
                     kWarningMax);

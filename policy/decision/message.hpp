@@ -26,6 +26,8 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string dry_run_warning(const std::string& state);
 /// Where the real request would be refused.
 [[nodiscard]] std::string dry_run_refusal_warning(std::string_view why);
+/// The change is admitted, and the StatefulSets stay as they are until `preparation` is completed.
+[[nodiscard]] std::string held_warning(const std::string& preparation);
 [[nodiscard]] std::string revert_warning(const Preparation& record);
 [[nodiscard]] std::string path_warning(const PathFinding& finding);
 [[nodiscard]] std::string bypass_warning(const Bypass& bypass, bool dry_run);

@@ -8,6 +8,7 @@
 
 #include "policy/hooks/frontend_setting.hpp"
 #include "policy/hooks/hook_catalogue.hpp"
+#include "policy/hooks/rollout_configuration.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -391,7 +392,15 @@ class Resolver {
 
 }  // namespace
 
-HookConfiguration resolve_hooks(const HookSources& sources) { return Resolver(sources).run(); }
+HookConfiguration resolve_hooks(const HookSources& sources) {
+  auto out = Resolver(sources).run();
+  auto rollout = resolve_rollout(sources.object, sources.rollout_defaults);
+  out.rollout = std::move(rollout.rollout);
+  out.faults.insert(out.faults.end(), rollout.faults.begin(), rollout.faults.end());
+  // One that is held or led without hooks needs a record, too: it says what may roll.
+  out.configured = out.configured || out.rollout.leads() || !rollout.faults.empty();
+  return out;
+}
 
 std::vector<std::string> referenced_config_maps(const json& object, const std::vector<ImageChange>& changes) {
   const HookSources sources{.object = object, .changes = changes};

@@ -10,6 +10,7 @@
 
 #include "policy/hooks/hook.hpp"
 #include "policy/hooks/hook_definition.hpp"
+#include "policy/hooks/led_rollout.hpp"
 #include "policy/versions/image_change.hpp"
 
 namespace gate {
@@ -38,12 +39,14 @@ struct HookSources {
   std::vector<ImageChange> changes{};
   std::map<std::string, ConfigMapText> config_maps{};  ///< Of the object's namespace, by name; absent: there is none.
   HookRules rules{};
+  LedRollout rollout_defaults{};  ///< What the gate's owner wants of objects that say nothing about their rollouts.
 };
 
 struct HookConfiguration {
   bool configured = false;  ///< Some source asks for preparation, and for this change.
   PreparationMode mode = PreparationMode::Run;
-  std::vector<Hook> hooks;  ///< Valid hooks, in order, names unique.
+  std::vector<Hook> hooks;  ///< Valid hooks, in order, names unique; none is needed for a rollout that is led.
+  LedRollout rollout;
   std::vector<std::string> warnings;
   std::vector<ConfigurationFault> faults;
   /// ConfigMaps that could not be read, with the reason: the hooks are then not all known. No fault of the object.
@@ -69,6 +72,7 @@ struct HookConfiguration {
 ///   Hooks without a name are called "<key without ending>-<n>", a script "<key without ending>".
 /// - A hook whose `when` does not cover any of the changes is left out. When that leaves none, nothing is configured.
 /// - The same name twice: the first counts, with a warning; doing something else it is a fault.
+/// - Asking for a led rollout is asking for preparation, with whatever hooks there are (rollout_configuration.hpp).
 /// - An enable-* hook beside the disable-* hook that it reverses is left out with a warning: the gate itself restores
 ///   what it captured. Any other two values for one setting are a fault.
 [[nodiscard]] HookConfiguration resolve_hooks(const HookSources& sources);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "policy/hooks/hook.hpp"
-#include "policy/record/led_rollout.hpp"
+#include "policy/hooks/led_rollout.hpp"
 #include "policy/text/result.hpp"
 #include "policy/text/time.hpp"
 #include "policy/versions/image_change.hpp"

@@ -25,6 +25,8 @@ constexpr std::string_view kConfigMapKind = "ConfigMap";
 constexpr std::chrono::seconds kReadBackTimeout{2};
 /// For reading the versions that run, beyond the admission wait: three statements to an FE that has just answered.
 constexpr std::chrono::seconds kVersionsTimeout{2};
+/// Below the timeoutSeconds of the webhook on StatefulSets (5).
+constexpr std::chrono::seconds kStatefulSetTimeout{3};
 /// Of the retry annotation; longer values are compared by their beginning.
 constexpr std::size_t kRetryTokenMax = 128;
 /// Glancers that are kept: as many as there are threads that answer at once.
@@ -69,6 +71,7 @@ AdmissionService::AdmissionService(PreparationStore& store, ClusterAccess& clust
       clock_(clock),
       log_(log),
       options_(std::move(options)),
+      stateful_sets_(store_, clusters_, log_, {}),
       on_answer_(std::move(on_answer)) {}
 
 void AdmissionService::set_own_username(std::string username) {
@@ -148,6 +151,9 @@ std::optional<ReviewReply> AdmissionService::glance(ReviewGlancer& glancer, std:
 
 AdmissionAnswer AdmissionService::answer(std::string_view path, const AdmissionRequest& request) {
   if (path == kConfigurationPath) return check_configuration(request);
+  if (path == StatefulSetHandler::kPath) {
+    return stateful_sets_.answer(request, clock_.steady_now() + kStatefulSetTimeout);
+  }
   if (path == kStatusPath) {
     std::string own;
     {

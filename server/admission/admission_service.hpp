@@ -13,6 +13,7 @@
 #include "policy/decision/decision.hpp"
 #include "policy/review/admission_review.hpp"
 #include "server/admission/outcome_waiters.hpp"
+#include "server/admission/stateful_set_handler.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
@@ -90,6 +91,7 @@ class AdmissionService {
   const Clock& clock_;
   spdlog::logger& log_;
   const AdmissionServiceOptions options_;
+  const StatefulSetHandler stateful_sets_;
   const std::function<void(const ReviewOutcome&)> on_answer_;
   mutable std::mutex mutex_;
   std::string own_username_;  // guarded by mutex_

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/decision/decision.hpp"
-#include "policy/rollout/rollout_configuration.hpp"
+#include "policy/hooks/rollout_configuration.hpp"
 #include "policy/rollout/turns.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "policy/record/led_rollout.hpp"
+#include "policy/hooks/led_rollout.hpp"
 #include "policy/review/admission_review.hpp"
 #include "policy/rollout/stateful_set.hpp"
 #include "server/ports/cluster_access.hpp"

@@ -261,7 +261,7 @@ Status App::Impl::start_servers() {
   webhook_options.address = options.listen.host;
   webhook_options.port = options.listen.port;
   webhook_options.paths = {std::string(AdmissionService::kGatePath), std::string(AdmissionService::kConfigurationPath),
-                           std::string(AdmissionService::kStatusPath)};
+                           std::string(AdmissionService::kStatusPath), std::string(StatefulSetHandler::kPath)};
   webhook_options.log = &log;
   const auto to_http = [](ReviewReply reply) {
     return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};

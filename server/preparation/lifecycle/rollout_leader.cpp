@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "policy/rollout/rollout_configuration.hpp"
+#include "policy/hooks/rollout_configuration.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/preparation/frontends/frontend_probes.hpp"

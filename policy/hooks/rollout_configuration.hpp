@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/hooks/hook_configuration.hpp"
-#include "policy/record/led_rollout.hpp"
+#include "policy/hooks/led_rollout.hpp"
+#include "policy/text/member_reader.hpp"
 
 namespace gate {
 

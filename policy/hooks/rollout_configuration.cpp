@@ -1,4 +1,4 @@
-#include "policy/rollout/rollout_configuration.hpp"
+#include "policy/hooks/rollout_configuration.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,10 +1,12 @@
 // Goal: what a cluster asks for is understood from each of its sources, or refused with all its faults.
 
-#include "policy/rollout/rollout_configuration.hpp"
+#include "policy/hooks/rollout_configuration.hpp"
 
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+
+#include "policy/hooks/hook_configuration.hpp"
 
 using namespace gate;
 using nlohmann::json;

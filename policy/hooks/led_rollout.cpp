@@ -1,4 +1,4 @@
-#include "policy/record/led_rollout.hpp"
+#include "policy/hooks/led_rollout.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
