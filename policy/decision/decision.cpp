@@ -1,6 +1,7 @@
 #include "policy/decision/decision.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "policy/decision/bypass.hpp"
 #include "policy/decision/message.hpp"
@@ -215,18 +216,52 @@ Decision bypassed(const AdmissionFacts& facts, const Bypass& bypass) {
   return out;
 }
 
+/// The record of another change that this very bypass let through: it is used up. Null: it is not.
+const Preparation* bypass_use(const AdmissionFacts& facts, const Bypass& bypass) {
+  for (const auto& record : facts.records) {
+    if (record.spec.bypass == bypass && record.spec.object.uid == facts.object_uid &&
+        record.spec.changes != facts.changes) {
+      return &record;
+    }
+  }
+  return nullptr;
+}
+
+/// Denies one more record where the cluster has as many as it may have.
+std::optional<Decision> too_many_records(const AdmissionFacts& facts) {
+  const auto open = static_cast<std::size_t>(
+      std::count_if(facts.records.begin(), facts.records.end(), [](const auto& record) { return is_open(record); }));
+  if (open >= kOpenRecordsMax) return denied(reason::kTooMany, too_many_open_message(facts, open), nullptr);
+  std::vector<WallTime> young;
+  for (const auto& record : facts.records) {
+    if (record.creation_time && *record.creation_time > facts.now - kNewRecordsWindow) {
+      young.push_back(*record.creation_time);
+    }
+  }
+  if (young.size() < kNewRecordsMax) return std::nullopt;
+  std::sort(young.begin(), young.end(), std::greater<>());
+  // Once that one is older than the window, fewer than the most are within it.
+  const auto next = young[kNewRecordsMax - 1] + kNewRecordsWindow;
+  return denied(reason::kTooMany, too_many_new_message(facts, next), nullptr);
+}
+
 /// What the bypass annotation comes to: a final decision, a question to ask, or nothing but `warnings`.
 std::optional<Decision> decide_bypass(const AdmissionFacts& facts, std::vector<std::string>& warnings) {
-  if (facts.bypass.empty()) return std::nullopt;
   const auto ignored = [&](const std::string& why) {
     warnings.push_back(bypass_ignored_warning(why));
     return std::nullopt;
   };
+  if (facts.bypass.empty()) {
+    // A GitOps controller drops what Git does not have, and shows the annotation that it has just dropped.
+    return facts.bypass_taken_away ? ignored("this request takes the annotation away; it must carry it") : std::nullopt;
+  }
   const auto bypass = parse_bypass(facts.bypass);
   if (!bypass) return ignored(bypass.error().message);
   if (auto obstacle = bypass_obstacle(*bypass, target_key(facts), facts.now); !obstacle.empty()) {
     return ignored(obstacle);
   }
+  if (const auto* used = bypass_use(facts, *bypass))
+    return ignored("it was used by " + used->name + "; write a new one");
   switch (facts.may_bypass) {
     case Permission::NotAsked: {
       Decision ask;
@@ -261,6 +296,7 @@ Decision decide_regularly(const AdmissionFacts& facts) {
     if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
     return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
   }
+  if (!facts.record_refusal.empty()) return denied(reason::kRecordRefused, record_refused_message(facts), nullptr);
   if (!facts.configuration.faults.empty()) {
     return final(hooks_invalid(facts), "denied", nullptr);
   }
@@ -287,6 +323,10 @@ std::vector<PathFinding> path_findings(const AdmissionFacts& facts) {
   return judge_path({facts.kind, facts.name, facts.changes, facts.unchanged, facts.running});
 }
 
+AdmissionAnswer bypass_forbidden(std::string_view username, const std::string& name_space) {
+  return deny(kDenialCode, std::string(reason::kBypassForbidden), bypass_forbidden_message(username, name_space));
+}
+
 AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
   return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
 }
@@ -304,10 +344,17 @@ Decision decide(const AdmissionFacts& facts) {
     if (!facts.dry_run) answer.warnings.push_back(revert_warning(*open));
     return final(std::move(answer), "allowed-revert", open);
   }
+  // Before anything is done or admitted by a word of the request that is not true.
+  if (!facts.stored_difference.empty()) {
+    return denied(reason::kObjectChanged, object_changed_message(facts), nullptr);
+  }
   // Before the records are needed: the emergency exit must not depend on what may be broken.
   std::vector<std::string> warnings;
   if (auto decision = decide_bypass(facts, warnings)) return *std::move(decision);
   auto decision = admitted_on_hold(facts, decide_regularly(facts));
+  if (decision.effect == Effect::Start) {
+    if (auto refusal = too_many_records(facts)) decision = *std::move(refusal);
+  }
   if (decision.effect != Effect::None) return decision;
   auto& answer = decision.answer;
   answer.warnings.insert(answer.warnings.begin(), warnings.begin(), warnings.end());

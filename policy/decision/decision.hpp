@@ -1,8 +1,11 @@
 #pragma once
-// The verdict on one image change: a pure function of gathered facts (design 2.5).
+// The verdict on one image change: a pure function of gathered facts.
 
+#include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/hooks/hook_configuration.hpp"
@@ -28,7 +31,8 @@ struct AdmissionFacts {
   std::string object_uid;
   std::string cluster;  ///< The StarRocksCluster whose FE is prepared.
   std::vector<ImageChange> changes;
-  int other_changed_fields = 0;           ///< Top-level spec fields that change besides images: dropped with a denial.
+  /// Fields of the spec, or of a component that changes its image, that change besides images: dropped with a denial.
+  int other_changed_fields = 0;
   std::vector<ComponentImage> unchanged;  ///< The object's other components: they matter to the order.
   VersionPolicy version_policy = VersionPolicy::Off;
   std::vector<RunningNode> running;  ///< Empty until read, and where the FE did not answer.
@@ -47,6 +51,12 @@ struct AdmissionFacts {
   Permission may_bypass = Permission::NotAsked;
   bool asked_before = false;  ///< The old object asks for hooks, too.
   std::string retry_token;    ///< The retry annotation; empty: none.
+  /// How the object that is stored differs from the one that was sent (difference_from_stored()); empty: it does not,
+  /// or there is nothing to compare with.
+  std::string stored_difference;
+  /// The API server refused the record for good, in its words: nothing was started.
+  std::string record_refusal;
+  bool bypass_taken_away = false;  ///< The stored object has a bypass annotation, the new one has none.
 };
 
 /// What the caller must do before the answer is final. At most one per round; each changes a fact, so rounds end.
@@ -76,6 +86,17 @@ struct Decision {
 /// The key of the change that is asked for: what a bypass is bound to, and part of the record's name.
 [[nodiscard]] std::string target_key(const AdmissionFacts& facts);
 
+/// Records of one cluster that hold or owe something, at most: each newer target takes over from the one before, so
+/// more than a few are a loop that somebody has built.
+inline constexpr std::size_t kOpenRecordsMax = 10;
+/// New records of one cluster within kNewRecordsWindow: as many as are kept of a cluster, so that none is pruned before
+/// it has been counted. A person who retries by hand makes one in half a minute.
+inline constexpr std::size_t kNewRecordsMax = 10;
+inline constexpr std::chrono::seconds kNewRecordsWindow{60};
+
+/// The refusal of a bypass annotation, when it is written, to somebody who may not bypass.
+[[nodiscard]] AdmissionAnswer bypass_forbidden(std::string_view username, const std::string& name_space);
+
 /// The refusal of a faulty configuration, also when it is written and no image changes.
 [[nodiscard]] AdmissionAnswer hooks_invalid(const AdmissionFacts& facts);
 
@@ -86,6 +107,10 @@ inline constexpr std::string_view kPathForbidden = "UpgradePathForbidden";
 inline constexpr std::string_view kRunning = "UpgradePreparationRunning";
 inline constexpr std::string_view kFailed = "UpgradePreparationFailed";
 inline constexpr std::string_view kUnavailable = "UpgradeGateUnavailable";
+inline constexpr std::string_view kObjectChanged = "UpgradeObjectChanged";
+inline constexpr std::string_view kRecordRefused = "UpgradePreparationRefused";
+inline constexpr std::string_view kTooMany = "UpgradePreparationsTooMany";
+inline constexpr std::string_view kBypassForbidden = "UpgradeBypassForbidden";
 }  // namespace reason
 
 /// Never 409, 422, 429 or 5xx: those make clients delete and recreate the object, or wait silently.

@@ -88,6 +88,40 @@ std::string unavailable_message(const AdmissionFacts& facts) {
                     ". " + nothing_applied(facts) + "Repeat the same apply; GitOps retries by itself.");
 }
 
+std::string object_changed_message(const AdmissionFacts& facts) {
+  return first_line(
+      subject(facts) + " cannot be decided: the request does not match the stored object: ", facts.stored_difference,
+      ". " + nothing_applied(facts) + "Read the object again and repeat the change.");
+}
+
+std::string record_refused_message(const AdmissionFacts& facts) {
+  return first_line(subject(facts) + " is refused: its UpgradePreparation was not accepted by the API server: ",
+                    facts.record_refusal,
+                    ". " + nothing_applied(facts) + "Repeating it does not help until that is fixed.") +
+         "\nCause: " + clean_text(facts.record_refusal, kCauseMax);
+}
+
+std::string too_many_open_message(const AdmissionFacts& facts, std::size_t open) {
+  return first_line(subject(facts) + " is refused: the cluster has " + std::to_string(open) +
+                        " open UpgradePreparations, at most " + std::to_string(kOpenRecordsMax) + " are accepted",
+                    "", ". " + nothing_applied(facts) + "Repeat it when older ones are closed.") +
+         "\nProgress: kubectl get upgradepreparations -n " + facts.name_space;
+}
+
+std::string too_many_new_message(const AdmissionFacts& facts, WallTime next) {
+  return first_line(subject(facts) + " is refused: at most " + std::to_string(kNewRecordsMax) +
+                        " preparations of a cluster are started in " + std::to_string(kNewRecordsWindow.count()) + " s",
+                    "", ". " + nothing_applied(facts) + "Repeat it after " + format_time(next) + ".");
+}
+
+std::string bypass_forbidden_message(std::string_view username, const std::string& name_space) {
+  return clean_text("annotation " + std::string(annotation::kBypass) + " is refused: user " + clean_text(username, 60) +
+                        " needs the verb " + std::string(kBypassVerb) +
+                        " on upgradepreparations.gate.starrocks.com in namespace " + name_space +
+                        " (ClusterRole upgrade-gate-bypass). Nothing of this request was applied.",
+                    kFirstLineMax);
+}
+
 std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings) {
   std::string message = first_line(subject(facts) + " is refused: ", findings.front().text,
                                    ". " + nothing_applied(facts) + "Apply a version that is accepted.");

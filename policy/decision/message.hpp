@@ -17,6 +17,11 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string unavailable_message(const AdmissionFacts& facts);
 /// `findings` as judge_path() orders them, the first one forbidden.
 [[nodiscard]] std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings);
+[[nodiscard]] std::string object_changed_message(const AdmissionFacts& facts);
+[[nodiscard]] std::string record_refused_message(const AdmissionFacts& facts);
+[[nodiscard]] std::string too_many_open_message(const AdmissionFacts& facts, std::size_t open);
+[[nodiscard]] std::string too_many_new_message(const AdmissionFacts& facts, WallTime next);
+[[nodiscard]] std::string bypass_forbidden_message(std::string_view username, const std::string& name_space);
 [[nodiscard]] std::string hooks_unread_message(const AdmissionFacts& facts);
 
 /// The last line of every denial: what a bypass must name.

@@ -10,29 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/decision/decision.hpp"
 #include "policy/review/admission_review.hpp"
-#include "server/admission/outcome_waiters.hpp"
+#include "server/admission/admission_peers.hpp"
 #include "server/admission/stateful_set_handler.hpp"
-#include "server/ports/cluster_access.hpp"
-#include "server/ports/preparation_store.hpp"
-#include "server/preparation/lifecycle/controller.hpp"
-
-namespace spdlog {
-class logger;
-}
+#include "server/base/log.hpp"
 
 namespace gate {
-
-struct AdmissionServiceOptions {
-  /// How long a request may be held for its preparation to finish. Below the webhook's timeoutSeconds (10) by more
-  /// than the API calls of one answer take.
-  std::chrono::milliseconds admission_wait{5000};
-  std::vector<std::string> default_hooks{};
-  FailureBackoff failure_backoff{};
-  HookRules rules{};
-  VersionPolicy version_policy = VersionPolicy::Warn;
-};
 
 /// What was answered, for metrics.
 struct ReviewOutcome {
@@ -47,19 +30,27 @@ struct ReviewReply {
   std::string body;
 };
 
-/// Thread safe. review() blocks for at most admission_wait plus the deadlines of the store and of ConfigMaps.
+/// What the API server gives a webhook that says nothing (timeoutSeconds), and the most that it gives any.
+inline constexpr std::chrono::milliseconds kReviewTimeoutDefault{10'000};
+inline constexpr std::chrono::milliseconds kReviewTimeoutMax{30'000};
+
+/// How long the API server waits for the answer, from the query of its request: `timeout=10s`. The default where it
+/// says nothing or nonsense.
+[[nodiscard]] std::chrono::milliseconds review_timeout(std::string_view query);
+
+/// Thread safe. review() returns before its `timeout` passes: all that it asks others has the one deadline.
 class AdmissionService {
  public:
   static constexpr std::string_view kGatePath = "/validate";
   static constexpr std::string_view kConfigurationPath = "/validate-configuration";
   static constexpr std::string_view kStatusPath = "/mutate";
 
-  AdmissionService(PreparationStore& store, ClusterAccess& clusters, PreparationController& controller,
-                   OutcomeWaiters& waiters, const Clock& clock, spdlog::logger& log, AdmissionServiceOptions options,
+  AdmissionService(const AdmissionPeers& peers, AdmissionServiceOptions options,
                    std::function<void(const ReviewOutcome&)> on_answer);
 
   /// Never throws: a bug is logged with the UID and answered as a denial that carries it.
-  [[nodiscard]] ReviewReply review(std::string_view path, std::string_view body);
+  [[nodiscard]] ReviewReply review(std::string_view path, std::string_view body,
+                                   std::chrono::milliseconds timeout = kReviewTimeoutMax);
 
   /// The answer of review(), when the bytes alone tell it and are not many: nearly always. Does not block.
   [[nodiscard]] std::optional<ReviewReply> review_at_a_glance(std::string_view path, std::string_view body);
@@ -69,30 +60,16 @@ class AdmissionService {
 
  private:
   [[nodiscard]] std::optional<ReviewReply> glance(ReviewGlancer& glancer, std::string_view path, std::string_view body);
-  [[nodiscard]] AdmissionAnswer answer(std::string_view path, const AdmissionRequest& request);
-  [[nodiscard]] AdmissionAnswer gate(const AdmissionRequest& request);
-  [[nodiscard]] AdmissionAnswer check_configuration(const AdmissionRequest& request) const;
-  [[nodiscard]] HookConfiguration hooks_of(const nlohmann::json& object, const std::string& name_space,
-                                           std::vector<std::string> default_hooks,
-                                           const std::vector<ImageChange>& changes) const;
-  void gather_records(AdmissionFacts& facts, Deadline deadline) const;
-  void carry_out(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts, Deadline deadline);
-  [[nodiscard]] Result<Preparation> create(const Decision& decision, const AdmissionRequest& request,
-                                           const AdmissionFacts& facts);
-  [[nodiscard]] AdmissionAnswer record_bypass(const Decision& decision, const AdmissionRequest& request,
-                                              const AdmissionFacts& facts);
-  void start(const Decision& decision, const AdmissionRequest& request, AdmissionFacts& facts);
-  void reopen(const std::string& name, AdmissionFacts& facts);
+  [[nodiscard]] AdmissionAnswer answer(std::string_view path, const AdmissionRequest& request, Deadline deadline);
+  [[nodiscard]] AdmissionAnswer check_configuration(const AdmissionRequest& request, Deadline deadline) const;
+  [[nodiscard]] std::optional<AdmissionAnswer> refuse_bypass_annotation(const AdmissionRequest& request,
+                                                                        Deadline deadline) const;
 
-  PreparationStore& store_;
-  ClusterAccess& clusters_;
-  PreparationController& controller_;
-  OutcomeWaiters& waiters_;
-  const Clock& clock_;
-  spdlog::logger& log_;
+  const AdmissionPeers peers_;
   const AdmissionServiceOptions options_;
   const StatefulSetHandler stateful_sets_;
   const std::function<void(const ReviewOutcome&)> on_answer_;
+  LogLimiter malformed_;
   mutable std::mutex mutex_;
   std::string own_username_;  // guarded by mutex_
 

@@ -227,7 +227,9 @@ Status App::Impl::start_controller() {
   service_options.rules.http_prefixes = options.http_hook_prefixes;
   service_options.rules.scripts = script_jobs->unavailable_because().empty();
   service_options.rules.more_sql = options.allowed_sql;
-  admission = std::make_unique<AdmissionService>(*store, *clusters, *controller, *waiters, clock, log, service_options,
+  service_options.compare_with_stored = options.store == StoreKind::Kubernetes;
+  admission = std::make_unique<AdmissionService>(AdmissionPeers{*store, *clusters, *controller, *waiters, clock, log},
+                                                 service_options,
                                                  [this](const ReviewOutcome& outcome) { metrics.count(outcome); });
   controller->start();
   if (kube_store != nullptr) {

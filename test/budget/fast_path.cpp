@@ -94,10 +94,9 @@ struct Gate {
   MemoryScriptJobs scripts;
   PreparationController controller{store, {clusters, connector, http_caller, scripts}, clock, log, {}};
   Metrics metrics;
-  AdmissionService service{
-      store, clusters, controller, waiters,
-      clock, log,      {},         [this](const ReviewOutcome& outcome) {
-                             metrics.count(outcome); }};
+  AdmissionService service{{store, clusters, controller, waiters, clock, log},
+                           {.compare_with_stored = false},
+                           [this](const ReviewOutcome& outcome) { metrics.count(outcome); }};
   std::vector<HttpRoute> routes{{"POST", std::string(AdmissionService::kGatePath), "application/json"}};
   HttpLimits limits{.body_bytes_max = kReviewBytesMax};
   HttpHandlers handlers{[this](const HttpCall& call) -> std::optional<HttpReply> {

@@ -63,7 +63,7 @@ class Scene {
         log("chaos"),
         waiters(store),
         controller(store, {clusters, connector, http, scripts}, clock, log, options()),
-        service(store, clusters, controller, waiters, clock, log, {2s, {}, {1s, 1s}}, [](const ReviewOutcome&) {}) {
+        service({store, clusters, controller, waiters, clock, log}, {2s, {}, {1s, 1s}}, [](const ReviewOutcome&) {}) {
     write_cluster("starrocks/fe-ubuntu:3.3.0");
     store.observe([this](const Preparation& record, bool removed) {
       waiters.notify(record, removed);

@@ -78,7 +78,7 @@ class Site {
             (world.store.observe([this](const Preparation& record, bool removed) { waiters.notify(record, removed); }),
              world),
             options),
-        service(store, world.clusters, replica.controller, waiters, world.clock, world.log, {wait, {}, {}},
+        service({store, world.clusters, replica.controller, waiters, world.clock, world.log}, {wait, {}, {}},
                 [](const ReviewOutcome&) {}) {
     world.clusters.set_object(object("fe:1"));
   }
@@ -98,7 +98,11 @@ class Site {
                       {{"name", "make-image"}, {"command", "ALTER SYSTEM CREATE IMAGE"}, {"critical", false}}})}};
     annotations = json::object();
   }
+  /// As the API server sends it: the old object is the one that is stored.
   Answer ask(const json& review) {
+    if (const auto& old_object = review.at("request").at("oldObject"); !old_object.is_null()) {
+      world.clusters.set_object(old_object);
+    }
     const auto reply = service.review(AdmissionService::kGatePath, review.dump());
     const auto response = json::parse(reply.body).at("response");
     Answer out;

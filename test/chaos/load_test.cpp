@@ -152,7 +152,7 @@ struct FleetGate {
             const std::string& identity)
       : waiters(store),
         controller(store, {clusters, connector, http, scripts}, clock, log, options_of(identity)),
-        service(store, clusters, controller, waiters, clock, log, {kAmple, {}, {}}, [](const ReviewOutcome&) {}) {
+        service({store, clusters, controller, waiters, clock, log}, {kAmple, {}, {}}, [](const ReviewOutcome&) {}) {
     store.observe([this](const Preparation& record, bool removed) {
       waiters.notify(record, removed);
       controller.record_changed(record, removed);

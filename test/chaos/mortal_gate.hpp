@@ -457,7 +457,7 @@ class MortalGate {
         controller(store_, {clusters_, connector, chaos.world.http, chaos.world.scripts}, clock_, chaos.world.log,
                    options),
         waiters_(store_),
-        service(store_, clusters_, controller, waiters_, clock_, chaos.world.log, {{}, {}, {}},
+        service({store_, clusters_, controller, waiters_, clock_, chaos.world.log}, {{}, {}, {}},
                 [](const ReviewOutcome&) {}) {
     waiters_.stop();  // real time would pass
     {

@@ -1,0 +1,68 @@
+#include "policy/hooks/either_configuration.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "policy/hooks/frontend_setting.hpp"
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+bool contradicts(const Hook& left, const Hook& right) {
+  const ConfigSetting* one = setting_of(left);
+  const ConfigSetting* other = setting_of(right);
+  return one != nullptr && other != nullptr && canonical_setting(one->key) == canonical_setting(other->key) &&
+         one->value != other->value;
+}
+
+Hook stronger(const Hook& before, Hook after) {
+  after.critical = after.critical || before.critical;
+  after.timeout = std::max(after.timeout, before.timeout);
+  // Another run mode could skip it.
+  if (after.run_mode != before.run_mode) after.run_mode = before.run_mode;
+  return after;
+}
+
+void warn(HookConfiguration& out, const std::string& text) { out.warnings.push_back(clean_text(text, kWarningMax)); }
+
+}  // namespace
+
+HookConfiguration before_or_after(HookConfiguration before, HookConfiguration after) {
+  if (!before.configured) return after;
+  if (!after.configured) {
+    warn(before, "upgrade hooks that this request takes away still count for its image change");
+    return before;
+  }
+  HookConfiguration out = std::move(after);
+  std::vector<Hook> hooks;
+  for (Hook& hook : out.hooks) {
+    const auto same_name = std::find_if(before.hooks.begin(), before.hooks.end(),
+                                        [&](const Hook& earlier) { return earlier.name == hook.name; });
+    if (same_name != before.hooks.end()) {
+      const bool same = same_name->action == hook.action;
+      if (!same) warn(out, "upgrade hook \"" + hook.name + "\" counts as it was before this request");
+      hooks.push_back(same ? stronger(*same_name, std::move(hook)) : *same_name);
+      continue;
+    }
+    const auto overruled = std::find_if(before.hooks.begin(), before.hooks.end(),
+                                        [&](const Hook& earlier) { return contradicts(earlier, hook); });
+    if (overruled == before.hooks.end()) {
+      hooks.push_back(std::move(hook));
+    } else {
+      warn(out, "upgrade hook \"" + hook.name + "\" is left out: \"" + overruled->name + "\" counts as it was");
+    }
+  }
+  for (Hook& hook : before.hooks) {
+    const bool there =
+        std::any_of(hooks.begin(), hooks.end(), [&](const Hook& other) { return other.name == hook.name; });
+    if (!there) hooks.push_back(std::move(hook));
+  }
+  out.hooks = std::move(hooks);
+  // A led rollout that was asked for is led.
+  if (before.rollout.mode > out.rollout.mode) out.rollout.mode = before.rollout.mode;
+  if (before.mode == PreparationMode::Run) out.mode = PreparationMode::Run;
+  return out;
+}
+
+}  // namespace gate
