@@ -81,14 +81,6 @@ class Descriptor {
   int descriptor_;
 };
 
-void kill_and_reap(pid_t& child) {
-  if (child <= 0) return;
-  kill(child, SIGKILL);
-  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  child = -1;
-}
-
 bool has_ended(pid_t& child) {
   if (child <= 0) return true;
   if (waitpid(child, nullptr, WNOHANG) != child) return false;
@@ -130,14 +122,21 @@ fs::path in_path(const char* program) {
   return {};
 }
 
-/// A child that writes to a log file and reads nothing.
-pid_t spawn_logged(const fs::path& program, const std::vector<std::string>& arguments, const fs::path& log) {
+}  // namespace
+
+void kill_and_reap(pid_t& child) {
+  if (child <= 0) return;
+  kill(child, SIGKILL);
+  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  child = -1;
+}
+
+pid_t start_process(const fs::path& program, const std::vector<std::string>& arguments, const fs::path& log) {
   const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const Descriptor file(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   return spawn(program, arguments, {}, nothing.get(), file.get(), file.get());
 }
-
-}  // namespace
 
 ProcessResult run_process(const fs::path& program, const std::vector<std::string>& arguments,
                           const RunOptions& options) {
@@ -214,6 +213,7 @@ KubernetesEnvironment::KubernetesEnvironment(Binaries binaries, fs::path directo
 }
 
 KubernetesEnvironment::~KubernetesEnvironment() {
+  kill_and_reap(controller_manager_);
   kill_and_reap(api_server_);
   kill_and_reap(etcd_);
   std::error_code ignored;
@@ -240,6 +240,7 @@ Result<KubernetesEnvironment::Binaries> KubernetesEnvironment::find_binaries() {
   if (out.etcd.empty()) out.etcd = in_path("etcd");
   out.api_server = find("kube-apiserver");
   out.kubectl = find("kubectl");
+  out.controller_manager = find("kube-controller-manager");
   std::string missing;
   for (const auto& [name, path] : {std::pair{"etcd", &out.etcd}, std::pair{"kube-apiserver", &out.api_server},
                                    std::pair{"kubectl", &out.kubectl}}) {
@@ -311,7 +312,7 @@ Status KubernetesEnvironment::start_processes() {
   if (auto written = write_files(); !written) return written;
   const std::string client_url = "http://127.0.0.1:" + std::to_string(etcd_port_);
   const std::string peer_url = "http://127.0.0.1:" + std::to_string(etcd_peer_port_);
-  etcd_ = spawn_logged(
+  etcd_ = start_process(
       binaries_.etcd,
       {"--data-dir=" + (directory_ / "etcd").string(), "--listen-client-urls=" + client_url,
        "--advertise-client-urls=" + client_url, "--listen-peer-urls=" + peer_url,
@@ -323,7 +324,7 @@ Status KubernetesEnvironment::start_processes() {
 Status KubernetesEnvironment::start_api_server() {
   const std::string key = (directory_ / "server.key").string();
   const std::string certificate = (directory_ / "server.crt").string();
-  api_server_ = spawn_logged(
+  api_server_ = start_process(
       binaries_.api_server,
       {"--etcd-servers=http://127.0.0.1:" + std::to_string(etcd_port_), "--cert-dir=" + directory_.string(),
        "--tls-cert-file=" + certificate, "--tls-private-key-file=" + key, "--bind-address=127.0.0.1",
@@ -354,6 +355,22 @@ Status KubernetesEnvironment::wait_until_ready() {
     std::this_thread::sleep_for(kPollInterval);  // sleeps: polls another process
   }
   return fault("kube-apiserver is not ready in time: " + last + "\n" + api_server_log());
+}
+
+Status KubernetesEnvironment::start_controller_manager() {
+  if (binaries_.controller_manager.empty()) {
+    return Error{ErrorCode::NotFound, "no kube-controller-manager beside " + binaries_.api_server.string() +
+                                          "; build it with Go from test/e2e/kubernetes"};
+  }
+  controller_manager_ = start_process(
+      binaries_.controller_manager,
+      {"--kubeconfig=" + kubeconfig().string(), "--authentication-kubeconfig=" + kubeconfig().string(),
+       "--authorization-kubeconfig=" + kubeconfig().string(), "--leader-elect=false", "--secure-port=0",
+       "--kube-api-qps=200", "--kube-api-burst=400",
+       "--controllers=statefulset-controller,job-controller,garbage-collector-controller,namespace-controller,"
+       "serviceaccount-controller,endpointslice-controller"},
+      directory_ / "kube-controller-manager.log");
+  return controller_manager_ > 0 ? Status(Ok{}) : Status(fault("cannot start kube-controller-manager"));
 }
 
 Status KubernetesEnvironment::restart_api_server() {

@@ -3,7 +3,7 @@
 //
 // Binaries: KUBEBUILDER_ASSETS when set; otherwise $XDG_CACHE_HOME/upgrade-gate/kubernetes (default ~/.cache), where
 // `make` builds kube-apiserver and kubectl from test/e2e/kubernetes; etcd also from PATH.
-// There are no controllers, no scheduler, no kubelet: objects stay as they are written.
+// No scheduler and no kubelet, and no controllers unless they are asked for: objects stay as they are written.
 
 #include <sys/types.h>
 
@@ -34,6 +34,13 @@ struct RunOptions {
 /// Runs a program to its end. Thread safe.
 [[nodiscard]] ProcessResult run_process(const std::filesystem::path& program, const std::vector<std::string>& arguments,
                                         const RunOptions& options = {});
+
+/// Starts a program that reads nothing and writes to `log`, which it continues. It dies with the calling thread. -1
+/// when it cannot be started.
+[[nodiscard]] pid_t start_process(const std::filesystem::path& program, const std::vector<std::string>& arguments,
+                                  const std::filesystem::path& log);
+/// SIGKILL, and waits for the end; `child` is -1 afterwards.
+void kill_and_reap(pid_t& child);
 
 /// Ends the test program as skipped (exit code 77) after printing why.
 [[noreturn]] void skip_test(const std::string& reason);
@@ -76,12 +83,18 @@ class KubernetesEnvironment {
   /// The end of the API server's log, for messages of failed tests.
   [[nodiscard]] std::string api_server_log() const;
 
+  /// Adds kube-controller-manager: StatefulSets, Jobs, garbage collection, namespaces and endpoints are then the real
+  /// ones. Kinds that exist by then are collected at once, others up to half a minute later. NotFound: the program is
+  /// missing on this machine. The child dies with the calling thread.
+  [[nodiscard]] Status start_controller_manager();
+
   /// Kills the API server and starts it again on the same port with the same data; returns when it is ready.
   [[nodiscard]] Status restart_api_server();
 
  private:
   struct Binaries {
     std::filesystem::path etcd, api_server, kubectl;
+    std::filesystem::path controller_manager;  ///< Empty where there is none.
   };
   struct User {
     TestUser user;
@@ -104,6 +117,7 @@ class KubernetesEnvironment {
   std::uint16_t etcd_peer_port_ = 0;
   pid_t etcd_ = -1;
   pid_t api_server_ = -1;
+  pid_t controller_manager_ = -1;
 };
 
 }  // namespace gate::test
