@@ -75,7 +75,7 @@ World::World() {
     port_ = static_cast<std::uint16_t>(std::stoi(port));
     return true;
   }));
-  restart_operator({});
+  restart_operator(kOperatorFlags);
   install_gate();
 }
 
@@ -154,7 +154,7 @@ std::uint16_t World::send_calls_to(const std::vector<std::uint16_t>& gates) {
 
 Story::Story(const std::string& name, StoryOptions options) : name_(name), options_(std::move(options)) {
   world.clear_rules();
-  if (!world.operator_flags().empty()) world.restart_operator({});
+  if (world.operator_flags() != kOperatorFlags) world.restart_operator(kOperatorFlags);
   world.plane.must({"create", "namespace", name_});
   frontend_address_ = world
                           .ask("POST", "/databases/" + name_ + "/sr?frontends=" + std::to_string(options_.frontends) +

@@ -29,6 +29,10 @@ struct Happening {
   std::string what;
 };
 
+/// The real operator's resync is 2 minutes. It goes by the events of StatefulSets and reads pods that it may not have
+/// seen yet, so that only the next resync makes its status true: too long to wait for where that is not the story.
+inline const std::vector<std::string> kOperatorFlags{"--resync=2s"};
+
 class World {
  public:
   /// Made at the first call; ends the test program as skipped, with the reason, where something is missing.
@@ -43,7 +47,8 @@ class World {
   void rule(const std::string& match, const std::string& query);
   void clear_rules();
 
-  /// Ends the operator and starts it with other flags ("--write-style=merge", "--resync=1s").
+  /// Ends the operator and starts it with other flags ("--write-style=merge", "--resync=2m"). A story begins with
+  /// kOperatorFlags.
   void restart_operator(const std::vector<std::string>& flags);
   void stop_operator();
 

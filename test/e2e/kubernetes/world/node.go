@@ -34,7 +34,7 @@ const (
 // rule says how pods whose name contains Match behave; the newest that fits counts.
 type rule struct {
 	Match string        // "" fits every pod
-	Start time.Duration // until it is ready; negative: never
+	Start time.Duration // until it is ready; negative: never. One that runs is left alone
 	Stop  time.Duration // until it is gone; negative: never
 	Crash bool          // its container ends again and again
 }
@@ -181,6 +181,9 @@ func (n *node) sync(ctx context.Context, pod *corev1.Pod) (time.Duration, error)
 			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID},
 			Target:     corev1.ObjectReference{Kind: "Node", Name: nodeName}}, metav1.CreateOptions{})
 	}
+	n.mu.Lock()
+	running := state.up
+	n.mu.Unlock()
 	image := pod.Spec.Containers[0].Image
 	switch left := n.left(&state.bornAt, rule.Start); {
 	case strings.Contains(image[strings.LastIndex(image, ":")+1:], "broken"):
@@ -188,8 +191,8 @@ func (n *node) sync(ctx context.Context, pod *corev1.Pod) (time.Duration, error)
 	case rule.Crash:
 		n.move(pod, state, false)
 		return 0, n.report(ctx, pod, state, "CrashLoopBackOff")
+	case running:
 	case rule.Start < 0:
-		n.move(pod, state, false)
 		return 0, n.report(ctx, pod, state, "ContainerCreating")
 	case left > 0:
 		return left, nil
