@@ -88,3 +88,46 @@ TEST_CASE("a variable that the new spec no longer has leaves the pods, with the 
   environment(json::array());
   story.until("it is gone", [&] { return !has() && story.rolled("sr-be", "3.3.0"); });
 }
+
+TEST_CASE("a warehouse's image rolls under the protection of its cluster's settings") {
+  Story story("warehouse-upgrade", {.backends = 0, .compute_nodes = 1});
+  const json warehouse{
+      {"apiVersion", "starrocks.com/v1"},
+      {"kind", "StarRocksWarehouse"},
+      {"metadata", {{"name", "wh"}, {"annotations", with_hooks("disable-balancer")}}},
+      {"spec", {{"starRocksCluster", "sr"}, {"template", {{"image", "starrocks/cn-ubuntu:3.3.0"}, {"replicas", 2}}}}}};
+  story.must({"create", "-f", "-"}, {.input = warehouse.dump()});
+  story.until("it runs", [&] { return story.rolled("wh-warehouse-cn", "3.3.0"); });
+  const auto before = story.timeline().size();
+  story.until("its new image is admitted", [&] {
+    return story
+               .kubectl({"patch", "starrockswarehouse", "wh", "--type=merge", "-p",
+                         R"({"spec":{"template":{"image":"starrocks/cn-ubuntu:3.3.1"}}})"})
+               .exit_code == 0;
+  });
+  CHECK(story.everywhere("disable_balance", "true"));
+  story.until("the record is closed", [&] { return story.newest().value("stage", "") == "Closed"; });
+  CHECK(story.newest().value("outcome", "") == "Succeeded");
+  CHECK(story.rolled("wh-warehouse-cn", "3.3.1"));
+  CHECK(story.rolled("sr-cn", "3.3.0"));
+  CHECK(story.everywhere("disable_balance", "false"));
+  CHECK(story.restarts(before) == std::vector<std::string>{"wh-warehouse-cn-1", "wh-warehouse-cn-0"});
+}
+
+TEST_CASE("waitForFullRollout: the BEs wait for every FE, and the settings hold until both are done") {
+  Story story("whole-frontend", {.annotations = with_hooks("disable-balancer"), .frontends = 3, .backends = 1});
+  story.must({"patch", "starrockscluster", "sr", "--type=merge", "-p", R"({"spec":{"waitForFullRollout":true}})"});
+  const auto before = story.timeline().size();
+  story.world.rule("sr-fe-0", "start=never");
+  story.patch_until_admitted({{"fe", "3.3.1"}});
+  story.until("one FE is left",
+              [&] { return story.restarts(before).size() == 2 && story.ready_pods("fe").size() == 2; });
+  story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
+  const auto passes = story.operator_passes();
+  story.until("two more passes of the operator", [&] { return story.operator_passes() >= passes + 2; });
+  CHECK(story.rolled("sr-be", "3.3.0"));
+  story.world.clear_rules();
+  story.until("both have rolled", [&] { return story.rolled("sr-fe", "3.3.1") && story.rolled("sr-be", "3.3.1"); });
+  story.until("the settings are as before", [&] { return story.everywhere("disable_balance", "false"); });
+  CHECK(story.restarts(before) == std::vector<std::string>{"sr-fe-2", "sr-fe-1", "sr-fe-0", "sr-be-0"});
+}
