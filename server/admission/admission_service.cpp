@@ -87,7 +87,8 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   // Half of a short patience at least is for the work.
   const Deadline deadline = began + timeout - std::min(kAnswerMargin, timeout / 2);
   const auto finish = [&](std::string decision) {
-    on_answer_({path, std::move(decision), peers_.clock.steady_now() - began});
+    const auto took = peers_.clock.steady_now() - began;
+    on_answer_({path, std::move(decision), took, took > timeout});
   };
   std::string api_version;
   std::string uid;

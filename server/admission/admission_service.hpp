@@ -22,6 +22,7 @@ struct ReviewOutcome {
   std::string_view path;
   std::string decision;  ///< Value of the audit annotation, or "malformed", "error".
   std::chrono::nanoseconds took{};
+  bool late = false;  ///< The API server had given up by then.
 };
 
 struct ReviewReply {

@@ -1,5 +1,6 @@
 #include "server/app/app.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/text/url.hpp"
 #include "server/admission/admission_service.hpp"
+#include "server/admission/callers.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
 #include "server/base/log.hpp"
@@ -22,6 +24,7 @@
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "server/kubernetes/kube_script_jobs.hpp"
 #include "server/kubernetes/resource_watch.hpp"
+#include "server/kubernetes/webhook_paths.hpp"
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/memory/memory_script_jobs.hpp"
@@ -81,6 +84,8 @@ class App::Impl {
   void make_controller(bool pays_only);
   Status start_controller();
   Status start_servers();
+  void start_callers();
+  [[nodiscard]] std::optional<HttpReply> refuse_unknown_caller(std::string_view token);
   void learn_own_name(const std::stop_token& stop);
   [[nodiscard]] std::optional<std::string> why_not_ready() const;
   [[nodiscard]] std::string metrics_text();
@@ -104,6 +109,9 @@ class App::Impl {
   std::unique_ptr<PreparationController> controller;
   std::unique_ptr<AdmissionService> admission;
   std::unique_ptr<ClusterWatch> cluster_watch;
+  std::unique_ptr<Callers> callers;  // null: anybody who gets through the handshake
+  std::unique_ptr<WebhookPaths> webhook_paths;
+  LogLimiter unknown_callers;
   std::unique_ptr<HttpServer> webhooks;
   std::unique_ptr<HttpServer> ops;
   std::jthread own_name;
@@ -229,8 +237,11 @@ Status App::Impl::start_controller() {
   service_options.rules.more_sql = options.allowed_sql;
   service_options.compare_with_stored = options.store == StoreKind::Kubernetes;
   admission = std::make_unique<AdmissionService>(AdmissionPeers{*store, *clusters, *controller, *waiters, clock, log},
-                                                 service_options,
-                                                 [this](const ReviewOutcome& outcome) { metrics.count(outcome); });
+                                                 service_options, [this](const ReviewOutcome& outcome) {
+                                                   metrics.count(outcome);
+                                                   // The API server has told somebody which URL did not answer.
+                                                   if (outcome.late && webhook_paths) webhook_paths->replace_token();
+                                                 });
   controller->start();
   if (kube_store != nullptr) {
     kube_store->start();
@@ -258,6 +269,40 @@ void App::Impl::learn_own_name(const std::stop_token& stop) {
   }
 }
 
+void App::Impl::start_callers() {
+  if (options.callers == CallerPolicy::Any) {
+    log_warning(log, "reviews of whoever reaches the port are acted on; --callers says who should");
+  }
+  if (options.callers != CallerPolicy::SecretPath) return;
+  callers = std::make_unique<Callers>(clock);
+  WebhookPathsOptions paths_options;
+  paths_options.secret_namespace = options.caller_secret_namespace;
+  paths_options.secret = options.caller_secret;
+  paths_options.token_life = kCallerTokenLife;
+  paths_options.replacement_interval = kCallerTokenOverlap;
+  paths_options.paths = {{"clusters.gate.starrocks.com", std::string(AdmissionService::kGatePath)},
+                         {"warehouses.gate.starrocks.com", std::string(AdmissionService::kGatePath)},
+                         {"configuration.gate.starrocks.com", std::string(AdmissionService::kConfigurationPath)},
+                         {"configmaps.gate.starrocks.com", std::string(AdmissionService::kConfigurationPath)},
+                         {"status.gate.starrocks.com", std::string(AdmissionService::kStatusPath)},
+                         {"statefulsets.gate.starrocks.com", std::string(StatefulSetHandler::kPath)}};
+  webhook_paths = std::make_unique<WebhookPaths>(
+      *kube, clock, log, std::move(paths_options),
+      WebhookPaths::Observer{[this](std::string key) { callers->set_key(std::move(key)); },
+                             [this](WallTime issued) { callers->announced(issued); }});
+  webhook_paths->start();
+}
+
+std::optional<HttpReply> App::Impl::refuse_unknown_caller(std::string_view token) {
+  if (callers->admits(token)) return std::nullopt;
+  webhook_paths->hurry();
+  log_limited(unknown_callers, clock.steady_now(), log, LogLevel::Warning, "review of an unknown caller refused");
+  // Shown by the API server to its user, should it be the caller.
+  return HttpReply{403, "text/plain; charset=utf-8",
+                   "the upgrade gate acts only on reviews at the path that it keeps in its own webhook configurations. "
+                   "If they were just applied, it corrects them within seconds: repeat the request\n"};
+}
+
 Status App::Impl::start_servers() {
   WebhookServerOptions webhook_options;
   webhook_options.address = options.listen.host;
@@ -268,13 +313,19 @@ Status App::Impl::start_servers() {
   const auto to_http = [](ReviewReply reply) {
     return HttpReply{reply.status, std::move(reply.content_type), std::move(reply.body)};
   };
-  const HttpHandlers handlers(
+  start_callers();
+  HttpHandlers handlers(
       [this, to_http](const HttpCall& call) -> std::optional<HttpReply> {
         auto reply = admission->review_at_a_glance(call.path, call.body);
         if (!reply) return std::nullopt;
         return to_http(std::move(*reply));
       },
-      [this, to_http](const HttpCall& call) { return to_http(admission->review(call.path, call.body)); });
+      [this, to_http](const HttpCall& call) {
+        const auto waited = std::chrono::ceil<std::chrono::milliseconds>(clock.steady_now() - call.received);
+        const auto left = std::max(review_timeout(call.query) - waited, std::chrono::milliseconds(0));
+        return to_http(admission->review(call.path, call.body, left));
+      });
+  if (callers) handlers.guard = [this](std::string_view token) { return refuse_unknown_caller(token); };
   auto https = start_webhook_server(webhook_options, certificate->server_context(), handlers);
   if (!https) return https.error();
   webhooks = std::move(https).value();
@@ -295,6 +346,7 @@ Status App::Impl::start_servers() {
 std::optional<std::string> App::Impl::why_not_ready() const {
   if (draining) return "stopping";
   if (!certificate->healthy()) return "the serving certificate has expired";
+  if (callers && !callers->has_key()) return "the key of the webhooks' paths is not read yet";
   if (!store->synced()) return "the records are not read yet, or the watch is broken";
   return std::nullopt;
 }
@@ -361,6 +413,7 @@ void App::stop() {
   app.waiters->stop();
   app.webhooks->stop(app.clock.steady_now() + app.options.stop_timeout);
   app.cluster_watch.reset();
+  if (app.webhook_paths) app.webhook_paths->stop();
   app.own_name = {};
   app.controller->stop();
   app.ops->stop(app.clock.steady_now() + std::chrono::seconds(1));

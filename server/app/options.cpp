@@ -32,6 +32,9 @@ const std::map<std::string, FrontendTls> kTlsModes{{"disabled", FrontendTls::Dis
                                                    {"verify-identity", FrontendTls::VerifyIdentity}};
 const std::map<std::string, StoreKind> kStores{{"kubernetes", StoreKind::Kubernetes}, {"memory", StoreKind::Memory}};
 
+const std::map<std::string, CallerPolicy> kCallerPolicies{
+    {"any", CallerPolicy::Any}, {"certificate", CallerPolicy::Certificate}, {"secret-path", CallerPolicy::SecretPath}};
+
 const std::map<std::string, VersionPolicy> kVersionPolicies{
     {"off", VersionPolicy::Off}, {"warn", VersionPolicy::Warn}, {"enforce", VersionPolicy::Enforce}};
 
@@ -209,6 +212,30 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       ->delimiter(',');
   serve.add_option("--tls-client-names-file", options.tls_client_names_file,
                    "More such names, one a line; read again when it changes");
+  serve
+      .add_option_function<CallerPolicy>(
+          "--callers", [&options](const CallerPolicy& policy) { options.callers = policy; },
+          "Whose reviews are acted on: those of anybody, of clients with a certificate of --tls-client-ca-file, or of "
+          "those who know the path that the gate keeps in its webhook configurations")
+      ->transform(one_of(kCallerPolicies))
+      ->type_name("any|certificate|secret-path")
+      ->default_str("certificate with --tls-client-ca-file, else any");
+  serve
+      .add_option_function<std::string>(
+          "--caller-secret",
+          [&options](const std::string& text) {
+            const auto slash = text.find('/');
+            if (slash == 0 || slash == std::string::npos || slash + 1 == text.size() ||
+                text.find('/', slash + 1) != std::string::npos) {
+              throw CLI::ValidationError("--caller-secret",
+                                         "invalid value \"" + text + "\": want NAMESPACE/NAME of a Secret");
+            }
+            options.caller_secret_namespace = text.substr(0, slash);
+            options.caller_secret = text.substr(slash + 1);
+          },
+          "With --callers=secret-path: the Secret that keeps the key of the paths; it exists, perhaps empty")
+      ->type_name("NAMESPACE/NAME")
+      ->default_str(options.caller_secret_namespace + "/" + options.caller_secret);
   serve.add_option("--dev-certificate", options.dev_certificate_directory,
                    "Make a throw-away certificate in this folder and serve with it (for trying the gate out)");
   serve.add_option("--store", options.store, "Where preparations are kept")
@@ -277,6 +304,12 @@ std::string contradictions(const ServeOptions& options, bool release) {
   if (options.tls_client_ca_file.empty() &&
       (!options.tls_client_names.empty() || !options.tls_client_names_file.empty())) {
     add("--tls-client-names and --tls-client-names-file need --tls-client-ca-file");
+  }
+  if (options.callers == CallerPolicy::Certificate && options.tls_client_ca_file.empty()) {
+    add("--callers=certificate needs --tls-client-ca-file");
+  }
+  if (options.callers == CallerPolicy::SecretPath && options.store == StoreKind::Memory) {
+    add("--callers=secret-path has no meaning with --store=memory");
   }
   if (options.store == StoreKind::Memory) {
     if (!options.kubeconfig.empty()) add("--kubeconfig has no meaning with --store=memory");
@@ -358,6 +391,9 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.text = faults + "\nRun with --help for more information.\n";
     line.exit_code = 2;
     return line;
+  }
+  if (!line.options.callers) {
+    line.options.callers = line.options.tls_client_ca_file.empty() ? CallerPolicy::Any : CallerPolicy::Certificate;
   }
   if (line.options.identity.empty()) {
     // Never that of a replica: what a replica holds must be waited for, not taken for one's own.

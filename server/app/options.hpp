@@ -26,6 +26,13 @@ struct ListenAddress {
 
 enum class StoreKind { Kubernetes, Memory };
 
+/// Whose reviews are acted on.
+enum class CallerPolicy {
+  Any,          ///< Whoever reaches the port: for trying the gate out.
+  Certificate,  ///< Who shows a certificate of tls_client_ca_file.
+  SecretPath,   ///< Who knows the path that the gate keeps in its webhook configurations.
+};
+
 struct ServeOptions {
   ListenAddress listen{"0.0.0.0", 9443};
   ListenAddress ops_listen{"0.0.0.0", 8080};
@@ -34,6 +41,9 @@ struct ServeOptions {
   std::string tls_client_ca_file;
   std::vector<std::string> tls_client_names;
   std::string tls_client_names_file;
+  std::optional<CallerPolicy> callers;  ///< nullopt until it was parsed: Certificate with a CA file, else Any.
+  std::string caller_secret_namespace = "starrocks-upgrade-gate";
+  std::string caller_secret = "upgrade-gate-caller";
   std::string dev_certificate_directory;  ///< Write a throw-away certificate there and serve with it.
 
   StoreKind store = StoreKind::Kubernetes;

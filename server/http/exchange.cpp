@@ -36,6 +36,8 @@ constexpr Answer answer_of(Refusal refusal) {
       return {408, "too_slow"};
     case Refusal::Overloaded:
       return {503, "overloaded"};
+    case Refusal::UnknownCaller:
+      return {403, "unknown_caller"};
   }
   return {500, "unknown"};
 }
@@ -46,6 +48,8 @@ const char* phrase_of(int status) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -434,12 +438,22 @@ class RequestReader::Parser : public HttplibRequestReader {
     if (!handled_ && !request_stream.client_gone()) request_stream.refuse(Refusal::BadRequest);
     outcome_.answerable = handled_ || !request_stream.client_gone();
     outcome_.refusal = handled_ ? std::nullopt : request_stream.refusal();
-    if (outcome_.refusal) outcome_.reply = refused(*outcome_.refusal).reply;
+    if (outcome_.refusal && outcome_.refusal != Refusal::UnknownCaller) {
+      outcome_.reply = refused(*outcome_.refusal).reply;
+    }
     return std::move(outcome_);
   }
 
  private:
-  /// Sets route_.
+  /// What `path` has behind that of the route; nullopt: it is another path.
+  std::optional<std::string_view> rest_behind(const HttpRoute& route, std::string_view path) const {
+    if (path == route.path) return std::string_view();
+    const std::size_t length = route.path.size();
+    if (!service_.handlers.guard || !path.starts_with(route.path) || path[length] != '/') return std::nullopt;
+    return path.substr(length + 1);
+  }
+
+  /// Sets route_ and query_.
   std::optional<Refusal> find_refusal(const httplib::Request& request) {
     if (!framing_.valid) return Refusal::BadRequest;
     // Before RFC 9112 (3.2) asked for it a request could do without.
@@ -451,9 +465,16 @@ class RequestReader::Parser : public HttplibRequestReader {
     query_ = query == std::string::npos ? std::string() : request.target.substr(query + 1);
     outcome_.is_head = request.method == "HEAD";
     for (const auto& candidate : service_.routes) {
-      if (candidate.path != path) continue;
+      const auto rest = rest_behind(candidate, path);
+      if (!rest) continue;
       // Who has a GET has a HEAD.
       if (candidate.method == request.method || (outcome_.is_head && candidate.method == "GET")) {
+        if (const auto& guard = service_.handlers.guard) {
+          if (auto refusal = guard(*rest)) {
+            outcome_.reply = std::move(*refusal);
+            return Refusal::UnknownCaller;
+          }
+        }
         route_ = &candidate;
         break;
       }

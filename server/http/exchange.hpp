@@ -24,8 +24,9 @@ enum class Refusal : std::uint8_t {
   HeadersTooLarge,
   TooSlow,
   Overloaded,
+  UnknownCaller,
 };
-inline constexpr std::size_t kRefusals = 9;
+inline constexpr std::size_t kRefusals = 10;
 
 /// As counted: snake_case.
 [[nodiscard]] const char* name_of(Refusal refusal);

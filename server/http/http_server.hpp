@@ -53,6 +53,10 @@ struct HttpHandlers {
   HttpHandlers(std::function<std::optional<HttpReply>(const HttpCall&)> quick_one, HttpHandler handler)
       : quick(std::move(quick_one)), full(std::move(handler)) {}
 
+  /// May be empty; routes are then found by their path alone. Otherwise it is asked before anything but the
+  /// head is read, on a thread that other connections wait for: `rest` is what the path has behind the route's and a
+  /// slash, or empty. An answer: the request is refused with it, unread.
+  std::function<std::optional<HttpReply>(std::string_view rest)> guard;
   /// May be empty. Tried first, on a thread that other connections wait for: answers from the bytes and at once, or
   /// leaves the call to `full`.
   std::function<std::optional<HttpReply>(const HttpCall&)> quick;
@@ -62,7 +66,7 @@ struct HttpHandlers {
 
 struct HttpRoute {
   std::string method;        ///< GET (without a body) or POST (with one).
-  std::string path;          ///< Exact.
+  std::string path;          ///< Exact; with a guard, also with one more segment.
   std::string content_type;  ///< The media type that a POST must have.
 };
 
@@ -117,7 +121,7 @@ struct HttpCounters {
   std::uint64_t tls_errors = 0;           ///< Handshakes that failed or took too long.
   std::map<int, std::uint64_t> answers_by_status;
   /// Requests that never reached the handler: bad_request, unknown_path, wrong_method, wrong_media_type,
-  /// length_required, body_too_large, headers_too_large, too_slow, overloaded.
+  /// length_required, body_too_large, headers_too_large, too_slow, overloaded, unknown_caller.
   std::map<std::string, std::uint64_t> refused_by_reason;
 };
 

@@ -39,6 +39,7 @@ inline constexpr KubeResource kJobs{"batch", "v1", "jobs"};
 inline constexpr KubeResource kAccessReviews{"authorization.k8s.io", "v1", "subjectaccessreviews"};
 inline constexpr KubeResource kValidatingWebhooks{"admissionregistration.k8s.io", "v1",
                                                   "validatingwebhookconfigurations"};
+inline constexpr KubeResource kMutatingWebhooks{"admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations"};
 }  // namespace kube
 
 struct KubeClientOptions {

@@ -534,3 +534,48 @@ TEST_CASE("SIGTERM ends the gate in order and releases its claims") {
   CHECK(scene.gate().terminate(20s) == 0);
   CHECK_FALSE(scene.records().back().at("status").contains("runner"));
 }
+
+TEST_CASE("secret path: only the API server is served; a path that was reset is corrected; the path is replaced") {
+  auto& plane = ControlPlane::get();
+  plane.apply({{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "upgrade-gate-caller"}}}});
+  const std::vector<std::string> flags{"--callers", "secret-path", "--caller-secret", "default/upgrade-gate-caller"};
+  plane.forget_webhooks();
+  {
+    Scene scene("secret", with_hooks("disable-balancer"), {}, flags);
+    const auto url = [&] {
+      return plane.get_json("validatingwebhookconfiguration", "upgrade-gate")["webhooks"][0]["clientConfig"]["url"]
+          .get<std::string>();
+    };
+    CHECK(contains(url(), "/t"));
+    const auto stranger = [&](const std::string& path) {
+      httplib::SSLClient client("127.0.0.1", scene.gate().port());
+      client.enable_server_certificate_verification(false);
+      const auto answer = client.Post(path.c_str(), "{}", "application/json");
+      return answer ? answer->status : 0;
+    };
+    for (const char* path :
+         {"/", "/validate", "/validate/", "/validate/t1-00", "/mutate", "/validate-configuration/x"}) {
+      INFO(path);
+      CHECK(stranger(path) == 403);
+    }
+    CHECK(scene.records().empty());
+    CHECK(scene.to("3.3.1").exit_code == 0);
+    CHECK(scene.config("disable_balance") == "true");
+
+    // As a GitOps controller would that applies a file with paths.
+    plane.forget_webhooks();
+    plane.register_webhooks(scene.gate().port());
+    CHECK(eventually(kPatience, [&] { return contains(url(), "/t"); }));
+    CHECK(eventually(kPatience, [&] { return scene.to("3.3.0").exit_code == 0; }));
+
+    // Another start replaces what an outage may have shown.
+    const auto before = url();
+    scene.gate().kill();
+    scene.start_gate();
+    CHECK(eventually(kPatience, [&] { return url() != before; }));
+    CHECK(eventually(kPatience, [&] { return stranger(before.substr(before.find("/validate"))) == 403; }));
+    CHECK(eventually(kPatience, [&] { return scene.to("3.3.1").exit_code == 0; }));
+  }
+  // The next gate serves whoever calls, at the plain paths.
+  plane.forget_webhooks();
+}

@@ -141,6 +141,12 @@ no list configmaps
 no update configmaps
 no update leases.coordination.k8s.io
 no patch validatingwebhookconfigurations.admissionregistration.k8s.io
+yes update validatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-gate
+yes update mutatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-gate
+no update validatingwebhookconfigurations.admissionregistration.k8s.io/another
+no update mutatingwebhookconfigurations.admissionregistration.k8s.io
+no list validatingwebhookconfigurations.admissionregistration.k8s.io
+no update secrets/upgrade-gate-caller
 END
 
 # Only the overlay for script hooks gives what these need.
