@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <string>
 
 namespace gate {
 namespace {
@@ -114,6 +115,29 @@ std::string_view accepted_value(std::string_view key, std::string_view value) {
       return is_number<double>(text) ? "" : "a number";
   }
   return {};
+}
+
+bool is_login_setting(std::string_view key) {
+  std::string lower(key);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  for (const std::string_view part : {"authentication", "auth_check", "password", "passwd", "pwd", "secret", "token",
+                                      "credential", "keystore", "truststore", "keytab", "ldap", "oauth", "jwt"}) {
+    if (lower.find(part) != std::string::npos) return true;
+  }
+  // "key" as a word of its own: the items of primary key tables have it, too.
+  for (auto at = lower.find("key"); at != std::string::npos; at = lower.find("key", at + 1)) {
+    const bool begins = at == 0 || lower[at - 1] == '_';
+    const auto end = lower.find('_', at);
+    const auto word = lower.substr(at, end == std::string::npos ? end : end - at);
+    if (!begins || (word != "key" && word != "keys")) continue;
+    const auto before = lower.substr(0, at);
+    const bool of_table = before.ends_with("primary_") || before.ends_with("sort_") || before.ends_with("unique_") ||
+                          before.ends_with("duplicate_") || before.ends_with("aggregate_");
+    if (!of_table) return true;
+  }
+  return false;
 }
 
 }  // namespace gate

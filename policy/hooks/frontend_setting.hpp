@@ -13,4 +13,9 @@ namespace gate {
 /// refuses a bad number only when the statement runs, and reads every boolean other than "true" as false.
 [[nodiscard]] std::string_view accepted_value(std::string_view key, std::string_view value);
 
+/// Whether the item decides who may log in, or holds a secret: authentication_*, *auth_check*, and names with password,
+/// pwd, secret, token, credential or key in them (but for those of tables: primary_key, sort_key, unique_key). Hooks
+/// do not set these, and their values are shown to nobody. Whatever its case.
+[[nodiscard]] bool is_login_setting(std::string_view key);
+
 }  // namespace gate

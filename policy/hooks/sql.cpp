@@ -15,6 +15,9 @@ constexpr std::string_view kAccepted =
     "[WITH ...] SELECT ... (without INTO), ALTER SYSTEM CREATE IMAGE, SET GLOBAL name = value, ADMIN REPAIR ..., ADMIN "
     "CANCEL REPAIR ...";
 
+constexpr std::string_view kLoginSetting =
+    "what decides who may log in, and secrets, are not for hooks: set them outside of the gate";
+
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
@@ -73,7 +76,7 @@ class Lexer {
       } else if (c == '\'' || c == '"' || c == '`') {
         error = take_quoted(c);
       } else if (is_word(c)) {
-        take_word_or_number();
+        error = take_word_or_number();
       } else {
         error = take_symbol(c);
       }
@@ -138,7 +141,7 @@ class Lexer {
     return refuse(start, identifier ? "unterminated quoted identifier" : "unterminated string");
   }
 
-  void take_word_or_number() {
+  std::optional<Error> take_word_or_number() {
     const std::size_t start = offset_;
     while (offset_ < sql_.size() && is_digit(sql_[offset_])) ++offset_;
     const bool fraction =
@@ -149,7 +152,11 @@ class Lexer {
     }
     const bool number = offset_ > start && (offset_ == sql_.size() || !is_word(sql_[offset_]));
     while (offset_ < sql_.size() && is_word(sql_[offset_])) ++offset_;
+    // What stands between two of them is one token in StarRocks, semicolons and quotes included.
+    const auto attachment = sql_.substr(start, offset_ - start).find("$$");
+    if (attachment != std::string_view::npos) return refuse(start + attachment, "'$$' is not accepted");
     add(number ? SqlTokenKind::Number : SqlTokenKind::Word, std::string(sql_.substr(start, offset_ - start)), start);
+    return std::nullopt;
   }
 
   std::optional<Error> take_symbol(char c) {
@@ -230,6 +237,7 @@ Result<ConfigSetting> config_setting(const Tokens& tokens, std::size_t end_offse
   if (!is_config_key(tokens[kKey].text)) {
     return refuse_kind(offset_of(kKey), "a config key is made of letters, digits and '_'");
   }
+  if (is_login_setting(tokens[kKey].text)) return refuse(offset_of(kKey), kLoginSetting);
   if (!expect(kEquals, symbol('='))) return refuse_kind(offset_of(kEquals), "expected '='");
   if (!expect(kValue, string)) return refuse_kind(offset_of(kValue), "expected the value as a quoted string");
   if (expect(kClose, symbol(','))) {
@@ -253,6 +261,7 @@ std::optional<Error> check_set_global(const Tokens& tokens, std::size_t end_offs
   if (tokens.size() <= kName || tokens[kName].kind != SqlTokenKind::Word) {
     return refuse_kind(offset_of(kName), "expected the name of a variable");
   }
+  if (is_login_setting(tokens[kName].text)) return refuse(offset_of(kName), kLoginSetting);
   if (tokens.size() <= kEquals || !is_symbol(tokens[kEquals], '='))
     return refuse_kind(offset_of(kEquals), "expected '='");
   const bool negative = tokens.size() > kValue && is_symbol(tokens[kValue], '-');
@@ -482,11 +491,14 @@ Result<std::vector<SqlPiece>> split_sql(std::string_view text) {
   const Result<Tokens> tokens = tokenize_sql(text);
   if (!tokens) return tokens.error();
   std::vector<SqlPiece> pieces;
+  std::size_t line = 1;
+  std::size_t counted = 0;  // up to here line feeds are in `line`
   const auto add = [&](auto first, auto last) {
     if (first == last) return;
-    const std::string_view before = text.substr(0, first->offset);
-    pieces.push_back({text.substr(first->offset, (last - 1)->end - first->offset),
-                      static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n')) + 1});
+    const std::string_view between = text.substr(counted, first->offset - counted);
+    line += static_cast<std::size_t>(std::count(between.begin(), between.end(), '\n'));
+    counted = first->offset;
+    pieces.push_back({text.substr(first->offset, (last - 1)->end - first->offset), line});
   };
   auto first = tokens->begin();
   while (true) {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "policy/hooks/frontend_setting.hpp"
+
 using namespace gate;
 
 namespace {
@@ -118,7 +120,7 @@ TEST_CASE("accepted statements") {
        ""},
       {"boolean of the downgrade procedure", R"(ADMIN SET FRONTEND CONFIG ("history_job_keep_max_second"="0"))",
        AdminSetConfig, ""},
-      {"unknown key, any value", R"(ADMIN SET FRONTEND CONFIG ("key_of_the_next_version" = "many"))", AdminSetConfig,
+      {"unknown key, any value", R"(ADMIN SET FRONTEND CONFIG ("item_of_the_next_version" = "many"))", AdminSetConfig,
        ""},
       {"as long as allowed", "SELECT '" + std::string(kSqlBytesMax - 9, 'x') + "'", Select, ""},
   };
@@ -445,9 +447,9 @@ TEST_CASE("tokens carry kind, text and offset") {
 TEST_CASE("a formatted setting is read back as it was") {
   for (const std::string value : {"0", "true", "", "a b", "say \"x\"", "back\\slash", "ends with \\", "it's", "a\nb"}) {
     INFO(value);
-    const Result<SqlStatement> statement = validate_sql(set_config_sql("some_key", value));
+    const Result<SqlStatement> statement = validate_sql(set_config_sql("some_item", value));
     REQUIRE(statement.ok());
-    CHECK(statement->setting == ConfigSetting{"some_key", value});
+    CHECK(statement->setting == ConfigSetting{"some_item", value});
   }
   CHECK(set_config_sql("disable_balance", "true") == R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "true"))");
 }
@@ -456,4 +458,48 @@ TEST_CASE("wildcards in a key are escaped for LIKE") {
   CHECK(show_config_sql("disable_balance") == R"(ADMIN SHOW FRONTEND CONFIG LIKE "disable\_balance")");
   CHECK(show_config_sql("a%\"b") == R"(ADMIN SHOW FRONTEND CONFIG LIKE "a\%\"b")");
   CHECK(validate_sql(show_config_sql("disable_balance")).ok());
+}
+
+TEST_CASE("what StarRocks reads as one token between two $$ is refused, wherever it stands") {
+  for (const char* sql : {"SELECT $$'$$; DROP TABLE t; SELECT $$'$$", "SELECT $$", "SELECT a$$b", "SELECT 1 $$x$$",
+                          "SHOW $$", "$$;$$", "SELECT 1$$2"}) {
+    INFO(sql);
+    const auto judged = validate_sql(sql);
+    REQUIRE_FALSE(judged.ok());
+    CHECK(judged.error().message.find("'$$' is not accepted") != std::string::npos);
+    CHECK_FALSE(split_sql(sql).ok());
+  }
+  CHECK(validate_sql("SELECT '$$', a$b FROM t").ok());
+}
+
+TEST_CASE("lines of a text are counted once, however many statements it has") {
+  std::string text;
+  constexpr std::size_t kStatements = 1u << 18;  // a quadratic count took half a minute
+  for (std::size_t i = 0; i < kStatements; ++i) text += "a;\n";
+  const auto pieces = split_sql(text);
+  REQUIRE(pieces.ok());
+  REQUIRE(pieces.value().size() == kStatements);
+  CHECK(pieces.value().front().line == 1);
+  CHECK(pieces.value().back().line == kStatements);
+  CHECK(pieces.value()[1000].line == 1001);
+}
+
+TEST_CASE("settings that decide who may log in, and secrets, are not for hooks") {
+  struct Row {
+    const char* key;
+    bool refused;
+  };
+  for (const Row& row :
+       {Row{"authentication_ldap_simple_server_host", true}, Row{"authentication_chain", true},
+        Row{"enable_starrocks_external_table_auth_check", true}, Row{"authentication_ldap_simple_bind_root_pwd", true},
+        Row{"Ssl_Keystore_Password", true}, Row{"oauth2_client_secret", true}, Row{"aws_s3_access_key", true},
+        Row{"azure_blob_shared_key", true}, Row{"my_token", true}, Row{"AUTHENTICATION_CHAIN", true},
+        Row{"disable_balance", false}, Row{"tablet_sched_max_scheduling_tablets", false},
+        Row{"primary_key_disk_schedule", false}, Row{"enable_unique_key_index", false}, Row{"monkey_count", false}}) {
+    INFO(row.key);
+    CHECK(is_login_setting(row.key) == row.refused);
+    CHECK(validate_sql("ADMIN SET FRONTEND CONFIG (\"" + std::string(row.key) + "\" = \"true\")").ok() ==
+          (!row.refused && std::string(row.key) != "tablet_sched_max_scheduling_tablets"));
+    CHECK(validate_sql("SET GLOBAL " + std::string(row.key) + " = 1").ok() == !row.refused);
+  }
 }
