@@ -39,7 +39,7 @@ Result<Bypass> parse_bypass(std::string_view text) {
       out.reason = clean_text(value, kReasonMax);
     } else if (name == "until" && !out.until) {
       out.until = parse_time(value);
-      if (!out.until) return malformed("until is no RFC 3339 time");
+      if (!out.until) return malformed("until is not an RFC 3339 timestamp, such as 2026-12-01T12:00:00Z");
     } else if (!part.empty()) {
       return malformed("\"" + clean_text(part, 30) + "\" is neither reason= nor until=");
     }

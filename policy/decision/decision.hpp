@@ -1,5 +1,5 @@
 #pragma once
-// The verdict on one image change: a pure function of gathered facts.
+// The verdict on one image change: a pure function of gathered facts (README.md, What is decided).
 
 #include <chrono>
 #include <cstddef>

@@ -10,17 +10,28 @@ namespace {
 constexpr std::size_t kVersionMax = 40;
 /// Below this the cause would be unreadable: the rest of the line gives way instead.
 constexpr std::size_t kCauseMin = 40;
+/// Longer subjects are abbreviated: the cause needs the room.
+constexpr std::size_t kSubjectMax = 110;
+constexpr const char* kRepeat = "Re-apply in a few minutes; GitOps controllers retry automatically.";
 /// The second line has room for the whole failure of a hook, advice included.
 constexpr std::size_t kCauseMax = 1000;
 
+std::string shown(const ImageChange& change) {
+  return std::string(to_string(change.component)) + " " + clean_text(image_version(change.from), kVersionMax) + " -> " +
+         clean_text(image_version(change.to), kVersionMax);
+}
+
 std::string subject(const AdmissionFacts& facts) {
   std::string changes;
-  for (const auto& change : facts.changes) {
-    if (!changes.empty()) changes += ", ";
-    changes += std::string(to_string(change.component)) + " " + clean_text(image_version(change.from), kVersionMax) +
-               " -> " + clean_text(image_version(change.to), kVersionMax);
-  }
-  return "image change of " + facts.kind + " " + facts.name_space + "/" + facts.name + " (" + changes + ")";
+  for (const auto& change : facts.changes) changes += (changes.empty() ? "" : ", ") + shown(change);
+  std::string text = "image change of " + facts.kind + " " + facts.name_space + "/" + facts.name + " (" + changes + ")";
+  if (text.size() <= kSubjectMax || facts.changes.empty()) return text;
+  // The second line's command has the names in full.
+  changes = shown(facts.changes.front());
+  if (facts.changes.size() > 1) changes += " and " + std::to_string(facts.changes.size() - 1) + " more";
+  constexpr std::size_t kNameMax = 30;
+  return "image change of " + clean_text(facts.name_space, kNameMax) + "/" + clean_text(facts.name, kNameMax) + " (" +
+         clean_text(changes, kSubjectMax - 2 * kNameMax) + ")";
 }
 
 std::string nothing_applied(const AdmissionFacts& facts) {
@@ -29,11 +40,42 @@ std::string nothing_applied(const AdmissionFacts& facts) {
          " other changed spec fields. ";
 }
 
+/// "FE sr-fe-service.ns.svc:9030", "root@10.0.0.1:9030", "[::1]:9030": with a port, and no other text.
+bool is_address(std::string_view part) {
+  if (part.starts_with("FE ")) part.remove_prefix(3);
+  const std::size_t colon = part.rfind(':');
+  return colon != std::string_view::npos && colon > 0 && colon + 1 < part.size() &&
+         part.find(' ') == std::string_view::npos &&
+         part.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+}
+
+/// A failure for the first line: without the statement and the advice, which the second line has, and without addresses
+/// where there is no room for them.
+std::string brief_cause(std::string_view cause, std::size_t room) {
+  constexpr std::string_view kCritical = "critical ";
+  constexpr std::string_view kBetween = ": ";
+  std::string text(cause.substr(0, cause.find("; it was: ")));
+  if (text.size() > room && text.starts_with(kCritical)) text.erase(0, kCritical.size());
+  for (std::size_t begin = 0; text.size() > room && begin < text.size();) {
+    const std::size_t end = std::min(text.find(kBetween, begin), text.size());
+    if (end < text.size() && is_address(std::string_view(text).substr(begin, end - begin))) {
+      text.erase(begin, end + kBetween.size() - begin);
+    } else {
+      begin = end + kBetween.size();
+    }
+  }
+  // What the FE says comes before what was done.
+  if (const std::size_t error = text.find("ERROR "); text.size() > room && error != std::string::npos) {
+    text.erase(0, error);
+  }
+  return clean_text(text, room);
+}
+
 /// `head` + as much of `foreign` as the first line has room for + `tail`, which begins with a full stop.
 std::string first_line(const std::string& head, std::string_view foreign, const std::string& tail) {
   const std::size_t used = head.size() + tail.size();
   const std::size_t room = used + kCauseMin < kFirstLineMax ? kFirstLineMax - used : kCauseMin;
-  const std::string text = head + clean_text(foreign, room);
+  const std::string text = head + brief_cause(foreign, room);
   // A sentence that was cut, or that ends by itself, needs no second full stop.
   return clean_text(text + (text.back() == '.' ? tail.substr(1) : tail), kFirstLineMax);
 }
@@ -51,12 +93,14 @@ std::string progress(const Preparation& record) {
 }
 
 std::string hooks_invalid_message(const AdmissionFacts& facts) {
-  const std::string faults = describe(facts.configuration.faults);
+  const auto& all = facts.configuration.faults;
+  std::string faults = describe({all.begin(), all.begin() + (all.empty() ? 0 : 1)});
+  if (all.size() > 1) faults += "; and " + std::to_string(all.size() - 1) + " more";
   std::string line = first_line(
       "upgrade hooks of " + facts.kind + " " + facts.name_space + "/" + facts.name + " are not valid: ", faults,
-      ". Nothing of this request was applied; correct the fields and repeat it.");
-  if (facts.configuration.faults.size() == 1 && line.find(faults) != std::string::npos) return line;
-  for (const auto& fault : facts.configuration.faults) line += "\n- " + clean_text(describe({fault}), 1000);
+      ". Nothing of this request was applied. Correct the fields and re-apply.");
+  if (all.size() == 1 && line.find(faults) != std::string::npos) return line;
+  for (const auto& fault : all) line += "\n- " + clean_text(describe({fault}), 1000);
   return line;
 }
 
@@ -64,28 +108,27 @@ std::string running_message(const AdmissionFacts& facts, const Preparation* reco
   std::string state = "pre-upgrade hooks have been started";
   std::string cause;
   if (record != nullptr) {
-    state = std::string("pre-upgrade hooks are ") + (record->status.phase == Phase::Pending ? "waiting" : "running") +
+    state = std::string("pre-upgrade hooks are ") + (record->status.phase == Phase::Pending ? "queued" : "running") +
             " (" + progress(*record) + ")";
     if (!record->status.message.empty()) cause = ": " + record->status.message;
   }
-  const std::string tail =
-      ". " + nothing_applied(facts) + "Repeat the same apply in a while; GitOps retries by itself.";
+  const std::string tail = ". " + nothing_applied(facts) + kRepeat;
   const std::string line = first_line(subject(facts) + " is on hold: " + state, cause, tail);
   return record == nullptr ? line : line + show_command(facts, *record);
 }
 
 std::string failed_message(const AdmissionFacts& facts, const Preparation& record) {
   const std::string head = subject(facts) + " is refused: ";
-  const std::string tail = ". " + nothing_applied(facts) + "The next attempt starts with an apply after " +
-                           format_time(next_attempt_time(record, facts.backoff)) + ".";
+  const std::string tail = ". " + nothing_applied(facts) + "Re-apply after " +
+                           format_time(next_attempt_time(record, facts.backoff)) + " for the next attempt.";
   return first_line(head, record.status.message, tail) + "\nCause: " + clean_text(record.status.message, kCauseMax) +
-         show_command(facts, record) + "\nTo try again at once, first: kubectl annotate " + facts.kind + " " +
-         facts.name + " -n " + facts.name_space + " --overwrite " + std::string(annotation::kRetry) + "=\"$(date)\"";
+         show_command(facts, record) + "\nTo retry at once, first: kubectl annotate " + facts.kind + " " + facts.name +
+         " -n " + facts.name_space + " --overwrite " + std::string(annotation::kRetry) + "=\"$(date)\"";
 }
 
 std::string unavailable_message(const AdmissionFacts& facts) {
   return first_line(subject(facts) + " cannot be decided: the gate cannot reach its records: ", facts.store_error,
-                    ". " + nothing_applied(facts) + "Repeat the same apply; GitOps retries by itself.");
+                    ". " + nothing_applied(facts) + kRepeat);
 }
 
 std::string object_changed_message(const AdmissionFacts& facts) {
@@ -96,22 +139,21 @@ std::string object_changed_message(const AdmissionFacts& facts) {
 
 std::string record_refused_message(const AdmissionFacts& facts) {
   return first_line(subject(facts) + " is refused: its UpgradePreparation was not accepted by the API server: ",
-                    facts.record_refusal,
-                    ". " + nothing_applied(facts) + "Repeating it does not help until that is fixed.") +
+                    facts.record_refusal, ". " + nothing_applied(facts) + "Fix that first, then re-apply.") +
          "\nCause: " + clean_text(facts.record_refusal, kCauseMax);
 }
 
 std::string too_many_open_message(const AdmissionFacts& facts, std::size_t open) {
   return first_line(subject(facts) + " is refused: the cluster has " + std::to_string(open) +
                         " open UpgradePreparations, at most " + std::to_string(kOpenRecordsMax) + " are accepted",
-                    "", ". " + nothing_applied(facts) + "Repeat it when older ones are closed.") +
+                    "", ". " + nothing_applied(facts) + "Re-apply when older ones are closed.") +
          "\nProgress: kubectl get upgradepreparations -n " + facts.name_space;
 }
 
 std::string too_many_new_message(const AdmissionFacts& facts, WallTime next) {
   return first_line(subject(facts) + " is refused: at most " + std::to_string(kNewRecordsMax) +
                         " preparations of a cluster are started in " + std::to_string(kNewRecordsWindow.count()) + " s",
-                    "", ". " + nothing_applied(facts) + "Repeat it after " + format_time(next) + ".");
+                    "", ". " + nothing_applied(facts) + "Re-apply after " + format_time(next) + ".");
 }
 
 std::string bypass_forbidden_message(std::string_view username, const std::string& name_space) {
@@ -124,7 +166,7 @@ std::string bypass_forbidden_message(std::string_view username, const std::strin
 
 std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings) {
   std::string message = first_line(subject(facts) + " is refused: ", findings.front().text,
-                                   ". " + nothing_applied(facts) + "Apply a version that is accepted.");
+                                   ". " + nothing_applied(facts) + "Apply a version that is supported next.");
   for (const auto& finding : findings) {
     message += "\n- " + std::string(to_string(finding.severity)) + ": " + finding.text;
     if (!finding.source.empty()) message += " (StarRocks " + std::string(finding.source) + ")";
@@ -136,7 +178,7 @@ std::string hooks_unread_message(const AdmissionFacts& facts) {
   std::string causes;
   for (const std::string& cause : facts.configuration.unread) causes += (causes.empty() ? "" : "; ") + cause;
   return first_line(subject(facts) + " cannot be decided: its hooks are not known: ", causes,
-                    ". " + nothing_applied(facts) + "Repeat the same apply; GitOps retries by itself.");
+                    ". " + nothing_applied(facts) + kRepeat);
 }
 
 std::string dry_run_warning(const std::string& state) {
@@ -154,7 +196,7 @@ std::string held_warning(const std::string& preparation) {
 }
 
 std::string revert_warning(const Preparation& record) {
-  return clean_text("upgrade gate: back to the images before " + record.name + "; its hooks will be undone",
+  return clean_text("upgrade gate: back to the images before " + record.name + "; its settings will be restored",
                     kWarningMax);
 }
 
@@ -163,7 +205,7 @@ std::string path_warning(const PathFinding& finding) {
 }
 
 std::string target_line(const std::string& key) {
-  return "\nTarget key, for the emergency exit (annotation " + std::string(annotation::kBypass) + "): " + key;
+  return "\nTarget key, for a break-glass bypass (annotation " + std::string(annotation::kBypass) + "): " + key;
 }
 
 std::string bypass_warning(const Bypass& bypass, bool dry_run) {

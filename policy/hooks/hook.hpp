@@ -10,7 +10,7 @@
 
 namespace gate {
 
-/// Limits of `timeoutSeconds`, per hook (design 2.2).
+/// Limits of `timeoutSeconds`, per hook (docs/hooks.md).
 inline constexpr std::chrono::seconds kHookTimeoutMin{1};
 inline constexpr std::chrono::seconds kHookTimeoutMax{3600};
 inline constexpr std::chrono::seconds kHookTimeoutDefault{300};
@@ -32,7 +32,7 @@ struct SqlAction {
   friend bool operator==(const SqlAction&, const SqlAction&) = default;
 };
 
-/// What a predefined check looks at (design 2.3).
+/// What a predefined check looks at (docs/hooks.md).
 enum class Probe {
   FrontendsAlive,     ///< Every FE alive, one leader, journal lag bounded.
   BackendsAlive,      ///< Every BE alive.

@@ -1,5 +1,5 @@
 #pragma once
-// The predefined hooks (design 2.3): what people name instead of writing SQL.
+// The predefined hooks (docs/hooks.md): what people name instead of writing SQL.
 
 #include <string>
 #include <string_view>

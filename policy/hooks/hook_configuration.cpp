@@ -24,6 +24,22 @@ constexpr std::size_t kHookTextsMax = 384u << 10;
 constexpr std::size_t kFaultsDescribedMax = 20;
 constexpr std::size_t kNameShownMax = 63;
 
+/// Every annotation that means something to the gate, those of other rooms too.
+const std::vector<std::string_view> kAnnotations{annotation::kPrepareUpgrade,
+                                                 annotation::kUpgradeHooks,
+                                                 annotation::kHooksConfigMap,
+                                                 annotation::kHooksMode,
+                                                 annotation::kTimeoutSeconds,
+                                                 annotation::kCredentialsSecret,
+                                                 annotation::kUpgradeAdmission,
+                                                 annotation::kUpgradeRollout,
+                                                 annotation::kUpgradeHealth,
+                                                 annotation::kHealthReadings,
+                                                 annotation::kStepTimeout,
+                                                 annotation::kUpgradeResume,
+                                                 "starrocks.com/retry-upgrade-preparation",
+                                                 "starrocks.com/upgrade-gate-bypass"};
+
 std::string shown(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -126,7 +142,7 @@ class Combination {
 
   void warn(const std::string& text) { reader_.warnings.push_back(clean_text(text, kWarningMax)); }
 
-  /// Captured values are put back after the rollout by the gate itself. Run during the preparation, an enable-* hook
+  /// Captured values are restored after the rollout by the gate itself. Run during the preparation, an enable-* hook
   /// would only take back what its disable-* counterpart has just done.
   void drop_reversals() {
     for (const PredefinedHook& enable : hook_catalogue()) {
@@ -188,6 +204,7 @@ class Resolver {
 
   HookConfiguration run() {
     if (const json* spec = reader_.object_member(sources_.object, "spec", "spec")) {
+      refuse_misspelt(*spec);
       component_hooks(*spec);
       spec_hooks(*spec);
     }
@@ -201,8 +218,7 @@ class Resolver {
     out.mode = mode_;
     out.unread = std::move(unread_);
     const bool nothing_left = skipped && out.hooks.empty() && out.unread.empty();
-    if (nothing_left && out.faults.empty())
-      out.warnings.push_back("no upgrade hook is meant for this change of images");
+    if (nothing_left && out.faults.empty()) out.warnings.push_back("no configured hook applies to this image change");
     out.configured = ((asked_ || named_ || !sources_.default_hooks.empty()) && !nothing_left) || !out.faults.empty();
     return out;
   }
@@ -211,6 +227,17 @@ class Resolver {
   [[nodiscard]] std::vector<std::string> referenced() && { return std::move(referenced_); }
 
  private:
+  /// A field of ours with a typing error is pruned by the API server, and would be taken as absent by everybody.
+  void refuse_misspelt(const json& spec) {
+    reader_.refuse_near_members(spec, "spec", {"upgradePreparation"});
+    for (const Component component :
+         {Component::Frontend, Component::Backend, Component::ComputeNode, Component::Warehouse}) {
+      const auto component_spec = spec.find(spec_field(component));
+      if (component_spec == spec.end()) continue;
+      reader_.refuse_near_members(*component_spec, "spec." + std::string(spec_field(component)), {"upgradeHooks"});
+    }
+  }
+
   // --- Source 1: spec.<component>Spec.upgradeHooks -----------------------------------------------------------------
 
   void component_hooks(const json& spec) {
@@ -230,6 +257,7 @@ class Resolver {
   }
 
   void component_hooks(const json& hooks, const std::string& field) {
+    reader_.refuse_unknown_members(hooks, field, {"predefined", "custom", "timeoutSeconds"});
     const std::chrono::seconds timeout = reader_.timeout_member(hooks, field + ".timeoutSeconds", kHookTimeoutDefault);
     if (const json* names = reader_.list_member(hooks, "predefined", field + ".predefined")) {
       for (std::size_t i = 0; i < names->size(); ++i) {
@@ -240,6 +268,7 @@ class Resolver {
     const json* custom = reader_.object_member(hooks, "custom", field + ".custom");
     if (custom == nullptr) return;
     named_ = true;
+    reader_.refuse_unknown_members(*custom, field + ".custom", {"configMapName", "scriptKey"});
     const auto name = reader_.text_member(*custom, "configMapName", field + ".custom.configMapName");
     const auto key = reader_.text_member(*custom, "scriptKey", field + ".custom.scriptKey");
     config_map(field + ".custom.configMapName", name.value_or(""), key, timeout);
@@ -253,6 +282,9 @@ class Resolver {
     if (preparation == nullptr) return;
     const std::optional<bool> enabled = reader_.boolean_member(*preparation, "enabled", field + ".enabled");
     if (enabled == false) return;
+    reader_.refuse_unknown_members(*preparation, field,
+                                   {"enabled", "hooks", "timeoutSeconds", "admission", "rollout", "health",
+                                    "healthReadings", "stepTimeoutSeconds"});  // the last five: rollout_configuration
     const std::chrono::seconds timeout =
         reader_.timeout_member(*preparation, field + ".timeoutSeconds", kHookTimeoutDefault);
     if (enabled == true) ask(timeout);
@@ -272,6 +304,7 @@ class Resolver {
     const json* annotations =
         metadata == nullptr ? nullptr : reader_.object_member(*metadata, "annotations", "metadata.annotations");
     if (annotations == nullptr) return kHookTimeoutDefault;
+    reader_.refuse_near_members(*annotations, "metadata.annotations", kAnnotations);
 
     const std::chrono::seconds timeout = annotated_timeout(*annotations);
     const auto mode = annotation_text(*annotations, annotation::kHooksMode);
@@ -341,7 +374,7 @@ class Resolver {
     if (std::find(referenced_.begin(), referenced_.end(), name) == referenced_.end()) referenced_.push_back(name);
     const auto found = sources_.config_maps.find(name);
     if (found == sources_.config_maps.end()) {
-      reader_.fault(field, name, "the name of a ConfigMap that exists in the same namespace");
+      missing(field, name, "the name of a ConfigMap that exists in the same namespace", "ConfigMap " + name);
       return;
     }
     if (!found->second.error.empty()) {
@@ -351,10 +384,12 @@ class Resolver {
     }
     const auto& data = found->second.data;
     if (key && data.count(*key) == 0) {
-      reader_.fault(field, name + "/" + *key, "a key of that ConfigMap" + keys_of(data));
+      missing(field, name + "/" + *key, "a key of that ConfigMap" + keys_of(data),
+              "key " + *key + " of ConfigMap " + name);
       return;
     }
     bool any = false;
+    const std::size_t faults_before = reader_.faults.size();
     for (const auto& [entry, text] : data) {
       if (key ? entry != *key : !has_hook_ending(entry)) continue;
       any = true;
@@ -362,9 +397,30 @@ class Resolver {
       if (!read_.insert({name, entry}).second) continue;
       reader_.read_entry(entry, text, "ConfigMap " + name + " data[" + clean_text(entry, kNameShownMax) + "]", timeout);
     }
+    if (sources_.dry_run) forgive(faults_before);
     if (!any) {
-      reader_.fault(field, name, "a ConfigMap with a key that ends in " + std::string(kHookEndings) + keys_of(data));
+      missing(field, name, "a ConfigMap with a key that ends in " + std::string(kHookEndings) + keys_of(data),
+              "a key with hooks in ConfigMap " + name);
     }
+  }
+
+  /// What the same bundle may bring: a dry run does not store the ConfigMap that it contains.
+  void missing(const std::string& field, const std::string& value, std::string accepted, const std::string& what) {
+    if (sources_.dry_run) {
+      reader_.warnings.push_back(
+          clean_text("dry run: not there yet, and needed by the real request: " + what, kWarningMax));
+    } else {
+      reader_.fault(field, value, std::move(accepted));
+    }
+  }
+
+  /// Faults of a ConfigMap as it is stored, which the same bundle may correct.
+  void forgive(std::size_t faults_before) {
+    for (std::size_t i = faults_before; i < reader_.faults.size(); ++i) {
+      reader_.warnings.push_back(
+          clean_text("dry run: not valid as stored: " + describe({reader_.faults[i]}), kWarningMax));
+    }
+    reader_.faults.resize(faults_before);
   }
 
   static std::string keys_of(const std::map<std::string, std::string>& data) {
@@ -433,7 +489,9 @@ std::string describe(const std::vector<ConfigurationFault>& faults) {
   for (std::size_t i = 0; i < faults.size(); ++i) {
     if (i > 0) text += "; ";
     if (i == kFaultsDescribedMax) return text + "and " + std::to_string(faults.size() - i) + " more";
-    text += faults[i].field + ": value \"" + faults[i].value + "\": accepted " + faults[i].accepted;
+    text += faults[i].field + ": ";
+    if (!faults[i].value.empty()) text += "invalid value \"" + faults[i].value + "\": ";
+    text += "want " + faults[i].accepted;
   }
   return text;
 }

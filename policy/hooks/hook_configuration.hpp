@@ -1,6 +1,6 @@
 #pragma once
 // The hooks that a cluster's owner asked for: resolved from the object and its ConfigMaps, or refused with every fault
-// at once (design 2.2 to 2.4).
+// at once (docs/reference.md, Configuration).
 
 #include <map>
 #include <nlohmann/json_fwd.hpp>
@@ -40,6 +40,9 @@ struct HookSources {
   std::map<std::string, ConfigMapText> config_maps{};  ///< Of the object's namespace, by name; absent: there is none.
   HookRules rules{};
   LedRollout rollout_defaults{};  ///< What the gate's owner wants of objects that say nothing about their rollouts.
+  /// Nothing is stored: ConfigMaps and keys that are not there, and what is wrong with those that are, may be put right
+  /// by the same bundle, and are warnings.
+  bool dry_run = false;
 };
 
 struct HookConfiguration {
@@ -57,7 +60,7 @@ struct HookConfiguration {
 [[nodiscard]] std::vector<std::string> referenced_config_maps(const nlohmann::json& object,
                                                               const std::vector<ImageChange>& changes);
 
-/// Resolves the sources of design 2.2 in order.
+/// Resolves the sources in the order of docs/reference.md.
 ///
 /// - Switched on without naming a hook anywhere in the object (prepare-upgrade "true", or
 ///   spec.upgradePreparation.enabled true): the recommended hooks.
@@ -81,7 +84,8 @@ struct HookConfiguration {
 [[nodiscard]] HookConfiguration validate_config_map(const std::map<std::string, std::string>& data,
                                                     const HookRules& rules);
 
-/// "field: value "x": accepted y" per fault, joined with "; "; a long list is cut and the rest counted.
+/// "field: invalid value "x": want y" per fault, without the value where there is none, joined with "; "; a long list
+/// is cut and the rest counted.
 [[nodiscard]] std::string describe(const std::vector<ConfigurationFault>& faults);
 
 }  // namespace gate

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/hook_catalogue.hpp"
+#include "policy/text/characters.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/yaml.hpp"
 
@@ -35,10 +36,45 @@ bool is_object_name(std::string_view name) {
   return !name.empty() && name.size() <= kObjectNameMax && name.find_first_not_of(kNameCharacters) == name.npos;
 }
 
-/// A refused statement may hold a password: nothing that is quoted is repeated.
+/// A refused statement may hold a password: nothing that is quoted is repeated, in quotes of whatever kind.
 std::string harmless_part(std::string_view sql) {
-  const std::string_view part = sql.substr(0, sql.find_first_of("'\"`"));
+  std::size_t end = std::min(sql.find_first_of("'\"`"), sql.size());
+  if (const auto odd = first_confusing_character(sql.substr(0, end))) end = odd->offset;
+  const std::string_view part = sql.substr(0, end);
   return std::string(part) + (part.size() < sql.size() ? "..." : "");
+}
+
+/// With blanks for what stands in quotes, where every character is welcome; comments too, from `comment` to the end of
+/// the line. Lines stay where they are.
+std::string unquoted(std::string_view text, std::string_view comment) {
+  std::string out(text);
+  char quote = '\0';
+  bool in_comment = false;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const char c = text[i];
+    if (c == '\n') {
+      in_comment = false;
+      continue;
+    }
+    const bool begins_word = i == 0 || std::string_view(" \t\n;").find(text[i - 1]) != std::string_view::npos;
+    if (quote == '\0' && !in_comment) {
+      in_comment = begins_word && text.substr(i).starts_with(comment);
+      if (!in_comment && std::string_view("'\"`").find(c) != std::string_view::npos) quote = c;
+      if (!in_comment) continue;
+    } else if (quote != '\0' && c == '\\' && quote != '\'' && i + 1 < out.size()) {
+      out[i++] = ' ';
+    } else if (c == quote) {
+      quote = '\0';
+    }
+    if (out[i] != '\n') out[i] = ' ';
+  }
+  return out;
+}
+
+/// "; line 2 has U+201C (...)": what may be why a text is not understood. "" when it has nothing of the kind.
+std::string odd_character(std::string_view text, std::string_view comment) {
+  const auto odd = first_confusing_character(unquoted(text, comment));
+  return odd ? "; line " + std::to_string(odd->line) + " has " + odd->name : "";
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -89,20 +125,37 @@ std::optional<Expectation> expectation_from(std::string_view text) {
   return out;
 }
 
-/// Whether some line of the script begins the definition of `function`: "f()", "f ()", "function f".
+/// Whether `text`, which stands behind "f()", begins a function's body: "{" as a word of its own, or "(". Anything else
+/// is a body of one command, and what was meant as the rest of it would run while the script is loaded.
+bool begins_body(std::string_view text) {
+  for (;;) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\n"), text.size()));
+    if (!text.starts_with('#')) break;
+    text.remove_prefix(std::min(text.find('\n'), text.size()));
+  }
+  if (text.starts_with('(')) return true;
+  return text.starts_with('{') && (text.size() == 1 || std::string_view(" \t\n").find(text[1]) != text.npos);
+}
+
+/// Whether some line of the script begins the definition of `function`: "f() {", "f ()" and "{" in a later line,
+/// "function f {".
 bool defines(std::string_view script, std::string_view function) {
   constexpr std::string_view kFunction = "function ";
   while (!script.empty()) {
     const std::size_t end = std::min(script.find('\n'), script.size());
     std::string_view line = trimmed(script.substr(0, end));
-    script.remove_prefix(std::min(end + 1, script.size()));
     const bool keyword = line.starts_with(kFunction);
     if (keyword) line = trimmed(line.substr(kFunction.size()));
-    if (!line.starts_with(function)) continue;
-    const std::string_view behind = line.substr(function.size());
-    const std::string_view next = trimmed(behind);
-    if (next.starts_with('(')) return true;
-    if (keyword && (behind.empty() || behind.size() != next.size() || next.starts_with('{'))) return true;
+    if (line.starts_with(function)) {
+      const std::string_view behind =
+          script.substr(static_cast<std::size_t>(line.data() - script.data()) + function.size());
+      const std::string_view next = behind.substr(std::min(behind.find_first_not_of(" \t"), behind.size()));
+      const std::size_t close = next.starts_with('(') ? next.find_first_not_of(" \t", 1) : next.npos;
+      if (close != next.npos && next[close] == ')' && begins_body(next.substr(close + 1))) return true;
+      const bool ends_name = behind.empty() || std::string_view(" \t\n{").find(behind.front()) != behind.npos;
+      if (keyword && ends_name && begins_body(behind)) return true;
+    }
+    script.remove_prefix(std::min(end + 1, script.size()));
   }
   return false;
 }
@@ -284,8 +337,8 @@ void HookReader::add(HookDefinition definition) {
   if (action != nullptr && hook.restore == RestoreMode::Captured) {
     const auto statement = validate_sql(action->sql, rules_.more_sql);
     if (statement && statement->kind == SqlKind::SetGlobal) {
-      warnings.push_back(
-          clean_text("upgrade hook \"" + hook.name + "\" has no restore: its variable is not put back", kWarningMax));
+      warnings.push_back(clean_text(
+          "upgrade hook \"" + hook.name + "\" has no restore: its variable stays as it sets it", kWarningMax));
     }
   }
   hooks.push_back(std::move(definition));
@@ -363,7 +416,8 @@ void HookReader::read_restore(const json& item, const std::string& field, Hook& 
   }
   Result<SqlStatement> statement = validate_sql(*text, rules_.more_sql);
   if (!statement) {
-    fault(field, harmless_part(*text), "captured, none or one SQL statement (" + statement.error().message + ")");
+    fault(field, harmless_part(*text),
+          "captured, none or one SQL statement (" + statement.error().message + odd_character(*text, "--") + ")");
     return;
   }
   hook.restore = RestoreMode::Statement;
@@ -374,7 +428,8 @@ std::optional<HookAction> HookReader::read_sql(const std::string& text, const st
                                                const std::string& instead) {
   Result<SqlStatement> statement = validate_sql(text, rules_.more_sql);
   if (statement) return SqlAction{std::move(statement->text), std::move(statement->setting)};
-  fault(field, harmless_part(text), instead + "one SQL statement (" + statement.error().message + ")");
+  fault(field, harmless_part(text),
+        instead + "one SQL statement (" + statement.error().message + odd_character(text, "--") + ")");
   return std::nullopt;
 }
 
@@ -391,7 +446,8 @@ std::optional<HookAction> HookReader::read_check(const json& check, const std::s
   const std::string sql = text_member(check, "sql", field + ".sql").value_or("");
   constexpr std::string_view kQueries = "one SELECT, SHOW or ADMIN SHOW statement";
   if (Result<SqlStatement> statement = validate_sql(sql, rules_.more_sql); !statement) {
-    fault(field + ".sql", harmless_part(sql), std::string(kQueries) + " (" + statement.error().message + ")");
+    fault(field + ".sql", harmless_part(sql),
+          std::string(kQueries) + " (" + statement.error().message + odd_character(sql, "--") + ")");
   } else if (statement->kind == SqlKind::Select) {
     out.sql = std::move(statement->text);
   } else if (statement->kind == SqlKind::Show || statement->kind == SqlKind::AdminShow) {
@@ -427,7 +483,8 @@ std::optional<HookAction> HookReader::read_http(const json& http, const std::str
   if (!url) {
     fault(field + ".url", "", url.error().message);
   } else if (prefixes_.empty()) {
-    fault(field + ".url", url->shown(), "no HTTP hooks: the gate runs without --http-hook-prefixes");
+    fault(field + ".url", url->shown(),
+          "another kind of hook: HTTP hooks need a gate that was started with --http-hook-prefixes");
   } else if (!is_under_any(*url, prefixes_)) {
     std::string allowed;
     for (const HttpUrl& prefix : prefixes_) allowed.append(allowed.empty() ? "" : ", ").append(prefix.shown());
@@ -464,6 +521,7 @@ void HookReader::read_entry(const std::string& key, const std::string& text, con
     fault(field, key, "a key of letters, digits, '-', '_' and '.'");
     return;
   }
+  const std::size_t faults_before = faults.size();
   switch (ending->format) {
     case Ending::Sql:
       read_sql_file(text, stem.empty() ? "hook" : stem, field, timeout);
@@ -471,16 +529,19 @@ void HookReader::read_entry(const std::string& key, const std::string& text, con
     case Ending::Yaml: {
       Result<std::vector<json>> documents = yaml_documents(text);
       if (!documents) {
-        read_list_file(documents.error(), stem, field, timeout);
+        read_list_file(Error{ErrorCode::InvalidInput, documents.error().message + odd_character(text, "#")}, stem,
+                       field, timeout);
       } else if (documents->size() > 1) {
         fault(field, std::to_string(documents->size()) + " documents", "one YAML document");
       } else {
         read_list_file(documents->empty() ? json() : documents->front(), stem, field, timeout);
       }
+      name_odd_character(text, faults_before);
       return;
     }
     case Ending::Json:
       read_list_file(json_document(text), stem, field, timeout);
+      name_odd_character(text, faults_before);
       return;
     case Ending::Script:
       read_script(text, stem.empty() ? "hook" : stem, field, timeout);
@@ -488,15 +549,24 @@ void HookReader::read_entry(const std::string& key, const std::string& text, con
   }
 }
 
-void HookReader::read_sql_file(const std::string& text, const std::string& stem, const std::string& field,
+void HookReader::name_odd_character(const std::string& text, std::size_t faults_before) {
+  if (faults.size() == faults_before) return;
+  std::string& told = faults[faults_before].accepted;
+  if (told.find("U+") == std::string::npos) told += odd_character(text, "#");
+}
+
+void HookReader::read_sql_file(const std::string& written, const std::string& stem, const std::string& field,
                                std::chrono::seconds timeout) {
+  const std::string text = unix_text(written);
   if (text.size() > kYamlBytesMax) {
     fault(field, std::to_string(text.size()) + " bytes", "at most " + std::to_string(kYamlBytesMax) + " bytes");
     return;
   }
   const Result<std::vector<SqlPiece>> pieces = split_sql(text);
   if (!pieces) {
-    fault(field, "", "SQL statements, each ended by ';' (" + pieces.error().message + ")");
+    const auto odd = first_confusing_character(unquoted(text, "--"));
+    fault(field, odd ? harmless_part(line_of(text, odd->line)) : "",
+          "SQL statements, each ended by ';' (" + pieces.error().message + odd_character(text, "--") + ")");
     return;
   }
   if (pieces->empty()) fault(field, "", "at least one SQL statement");
@@ -537,19 +607,31 @@ void HookReader::read_list_file(const Result<json>& document, const std::string&
   }
 }
 
-void HookReader::read_script(const std::string& text, const std::string& stem, const std::string& field,
+void HookReader::read_script(const std::string& written, const std::string& stem, const std::string& field,
                              std::chrono::seconds timeout) {
   const std::size_t faults_before = faults.size();
+  // With a carriage return behind it, "{" begins no function: its body would run while the script is loaded.
+  const std::string text = unix_text(written);
   if (!rules_.scripts) {
     fault(field, "",
-          "no shell scripts: they run only as Kubernetes Jobs, and only where the gate runs with --script-hook-image; "
-          "SQL goes into .sql or .yaml");
+          "SQL in a key that ends in .sql or .yaml: shell scripts run only as Kubernetes Jobs, of a gate that was "
+          "started with --script-hook-image");
   }
   if (text.size() > kScriptMax || text.find('\0') != std::string::npos) {
     fault(field, std::to_string(text.size()) + " bytes",
           "a shell script of at most " + std::to_string(kScriptMax) + " bytes");
+    return;
   }
-  if (!defines(text, "pre_upgrade")) fault(field, "", "a shell script that defines pre_upgrade()");
+  if (const auto odd = first_confusing_character(unquoted(text, "#"))) {
+    const std::string_view line = trimmed(line_of(text, odd->line));
+    fault(field + " line " + std::to_string(odd->line), harmless_part(line.substr(0, line.find('='))),
+          "plain characters outside of quotes and comments, where the shell takes " + odd->name +
+              " for a part of a name");
+  }
+  if (!defines(text, "pre_upgrade")) {
+    fault(field, "",
+          "a shell script that defines pre_upgrade() { ...; }, with a blank or the line's end behind the brace");
+  }
   if (faults.size() != faults_before) return;
   HookDefinition definition;
   definition.field = field;

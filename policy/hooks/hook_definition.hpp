@@ -1,6 +1,6 @@
 #pragma once
-// Hooks as people write them, one by one or in the entries of a ConfigMap (design 2.4): read, judged, and nothing yet
-// combined.
+// Hooks as people write them, one by one or in the entries of a ConfigMap (docs/hooks.md): read, judged, and nothing
+// yet combined.
 
 #include <chrono>
 #include <cstddef>
@@ -90,6 +90,8 @@ class HookReader : public MemberReader {
   std::chrono::seconds poll_member(const nlohmann::json& parent, const std::string& field);
   void add_predefined(const HookDefinition& prototype, std::string_view name, std::string_view given_name,
                       std::optional<bool> critical);
+  /// Adds to the first fault since then what in `text` people do not see.
+  void name_odd_character(const std::string& text, std::size_t faults_before);
   void read_sql_file(const std::string& text, const std::string& stem, const std::string& field,
                      std::chrono::seconds timeout);
   void read_list_file(const Result<nlohmann::json>& document, const std::string& stem, const std::string& field,

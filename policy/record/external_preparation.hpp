@@ -1,6 +1,6 @@
 #pragma once
 // Verify mode: somebody else may prepare the cluster and keep `.status.upgradePreparationStatus` of the
-// StarRocksCluster (design 2.6). What their word means for one record.
+// StarRocksCluster (ADR 47). What their word means for one record.
 //
 // They write `phase` and the target it is for: `targetImages` (component to image, {"be": "starrocks/be-ubuntu:3.5.7"})
 // or `key` (the gate's own key of the target). They leave `preparation` out: that field names an UpgradePreparation, so

@@ -1,6 +1,6 @@
 #pragma once
 // Keeps `.status.upgradePreparationStatus` in place when a typed client that does not know the field writes the status
-// of a StarRocksCluster (design 2.6). The operator does so with a full PUT at every change of its own.
+// of a StarRocksCluster (ADR 8). The operator does so with a full PUT at every change of its own.
 
 #include <string_view>
 

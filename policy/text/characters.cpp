@@ -95,7 +95,15 @@ std::string unix_text(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\r' && text.substr(i + 1).starts_with('\n')) continue;
+    if (text[i] == '\r') {
+      const std::size_t end = std::min(text.find_first_not_of('\r', i), text.size());
+      if (text.substr(end).starts_with('\n')) i = end;  // a text that was converted twice has two
+      if (text[i] == '\r') {
+        out.append(text.substr(i, end - i));
+        i = end - 1;
+        continue;
+      }
+    }
     out += text[i];
   }
   return out;

@@ -26,8 +26,8 @@ struct ConfusingCharacter {
 /// Without the byte order mark that it may begin with.
 [[nodiscard]] std::string_view without_byte_order_mark(std::string_view text);
 
-/// "\r\n" becomes "\n", and a byte order mark at the beginning goes: what every reader of scripts and statements takes
-/// for the same text. Nothing else changes.
+/// "\r\n" and "\r\r\n" become "\n", and a byte order mark at the beginning goes: what every reader of scripts and
+/// statements takes for the same text. Nothing else changes.
 [[nodiscard]] std::string unix_text(std::string_view text);
 
 /// Line `number`, counted from 1, without its end; "" where there is none.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/text/characters.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -27,6 +28,7 @@ std::string MemberReader::shown(const json& value) {
 }
 
 void MemberReader::fault(std::string field, std::string_view value, std::string accepted) {
+  if (const auto odd = first_confusing_character(value)) accepted += " (the value has " + odd->name + ")";
   faults.push_back({std::move(field), clean_text(value, kFaultValueMax), std::move(accepted)});
 }
 
@@ -50,7 +52,9 @@ std::optional<std::string> MemberReader::text_member(const json& parent, std::st
   const json* value = find_member(parent, key);
   if (value == nullptr) return std::nullopt;
   if (value->is_string()) return value->get<std::string>();
-  fault(field, shown(*value), "a string");
+  fault(field, shown(*value),
+        value->is_structured() ? "a string"
+                               : "a string, in quotes: \"" + clean_text(shown(*value), kFaultValueMax) + "\"");
   return std::nullopt;
 }
 
@@ -94,6 +98,26 @@ void MemberReader::refuse_unknown_members(const json& object, const std::string&
   for (const std::string_view name : known) names.append(names.empty() ? "" : ", ").append(name);
   for (const auto& [key, value] : object.items()) {
     if (std::find(known.begin(), known.end(), key) == known.end()) fault(field, key, "the fields " + names);
+  }
+}
+
+void MemberReader::refuse_near_members(const json& object, const std::string& field,
+                                       const std::vector<std::string_view>& known) {
+  constexpr std::size_t kTypingErrors = 2;
+  constexpr std::size_t kNameMax = 80;  // longer ones are none of ours
+  const auto folded = [](std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return out;
+  };
+  if (!object.is_object()) return;
+  for (const auto& [key, value] : object.items()) {
+    if (key.size() > kNameMax || std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const auto near = std::find_if(known.begin(), known.end(), [&](std::string_view name) {
+      return edit_distance(folded(key), folded(name)) <= kTypingErrors;
+    });
+    if (near != known.end()) fault(field, key, std::string(*near));
   }
 }
 

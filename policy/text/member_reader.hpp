@@ -14,7 +14,7 @@ namespace gate {
 struct ConfigurationFault {
   std::string field;     ///< "spec.upgradePreparation.hooks[1].command" or "metadata.annotations[...]".
   std::string value;     ///< As written, cleaned and cut; nothing that is quoted in SQL, no query of a URL.
-  std::string accepted;  ///< What would be accepted.
+  std::string accepted;  ///< What would be accepted; names a character of the value that people do not see.
   friend bool operator==(const ConfigurationFault&, const ConfigurationFault&) = default;
 };
 
@@ -41,6 +41,10 @@ class MemberReader {
                     const std::vector<std::string_view>& known);
   void refuse_unknown_members(const nlohmann::json& object, const std::string& field,
                               const std::vector<std::string_view>& known);
+  /// Of an object that has other members, too: a fault for those that two typing errors, or the case, tell from a
+  /// known one.
+  void refuse_near_members(const nlohmann::json& object, const std::string& field,
+                           const std::vector<std::string_view>& known);
 
  protected:
   /// `parent[key]`; nullptr when it is absent or null, or when `parent` has no members.

@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
 constexpr std::string_view kEllipsis = "...";
+constexpr std::string_view kGap = " ... ";
+/// A text with less room than this is a name or a value, which its beginning tells.
+constexpr std::size_t kMiddleCutMin = 60;
 constexpr std::string_view kTriggerWord = "immutable";
 constexpr std::string_view kHarmlessWord = "unchangeable";
 
@@ -41,6 +44,16 @@ std::size_t bytes_of(std::string_view text, std::size_t characters) {
   return offset < text.size() ? offset : std::string_view::npos;
 }
 
+/// Where the last `characters` characters of valid UTF-8 begin.
+std::size_t begin_of_last(std::string_view text, std::size_t characters) {
+  std::size_t offset = text.size();
+  for (; characters > 0 && offset > 0; --characters) {
+    do --offset;
+    while (offset > 0 && (static_cast<unsigned char>(text[offset]) & 0xC0) == 0x80);
+  }
+  return offset;
+}
+
 }  // namespace
 
 std::string printable_text(std::string_view foreign) {
@@ -62,10 +75,13 @@ std::string printable_text(std::string_view foreign) {
 std::string clean_text(std::string_view foreign, std::size_t characters_max) {
   std::string text = without_trigger_word(printable_text(foreign));
   if (bytes_of(text, characters_max) == std::string_view::npos) return text;
-  const std::size_t kept = characters_max - std::min(characters_max, kEllipsis.size());
-  text.resize(bytes_of(text, kept));
-  text += kEllipsis.substr(0, characters_max);
-  return text;
+  const bool middle = characters_max >= kMiddleCutMin;
+  const std::string_view mark = middle ? kGap : kEllipsis;
+  const std::size_t kept = characters_max - std::min(characters_max, mark.size());
+  const std::size_t at_end = middle ? kept / 2 : 0;
+  std::string out = text.substr(0, bytes_of(text, kept - at_end));
+  out += mark.substr(0, characters_max);
+  return out + text.substr(begin_of_last(text, at_end));
 }
 
 }  // namespace gate

@@ -15,8 +15,9 @@ inline constexpr std::size_t kWarningMax = 120;
 /// Control characters become spaces, also those that reorder text; invalid UTF-8 becomes U+FFFD. Nothing else changes.
 [[nodiscard]] std::string printable_text(std::string_view foreign);
 
-/// Printable, cut at a character boundary with "...", and nothing is left that Flux reads as an immutable-field error
-/// (fluxcd/pkg ssa/errors/immutable.go: the regexes
+/// Printable, and cut at a character boundary: a name (room for less than 60 characters) at its end, with "..."; a
+/// longer text in its middle, with " ... ": its beginning says what happened, its end the cause. Nothing is left that
+/// Flux reads as an immutable-field error (fluxcd/pkg ssa/errors/immutable.go: the regexes
 /// `.*is\simmutable.*` and `.*immutable\sfield.*`), on which it may delete and recreate the object.
 [[nodiscard]] std::string clean_text(std::string_view foreign, std::size_t characters_max = kForeignTextMax);
 

@@ -1,5 +1,5 @@
 #pragma once
-// Which StarRocks components change their image between two versions of one object (design 2.1).
+// Which StarRocks components change their image between two versions of one object (ADR 20).
 
 #include <nlohmann/json_fwd.hpp>
 #include <optional>

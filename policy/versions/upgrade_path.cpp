@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "policy/text/characters.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -133,6 +134,13 @@ std::string show(const Range& range) {
   return lowest == highest ? lowest : lowest + " to " + highest;
 }
 
+/// What makes an image reference one that Kubernetes refuses, though it looks right; "" when there is nothing.
+std::string blank_of(std::string_view image) {
+  if (image.find_first_of(" \t\n") != image.npos) return "white space";
+  const auto odd = first_confusing_character(image);
+  return odd ? odd->name : "";
+}
+
 std::string show_tag(const std::string& image) { return clean_text(image_version(image), kTagMax); }
 
 std::optional<int> last_minor(int major) {
@@ -239,6 +247,11 @@ class Judge {
   }
 
   void judge_change(const Part& part) {
+    if (const std::string blank = blank_of(part.wanted_image); !blank.empty()) {
+      find_fault("image-reference", kForbidden, part.component,
+                 "its image has " + blank + ": no pod starts with it; want the reference without it", {});
+      return;
+    }
     if (part.observed) compare_with_tag(part);
     if (!part.wanted) {
       find_fault("unknown-version", kAdvice, part.component,
@@ -247,7 +260,7 @@ class Judge {
     }
     if (!part.is) {
       find_fault("unknown-version", kAdvice, part.component,
-                 show_tag(part.image) + " names no version and the FE told none: the way from it is not judged", {});
+                 show_tag(part.image) + " names no version, and no other is known: the step from it is not judged", {});
       judge_rules(part.component, nullptr, *part.wanted);
       return;
     }
@@ -293,6 +306,8 @@ class Judge {
     for (const auto& rule : kPathRules) {
       const Inside left = !rule.from ? Inside::Yes : (from == nullptr ? Inside::No : inside(*from, *rule.from));
       const Inside right = inside(to, rule.to);
+      // "3.5-latest" after 3.5.7: whoever follows the newest patch does not go below the one that runs.
+      if (from != nullptr && !to.patch && series_order(*from, to) == 0) continue;
       if (left == Inside::No || right == Inside::No) continue;
       const std::string subject = rule.from ? to_string(*from) + " -> " + to_string(to) : "-> " + to_string(to);
       const bool certain = left == Inside::Yes && right == Inside::Yes;
@@ -336,7 +351,7 @@ class Judge {
                  source::kUpgradeOrder);
     } else if (!part.wanted_image.empty() && part.is && part.is->lowest < *frontend.wanted) {
       find_fault("component-order", kAdvice, part.component,
-                 "and fe to " + target + " in one change: the operator rolls fe first; accepted: fe after the others",
+                 "and fe to " + target + " in one change: the operator rolls fe first; safer: fe in a later change",
                  source::kUpgradeOrder);
     }
   }

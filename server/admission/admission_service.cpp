@@ -202,7 +202,7 @@ AdmissionAnswer AdmissionService::check_configuration(const AdmissionRequest& re
   if (!is_config_map) {
     if (auto refusal = refuse_bypass_annotation(request, deadline)) return *std::move(refusal);
   }
-  HookConfigurationReader reader(peers_, options_.rules, request.name_space, deadline);
+  HookConfigurationReader reader(peers_, options_.rules, request.name_space, deadline, request.dry_run);
   const auto judge = [&](const json& object) {
     return is_config_map ? validate_config_map(text_members(member(object, "data")), options_.rules)
                          : reader.read(object, {}, {});

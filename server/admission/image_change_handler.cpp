@@ -76,7 +76,9 @@ HookConfiguration HookConfigurationReader::read(const json& object, std::vector<
       config_maps_[name].error = data.error().message;
     }
   }
-  return resolve_hooks({object, std::move(default_hooks), changes, config_maps_, rules_});
+  HookSources sources{object, std::move(default_hooks), changes, config_maps_, rules_};
+  sources.dry_run = dry_run_;
+  return resolve_hooks(sources);
 }
 
 ImageChangeHandler::ImageChangeHandler(const AdmissionPeers& peers, const AdmissionServiceOptions& options,
@@ -103,7 +105,8 @@ AdmissionAnswer ImageChangeHandler::handle() {
 
 /// False: neither version of the object asks for anything.
 bool ImageChangeHandler::gather_configuration() {
-  HookConfigurationReader reader(peers_, options_.rules, request_.name_space, within(kConfigMapsTimeout));
+  HookConfigurationReader reader(peers_, options_.rules, request_.name_space, within(kConfigMapsTimeout),
+                                 request_.dry_run);
   const auto hooks_of = [&](const json& object) { return reader.read(object, options_.default_hooks, facts_.changes); };
   auto after = hooks_of(request_.object);
   auto before = hooks_of(request_.old_object);

@@ -17,10 +17,11 @@ namespace gate {
 /// Reads hooks, and each ConfigMap that they are in once. Not thread safe: one for a request.
 class HookConfigurationReader {
  public:
-  /// The peers and the rules outlive the reader. Blocks until `deadline` at most, in all calls together.
+  /// The peers and the rules outlive the reader. Blocks until `deadline` at most, in all calls together. In a dry run
+  /// what the same bundle may bring is a warning (HookSources::dry_run).
   HookConfigurationReader(const AdmissionPeers& peers, const HookRules& rules, std::string name_space,
-                          Deadline deadline)
-      : peers_(peers), rules_(rules), name_space_(std::move(name_space)), deadline_(deadline) {}
+                          Deadline deadline, bool dry_run)
+      : peers_(peers), rules_(rules), name_space_(std::move(name_space)), deadline_(deadline), dry_run_(dry_run) {}
 
   /// The hooks of `object` for `changes`, with the ConfigMaps as they were when they were first asked for.
   [[nodiscard]] HookConfiguration read(const nlohmann::json& object, std::vector<std::string> default_hooks,
@@ -31,6 +32,7 @@ class HookConfigurationReader {
   const HookRules& rules_;
   const std::string name_space_;
   const Deadline deadline_;
+  const bool dry_run_;
   std::map<std::string, ConfigMapText> config_maps_;
   std::set<std::string> missing_;
 };

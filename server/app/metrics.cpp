@@ -71,9 +71,9 @@ class Metrics::Impl {
   prometheus::Counter& failed =
       counter("upgrade_gate_preparations_failed_total", "Preparations that failed on this replica");
   prometheus::Counter& closed =
-      counter("upgrade_gate_preparations_closed_total", "Records closed on this replica, everything put back");
+      counter("upgrade_gate_preparations_closed_total", "Records closed on this replica, everything restored");
   prometheus::Counter& reasserted =
-      counter("upgrade_gate_settings_reasserted_total", "Rounds that had to set again what an FE had lost");
+      counter("upgrade_gate_settings_reasserted_total", "Rounds that re-applied settings an FE had lost");
   prometheus::Counter& bypassed =
       counter("upgrade_gate_bypasses_total", "Image changes let through unprepared, recorded by this replica");
   prometheus::Counter& taken_over =
@@ -87,7 +87,7 @@ class Metrics::Impl {
   prometheus::Family<prometheus::Counter>& refused_requests =
       prometheus::BuildCounter()
           .Name("upgrade_gate_requests_refused_total")
-          .Help("Webhook requests that broke a limit or are none, by reason")
+          .Help("Webhook requests rejected before the handler, by reason")
           .Register(registry);
   prometheus::Family<prometheus::Counter>& answers = prometheus::BuildCounter()
                                                          .Name("upgrade_gate_http_answers_total")
@@ -95,14 +95,14 @@ class Metrics::Impl {
                                                          .Register(registry);
   prometheus::Gauge& body_bytes =
       gauge("upgrade_gate_large_body_bytes", "Memory that request bodies above 64 KiB take now");
-  prometheus::Counter& certificate_failures = counter("upgrade_gate_certificate_load_failures_total",
-                                                      "Looks at the certificate files that found something unusable");
+  prometheus::Counter& certificate_failures =
+      counter("upgrade_gate_certificate_load_failures_total", "Failed certificate reloads");
   prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
-  prometheus::Gauge& owed = gauge("upgrade_gate_restores_owed", "Records whose captured settings are not back yet");
+  prometheus::Gauge& owed = gauge("upgrade_gate_restores_pending", "Records with settings still to restore");
   prometheus::Gauge& oldest_debt =
-      gauge("upgrade_gate_oldest_debt_seconds", "Age of the oldest captured setting that is not back");
-  prometheus::Gauge& overdue = gauge("upgrade_gate_longest_overdue_restore_seconds",
-                                     "How long putting back has been due without success, at most");
+      gauge("upgrade_gate_oldest_unrestored_seconds", "Age of the oldest captured setting that is not restored");
+  prometheus::Gauge& overdue =
+      gauge("upgrade_gate_longest_overdue_restore_seconds", "How long the longest due restore has not succeeded");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
   prometheus::Gauge& not_after =

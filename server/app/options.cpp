@@ -54,12 +54,12 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& targ
     const auto range = std::to_string(least.count()) + "s to " + std::to_string(most.count()) + "s";
     // A day's milliseconds times any number of this size still fits; larger numbers are out of range anyway.
     if (error != std::errc{} || found == units.end() || number < 0 || number > 100'000'000) {
-      throw CLI::ValidationError(
-          name, "\"" + text + "\" is not a duration; accepted: a number with ms, s, m or h, from " + range);
+      throw CLI::ValidationError(name,
+                                 "\"" + text + "\" is not a duration: want a number with ms, s, m or h, from " + range);
     }
     const auto value = found->second * number;
     if (value < least || value > most)
-      throw CLI::ValidationError(name, "\"" + text + "\" is out of range; accepted: " + range);
+      throw CLI::ValidationError(name, "\"" + text + "\" is out of range: want " + range);
     target = std::chrono::duration_cast<Duration>(value);
     return true;
   };
@@ -98,7 +98,7 @@ CLI::Validator one_of(const std::map<std::string, Value>& words) {
   return (CLI::IsMember(words, CLI::ignore_case) & CLI::Transformer(words, CLI::ignore_case)).description("");
 }
 
-const std::string kImageExpected = "not an image; accepted: [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]";
+const std::string kImageExpected = "not an image: want [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]";
 
 /// Whether it looks like one. The kubelet judges the rest, and says so in the pod's status.
 bool may_be_image(const std::string& text) {
@@ -129,8 +129,7 @@ void add_rule_options(CLI::App& app, Options& options) {
   app.add_option("--default-hooks", options.default_hooks,
                  "These hooks too, on every cluster, besides its own; makes every cluster gated")
       ->delimiter(',');
-  app.add_option("--version-policy", options.version_policy,
-                 "What is made of ways between versions that StarRocks does not support")
+  app.add_option("--version-policy", options.version_policy, "How unsupported upgrade paths are handled")
       ->transform(one_of(kVersionPolicies))
       ->type_name("off|warn|enforce")
       ->default_str("warn");
@@ -167,7 +166,7 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
             auto parsed = parse_listen_address(text);
             if (!parsed || text.front() == ':' || parsed->port == 0) {
               throw CLI::ValidationError("--frontend-address",
-                                         "\"" + text + "\" is not an address; accepted: HOST:PORT, port 1 to 65535");
+                                         "\"" + text + "\" is not an address: want HOST:PORT, port 1 to 65535");
             }
             options.frontend_address = FrontendAddress{parsed->host, parsed->port};
           },
@@ -178,13 +177,13 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
       ->type_name("disabled|preferred|required|verify-ca|verify-identity")
       ->default_str("preferred");
   command.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
-  add_duration(command, "--claim-stale-after", options.claim_stale_after,
-               "Another replica's work is taken over after this silence", seconds{1}, kDay);
+  add_duration(command, "--claim-stale-after", options.claim_stale_after, "Take over a claim not renewed for this long",
+               seconds{1}, kDay);
   command.add_option("--workers", options.workers, "Preparations worked on at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  command.add_option("--identity", options.identity, "Of this replica; default: POD_NAME, else the host's name");
-  command.add_option("--log-level", options.log_level, "Least level that is logged")
+  command.add_option("--identity", options.identity, "Name of this replica; default: POD_NAME, else the host's name");
+  command.add_option("--log-level", options.log_level, "Minimum log level")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
 }
@@ -200,8 +199,8 @@ void add_release_options(CLI::App& command, ReleaseOptions& options) {
 void add_serve_options(CLI::App& serve, ServeOptions& options) {
   using std::chrono::seconds;
   constexpr seconds kDay{86400};
-  add_address(serve, "--listen", options.listen, "Where the webhooks are served (HTTPS)");
-  add_address(serve, "--ops-listen", options.ops_listen, "Where /livez, /readyz and /metrics are served (HTTP)");
+  add_address(serve, "--listen", options.listen, "Webhook listen address (HTTPS)");
+  add_address(serve, "--ops-listen", options.ops_listen, "Listen address of /livez, /readyz and /metrics (HTTP)");
   serve.add_option("--tls-cert-file", options.tls_cert_file, "PEM chain, leaf first; read again when it changes");
   serve.add_option("--tls-key-file", options.tls_key_file, "PEM private key of the leaf");
   serve.add_option("--tls-client-ca-file", options.tls_client_ca_file,
@@ -252,9 +251,9 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
                seconds{0}, seconds{25});
   add_duration(serve, "--preparation-timeout", options.preparation_timeout,
                "All hooks together; a preparation that takes longer fails", seconds{1}, kDay);
-  add_duration(serve, "--admit-within", options.admit_within, "A preparation that nobody uses is undone after this",
+  add_duration(serve, "--admit-within", options.admit_within, "Undo a completed preparation not used within this time",
                seconds{1}, 30 * kDay);
-  add_duration(serve, "--max-hold", options.max_hold, "Settings are put back when a rollout takes longer", seconds{1},
+  add_duration(serve, "--max-hold", options.max_hold, "Restore settings when a rollout takes longer", seconds{1},
                30 * kDay);
   add_duration(serve, "--reassert-interval", options.reassert_interval,
                "Between two read-backs of settings that must hold", seconds{1}, kDay);
@@ -277,13 +276,14 @@ void add_plan_options(CLI::App& plan, PlanOptions& options) {
       ->allow_extra_args(false);
   plan.add_option("-n,--namespace", options.name_space, "Of manifests that name none")->capture_default_str();
   add_rule_options(plan, options);
-  plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not given is a fault");
+  plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not found in the input is a fault");
   plan.add_option("-o,--output", options.json, "How the plan is printed")
       ->transform(one_of(std::map<std::string, bool>{{"text", false}, {"json", true}}))
       ->type_name("text|json")
       ->default_str("text");
   plan.footer(
-      "Ends with 0 when the change can go through, 1 when a configuration is not valid or a way is refused, 2 when "
+      "Ends with 0 when the change can go through, 1 when a configuration is not valid or an upgrade path is refused, "
+      "2 when "
       "the\n"
       "call or a file makes no sense. Versions are judged by the tags; the gate itself asks the FE first.");
 }
@@ -332,7 +332,7 @@ std::string contradictions(const ServeOptions& options, bool release) {
 Result<ListenAddress> parse_listen_address(const std::string& text) {
   const auto refuse = [&] {
     return Error{ErrorCode::InvalidInput,
-                 "\"" + text + "\" is not an address; accepted: HOST:PORT, [IPV6]:PORT or :PORT, port 0 to 65535"};
+                 "\"" + text + "\" is not an address: want HOST:PORT, [IPV6]:PORT or :PORT, port 0 to 65535"};
   };
   const auto colon = text.rfind(':');
   if (colon == std::string::npos) return refuse();
@@ -363,7 +363,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   CLI::App* plan = app.add_subcommand("plan", "Tell from manifests alone what the gate would do with a change");
   add_plan_options(*plan, line.plan_options);
   CLI::App* release = app.add_subcommand(
-      "release", "Put back everything that is owed and end; for taking the gate away. 0: nothing is owed any more");
+      "release", "Restore all captured settings, then exit (0: nothing left to restore); before uninstalling");
   add_common_options(*release, line.options);
   add_script_image(*release, line.options.script_hook_image);  // a post_upgrade() may be owed
   add_release_options(*release, line.release_options);

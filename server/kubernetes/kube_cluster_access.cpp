@@ -281,6 +281,8 @@ Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline dead
   const json mirror{{"phase", to_string(status.phase)},
                     {"reason", status.reason},
                     {"message", status.message},
+                    {"stage", to_string(status.stage)},
+                    {"outcome", status.outcome == Outcome::None ? json() : json(to_string(status.outcome))},
                     {"preparation", record.name},
                     {"completedHooks", hooks_in(status, HookPhase::Completed)},
                     {"failedHooks", hooks_in(status, HookPhase::Failed)},

@@ -230,6 +230,12 @@ std::string state_of_pod(const json& pod) {
   return text(at(pod, {"status", "phase"})) == "Running" ? "" : "its pod is not started yet";
 }
 
+/// The cause is in an Event that outlives the Job; the gate may not list Events.
+std::string why_no_pod(const std::string& name_space, const std::string& job) {
+  return "a quota, a limit range or a policy of the namespace refuses it: kubectl get events -n " + name_space +
+         " --field-selector involvedObject.name=" + job;
+}
+
 }  // namespace
 
 KubeScriptJobs::KubeScriptJobs(KubeClient& client, ClusterAccess& clusters, KubeScriptJobsOptions options)
@@ -253,7 +259,7 @@ Result<ScriptJobState> KubeScriptJobs::run(const Preparation& record, const Scri
   auto object = client_.get(kube::kJobs, record.name_space, name, deadline);
   if (!object && object.error().code == ErrorCode::PermissionDenied) {
     return Error{ErrorCode::PermissionDenied,
-                 object.error().message + " (script hooks need the rights in manifests/overlays/script-hooks)"};
+                 object.error().message + " (script hooks need the rights in manifests/components/script-hooks)"};
   }
   if (!object && object.error().code == ErrorCode::NotFound) {
     object = create(record, job, deadline);
@@ -297,7 +303,7 @@ ScriptJobState KubeScriptJobs::state_of(const Preparation& record, const json& j
   std::string reason;
   if (const json& failed = true_condition(job, "Failed"); failed.is_object()) {
     state.phase = ScriptJobState::Phase::Failed;
-    reason = "Job " + name + " failed: " + reason_and_message(failed);
+    reason = "Job " + name + " failed: " + text(at(failed, {"reason"}));
   } else if (true_condition(job, "Complete").is_object()) {
     state.phase = ScriptJobState::Phase::Succeeded;
   } else {
@@ -320,15 +326,20 @@ ScriptJobState KubeScriptJobs::state_of(const Preparation& record, const json& j
   } else if (pod != nullptr) {
     more = state_of_pod(*pod);
   } else if (!ended) {
-    more = "it has no pod yet (if this lasts, a quota or a policy refuses it: kubectl describe job " + name + ")";
+    more = "it has no pod yet; if this lasts, " + why_no_pod(record.name_space, name);
+  }
+  if (state.phase == ScriptJobState::Phase::Failed && pods && pod == nullptr) {
+    more = "no pod of it is there: " + why_no_pod(record.name_space, name);
   }
   if (state.phase == ScriptJobState::Phase::Succeeded) more.clear();
   if (!more.empty()) reason += (reason.empty() ? "" : "; ") + more;
   state.detail = at_most(reason, kReasonBytesMax);
   if (pod == nullptr) return state;
-  if (const auto lines = last_lines(record, text(at(*pod, {"metadata", "name"})), deadline); !lines.empty()) {
-    state.detail += (state.detail.empty() ? "last output: " : "; last output: ") + lines;
-  }
+  const auto lines = last_lines(record, text(at(*pod, {"metadata", "name"})), deadline);
+  if (lines.empty()) return state;
+  // How a script ended stands at the end, which is what is kept of a long text.
+  state.detail = ended ? "last output: " + lines + (state.detail.empty() ? "" : "; " + state.detail)
+                       : state.detail + "; last output: " + lines;
   return state;
 }
 

@@ -30,7 +30,7 @@ class ClusterAccess {
  public:
   virtual ~ClusterAccess() = default;
 
-  /// How to reach the FE of `cluster` (design 2.7: Service port named `query`, credentials by precedence).
+  /// How to reach the FE of `cluster` (docs/reference.md: Service port named `query`, credentials by precedence).
   [[nodiscard]] virtual Result<FrontendAccess> frontend_access(const std::string& name_space,
                                                                const std::string& cluster, Deadline deadline) = 0;
 

@@ -436,7 +436,7 @@ TEST_CASE("failure 12: every refusal names what stands in the way and what was s
            Row{"running",
                [](Site& site) { site.world.simulator.hang("ADMIN SET"); },
                "UpgradePreparationRunning",
-               {"db/sr", "0/1 hooks", "Repeat the same apply", "kubectl get upgradepreparations"}},
+               {"db/sr", "0/1 hooks", "Re-apply in a few minutes", "kubectl get upgradepreparations"}},
            Row{"failed",
                [](Site& site) {
                  site.world.simulator.fail("ADMIN SET", {5203, "42000", "you need OPERATE"});

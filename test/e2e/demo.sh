@@ -1,6 +1,6 @@
 #!/bin/bash
 # The story of an upgrade without a cluster: a simulated FE, the real gate with its records in memory, and this script in
-# the place of the API server. Ends with 0 only if every step went as told.
+# the place of the API server. Ends with 0 only if all steps succeeded.
 #   demo.sh BUILD_DIR
 set -euo pipefail
 build=$(realpath "${1:?usage: demo.sh BUILD_DIR}")
@@ -73,7 +73,7 @@ show_sql_so_far
 title "Another target, and a critical hook fails: refused with the FE's own words"
 expect "faults off" "$(fe clear)" "done"
 expect "failing FE" "$(fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM')" "done"
-# A value put back by hand makes the gate set it again; it must not rely on what it did before.
+# A value restored by hand makes the gate set it again; it must not rely on what it did before.
 expect "by hand" "$(fe set 0 disable_balance false)" "done"
 review 3.5.7 3.5.9
 show "$(told)"
@@ -81,15 +81,15 @@ refused_with UpgradePreparationFailed || die "not refused as failed: $answer"
 expect "cause" "$(told)" 'critical hook "disable-balancer" failed'
 expect "SQL error" "$(told)" 5203
 
-title "What the gate had changed is put back, to the values found before the first SET"
+title "What the gate had changed is restored, to the values found before the first SET"
 put_back() { [[ $(setting tablet_sched_max_scheduling_tablets) == 10000 ]]; }
 until_true "the captured value is back" put_back
 show "tablet_sched_max_scheduling_tablets = $(setting tablet_sched_max_scheduling_tablets)"
 show "disable_balance                     = $(setting disable_balance)"
 
-title "The FE is mended: after the back-off the same patch is admitted"
+title "The FE is fixed: after the back-off the same patch is admitted"
 expect "faults off" "$(fe clear)" "done"
 until_true "the next attempt completes" admitted 3.5.7 3.5.9
 show "$(told)"
 
-printf '\nEvery step went as told.\n'
+printf '\nAll steps succeeded.\n'

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The same story as demo.sh through kubectl, on a real API server (etcd and kube-apiserver, no nodes), with the manifests
-# as shipped. Ends with 0 only if every step went as told.
+# as shipped. Ends with 0 only if all steps succeeded.
 #   demo_cluster.sh BUILD_DIR
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/../..")
@@ -86,7 +86,7 @@ tell "kubectl get upgradepreparations"
 
 show_sql_so_far
 
-title "Back to the old image: always admitted, and what was changed is put back"
+title "Back to the old image: always admitted, and what was changed is restored"
 fe clear >/dev/null
 try patch 3.5.7 || die "$output"
 tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.7"
@@ -104,13 +104,13 @@ expect "failed hook" "$output" UpgradePreparationFailed
 expect "cause" "$output" 5203
 [[ $(image) == starrocks/be-ubuntu:3.5.7 ]] || die "the refused request changed the image"
 expect "first hook" "$(sql_seen | tail -n 3)" '"tablet_sched_max_scheduling_tablets" = "0"'
-until_true "what the first hook had set is put back" put_back
+until_true "what the first hook had set is restored" put_back
 show_settings
 
-title "The FE is mended: after the back-off the same patch is admitted"
+title "The FE is fixed: after the back-off the same patch is admitted"
 fe clear >/dev/null
 until_true "the next attempt completes" try patch 3.5.9
 tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.9"
 [[ $(image) == starrocks/be-ubuntu:3.5.9 ]] || die "the image was not changed"
 
-printf '\nEvery step went as told.\n'
+printf '\nAll steps succeeded.\n'

@@ -53,7 +53,7 @@ TEST_CASE("slow hook: on hold with a reason, nothing written, the record tells t
   CHECK(contains(refused.err, "default/slow (be 3.3.0 -> 3.3.1)"));
   CHECK(contains(refused.err, "1/2 hooks"));
   CHECK(contains(refused.err, "Nothing of this request was applied"));
-  CHECK(contains(refused.err, "Repeat the same apply"));
+  CHECK(contains(refused.err, "Re-apply in a few minutes"));
   CHECK(contains(refused.err, "kubectl get upgradepreparations slow-"));
   CHECK(scene.object()["spec"] == before);
 

@@ -13,7 +13,7 @@ using namespace gate;
 using namespace gate::test;
 using namespace std::chrono_literals;
 
-TEST_CASE("the emergency exit: for whom RBAC says so, for one target, recorded and told") {
+TEST_CASE("a break-glass bypass: for whom RBAC says so, for one target, recorded and told") {
   Scene scene("exit", with_hooks("disable-balancer"), {}, {"--admission-wait", "0s"});
   auto& plane = scene.plane;
   for (const char* file : {"namespace", "rbac"}) {
@@ -38,7 +38,7 @@ TEST_CASE("the emergency exit: for whom RBAC says so, for one target, recorded a
     refused = change_as("bob", "3.3.1", "");
     return contains(refused.err, "UpgradePreparationRunning");
   }));
-  const auto line = refused.err.find("Target key, for the emergency exit");
+  const auto line = refused.err.find("Target key, for a break-glass bypass");
   REQUIRE(line != std::string::npos);
   const auto key = refused.err.substr(refused.err.find("): ", line) + 3, 10);
   const auto day = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) + 24h;

@@ -76,14 +76,38 @@ check "script-hooks passes a dry run" k apply --dry-run=server -k "$root/manifes
 
 cp -r "$root/manifests" "$work/manifests"
 overlay=$work/manifests/overlays/without-cert-manager
-rm -rf "$overlay/certificates"
-"$root/certs/make-certificates.sh" "$overlay/certificates"
+certificates=$work/manifests/components/without-cert-manager/certificates
+rm -rf "$certificates"
+"$root/certs/make-certificates.sh" "$certificates"
 check "without-cert-manager passes a dry run" k apply --dry-run=server -k "$overlay"
-check "its certificate is valid for the Service's name" openssl verify -CAfile "$overlay/certificates/ca.crt" \
-  -purpose sslserver -verify_hostname "upgrade-gate.$kNamespace.svc" "$overlay/certificates/tls.crt"
+check "its certificate is valid for the Service's name" openssl verify -CAfile "$certificates/ca.crt" \
+  -purpose sslserver -verify_hostname "upgrade-gate.$kNamespace.svc" "$certificates/tls.crt"
 bundles=$(k apply --dry-run=server -k "$overlay" -o jsonpath='{range .items[*]}{range .webhooks[*]}{.clientConfig.caBundle}{"\n"}{end}{end}' | grep . | sort | uniq -c | awk '{ print $1 " " $2 }')
-if [[ $bundles == "5 $(base64 -w0 "$overlay/certificates/ca.crt")" ]]; then pass; else fail "every webhook of it has the CA" "$bundles"; fi
+if [[ $bundles == "5 $(base64 -w0 "$certificates/ca.crt")" ]]; then pass; else fail "every webhook of it has the CA" "$bundles"; fi
 if k kustomize "$overlay" | grep -q cert-manager; then fail "it needs nothing of cert-manager"; else pass; fi
+# --- Components together, another namespace and prefix -----------------------------------------------------------------
+mine() {  # FOLDER LINE...: a kustomization beside the manifests
+  mkdir -p "$work/$1"
+  { printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n'; printf '%s\n' "${@:2}"; } >"$work/$1/kustomization.yaml"
+}
+at=../manifests/components
+mine all 'resources: [../manifests/base]' "components: [$at/without-cert-manager, $at/default-hooks, $at/script-hooks]"
+check "all components together pass a dry run" k apply --dry-run=server -k "$work/all"
+together=$(k kustomize "$work/all")
+for part in --default-hooks=recommended --script-hook-image= caBundle; do
+  if grep -q -- "$part" <<<"$together"; then pass; else fail "all components together have $part"; fi
+done
+mine moved 'resources: [../manifests/base]' 'namespace: platform' 'namePrefix: sr-'
+mine named 'resources: [../moved]' "components: [$at/certificate-names]"
+moved=$(k kustomize "$work/named")
+for part in '  - sr-upgrade-gate.platform.svc' 'inject-ca-from: platform/sr-upgrade-gate' '    name: sr-upgrade-gate-ca' \
+  '    name: sr-upgrade-gate-self-signed'; do
+  if grep -qF -- "$part" <<<"$moved"; then pass; else fail "in another namespace there is $part"; fi
+done
+if grep -n "upgrade-gate\.starrocks-upgrade-gate\|starrocks-upgrade-gate/upgrade-gate" <<<"$moved"; then fail "the old name is left"; else pass; fi
+# Readers of YAML 1.1 take a lone "=" for a type of their own.
+if k kustomize "$root/manifests/base" | grep -nE '^ *- =$|: =$'; then fail "a lone = in the rendered manifests"; else pass; fi
+
 if k kustomize "$root/manifests/overlays/default-hooks" | grep -q -- --default-hooks=recommended; then pass; else fail "default-hooks says so to the gate"; fi
 
 check "base applies" k apply -k "$root/manifests/base"
@@ -159,7 +183,7 @@ get jobs.batch
 list pods
 get pods --subresource=log
 END
-check "script-hooks' role applies" k apply -f "$root/manifests/overlays/script-hooks/rbac.yaml"
+check "script-hooks' role applies" k apply -f "$root/manifests/components/script-hooks/rbac.yaml"
 while read -r expected arguments; do
   # shellcheck disable=SC2086
   may "$expected" $arguments
@@ -179,7 +203,7 @@ no create pods --subresource=exec
 no create pods --subresource=attach
 no create serviceaccounts --subresource=token
 END
-k delete -f "$root/manifests/overlays/script-hooks/rbac.yaml" >/dev/null
+k delete -f "$root/manifests/components/script-hooks/rbac.yaml" >/dev/null
 if k kustomize "$root/manifests/overlays/script-hooks" | grep -q -- --script-hook-image=; then pass; else fail "script-hooks says so to the gate"; fi
 k create namespace somewhere-else >/dev/null
 k -n somewhere-else create rolebinding exit --clusterrole=upgrade-gate-bypass --user=erin >/dev/null

@@ -98,7 +98,7 @@ check "--version" grep -qF "$version" <<<"$version_line"
 flags_help=$(buildah run --isolation chroot "$container" -- /usr/bin/upgrade-gate serve --help 2>&1 || true)
 unknown_flags() {
   local flag
-  grep -hoE -- "--[a-z-]+=" "$root"/manifests/base/deployment.yaml "$root"/manifests/overlays/*/kustomization.yaml | tr -d = | sort -u | while read -r flag; do
+  grep -hoE -- "--[a-z-]+=" "$root"/manifests/base/deployment.yaml "$root"/manifests/components/*/kustomization.yaml | tr -d = | sort -u | while read -r flag; do
     grep -qE -- "(^|[ ,])$flag([ ,:]|\$)" <<<"$flags_help" || echo "$flag"
   done
 }

@@ -1,5 +1,5 @@
 #pragma once
-// The predefined checks (design 2.3): what the FE says about its cluster, against what an upgrade needs. Columns are
+// The predefined checks (docs/hooks.md): what the FE says about its cluster, against what an upgrade needs. Columns are
 // found by name; each version of StarRocks has others.
 
 #include <string>

@@ -181,6 +181,8 @@ void HookExecutor::show(const std::string& hook, const std::string& observed) {
   // For people only: a store that is away right now is met again by the write that counts.
   (void)record_.update(
       [&](PreparationStatus& status) {
+        // Once the outcome is known, progress of the undo must not replace the cause.
+        if (status.phase == Phase::Failed || status.phase == Phase::Completed) return;
         status.message = clean_text("waits for \"" + hook + "\": " + observed);
         for (auto& entry : status.hooks) {
           if (entry.name == hook) entry.message = clean_text(observed);

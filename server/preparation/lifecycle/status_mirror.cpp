@@ -17,6 +17,7 @@ std::string key_of(const Preparation& record) { return record.name_space + "/" +
 std::string visible_state(const Preparation& record) {
   const auto& status = record.status;
   return std::string(to_string(status.phase)) + "|" + status.reason + "|" + status.message + "|" +
+         std::string(to_string(status.stage)) + "|" + std::string(to_string(status.outcome)) + "|" +
          std::to_string(hooks_in(status, HookPhase::Completed).size()) + "|" +
          std::to_string(hooks_in(status, HookPhase::Failed).size());
 }

@@ -1,4 +1,4 @@
-// Goal: the emergency exit opens for one target, with a reason, until a time; everything else is named and ignored.
+// Goal: a break-glass bypass opens for one target, with a reason, until a time; everything else is named and ignored.
 
 #include "policy/decision/bypass.hpp"
 

@@ -331,7 +331,7 @@ TEST_CASE("a denial says what was changed, how far it is, that nothing was appli
   const auto line = first_line(decide(given).answer.message);
   for (const char* part :
        {"StarRocksCluster prod/sr", "be 3.3.0 -> 3.3.1", "0/1 hooks", "Nothing of this request was applied",
-        "2 other changed spec fields", "Repeat the same apply"}) {
+        "2 other changed spec fields", "Re-apply in a few minutes"}) {
     INFO(line);
     CHECK(line.find(part) != std::string::npos);
   }
@@ -473,7 +473,7 @@ TEST_CASE("the way back is not judged: no rule of versions bars it") {
   CHECK(decide(given).answer.reason == reason::kPathForbidden);
 }
 
-TEST_CASE("the emergency exit: for one target, until its time, for those who may") {
+TEST_CASE("a break-glass bypass: for one target, until its time, for those who may") {
   struct Row {
     const char* name;
     std::function<void(AdmissionFacts&)> change;

@@ -371,7 +371,8 @@ TEST_CASE("a fault repeats nothing that a refused statement quotes, and is bound
 
 TEST_CASE("faults are described in one line") {
   CHECK(describe({}).empty());
-  CHECK(describe({{"f", "v", "a"}, {"g", "w", "b"}}) == "f: value \"v\": accepted a; g: value \"w\": accepted b");
+  CHECK(describe({{"f", "v", "a"}, {"g", "w", "b"}}) ==
+        "f: invalid value \"v\": want a; g: invalid value \"w\": want b");
 }
 
 TEST_CASE("the catalogue is sound") {

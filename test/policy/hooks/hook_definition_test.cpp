@@ -382,15 +382,15 @@ TEST_CASE("a ConfigMap that is missing, or lacks the key, is a fault; one that c
     const char* fault;
   };
   const Row rows[] = {
-      {"missing", "nope", "value \"nope\": accepted the name of a ConfigMap that exists in the same namespace"},
-      {"key missing", "cm/b.sql", "value \"cm/b.sql\": accepted a key of that ConfigMap (it has a.sql, notes)"},
-      {"key empty", "cm/", "value \"cm/\": accepted a key of that ConfigMap (it has a.sql, notes)"},
+      {"missing", "nope", "value \"nope\": want the name of a ConfigMap that exists in the same namespace"},
+      {"key missing", "cm/b.sql", "value \"cm/b.sql\": want a key of that ConfigMap (it has a.sql, notes)"},
+      {"key empty", "cm/", "value \"cm/\": want a key of that ConfigMap (it has a.sql, notes)"},
       {"no key that holds hooks", "bare",
-       "accepted a ConfigMap with a key that ends in .sql, .yaml, .yml, .json or .sh (it has notes)"},
+       "want a ConfigMap with a key that ends in .sql, .yaml, .yml, .json or .sh (it has notes)"},
       {"no key", "empty", "(it has none)"},
-      {"name that is none", "Not A Name/a.sql", "value \"Not A Name\": accepted the name of a ConfigMap"},
-      {"name that leaves its place", "../secrets/x", "value \"..\": accepted the name of a ConfigMap"},
-      {"name empty", "", "accepted the name of a ConfigMap"},
+      {"name that is none", "Not A Name/a.sql", "value \"Not A Name\": want the name of a ConfigMap"},
+      {"name that leaves its place", "../secrets/x", "value \"..\": want the name of a ConfigMap"},
+      {"name empty", "", "want the name of a ConfigMap"},
   };
   for (const Row& row : rows) {
     INFO(row.name);
@@ -403,7 +403,7 @@ TEST_CASE("a ConfigMap that is missing, or lacks the key, is a fault; one that c
   }
   const HookConfiguration wrong_ending = resolve(annotated("cm/notes"), maps);
   CHECK(describe(wrong_ending.faults) ==
-        "ConfigMap cm data[notes]: value \"notes\": accepted a key that ends in .sql, .yaml, .yml, .json or .sh");
+        "ConfigMap cm data[notes]: invalid value \"notes\": want a key that ends in .sql, .yaml, .yml, .json or .sh");
   const HookConfiguration unread = resolve(annotated("dark/a.sql"), maps);
   CHECK(unread.configured);
   CHECK(unread.faults.empty());
@@ -449,7 +449,7 @@ TEST_CASE("a hook runs for the changes that its condition covers") {
     CHECK((names(configuration) == "a") == row.runs);
     // Nothing to prepare: the change is not gated at all.
     CHECK(configuration.configured == row.runs);
-    CHECK((listed(configuration.warnings) == "no upgrade hook is meant for this change of images") == !row.runs);
+    CHECK((listed(configuration.warnings) == "no configured hook applies to this image change") == !row.runs);
   }
   CHECK(hooks_for("{runMode: shared-data}", {minor_be}).hooks.front().run_mode == "shared_data");
 }
@@ -497,7 +497,7 @@ TEST_CASE("the hooks of one record are bounded together") {
   CHECK(fields(resolve(annotated("cm"), many)) == "");
 }
 
-TEST_CASE("a variable that nobody puts back is warned about") {
+TEST_CASE("a variable that nobody restores is warned about") {
   const HookConfiguration configuration =
       validate_config_map({{"a.sql", "SET GLOBAL batch_size = 4096; SHOW FRONTENDS"},
                            {"b.yaml",
@@ -505,7 +505,7 @@ TEST_CASE("a variable that nobody puts back is warned about") {
                             "- {name: undone, sql: SET GLOBAL x = 1, restore: SET GLOBAL x = 2}\n"}},
                           {});
   CHECK(configuration.faults.empty());
-  CHECK(listed(configuration.warnings) == "upgrade hook \"a-1\" has no restore: its variable is not put back");
+  CHECK(listed(configuration.warnings) == "upgrade hook \"a-1\" has no restore: its variable stays as it sets it");
 }
 
 TEST_CASE("verify is asked for by an annotation") {

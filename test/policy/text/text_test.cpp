@@ -82,6 +82,10 @@ TEST_CASE("long text is cut at a character boundary and marked") {
   CHECK(clean_text("\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9", 4) == "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9");
   CHECK(clean_text("abcdef", 2) == "..");
   CHECK(clean_text("abcdef", 0).empty());
+  const std::string story = "critical hook failed: " + std::string(200, 'x') + "; exit code 3";
+  const std::string cut = clean_text(story, 60);
+  CHECK(cut == "critical hook failed: xxxxxx ... xxxxxxxxxxxxxx; exit code 3");
+  CHECK(clean_text("\xC3\xA9" + std::string(100, 'x') + "\xC3\xA9", 60).ends_with("x\xC3\xA9"));
   const std::string million(1'000'000, 'x');
   CHECK(clean_text(million).size() == kForeignTextMax);
 }

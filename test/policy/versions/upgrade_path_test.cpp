@@ -187,6 +187,19 @@ TEST_CASE("what cannot be judged is said, never passed over") {
                cluster({{kFe, "fe:3.4.1", "fe@sha256:0123456789abcdef0123"}}),
                {"advice unknown-version: fe sha256:0123456789ab names no version: not judged; accepted: a tag like "
                 "3.5.7"}},
+           Row{"a blank behind the tag",
+               cluster({{kBe, "be:3.5.7", "be:3.5.8 "}}),
+               {"forbidden image-reference: be its image has white space: no pod starts with it; want the reference "
+                "without it"}},
+           Row{"a mark that nobody sees",
+               cluster({{kBe, "be:3.5.7", "be:3.5.8\u200B"}}),
+               {"forbidden image-reference: be its image has U+200B (zero width space): no pod starts with it; want "
+                "the reference without it"}},
+           Row{"a line break",
+               cluster({{kBe, "be:3.5.7", "be:3.5.8\n"}}),
+               {"forbidden image-reference: be its image has white space: no pod starts with it; want the reference "
+                "without it"}},
+           Row{"to the newest patch of the minor that runs", cluster({{kBe, "be:3.5.7", "be:3.5-latest"}}), {}},
            Row{"a registry's port is no version",
                cluster({{kFe, "fe:3.4.1", "registry:5000/fe"}}),
                {"advice unknown-version: fe registry:5000/fe names no version: not judged; accepted: a tag like "
@@ -194,7 +207,7 @@ TEST_CASE("what cannot be judged is said, never passed over") {
            Row{"from latest: rules that hold from anywhere still hold",
                cluster({{kFe, "fe:latest", "fe:4.1.0"}}),
                {"forbidden bad-version: fe -> 4.1.0: its container image is broken; accepted: 4.1.1 or later",
-                "advice unknown-version: fe latest names no version and the FE told none: the way from it is not "
+                "advice unknown-version: fe latest names no version, and no other is known: the step from it is not "
                 "judged"}},
            Row{"all components at once are one finding",
                cluster(
@@ -243,8 +256,8 @@ TEST_CASE("BE and CN go before the FE on the way up, after it on the way down") 
                 "after"}},
            Row{"all at once, as helm does",
                cluster({{kFe, "fe:3.3.9", "fe:3.4.1"}, {kBe, "be:3.3.9", "be:3.4.1"}, {kCn, "cn:3.3.9", "cn:3.4.1"}}),
-               {"advice component-order: be, cn and fe to 3.4.1 in one change: the operator rolls fe first; accepted: "
-                "fe after the others"}},
+               {"advice component-order: be, cn and fe to 3.4.1 in one change: the operator rolls fe first; safer: fe "
+                "in a later change"}},
            Row{"at once, but not to the same version",
                cluster({{kFe, "fe:3.3.9", "fe:3.4.1"}, {kBe, "be:3.3.8", "be:3.3.9"}}),
                {"forbidden component-order: be 3.3.9 would be older than fe 3.4.1; accepted: this component first, fe "

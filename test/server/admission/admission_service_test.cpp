@@ -179,6 +179,23 @@ TEST_CASE("an exception is a denial that carries the UID, and leaves nothing beh
   CHECK(gate.decisions == std::vector<std::string>{"error", "allowed-prepared"});
 }
 
+TEST_CASE(
+    "a dry run of a bundle whose ConfigMap is not stored yet is allowed with a warning, the real request refused") {
+  Gate gate;
+  const auto bundled = [](const std::string& image) {
+    auto object = object_with(image);
+    object["metadata"]["annotations"] = {{"starrocks.com/upgrade-hooks-configmap", "not-there-yet"}};
+    return object;
+  };
+  const auto dry = gate.review(review_of(bundled("fe:1"), bundled("fe:2"), true));
+  CHECK(dry.at("allowed") == true);
+  CHECK(dry.dump().find("ConfigMap not-there-yet") != std::string::npos);
+  const auto real = gate.review(review_of(bundled("fe:1"), bundled("fe:2")));
+  CHECK(real.at("allowed") == false);
+  CHECK(real.at("status").at("reason") == "UpgradeHooksInvalid");
+  CHECK(gate.records().empty());
+}
+
 TEST_CASE("a store that cannot be reached denies a real request and allows a dry run") {
   Gate gate;
   gate.store.unreachable = true;
@@ -373,7 +390,7 @@ TEST_CASE("hooks whose conditions do not cover the change hold nothing up") {
       "hooks", {{"a.yaml", "hooks:\n- {name: a, sql: SHOW FRONTENDS, when: {versionChange: [major, minor]}}\n"}});
   const auto patch = gate.review(review_of(with_config_map("fe:3.3.1", "hooks"), with_config_map("fe:3.3.2", "hooks")));
   CHECK(patch.at("allowed") == true);
-  CHECK(patch.at("warnings").front() == "no upgrade hook is meant for this change of images");
+  CHECK(patch.at("warnings").front() == "no configured hook applies to this image change");
   CHECK(gate.records().empty());
   const auto minor = gate.review(review_of(with_config_map("fe:3.3.1", "hooks"), with_config_map("fe:3.4.0", "hooks")));
   CHECK(minor.at("allowed") == true);

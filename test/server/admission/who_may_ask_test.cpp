@@ -176,7 +176,7 @@ TEST_CASE("new records of a cluster are bounded in a minute, and the refusal say
   }
   CHECK(started <= kNewRecordsMax);
   CHECK(denied.at("status").at("reason") == "UpgradePreparationsTooMany");
-  CHECK(message_of(denied).find("Repeat it ") != std::string::npos);
+  CHECK(message_of(denied).find("Re-apply ") != std::string::npos);
 }
 
 TEST_CASE("a warehouse that names no possible cluster has a faulty configuration") {

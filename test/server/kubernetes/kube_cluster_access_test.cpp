@@ -286,9 +286,18 @@ TEST_CASE("the mirror shows the latest record on the cluster, and its absence is
   CHECK(access.mirror_status(record, in_seconds(30)).ok());
   CHECK(field_of(name_space, "src", "sr", ".metadata.resourceVersion") == version);  // nothing new, nothing written
 
+  // "Failed" of a record that is closed asks for nobody's attention any more: health checks tell by the stage.
+  record.status.phase = Phase::Failed;
+  record.status.stage = Stage::Closed;
+  record.status.outcome = Outcome::Failed;
+  CHECK(access.mirror_status(record, in_seconds(30)).ok());
+  CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.stage") == "Closed");
+  CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.outcome") == "Failed");
+
   record.status = {};
   record.status.phase = Phase::Running;
   CHECK(access.mirror_status(record, in_seconds(30)).ok());
+  CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.outcome").empty());
   CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.completionTime").empty());
 }
 

@@ -402,7 +402,7 @@ TEST_CASE("without an image or rights, and with too large a script, nothing is m
   const auto no_rights = without_rights.run(world.record, world.job, in_seconds(30));
   REQUIRE_FALSE(no_rights.ok());
   CHECK(no_rights.error().code == ErrorCode::PermissionDenied);
-  CHECK(no_rights.error().message.find("manifests/overlays/script-hooks") != std::string::npos);
+  CHECK(no_rights.error().message.find("manifests/components/script-hooks") != std::string::npos);
 
   ScriptJob large = world.job;
   large.script = std::string(kScriptBytesMax + 1, '#');

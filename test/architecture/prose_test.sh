@@ -1,0 +1,36 @@
+#!/bin/bash
+# Lines of prose in Markdown files are at most 120 characters long, and README.md has at most 180 lines: what people read
+# in a terminal or in a review stays readable. Tables, code and bare links are free.
+#   prose_test.sh ROOT
+set -euo pipefail
+root=$(realpath "${1:?usage: prose_test.sh ROOT}")
+export LC_ALL=C.UTF-8
+failed=0
+
+# Lines too long of the Markdown on standard input, as "NUMBER: LINE".
+long_lines() {
+  local line number=0
+  while IFS= read -r line || [[ -n $line ]]; do
+    number=$((number + 1))
+    if [[ $line =~ ^\ *\`\`\` ]]; then [[ ${in_code:-} ]] && in_code= || in_code=1; continue; fi
+    [[ ${in_code:-} || $line == \|* || $line == '    '* || $line =~ ^\ *\<?https?://[^\ ]*$ ]] && continue
+    if ((${#line} > 120)); then printf '%s: %s\n' "$number" "$line"; fi
+  done
+  in_code=
+}
+
+# The check notices, and lets be what it should.
+long=$(printf 'x %.0s' {1..61})
+[[ -n $(long_lines <<<"$long") ]] || { echo "a long line is not noticed"; exit 1; }
+[[ -z $(printf '```\n%s\n```\n| %s |\n' "$long" "$long" | long_lines) ]] || { echo "code or tables are noticed"; exit 1; }
+
+while IFS= read -r file; do
+  found=$(long_lines <"$file")
+  if [[ -n $found ]]; then
+    failed=1
+    printf '%s: more than 120 characters in line %s\n' "${file#"$root"/}" "$found" | cut -c1-160
+  fi
+done < <(find "$root" -name '*.md' -not -path '*/build/*' -not -path '*/.git/*' -not -path '*/node_modules/*')
+lines=$(wc -l <"$root/README.md")
+if ((lines > 180)); then echo "README.md has $lines lines: want at most 180"; failed=1; fi
+exit "$failed"

@@ -1,0 +1,221 @@
+// Goal: what people's editors, keyboards and typing errors do to a configuration is repaired where that is safe, and
+// otherwise named; it is never taken as absent.
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "policy/hooks/hook_configuration.hpp"
+
+namespace gate {
+namespace {
+
+using nlohmann::json;
+
+HookConfiguration validated(const std::string& key, const std::string& text) {
+  return validate_config_map({{key, text}}, {{}, true, {}});
+}
+
+json annotated(const std::string& key, const json& value) { return {{"metadata", {{"annotations", {{key, value}}}}}}; }
+
+TEST_CASE("marks and line ends of other systems change nothing") {
+  struct Row {
+    const char* name;
+    const char* key;
+    std::string text;
+    std::size_t hooks;
+  };
+  const std::string sql = "SHOW FRONTENDS;\r\nSHOW BACKENDS;\r\n";
+  const std::string yaml = "hooks:\r\n- name: a\r\n  sql: |\r\n    SHOW\r\n    FRONTENDS\r\n";
+  const std::string json_text = "{\"hooks\": [\r\n{\"command\": \"create-image\"}]}\r\n";
+  for (const Row& row : {
+           Row{"SQL with Windows line ends", "a.sql", sql, 2},
+           Row{"SQL with a mark", "a.sql", "\uFEFF" + sql, 2},
+           Row{"YAML with Windows line ends", "a.yaml", yaml, 1},
+           Row{"YAML with a mark", "a.yaml", "\uFEFF" + yaml, 1},
+           Row{"JSON with Windows line ends", "a.json", json_text, 1},
+           Row{"JSON with a mark", "a.json", "\uFEFF" + json_text, 1},
+           Row{"typographic quotes in a quoted text", "a.sql", "SELECT '\u201Cx\u201D\u00A0\uFF08y\uFF09';", 1},
+           Row{"typographic quotes in a comment", "a.sql", "-- the \u201Cbest\u201D\nSHOW FRONTENDS;", 1},
+       }) {
+    INFO(row.name);
+    const HookConfiguration read = validated(row.key, row.text);
+    CHECK(describe(read.faults) == "");
+    CHECK(read.hooks.size() == row.hooks);
+  }
+}
+
+TEST_CASE("a script arrives with the line ends of the shell, or not at all") {
+  struct Row {
+    const char* name;
+    std::string script;
+    const char* said;  ///< "" = it is taken.
+  };
+  for (const Row& row : {
+           Row{"as it should be", "pre_upgrade() {\n  echo hi\n}\n", ""},
+           Row{"Windows line ends", "#!/bin/bash\r\npre_upgrade() {\r\n  echo hi\r\n}\r\n", ""},
+           Row{"a mark before it", "\uFEFF#!/bin/bash\npre_upgrade() {\n  echo hi\n}\n", ""},
+           Row{"the brace in the next line", "pre_upgrade()\n# now\n\n{\n  echo hi\n}\n", ""},
+           Row{"blanks everywhere", "  pre_upgrade ( )  {\n  echo hi\n}\n", ""},
+           Row{"a subshell", "pre_upgrade() ( echo hi )\n", ""},
+           Row{"bash's keyword", "function pre_upgrade {\n  echo hi\n}\n", ""},
+           Row{"other scripts in quotes and comments",
+               "# \u201Cnote\u201D it\u2019s\npre_upgrade() {\n  echo \"\u4F60\u597D\uFF01 \u201Cx\u201D\"\n}\n", ""},
+           Row{"a lone carriage return", "pre_upgrade() {\r echo hi\n}\n", "line 1: "},
+           Row{"two carriage returns", "pre_upgrade() {\r\r\n echo hi\n}\n", ""},
+           Row{"a no-break space behind the brace", "pre_upgrade() {\u00A0\n  echo hi\n}\n", "U+00A0 (no-break space)"},
+           Row{"a zero width space before the name", "\u200Bpre_upgrade() {\n  echo hi\n}\n", "U+200B"},
+           Row{"typographic quotes", "pre_upgrade() {\n  echo \u201Chi\u201D\n}\n",
+               "line 2: invalid value \"echo ...\": want plain characters"},
+           Row{"full-width brackets", "pre_upgrade\uFF08\uFF09 {\n  echo hi\n}\n", "U+FF08"},
+           Row{"no blank behind the brace", "pre_upgrade() {echo hi\n}\n", "defines pre_upgrade() { ...; }"},
+           Row{"a body of one command", "pre_upgrade() echo hi\n", "defines pre_upgrade() { ...; }"},
+           Row{"no brackets and no keyword", "pre_upgrade {\n  echo hi\n}\n", "defines pre_upgrade() { ...; }"},
+           Row{"a longer name", "pre_upgrade_all() {\n  echo hi\n}\n", "defines pre_upgrade() { ...; }"},
+       }) {
+    INFO(row.name);
+    const HookConfiguration read = validated("a.sh", row.script);
+    const std::string told = describe(read.faults);
+    INFO(told);
+    if (*row.said == '\0') {
+      CHECK(told == "");
+      REQUIRE(read.hooks.size() == 1);
+      const std::string& script = std::get<ScriptAction>(read.hooks[0].action).script;
+      CHECK(script.find('\r') == std::string::npos);
+      CHECK(script.find("\uFEFF") == std::string::npos);
+    } else {
+      CHECK(told.find(row.said) != std::string::npos);
+      CHECK(read.hooks.empty());
+    }
+  }
+}
+
+TEST_CASE("a character that nobody sees is named where it makes a text one that is not understood") {
+  struct Row {
+    const char* name;
+    const char* key;
+    const char* text;
+    const char* said;
+    const char* value;
+  };
+  for (const Row& row : {
+           Row{"typographic quotes", "a.sql", "ADMIN SET FRONTEND CONFIG (\u201Chunter2\u201D = \u201Ctrue\u201D)",
+               "line 1 has U+201C (left double quotation mark)", "ADMIN SET FRONTEND CONFIG (..."},
+           Row{"a full-width semicolon", "a.sql", "SHOW FRONTENDS\uFF1BSHOW BACKENDS", "U+FF1B", "SHOW FRONTENDS..."},
+           Row{"a no-break space", "a.sql", "SHOW FRONTENDS;\nSHOW\u00A0BACKENDS;", "line 2 has U+00A0", "SHOW..."},
+           Row{"a field with a zero width space", "a.yaml", "hooks:\n- {name: a, sql\u200B: SHOW FRONTENDS}\n",
+               "U+200B (zero width space)", "sql\u200B"},
+           Row{"a no-break space as indentation", "a.yaml", "hooks:\n\u00A0- name: a\n", "U+00A0 (no-break space)", ""},
+       }) {
+    INFO(row.name);
+    const HookConfiguration read = validated(row.key, row.text);
+    REQUIRE_FALSE(read.faults.empty());
+    const std::string told = describe(read.faults);
+    CHECK_MESSAGE(told.find(row.said) != std::string::npos, told);
+    CHECK(read.faults[0].value == row.value);
+    CHECK(told.find("hunter2") == std::string::npos);
+  }
+  const HookConfiguration hook =
+      resolve_hooks({.object = annotated("starrocks.com/upgrade-hooks", "disable-balancer\u200B")});
+  REQUIRE(hook.faults.size() == 1);
+  CHECK(hook.faults[0].accepted.find("(the value has U+200B (zero width space))") != std::string::npos);
+}
+
+TEST_CASE("a misspelt field or annotation is a fault, others are not the gate's business") {
+  struct Row {
+    const char* name;
+    const char* object;
+    const char* told;  ///< "" = no fault.
+  };
+  for (const Row& row : {
+           Row{"a hook's field", R"({"spec":{"starRocksFeSpec":{"upgradeHook":{"predefined":["create-image"]}}}})",
+               "spec.starRocksFeSpec: invalid value \"upgradeHook\": want upgradeHooks"},
+           Row{"its case", R"({"spec":{"starRocksBeSpec":{"upgradehooks":{}}}})",
+               "spec.starRocksBeSpec: invalid value \"upgradehooks\": want upgradeHooks"},
+           Row{"of a warehouse", R"({"spec":{"template":{"upgradeHoks":{}}}})",
+               "spec.template: invalid value \"upgradeHoks\": want upgradeHooks"},
+           Row{"the preparation", R"({"spec":{"upgradePreperation":{"enabled":true}}})",
+               "spec: invalid value \"upgradePreperation\": want upgradePreparation"},
+           Row{"the preparation's field", R"({"spec":{"upgradePreparation":{"timeoutSecond":9}}})",
+               "spec.upgradePreparation: invalid value \"timeoutSecond\": want the fields enabled, hooks, "
+               "timeoutSeconds, "},
+           Row{"a field of a component's hooks",
+               R"({"spec":{"starRocksFeSpec":{"upgradeHooks":{"predefine":["create-image"]}}}})",
+               "spec.starRocksFeSpec.upgradeHooks: invalid value \"predefine\": want the fields predefined, custom, "
+               "timeoutSeconds"},
+           Row{"a field of a ConfigMap's name",
+               R"({"spec":{"starRocksFeSpec":{"upgradeHooks":{"custom":{"configMapName":"a","key":"b"}}}}})",
+               "spec.starRocksFeSpec.upgradeHooks.custom: invalid value \"key\": want the fields configMapName, "
+               "scriptKey"},
+           Row{"an annotation", R"({"metadata":{"annotations":{"starrocks.com/upgrade-hook":"create-image"}}})",
+               "metadata.annotations: invalid value \"starrocks.com/upgrade-hook\": want starrocks.com/upgrade-hooks"},
+           Row{"an annotation's prefix", R"({"metadata":{"annotations":{"starrock.com/prepare-upgrade":"true"}}})",
+               "metadata.annotations: invalid value \"starrock.com/prepare-upgrade\": want "
+               "starrocks.com/prepare-upgrade"},
+           Row{"an annotation that is a truth value",
+               R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":true}}})",
+               "metadata.annotations[starrocks.com/prepare-upgrade]: invalid value \"true\": want a string, in quotes: "
+               "\"true\""},
+           Row{"an annotation that is a number",
+               R"({"metadata":{"annotations":{"starrocks.com/upgrade-timeout-seconds":60}}})",
+               "metadata.annotations[starrocks.com/upgrade-timeout-seconds]: invalid value \"60\": want a string, in "
+               "quotes: \"60\""},
+           Row{"a number as a text", R"({"spec":{"upgradePreparation":{"timeoutSeconds":"60"}}})",
+               "spec.upgradePreparation.timeoutSeconds: invalid value \"60\": want a whole number of seconds from 1 to "
+               "3600"},
+           Row{"fields of others",
+               R"({"spec":{"upgradeStrategy":{},"starRocksFeSpec":{"updateStrategy":{},"hooks":{}}},
+                   "metadata":{"annotations":{"starrocks.com/x":"y","a":"b","example.com/upgrade-hook":"z"}}})",
+               ""},
+           Row{"annotations of ours that name no hooks",
+               R"({"metadata":{"annotations":{"starrocks.com/upgrade-gate-bypass":"x",
+                   "starrocks.com/retry-upgrade-preparation":"y"}}})",
+               ""},
+           Row{"what is switched off is not judged",
+               R"({"spec":{"upgradePreparation":{"enabled":false,"timeoutSecond":9}}})", ""},
+       }) {
+    INFO(row.name);
+    const json object = json::parse(row.object);
+    const std::string told = describe(resolve_hooks({.object = object}).faults);
+    if (*row.told == '\0') {
+      CHECK(told == "");
+    } else {
+      CHECK(told.find(row.told) == 0);
+      INFO(told);
+    }
+  }
+}
+
+TEST_CASE("a dry run warns of what the same bundle may bring, the real request refuses it") {
+  struct Row {
+    const char* name;
+    const char* annotation;
+    const char* warning;
+  };
+  const std::map<std::string, ConfigMapText> maps{
+      {"there", {{{"a.sql", "SHOW FRONTENDS"}, {"bad.sql", "DROP TABLE x"}, {"notes", "x"}}, ""}}, {"empty", {}}};
+  for (const Row& row : {
+           Row{"no ConfigMap", "none", "not there yet, and needed by the real request: ConfigMap none"},
+           Row{"no key", "there/b.sql", "needed by the real request: key b.sql of ConfigMap there"},
+           Row{"no key with hooks", "empty", "needed by the real request: a key with hooks in ConfigMap empty"},
+           Row{"not valid as stored", "there/bad.sql", "dry run: not valid as stored: ConfigMap there data[bad.sql"},
+       }) {
+    INFO(row.name);
+    const json object = annotated("starrocks.com/upgrade-hooks-configmap", row.annotation);
+    HookSources sources{.object = object, .config_maps = maps};
+    CHECK(resolve_hooks(sources).faults.size() == 1);
+    sources.dry_run = true;
+    const HookConfiguration dry = resolve_hooks(sources);
+    CHECK(dry.configured);
+    CHECK(dry.faults.empty());
+    REQUIRE(dry.warnings.size() == 1);
+    CHECK_MESSAGE(dry.warnings[0].find(row.warning) != std::string::npos, dry.warnings[0]);
+    CHECK(dry.warnings[0].size() <= 120);
+  }
+  // What is wrong with the object itself stays wrong whatever the bundle brings.
+  const json object = annotated("starrocks.com/upgrade-hooks", "nope");
+  CHECK(resolve_hooks({.object = object, .dry_run = true}).faults.size() == 1);
+}
+
+}  // namespace
+}  // namespace gate
