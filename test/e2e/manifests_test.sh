@@ -104,7 +104,8 @@ for part in '  - sr-upgrade-gate.platform.svc' 'inject-ca-from: platform/sr-upgr
   '    name: sr-upgrade-gate-self-signed'; do
   if grep -qF -- "$part" <<<"$moved"; then pass; else fail "in another namespace there is $part"; fi
 done
-if grep -n "upgrade-gate\.starrocks-upgrade-gate\|starrocks-upgrade-gate/upgrade-gate" <<<"$moved"; then fail "the old name is left"; else pass; fi
+# The argument --caller-secret is patched by hand, as manifests/components/README.md says.
+if grep -v caller-secret= <<<"$moved" | grep -n "upgrade-gate\.starrocks-upgrade-gate\|starrocks-upgrade-gate/upgrade-gate"; then fail "the old name is left"; else pass; fi
 # Readers of YAML 1.1 take a lone "=" for a type of their own.
 if k kustomize "$root/manifests/base" | grep -nE '^ *- =$|: =$'; then fail "a lone = in the rendered manifests"; else pass; fi
 
