@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 
 namespace gate {
 
@@ -85,15 +86,20 @@ Result<std::vector<std::string>> HostResolver::resolve(const std::string& host, 
   if (lookups_.size() >= kLookupsMax)
     return Error{ErrorCode::Unavailable, "cannot look up " + host + ": too many lookups wait for the name server", 0};
   lookups_.push_back(lookup);
-  lookup->thread = std::jthread([this, host, &result = *lookup] {
-    std::vector<std::string> addresses;
-    const int failure = look_up(host, addresses);
-    const std::lock_guard done_lock(mutex_);
-    result.failure = failure;
-    result.addresses = std::move(addresses);
-    result.done = true;
-    finished_.notify_all();
-  });
+  try {
+    lookup->thread = std::jthread([this, host, &result = *lookup] {
+      std::vector<std::string> addresses;
+      const int failure = look_up(host, addresses);
+      const std::lock_guard done_lock(mutex_);
+      result.failure = failure;
+      result.addresses = std::move(addresses);
+      result.done = true;
+      finished_.notify_all();
+    });
+  } catch (const std::system_error& error) {
+    lookups_.pop_back();  // it would count as under way for ever
+    return Error{ErrorCode::Unavailable, "cannot look up " + host + ": no thread for it: " + error.what(), 0};
+  }
   if (!finished_.wait_until(lock, deadline, [&] { return lookup->done || interrupted_; }))
     return Error{ErrorCode::DeadlineExceeded, "the name server did not answer for " + host + " in time", 0};
   if (!lookup->done) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};

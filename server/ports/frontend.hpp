@@ -31,6 +31,9 @@ struct FrontendAccess {
   std::string password;
   FrontendTls tls = FrontendTls::Preferred;
   std::string ca_pem;  ///< For VerifyCa and VerifyIdentity; PEM text, empty = the system's roots.
+  /// Set: `address` is what the database at this one names. It must lie inside the same cluster, and errors do not tell
+  /// what was found there.
+  std::optional<FrontendAddress> named_by{};
 };
 
 /// Rows of one result set; columns are found by name since StarRocks adds some in every version.
@@ -51,6 +54,7 @@ class FrontendSession {
   virtual ~FrontendSession() = default;
 
   /// Runs one statement and drains every result set it yields; the last one with columns is returned.
+  /// Unavailable, with peer_code: the FE could not reach its leader, which it sends as an SQL error.
   /// Rejected: an SQL error, peer_code = MySQL error number, message = "ERROR 1064 (HY000): ..." cleaned.
   /// DeadlineExceeded: nothing is known about the effect. Returns at the deadline at the latest (plus one second).
   [[nodiscard]] virtual Result<QueryResult> execute(std::string_view sql, Deadline deadline) = 0;

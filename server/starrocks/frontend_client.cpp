@@ -1,5 +1,6 @@
 #include "server/starrocks/frontend_client.hpp"
 
+#include <arpa/inet.h>
 #include <errmsg.h>
 #include <mysql.h>
 #include <mysqld_error.h>
@@ -17,7 +18,11 @@
 #include <string_view>
 
 #include "policy/text/text.hpp"
+#include "server/net/address.hpp"
 #include "server/starrocks/login_guard.hpp"
+
+// Exported by the library, and declared in none of its headers that are shipped.
+extern "C" int ma_pvio_register_callback(my_bool add, void (*callback)(int, MYSQL*, const unsigned char*, std::size_t));
 
 namespace gate {
 
@@ -49,6 +54,56 @@ using std::chrono::steady_clock;
 
 // ---- Waiting: the one place where the library blocks ----
 
+/// What a server may still send in the library call that this thread is in. The library stores a column, or a whole
+/// list of them, before anybody can look at it: so it is counted on its way from the socket.
+class Meter {
+ public:
+  void allow(std::size_t bytes, std::size_t packets) {
+    bytes_left_ = bytes;
+    packets_left_ = packets;
+  }
+  void allow_packets(std::size_t packets) { packets_left_ = packets; }
+  /// False: it is too much.
+  [[nodiscard]] bool count(std::string_view bytes) {
+    spent_ = spent_ || bytes.size() > bytes_left_;
+    bytes_left_ -= std::min(bytes_left_, bytes.size());
+    while (!bytes.empty() && !spent_) {
+      if (body_left_ > 0) {
+        const auto taken = std::min(body_left_, bytes.size());
+        body_left_ -= taken;
+        bytes.remove_prefix(taken);
+        continue;
+      }
+      header_[header_size_++] = static_cast<unsigned char>(bytes.front());
+      bytes.remove_prefix(1);
+      if (header_size_ < header_.size()) continue;
+      header_size_ = 0;
+      body_left_ = header_[0] | static_cast<std::size_t>(header_[1]) << 8 | static_cast<std::size_t>(header_[2]) << 16;
+      spent_ = packets_left_ == 0;
+      if (!spent_) --packets_left_;
+    }
+    return !spent_;
+  }
+  [[nodiscard]] bool spent() const { return spent_; }
+
+ private:
+  std::size_t bytes_left_ = 0;
+  std::size_t packets_left_ = 0;
+  std::size_t body_left_ = 0;              ///< Of the packet that is arriving.
+  std::array<unsigned char, 4> header_{};  ///< 3 bytes of size, the sequence number.
+  std::size_t header_size_ = 0;
+  bool spent_ = false;
+};
+
+/// Of a login: a greeting, a few requests. TLS handshakes are not among it.
+constexpr std::size_t kLoginBytesMax = 64u << 10;
+constexpr std::size_t kLoginPacketsMax = 64;
+/// Until the first row: the columns, and what is read ahead of the first rows, at 4 bytes a packet.
+constexpr std::size_t kHeaderPacketsMax = kColumnsMax + (16u << 10) / 4 + 16;
+/// Enough for a greeting and the name of a login plugin.
+constexpr std::size_t kHeardMax = 2048;
+constexpr std::size_t kNoPacketLimit = SIZE_MAX;  ///< Rows are handed out one by one: their bytes count.
+
 /// What ends the waits of the library call that this thread is in.
 struct Wait {
   Wait(Deadline given, const Interruption& from_outside, const std::function<bool()>& ended_by_owner = {})
@@ -75,6 +130,8 @@ struct Wait {
     return std::clamp(left, milliseconds(1), ended ? kOwnerLook : kLongest);
   }
 
+  Meter* meter = nullptr;  ///< What arrives is counted by it.
+  std::string heard{};     ///< The first bytes of a login that follow the greeting.
   const Deadline deadline;
   const Interruption& interruption;
   const std::function<bool()> ended;
@@ -97,6 +154,21 @@ int wait_for_socket(my_socket socket, my_bool for_reading, int /*timeout: the de
     const int ready = ::poll(waiting.data(), waiting.size(), static_cast<int>(Wait::current->slice().count()));
     if (ready < 0 && errno != EINTR) return ready;
     if (ready > 0 && waiting[0].revents != 0 && waiting[1].revents == 0) return 1;
+  }
+}
+
+/// Called by the library on the thread of the call with what it has read (mode 0) or written. `size` is negative in
+/// disguise when it failed.
+void on_traffic(int mode, MYSQL* mysql, const unsigned char* bytes, std::size_t size) {
+  Wait* wait = Wait::current;
+  if (mode != 0 || wait == nullptr || wait->meter == nullptr || static_cast<std::ptrdiff_t>(size) <= 0) return;
+  const std::string_view text(reinterpret_cast<const char*>(bytes), size);
+  if (wait->heard.size() < kHeardMax) wait->heard.append(text.substr(0, kHeardMax - wait->heard.size()));
+  if (wait->meter->count(text)) return;
+  // Cut at once, what has arrived with it: shutdown() alone would let the library read on.
+  const sockaddr nobody{AF_UNSPEC, {}};
+  if (::connect(mysql_get_socket(mysql), &nobody, sizeof(nobody)) != 0) {
+    ::shutdown(mysql_get_socket(mysql), SHUT_RDWR);
   }
 }
 
@@ -140,6 +212,17 @@ bool is_client_error(unsigned code) {
   return (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR) || code == CR_ERR_NET_READ || code == CR_ERR_NET_WRITE;
 }
 
+/// StarRocks sends nearly everything as 1064, and what befell it on the way to another FE in Java's words.
+bool is_transport_failure(std::string_view text) {
+  constexpr std::string_view kWrapper = "Unexpected exception: ";  // before 3.0
+  if (text.starts_with(kWrapper)) text.remove_prefix(kWrapper.size());
+  constexpr std::array<std::string_view, 8> kBeginnings = {
+      "java.net.",      "java.io.",          "org.apache.thrift",  "Socket is closed",
+      "Read timed out", "Connect timed out", "Connection refused", "Cannot open null host"};
+  return std::any_of(kBeginnings.begin(), kBeginnings.end(),
+                     [&](std::string_view beginning) { return text.starts_with(beginning); });
+}
+
 std::string describe(MYSQL& mysql) {
   return "ERROR " + std::to_string(mysql_errno(&mysql)) + " (" + clean_text(mysql_sqlstate(&mysql)) +
          "): " + clean_text(mysql_error(&mysql));
@@ -165,12 +248,17 @@ class MysqlFrontendSession final : public FrontendSession {
   Result<QueryResult> execute(std::string_view sql, Deadline deadline) override {
     prepare_thread();
     if (dead_) return Error{ErrorCode::Unavailable, "the session with " + peer_ + " is over", 0};
+    Meter meter;
+    meter.allow(kResultBytesMax, kHeaderPacketsMax);
     Wait wait(deadline, *interruption_, ended_);
+    wait.meter = &meter;
     if (wait.over()) return give_up(wait.code(), wait.reason("no time was left for the statement"));
     if (mysql_real_query(mysql_.get(), sql.data(), sql.size()) != 0) return failure(wait);
     QueryResult last;
     for (std::size_t bytes = 0;;) {
+      meter.allow_packets(kNoPacketLimit);
       if (auto error = read_result(wait, last, bytes)) return *error;
+      meter.allow_packets(kHeaderPacketsMax);
       const int next = mysql_next_result(mysql_.get());
       if (next < 0) return last;
       if (next > 0) return failure(wait);
@@ -191,6 +279,8 @@ class MysqlFrontendSession final : public FrontendSession {
     }
     out = {};
     const unsigned columns = mysql_num_fields(rows.get());
+    if (columns > kColumnsMax)
+      return give_up(ErrorCode::Unavailable, "the answer has more than " + std::to_string(kColumnsMax) + " columns");
     for (unsigned i = 0; i < columns; ++i) {
       const MYSQL_FIELD* field = mysql_fetch_field_direct(rows.get(), i);
       out.columns.emplace_back(field->name, field->name_length);
@@ -204,7 +294,7 @@ class MysqlFrontendSession final : public FrontendSession {
         row[i].emplace(values[i], lengths[i]);
         bytes += lengths[i];
       }
-      bytes += columns * sizeof(row[0]);
+      bytes += columns * sizeof(row[0]) + sizeof(row);
       out.rows.push_back(std::move(row));
       if (bytes > kResultBytesMax)
         return give_up(ErrorCode::Unavailable,
@@ -220,6 +310,14 @@ class MysqlFrontendSession final : public FrontendSession {
     const unsigned code = mysql_errno(mysql_.get());
     const std::string text = describe(*mysql_);
     const int peer_code = static_cast<int>(code);
+    if (wait.meter->spent())
+      return give_up(ErrorCode::Unavailable, "the answer has more than " + std::to_string(kResultBytesMax) +
+                                                 " bytes or " + std::to_string(kColumnsMax) + " columns");
+    if (code == ER_PARSE_ERROR && is_transport_failure(mysql_error(mysql_.get()))) {
+      auto out = give_up(ErrorCode::Unavailable, text);
+      out.peer_code = peer_code;
+      return out;
+    }
     if (!is_client_error(code) && !contains(kSessionEnded, code) && code != 0)
       return Error{ErrorCode::Rejected, text, peer_code};
     Error out = wait.interrupted || wait.timed_out ? give_up(wait.code(), wait.reason("no answer in time"))
@@ -244,22 +342,59 @@ class MysqlFrontendSession final : public FrontendSession {
 
 // ---- Login ----
 
-Error login_failure(MYSQL& mysql, const Wait& wait, const LoginGuard& guard, const std::string& who) {
+/// The login plugin that the server wants, out of what it answered to the user name; empty: it named none.
+std::string wanted_plugin(std::string_view heard) {
+  const auto packet = [&]() -> std::string_view {
+    constexpr std::size_t kHeader = 4;
+    if (heard.size() < kHeader) return {};
+    const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(heard[i])); };
+    const auto size = byte(0) | byte(1) << 8 | byte(2) << 16;
+    const auto body = heard.substr(kHeader, size);
+    heard.remove_prefix(std::min(heard.size(), kHeader + size));
+    return body;
+  };
+  (void)packet();  // the greeting
+  for (auto body = packet(); !body.empty(); body = packet()) {
+    if (body.front() != '\xfe') continue;
+    const auto name = body.substr(1, body.find('\0') == std::string_view::npos ? 0 : body.find('\0') - 1);
+    return clean_text(name, 100);
+  }
+  return {};
+}
+
+/// What may be wrong with a password that was refused, without saying anything of it.
+std::string password_hint(const std::string& password) {
+  if (password.empty()) return " (no password is configured for it)";
+  constexpr std::string_view kSpace = " \t\r\n";
+  if (kSpace.find(password.back()) != std::string_view::npos || kSpace.find(password.front()) != std::string_view::npos)
+    return " (the configured password begins or ends with white space: want it without, if that is not meant)";
+  return " (with the configured password, whatever the server says about using one)";
+}
+
+Error login_failure(MYSQL& mysql, const Wait& wait, const LoginGuard& guard, const FrontendAccess& access,
+                    const std::string& who) {
   if (!guard.refusal().empty()) return {ErrorCode::PermissionDenied, who + ": " + guard.refusal(), 0};
   const unsigned code = mysql_errno(&mysql);
   const int peer_code = static_cast<int>(code);
+  if (wait.meter->spent())
+    return {ErrorCode::Unavailable,
+            who + ": the login has more than " + std::to_string(kLoginBytesMax) + " bytes or " +
+                std::to_string(kLoginPacketsMax) + " packets",
+            0};
   if (wait.interrupted || wait.timed_out)
     return {wait.code(), who + ": " + wait.reason("no answer to the login in time"), peer_code};
-  const std::string text = who + ": " + describe(mysql);
-  if (code == CR_PLUGIN_NOT_ALLOWED && guard.passed())
-    return {ErrorCode::PermissionDenied, text + " (a password in clear text is sent over TLS only)", peer_code};
+  if ((code == CR_PLUGIN_NOT_ALLOWED || code == CR_AUTH_PLUGIN_CANNOT_LOAD) && guard.passed()) {
+    return {ErrorCode::PermissionDenied, who + ": " + guard.why_refused(wanted_plugin(wait.heard)), peer_code};
+  }
+  std::string text = who + ": " + describe(mysql);
+  if (code == ER_ACCESS_DENIED_ERROR) text += password_hint(access.password);
   // Everything else is worth another try, connection limits ("Reach user-level ... connection limit", sent as 1064)
   // included.
   return {contains(kLoginRefused, code) ? ErrorCode::PermissionDenied : ErrorCode::Unavailable, text, peer_code};
 }
 
 Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, const std::string& address,
-                                                Deadline deadline,
+                                                const FrontendClientOptions& options, Deadline deadline,
                                                 const std::shared_ptr<const Interruption>& interruption) {
   const std::string peer = clean_text(access.address.host) + ":" + std::to_string(access.address.port);
   const std::string who = clean_text(access.username) + "@" + peer;
@@ -276,14 +411,17 @@ Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, co
   mysql_optionsv(mysql.get(), MYSQL_OPT_MAX_ALLOWED_PACKET, &packet_bytes_max);
   mysql_optionsv(mysql.get(), MYSQL_SET_CHARSET_NAME, "utf8mb4");
   mysql_optionsv(mysql.get(), MARIADB_OPT_IO_WAIT, reinterpret_cast<void*>(&wait_for_socket));
-  LoginGuard guard(access);
+  LoginGuard guard(access, options.password_to_unverified);
   guard.prepare(*mysql);
 
+  Meter meter;
+  meter.allow(kLoginBytesMax, kLoginPacketsMax);
   Wait wait(deadline, *interruption);
+  wait.meter = &meter;
   const MYSQL* connected =
       mysql_real_connect(mysql.get(), address.c_str(), access.username.c_str(), access.password.c_str(), nullptr,
                          access.address.port, nullptr, CLIENT_MULTI_RESULTS);
-  if (connected == nullptr) return login_failure(*mysql, wait, guard, who);
+  if (connected == nullptr) return login_failure(*mysql, wait, guard, access, who);
   if (!guard.passed()) return Error{ErrorCode::PermissionDenied, who + ": the server let the login pass unchecked", 0};
   return std::unique_ptr<FrontendSession>(std::make_unique<MysqlFrontendSession>(std::move(mysql), peer, interruption));
 }
@@ -293,16 +431,52 @@ const Status& client_library() {
   static const Status started = [] {
     if (mysql_library_init(0, nullptr, nullptr) != 0)
       return Status(Error{ErrorCode::Internal, "the MySQL client library does not start", 0});
+    ma_pvio_register_callback(1, &on_traffic);
     return LoginGuard::register_plugin();
   }();
   return started;
+}
+
+/// What the rest of a name after its first label is: the namespace's Services, for a Service.
+std::string_view domain_of(std::string_view host) {
+  const auto dot = host.find('.');
+  return dot == std::string_view::npos ? std::string_view{} : host.substr(dot);
+}
+
+bool is_number(const std::string& host) {
+  in6_addr bytes{};
+  return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
+}
+
+/// An address that the database names: a number, or a name among the Services that it was reached by.
+Status judge_name(const FrontendAccess& access) {
+  if (!access.named_by || access.address == *access.named_by || is_number(access.address.host)) return Ok{};
+  const auto domain = domain_of(access.named_by->host);
+  if (!is_number(access.named_by->host) && !domain.empty() && access.address.host.ends_with(domain)) return Ok{};
+  return Error{ErrorCode::PermissionDenied,
+               "SHOW FRONTENDS names an invalid host " + clean_text(access.address.host, 253) + ": want " +
+                   (domain.empty() || is_number(access.named_by->host)
+                        ? std::string("an IP address")
+                        : "an IP address or a name that ends in " + clean_text(domain, 253)),
+               0};
+}
+
+/// Loopback is meant only where the owner wrote it: a tenant's Service may lead anywhere.
+Status judge_resolved(const FrontendAccess& access, const std::vector<std::string>& addresses) {
+  const auto& configured = access.named_by ? access.named_by->host : access.address.host;
+  const bool localhost = configured == "localhost";
+  const bool written = localhost || is_number(configured);
+  if (!access.named_by && written) return Ok{};
+  const AddressRules rules{localhost || (written && why_never_called(configured, {}) == "a loopback address")};
+  return judge_addresses(access.address.host, addresses, rules);
 }
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
 }  // namespace
 
-MysqlFrontendConnector::MysqlFrontendConnector() : interruption_(std::make_shared<Interruption>()) {}
+MysqlFrontendConnector::MysqlFrontendConnector(const FrontendClientOptions& options)
+    : options_(options), interruption_(std::make_shared<Interruption>()) {}
 
 Result<std::unique_ptr<FrontendSession>> MysqlFrontendConnector::connect(const FrontendAccess& access,
                                                                          Deadline deadline) {
@@ -312,18 +486,26 @@ Result<std::unique_ptr<FrontendSession>> MysqlFrontendConnector::connect(const F
     return Error{ErrorCode::InvalidInput, "the FE's host and the user must not be empty", 0};
   if (has_nul(access.address.host) || has_nul(access.username) || has_nul(access.password))
     return Error{ErrorCode::InvalidInput, "a NUL character in the FE's host, user or password", 0};
+  if (auto named = judge_name(access); !named) return named.error();
 
   const auto addresses = resolver_.resolve(access.address.host, deadline);
   if (!addresses) return addresses.error();
+  if (auto judged = judge_resolved(access, *addresses); !judged) return judged.error();
   for (std::size_t i = 0;; ++i) {
     // An address that swallows packets must leave time for the next one.
     const auto now = steady_clock::now();
     const auto share = (deadline - now) / static_cast<int>(addresses->size() - i);
-    auto session = log_in(access, (*addresses)[i], now + share, interruption_);
+    auto session = log_in(access, (*addresses)[i], options_, now + share, interruption_);
     const bool try_next =
         !session && i + 1 < addresses->size() &&
         (session.error().code == ErrorCode::Unavailable || session.error().code == ErrorCode::DeadlineExceeded);
-    if (!try_next) return session;
+    if (try_next) continue;
+    // Where a database led to somewhere, what is there is told to nobody: only a server that spoke as an FE is quoted.
+    const bool by_peer = session || (session.error().peer_code != 0 &&
+                                     !is_client_error(static_cast<unsigned>(session.error().peer_code)));
+    if (access.named_by && !by_peer && session.error().code != ErrorCode::PermissionDenied && !interruption_->raised())
+      return Error{ErrorCode::Unavailable, "no FE answered the login there", 0};
+    return session;
   }
 }
 

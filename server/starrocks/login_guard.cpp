@@ -20,12 +20,13 @@ namespace gate {
 namespace {
 
 constexpr const char* kPluginName = "upgrade_gate_login_guard";
-// A scramble tells an eavesdropper little; the others hand the password itself to whoever holds the connection
-// (caching_sha2_password encrypts it for any key that the peer presents), so they need TLS.
-constexpr const char* kPluginsOverPlain = "mysql_native_password,client_ed25519";
-constexpr const char* kPluginsOverTls =
+// A scramble tells an eavesdropper little; the others hand the password itself to whoever is at the other end
+// (caching_sha2_password encrypts it for any key that the peer presents). TLS hides it from those in between; only a
+// certificate that was verified says who that is.
+constexpr const char* kPluginsOverAny = "mysql_native_password,client_ed25519";
+constexpr const char* kPluginsOverVerified =
     "mysql_native_password,client_ed25519,caching_sha2_password,mysql_clear_password";
-constexpr const char* kTlsVersions = "TLSv1.2,TLSv1.3";  // StarRocks' FE speaks 1.2 (SSLContextLoader.java).
+constexpr const char* kTlsVersions = "TLSv1.2,TLSv1.3";
 
 // The library's plugin interface, version 1.0 (Connector/C include/mysql/client_plugin.h, which Debian's package cannot
 // compile: it includes a header that is not shipped).
@@ -112,6 +113,8 @@ bool library_uses_openssl() {
          std::string_view(name).starts_with("OpenSSL");
 }
 
+bool verifies(FrontendTls tls) { return tls == FrontendTls::VerifyCa || tls == FrontendTls::VerifyIdentity; }
+
 bool demands_tls(FrontendTls tls) { return tls != FrontendTls::Disabled && tls != FrontendTls::Preferred; }
 
 }  // namespace
@@ -139,7 +142,10 @@ Status LoginGuard::register_plugin() {
   return Ok{};
 }
 
-LoginGuard::LoginGuard(const FrontendAccess& access) : access_(access) { current_guard = this; }
+LoginGuard::LoginGuard(const FrontendAccess& access, bool password_to_unverified)
+    : access_(access), password_to_unverified_(password_to_unverified) {
+  current_guard = this;
+}
 LoginGuard::~LoginGuard() { current_guard = nullptr; }
 
 void LoginGuard::prepare(MYSQL& mysql) const {
@@ -150,6 +156,19 @@ void LoginGuard::prepare(MYSQL& mysql) const {
   if (use_tls != 0) mysql_optionsv(&mysql, MARIADB_OPT_TLS_VERSION, kTlsVersions);
   mysql_optionsv(&mysql, MYSQL_DEFAULT_AUTH, kPluginName);
   mysql_optionsv(&mysql, MARIADB_OPT_RESTRICTED_AUTH, kPluginName);
+}
+
+std::string LoginGuard::why_refused(const std::string& plugin) const {
+  const std::string asked =
+      plugin.empty() ? "the server asks for a login plugin" : "the server asks for login plugin " + plugin;
+  if (plugin == "mysql_clear_password" || plugin == "caching_sha2_password") {
+    return asked + ", which hands over the password itself: that is sent over TLS to a verified server only" +
+           (encrypted_ ? "; the server was not verified" : "; the connection is not encrypted") +
+           " (want --frontend-tls=verify-ca or verify-identity)";
+  }
+  return asked +
+         ": want mysql_native_password or client_ed25519; over TLS to a verified server also "
+         "mysql_clear_password or caching_sha2_password";
 }
 
 int LoginGuard::refuse(std::string reason) {
@@ -172,11 +191,13 @@ int LoginGuard::check(st_plugin_vio& channel, MYSQL& mysql) {
   const auto* tls = static_cast<const TlsSession*>(mysql.net.pvio != nullptr ? mysql.net.pvio->ctls : nullptr);
   const bool encrypted = tls != nullptr && tls->ssl != nullptr;
   if (demands_tls(access_.tls) && !encrypted) return refuse("TLS is required and was not established");
-  if (access_.tls == FrontendTls::VerifyCa || access_.tls == FrontendTls::VerifyIdentity) {
+  if (verifies(access_.tls)) {
     if (auto reason = verify_peer(*static_cast<SSL*>(tls->ssl), access_); !reason.empty())
       return refuse("the server was not verified: " + reason);
   }
-  mysql_optionsv(&mysql, MARIADB_OPT_RESTRICTED_AUTH, encrypted ? kPluginsOverTls : kPluginsOverPlain);
+  encrypted_ = encrypted;
+  const bool trusted = encrypted && (verifies(access_.tls) || password_to_unverified_);
+  mysql_optionsv(&mysql, MARIADB_OPT_RESTRICTED_AUTH, trusted ? kPluginsOverVerified : kPluginsOverAny);
   passed_ = true;
   return CR_OK;
 }

@@ -25,8 +25,9 @@ class LoginGuard {
   /// Registers the plugin with the library; call once, before the first login and before threads.
   [[nodiscard]] static Status register_plugin();
 
-  /// `access` is referred to until the guard is gone.
-  explicit LoginGuard(const FrontendAccess& access);
+  /// `access` is referred to until the guard is gone. `password_to_unverified`: TLS suffices for plugins that hand over
+  /// the password itself, whoever is at its other end.
+  LoginGuard(const FrontendAccess& access, bool password_to_unverified);
   ~LoginGuard();
   LoginGuard(const LoginGuard&) = delete;
   LoginGuard& operator=(const LoginGuard&) = delete;
@@ -38,6 +39,8 @@ class LoginGuard {
   [[nodiscard]] bool passed() const { return passed_; }
   /// Why the server was refused; empty when it was not the guard that ended the login.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
+  /// Why `plugin` (empty: unknown), which the server asked for once it had passed, was not used.
+  [[nodiscard]] std::string why_refused(const std::string& plugin) const;
 
  private:
   static int authenticate(st_plugin_vio* channel, st_mysql* mysql);
@@ -45,7 +48,9 @@ class LoginGuard {
   [[nodiscard]] int refuse(std::string reason);
 
   const FrontendAccess& access_;
+  const bool password_to_unverified_;
   bool passed_ = false;
+  bool encrypted_ = false;
   std::string refusal_;
 };
 

@@ -250,12 +250,95 @@ TEST_CASE("a server that never greets costs the deadline and no more") {
   CHECK(steady_clock::now() - begin < 1300ms);
 }
 
-TEST_CASE("no leader: what must go to it hangs until the deadline") {
+TEST_CASE("what befell an FE on the way to its leader is no refusal of the statement, and ends the session") {
   FrontendSimulator simulator({.frontends = 2});
-  simulator.set_leader(std::nullopt);
-  const auto session = session_with(access_to(simulator, 1));
-  CHECK(session->execute("ADMIN SHOW FRONTEND CONFIG LIKE 'disable_balance'", in(kAmple)).ok());
-  CHECK(session->execute("SHOW FRONTENDS", in(200ms)).error().code == ErrorCode::DeadlineExceeded);
+  for (const char* text : {"java.net.ConnectException: Connection refused", "Socket is closed by peer.",
+                           "java.net.SocketTimeoutException: Read timed out", "Cannot open null host.",
+                           "org.apache.thrift.transport.TTransportException: java.net.ConnectException",
+                           "Unexpected exception: java.io.IOException: Broken pipe"}) {
+    INFO(text);
+    simulator.fail("CREATE IMAGE", {1064, "HY000", text});
+    const auto session = session_with(access_to(simulator));
+    const auto result = session->execute("ALTER SYSTEM CREATE IMAGE", in(kAmple));
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().code == ErrorCode::Unavailable);
+    CHECK(result.error().peer_code == 1064);
+    CHECK(result.error().message.find(text) != std::string::npos);
+    CHECK(session->execute("SELECT 1", in(kAmple)).error().code == ErrorCode::Unavailable);
+  }
+  for (const SqlError& own : {SqlError{1064, "HY000", "Config 'java.net.x' does not exist"},
+                              SqlError{5203, "42000", "java.net.ConnectException: no"}}) {
+    INFO(own.text);
+    simulator.fail("CREATE IMAGE", own);
+    CHECK(session_with(access_to(simulator))->execute("ALTER SYSTEM CREATE IMAGE", in(kAmple)).error().code ==
+          ErrorCode::Rejected);
+  }
+}
+
+TEST_CASE("an answer with more columns than anything has is cut off as it arrives") {
+  FrontendSimulator simulator;
+  SimulatedResult wide;
+  for (std::size_t i = 0; i < 100'000; ++i) wide.columns.emplace_back("c");
+  simulator.answer("SELECT wide", wide);
+  SimulatedResult allowed;
+  for (std::size_t i = 0; i < kColumnsMax; ++i) allowed.columns.emplace_back("c");
+  simulator.answer("SELECT allowed", allowed);
+  const auto session = session_with(access_to(simulator));
+  CHECK(session->execute("SELECT allowed", in(kAmple)).ok());
+  const auto result = session->execute("SELECT wide", in(kAmple));
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.error().code == ErrorCode::Unavailable);
+  CHECK(result.error().message.find("4096 columns") != std::string::npos);
+}
+
+TEST_CASE("a password that begins or ends with white space is hinted at, and not shown") {
+  FrontendSimulator simulator({.password = "secret"});
+  auto access = access_to(simulator);
+  access.password = "secret\n";
+  const auto spaced = refusal_of(access);
+  CHECK(spaced.message.find("begins or ends with white space") != std::string::npos);
+  CHECK(spaced.message.find("secret") == std::string::npos);
+  access.password = "wrong";
+  access.username = "nobody";
+  // StarRocks says of users that it does not know that no password was used.
+  CHECK(refusal_of(access).message.find("(using password: NO) (with the configured password") != std::string::npos);
+}
+
+TEST_CASE("an address that a database names lies in its cluster, and what is found there is not told") {
+  struct Row {
+    const char* name;
+    const char* configured;
+    const char* named;
+    const char* said;
+  };
+  for (const Row& row :
+       {Row{"metadata", "sr-fe-service.db.svc.cluster.local", "169.254.169.254", "169.254.169.254"},
+        Row{"loopback", "sr-fe-service.db.svc.cluster.local", "127.0.0.1", "loopback"},
+        Row{"loopback in IPv6", "sr-fe-service.db.svc.cluster.local", "::ffff:127.0.0.1", "loopback"},
+        Row{"another namespace", "sr-fe-service.db.svc.cluster.local", "fe-0.sr-fe-search.other.svc.cluster.local",
+            "want an IP address or a name that ends in .db.svc.cluster.local"},
+        Row{"elsewhere", "sr-fe-service.db.svc.cluster.local", "example.com", "invalid host example.com"},
+        Row{"metadata by a local FE", "127.0.0.1", "169.254.169.254", "169.254.169.254"},
+        Row{"a name by a number", "127.0.0.1", "localhost", "want an IP address"}}) {
+    INFO(row.name);
+    FrontendAccess access;
+    access.named_by = FrontendAddress{row.configured, 9030};
+    access.address = {row.named, 9030};
+    const auto error = refusal_of(access);
+    CHECK(error.code == ErrorCode::PermissionDenied);
+    CHECK_MESSAGE(error.message.find(row.said) != std::string::npos, error.message);
+  }
+  FrontendSimulator simulator({.frontends = 2});
+  auto access = access_to(simulator, 1);
+  access.named_by = access_to(simulator).address;
+  CHECK(session_with(access)->execute("SELECT 1", in(kAmple)).ok());
+  simulator.stop(1);
+  const auto closed = refusal_of(access);
+  simulator.start(1);
+  simulator.hang_login(1);
+  const auto open = refusal_of(access, 300ms);
+  CHECK(closed.message == open.message);
+  CHECK(closed.code == open.code);
 }
 
 TEST_CASE("a connection cut in the middle of an answer is Unavailable, whatever the size") {
@@ -379,24 +462,41 @@ TEST_CASE_FIXTURE(TlsFixture, "a forced transport refuses plain text and takes T
   CHECK(error.peer_code == 5205);
 }
 
-TEST_CASE_FIXTURE(TlsFixture, "a password in clear text is sent over TLS only") {
-  FrontendSimulatorOptions options{.password = "ldap-secret", .account_plugin = "mysql_clear_password"};
-  {
+TEST_CASE_FIXTURE(TlsFixture, "a password in clear text is sent to a verified server only, or by the owner's word") {
+  struct Row {
+    const char* name;
+    bool offered;
+    FrontendTls mode;
+    bool owners_word;
+    const char* refused;  ///< Empty: admitted.
+  };
+  for (const Row& row : {Row{"plain", false, FrontendTls::Preferred, false, "the connection is not encrypted"},
+                         Row{"plain, by the owner's word", false, FrontendTls::Preferred, true, "not encrypted"},
+                         Row{"TLS by default", true, FrontendTls::Preferred, false, "the server was not verified"},
+                         Row{"TLS with anyone", true, FrontendTls::Required, false, "want --frontend-tls=verify-ca"},
+                         Row{"TLS with anyone, by the owner's word", true, FrontendTls::Required, true, ""},
+                         Row{"verified", true, FrontendTls::VerifyCa, false, ""}}) {
+    INFO(row.name);
+    FrontendSimulatorOptions options{.password = "ldap-secret", .account_plugin = "mysql_clear_password"};
+    if (row.offered) {
+      options.certificate_pem = server.certificate_pem;
+      options.private_key_pem = server.private_key_pem;
+    }
     FrontendSimulator simulator(options);
     auto access = access_to(simulator);
     access.password = "ldap-secret";
-    const Error error = refusal_of(access);
-    CHECK(error.code == ErrorCode::PermissionDenied);
-    CHECK(error.message.find("over TLS only") != std::string::npos);
+    access.tls = row.mode;
+    access.ca_pem = authority.certificate_pem;
+    MysqlFrontendConnector connector({.password_to_unverified = row.owners_word});
+    const auto session = connector.connect(access, in(kAmple));
+    CHECK(session.ok() == std::string(row.refused).empty());
+    if (session.ok()) continue;
+    CHECK(session.error().code == ErrorCode::PermissionDenied);
+    INFO(session.error().message);
+    CHECK(session.error().message.find("mysql_clear_password") != std::string::npos);
+    CHECK(session.error().message.find(row.refused) != std::string::npos);
     for (const auto& login : simulator.logins()) CHECK(login.auth_response.find("ldap-secret") == std::string::npos);
   }
-  options.certificate_pem = server.certificate_pem;
-  options.private_key_pem = server.private_key_pem;
-  FrontendSimulator simulator(options);
-  auto access = access_to(simulator);
-  access.password = "ldap-secret";
-  access.tls = FrontendTls::Required;
-  CHECK(session_with(access)->execute("SELECT 1", in(kAmple)).ok());
 }
 
 TEST_CASE("a greeting that would skip the guard ends the login before anything is sent") {
@@ -411,10 +511,13 @@ TEST_CASE("a greeting that would skip the guard ends the login before anything i
 }
 
 TEST_CASE("plugins outside the list are refused") {
-  FrontendSimulator simulator({.password = "secret", .account_plugin = "dialog"});
+  FrontendSimulator simulator({.password = "secret", .account_plugin = "authentication_openid_connect_client"});
   auto access = access_to(simulator);
   access.password = "secret";
-  CHECK(refusal_of(access).code == ErrorCode::PermissionDenied);
+  const auto error = refusal_of(access);
+  CHECK(error.code == ErrorCode::PermissionDenied);
+  INFO(error.message);
+  CHECK(error.message.find("login plugin authentication_openid_connect_client: want") != std::string::npos);
   for (const auto& login : simulator.logins()) CHECK(login.auth_response.find("secret") == std::string::npos);
 }
 
