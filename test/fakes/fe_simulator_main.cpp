@@ -181,7 +181,7 @@ constexpr std::array kCommands{
             [](auto& simulator, auto& words) {
               simulator.break_broadcast_to(frontend_from(simulator, next_word(words)), false);
             }},
-    Command{"leader", "N|none", "FE N is the leader, or nobody is: then what must go to it hangs",
+    Command{"leader", "N|none", "FE N is the leader, or nobody is: then what must go to it is refused",
             [](auto& simulator, auto& words) { set_leader(simulator, next_word(words)); }},
     Command{"version", "N VERSION", "FE N says that it is of this version", set_version},
     Command{"rollout", "[VERSION]", "every FE, BE and CN has started again, with this version",

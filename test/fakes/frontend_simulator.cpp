@@ -193,7 +193,8 @@ struct FrontendSimulator::Impl {
     Connection& connection = connections.emplace_back();
     connection.socket = std::move(socket);
     connection.frontend = frontend;
-    connection.id = next_connection_id++;
+    constexpr unsigned kFrontendShift = 24;  // ids are told apart by FE
+    connection.id = (static_cast<std::uint32_t>(frontend + 1) << kFrontendShift) + next_connection_id++;
     connection.thread = std::jthread([this, &connection] {
       // A client that leaves while OpenSSL writes must not end the process.
       sigset_t pipe;
@@ -258,19 +259,27 @@ struct FrontendSimulator::Impl {
     if (!packet) return false;
     auto login = fake_frontend::parse_login(*packet, greeting.capabilities);
     if (!login) return refuse({1043, "08S01", "Bad handshake"});
+    const auto denied = [&] {
+      record_login(connection, *login);
+      return refuse({1045, "28000",
+                     "Access denied for user '" + login->username +
+                         "' (using password: " + (login->auth_response.empty() ? "NO" : "YES") + ")"});
+    };
+    if (options.force_tls && !wire.encrypted()) {
+      record_login(connection, *login);
+      return refuse({5205, "HY000", "Connections using insecure transport are prohibited"});
+    }
+    if (login->username != options.username) return denied();  // before any switch of the plugin
     if (!login->plugin.empty() && login->plugin != options.account_plugin) {
-      if (!wire.write_packet("\xfe" + options.account_plugin + '\0' + greeting.scramble + '\0')) return false;
+      const bool clear = options.account_plugin == "mysql_clear_password";
+      const std::string data = clear ? std::string(1, '\0') : greeting.scramble + '\0';
+      if (!wire.write_packet("\xfe" + options.account_plugin + '\0' + data)) return false;
       packet = wire.read_packet();
       if (!packet) return false;
       login->auth_response = *packet;
     }
+    if (!password_matches(*login, greeting.scramble)) return denied();
     record_login(connection, *login);
-    if (options.force_tls && !wire.encrypted())
-      return refuse({5205, "HY000", "Connections using insecure transport are prohibited"});
-    if (login->username != options.username || !password_matches(*login, greeting.scramble))
-      return refuse({1045, "28000",
-                     "Access denied for user '" + login->username +
-                         "' (using password: " + (login->auth_response.empty() ? "NO" : "YES") + ")"});
     if (fault && fault->kind == FaultKind::FailLogin) return refuse(fault->error);
     return wire.write_packet(fake_frontend::ok_payload(0));
   }
@@ -392,6 +401,8 @@ struct FrontendSimulator::Impl {
   std::optional<Answer> execute(const Connection& connection, fake_frontend::ConnectionState& state,
                                 const std::string& sql) {
     std::unique_lock lock(mutex);
+    const auto patience = [&] { return std::chrono::steady_clock::now() + state.query_timeout + options.rpc_grace; };
+    auto until = patience();
     for (;;) {
       if (stopping) return std::nullopt;
       auto answer = cluster.execute(connection.frontend, state, sql);
@@ -403,7 +414,10 @@ struct FrontendSimulator::Impl {
         ::shutdown(found->socket.get(), SHUT_RDWR);
       }
       if (!std::holds_alternative<Stalled>(answer)) return answer;
-      changed.wait(lock);  // Whatever it was may let the statement go on.
+      // Whatever it was may let the statement go on; and another FE is not waited for without end.
+      if (changed.wait_until(lock, until) == std::cv_status::no_timeout) continue;
+      state.timed_out = true;
+      until = patience();
     }
   }
 
@@ -490,7 +504,7 @@ void FrontendSimulator::clear_faults() {
 
 void FrontendSimulator::stop(std::size_t frontend) {
   impl_->change([&] {
-    impl_->cluster.frontends.at(frontend).alive = false;
+    impl_->cluster.died(frontend);
     ::shutdown(impl_->listeners[frontend].socket.get(), SHUT_RDWR);
     impl_->cut_connections(frontend);
   });
@@ -544,8 +558,16 @@ void FrontendSimulator::drop_config_item(const std::string& key) {
 void FrontendSimulator::set_databases(std::vector<SimulatedDatabase> databases) {
   impl_->change([&] { impl_->cluster.databases = std::move(databases); });
 }
-void FrontendSimulator::set_routine_loads(int running) {
-  impl_->change([&] { impl_->cluster.routine_loads = running; });
+void FrontendSimulator::notice_deaths() {
+  impl_->change([&] {
+    for (auto& frontend : impl_->cluster.frontends) frontend.listed_until = {};
+  });
+}
+void FrontendSimulator::set_routine_loads(int running, int stopped) {
+  impl_->change([&] {
+    impl_->cluster.routine_loads = running;
+    impl_->cluster.stopped_routine_loads = stopped;
+  });
 }
 namespace {
 

@@ -99,6 +99,10 @@ struct FrontendSimulatorOptions {
   bool infile_attack = false;             ///< Every query is answered by a request for the client's /etc/hostname.
   std::vector<std::uint16_t> ports = {};  ///< Empty: chosen by the system.
   std::map<std::string, std::string> fe_conf = {};  ///< Values (canonical names) every FE starts, and restarts, with.
+  /// An FE that died is called alive for so long (15 to 25 s in StarRocks), until notice_deaths().
+  std::chrono::milliseconds liveness_lag{0};
+  /// What an FE that waits for another adds to the session's query_timeout.
+  std::chrono::milliseconds rpc_grace{10'000};
   std::vector<SimulatedNode> backends = {{"be-0"}, {"be-1"}, {"be-2"}};
   std::vector<SimulatedNode> compute_nodes = {};
   /// Called as each statement arrives, from any thread, without locks held.
@@ -162,7 +166,9 @@ class FrontendSimulator {
   void roll_out(const std::string& version = {});
   /// ADMIN SET reaches this FE no more although it is alive: 5101 (from 3.5 on) or 5076.
   void break_broadcast_to(std::size_t frontend, bool broken = true);
-  /// nullopt: no leader; whatever must go to it hangs.
+  /// The leader's heartbeat has missed those that died: they are called dead from now on.
+  void notice_deaths();
+  /// nullopt: no leader; whatever must go to it is refused with a Java text.
   void set_leader(std::optional<std::size_t> frontend);
 
   /// Hung: its heartbeat is fine, but it answers nothing, and a broadcast of ADMIN SET stalls when it comes to it.
@@ -180,7 +186,8 @@ class FrontendSimulator {
   void drop_config_item(const std::string& key);
   void set_databases(std::vector<SimulatedDatabase> databases);
   /// Routine load jobs in state RUNNING (information_schema.routine_load_jobs, from 3.1 on).
-  void set_routine_loads(int running);
+  /// And `stopped` ones, which stay in SHOW PROC '/routine_loads'.
+  void set_routine_loads(int running, int stopped = 0);
   /// The next answers in turn; the last one stays.
   void set_cluster_balance(std::vector<SimulatedBalance> answers);
   void set_statistic(SimulatedStatistic statistic);

@@ -54,6 +54,11 @@ TEST_CASE("ADMIN SET takes names and aliases, and keeps Java's reading of values
            Row{"blanks", "max_balancing_tablets", " 8 ", "tablet_sched_max_balancing_tablets", "8"},
            Row{"any case of true", "disable_balance", "TRUE", "tablet_sched_disable_balance", "true"},
            Row{"anything else is false", "disable_balance", "yes", "tablet_sched_disable_balance", "false"},
+           Row{"a sign", "max_balancing_tablets", "+7", "tablet_sched_max_balancing_tablets", "7"},
+           Row{"zeros in front", "max_balancing_tablets", "0100", "tablet_sched_max_balancing_tablets", "100"},
+           Row{"double", "balance_load_score_threshold", "0.30", "tablet_sched_balance_load_score_threshold", "0.3"},
+           Row{"whole double", "balance_load_score_threshold", "1", "tablet_sched_balance_load_score_threshold", "1.0"},
+           Row{"array", "lake_background_tables", "11001,11002", "lake_background_tables", "[11001, 11002]"},
        }) {
     INFO(row.name);
     CHECK(run(simulator, set(row.key, row.value)).ok());
@@ -75,9 +80,12 @@ TEST_CASE("statements that StarRocks refuses, with its numbers and texts") {
            Row{"3.5.7", set("query_port", "1"), 1064, "Config 'query_port' does not exist or is not mutable"},
            Row{"2.5.22", set("no_such_key", "1"), 1064, "Unexpected exception: Config"},
            Row{"3.5.7", set("max_balancing_tablets", "abc"), 1064, "err: For input string: \"abc\""},
+           Row{"3.5.7", set("max_balancing_tablets", "99999999999"), 1064, "err: For input string: \"99999999999\""},
+           Row{"3.5.7", set("Disable_Balance", "true"), 1064, "does not exist or is not mutable"},
+           Row{"3.5.7", set("lake_background_tables", "[1, 2]"), 1064, "err: For input string"},
            Row{"3.5.7", "ADMIN SET ALL FRONTENDS CONFIG (\"a\" = \"b\")", 1064, "Getting syntax error at line 1"},
            Row{"3.5.7", set("disable_balance", "true") + " WITH PERSISTENT", 1064, "running mode is not persisted"},
-           Row{"3.5.7", "SHOW PROC '/nowhere'", 1064, "Proc path"},
+           Row{"3.5.7", "SHOW PROC '/nowhere'", 1064, "Cannot find path: /nowhere"},
            Row{"3.5.7", "KILL 4711", 1094, "Unknown thread id"},
        }) {
     INFO(row.sql);
@@ -101,7 +109,8 @@ TEST_CASE("a setting reaches every FE; who must be alive depends on the version"
     const auto partial = run(simulator, set("disable_balance", "false"), 1);
     REQUIRE_FALSE(partial.ok());
     CHECK(partial.error().peer_code == (through_leader ? 5101 : 5076));
-    CHECK(partial.error().message.find("fe-2") != std::string::npos);
+    CHECK(partial.error().message.find(through_leader ? "set config for fe[127.0.0.1] failed: java.net.ConnectException"
+                                                      : "set config for fe[fe-2] failed") != std::string::npos);
     CHECK(simulator.frontend(0).config("disable_balance") == "false");
     CHECK(simulator.frontend(2).config("disable_balance") == "true");
     simulator.break_broadcast_to(2, false);
@@ -347,7 +356,6 @@ TEST_CASE("the destructor ends statements that hang") {
   {
     FrontendSimulator simulator({.frontends = 2});
     simulator.hang("hang", 0);
-    simulator.set_leader(std::nullopt);
     std::shared_ptr<FrontendSession> session = connect(simulator);
     waiting = std::async(std::launch::async, [session] { return session->execute("SELECT 'hang'", in(kAmple)); });
     CHECK(simulator.wait_for_statement("hang", in(kAmple)));
@@ -361,6 +369,44 @@ TEST_CASE("KILL cuts the connection with that id") {
   const auto id = victim->execute("SELECT CONNECTION_ID()", in(kAmple))->text(0, "connection_id()");
   CHECK(run(simulator, "KILL " + id).ok());
   CHECK(victim->execute("SELECT 1", in(kAmple)).error().code == ErrorCode::Unavailable);
+}
+
+}  // namespace
+}  // namespace gate
+
+namespace gate {
+namespace {
+
+TEST_CASE(
+    "a broadcast that hangs holds the FE's settings until the session's bound, and then names the one it missed") {
+  FrontendSimulator simulator({.frontends = 3, .rpc_grace = 0ms});
+  simulator.hang_frontend(1);
+  const auto session = connect(simulator);
+  REQUIRE(session->execute("SET query_timeout = 1", in(kAmple)).ok());
+  auto stalled =
+      std::async(std::launch::async, [&] { return session->execute(set("disable_balance", "true"), in(kAmple)); });
+  while (simulator.frontend(0).config("disable_balance") != "true") std::this_thread::yield();
+  // Behind the lock: asked while the broadcast hangs, answered when it is over.
+  CHECK(run(simulator, "ADMIN SHOW FRONTEND CONFIG LIKE 'disable_balance'").ok());
+  const auto ended = stalled.get();
+  REQUIRE_FALSE(ended.ok());
+  CHECK(ended.error().peer_code == 5101);
+  CHECK(ended.error().message.find("java.net.SocketTimeoutException: Read timed out") != std::string::npos);
+  CHECK(simulator.frontend(2).config("disable_balance") == "true");
+}
+
+TEST_CASE("an FE that died is called alive until its deaths are noticed; without a leader others say so in Java") {
+  FrontendSimulator simulator({.frontends = 3, .liveness_lag = std::chrono::hours(1)});
+  const auto alive = [&](std::size_t row) { return run(simulator, "SHOW FRONTENDS", 1)->text(row, "Alive"); };
+  simulator.stop(2);
+  CHECK(alive(2) == "true");
+  simulator.notice_deaths();
+  CHECK(alive(2) == "false");
+  const auto session = connect(simulator, 1);
+  simulator.stop(0);
+  const auto refused = session->execute("SHOW FRONTENDS", in(kAmple));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message.find("java.net.ConnectException: Connection refused") != std::string::npos);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <cstdlib>
 #include <functional>
 #include <utility>
@@ -27,8 +28,12 @@ constexpr std::array kConfigKeys{
     ConfigKey{"tablet_sched_disable_colocate_overall_balance", "", "boolean", "true", true, ""},
     ConfigKey{"tablet_sched_max_clone_task_timeout_sec", "max_clone_task_timeout_sec", "long", "7200", true, ""},
     ConfigKey{"tablet_sched_balance_load_score_threshold", "balance_load_score_threshold", "double", "0.1", true, ""},
-    ConfigKey{"history_job_keep_max_second", "", "int", "259200", true, ""},
-    ConfigKey{"qe_max_connection", "", "int", "4096", true, ""},
+    ConfigKey{"tablet_sched_slot_num_per_path", "schedule_slot_num_per_path", "int", "8", true, ""},
+    ConfigKey{"statistic_auto_analyze_start_time", "", "String", "00:00:00", true, ""},
+    ConfigKey{"lake_background_tables", "", "long[]", "[]", true, ""},
+    ConfigKey{"cloud_secret", "", "String", "", true, ""},
+    ConfigKey{"history_job_keep_max_second", "", "int", "604800", true, ""},
+    ConfigKey{"qe_max_connection", "", "int", "4096", false, ""},
     ConfigKey{"query_port", "", "int", "9030", false, "FE MySQL server port"},
     ConfigKey{"run_mode", "", "String", "shared_nothing", false, ""},
     ConfigKey{"sys_log_verbose_modules", "", "String[]", "[]", false, ""},
@@ -58,16 +63,53 @@ std::string trim(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
 }
 
-/// The value as Java's parsers would keep it; nullopt when they would throw.
+/// 0.3 for "0.30", 1.0 for "1".
+std::string java_double(double value) {
+  std::array<char, 64> text{};
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
+  std::string out(text.data(), written.ptr);
+  return out.find_first_of(".e") == std::string::npos ? out + ".0" : out;
+}
+
+/// "[a, b]" for "a,b".
+std::string java_array(std::string_view value) {
+  std::string out;
+  while (!value.empty()) {
+    const auto comma = std::min(value.find(','), value.size());
+    out += (out.empty() ? "" : ", ") + trim(value.substr(0, comma));
+    value.remove_prefix(std::min(comma + 1, value.size()));
+  }
+  return "[" + out + "]";
+}
+
+template <class Number>
+std::optional<std::string> java_whole(std::string_view text) {
+  if (!is_whole_number(text)) return std::nullopt;
+  if (text.front() == '+') text.remove_prefix(1);
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(std::to_string(number))
+                                                                  : std::nullopt;
+}
+
+/// The value as Java's parsers keep it and show it; nullopt when they would throw.
 std::optional<std::string> parse_value(const ConfigKey& key, std::string_view raw) {
   const std::string value = trim(raw);
   const std::string_view type = key.type;
   if (type == "boolean") return lower(value) == "true" ? "true" : "false";
-  if (type == "int" || type == "long") return is_whole_number(value) ? std::optional(value) : std::nullopt;
+  if (type == "int") return java_whole<std::int32_t>(value);
+  if (type == "long") return java_whole<std::int64_t>(value);
+  if (type == "double") {
+    char* end = nullptr;
+    const double number = std::strtod(value.c_str(), &end);
+    return value.empty() || *end != '\0' ? std::nullopt : std::optional(java_double(number));
+  }
+  if (type.ends_with("[]"))
+    return value.find('[') == std::string::npos ? std::optional(java_array(value)) : std::nullopt;
   return value;
 }
 
-/// SQL LIKE without case: '%', '_' and backslash escapes.
+/// SQL LIKE, with case: '%', '_' and backslash escapes.
 bool like(std::string_view pattern, std::string_view text) {
   if (pattern.empty()) return text.empty();
   if (pattern[0] == '%') return like(pattern.substr(1), text) || (!text.empty() && like(pattern, text.substr(1)));
@@ -75,8 +117,7 @@ bool like(std::string_view pattern, std::string_view text) {
   const bool escaped = pattern[0] == '\\' && pattern.size() > 1;
   const char wanted = escaped ? pattern[1] : pattern[0];
   const bool any = !escaped && wanted == '_';
-  if (!any && std::tolower(static_cast<unsigned char>(wanted)) != std::tolower(static_cast<unsigned char>(text[0])))
-    return false;
+  if (!any && wanted != text[0]) return false;
   return like(pattern.substr(escaped ? 2 : 1), text.substr(1));
 }
 
@@ -288,6 +329,7 @@ Cluster::Cluster(const FrontendSimulatorOptions& options)
       version_(parse_version(options.version)),
       version_text_(options.version),
       operate_privilege_(options.operate_privilege),
+      liveness_lag_(options.liveness_lag),
       fe_conf_(options.fe_conf) {
   for (std::size_t i = 0; i < options.frontends; ++i) {
     FrontendState state;
@@ -299,6 +341,7 @@ Cluster::Cluster(const FrontendSimulatorOptions& options)
 }
 
 void Cluster::reset_config(std::size_t frontend) {
+  frontends[frontend].config_lock.reset();
   auto& config = frontends[frontend].config;
   config.clear();
   for (const ConfigKey& key : kConfigKeys) config[key.name] = key.value;
@@ -317,7 +360,29 @@ std::optional<std::string> Cluster::config(std::size_t frontend, const std::stri
 }
 
 void Cluster::set_config(std::size_t frontend, const std::string& key, const std::string& value) {
-  if (const ConfigKey* found = find_key(key)) frontends[frontend].config[found->name] = value;
+  const ConfigKey* found = find_key(key);
+  if (found != nullptr) frontends[frontend].config[found->name] = parse_value(*found, value).value_or(value);
+}
+
+void Cluster::died(std::size_t frontend) {
+  frontends[frontend].alive = false;
+  frontends[frontend].listed_until = std::chrono::steady_clock::now() + liveness_lag_;
+}
+
+bool Cluster::listed_alive(std::size_t frontend) const {
+  const auto& state = frontends[frontend];
+  return state.alive || std::chrono::steady_clock::now() < state.listed_until;
+}
+
+std::optional<Answer> Cluster::no_leader(std::size_t frontend, ConnectionState& connection) const {
+  if (!leader) return SqlError{1064, "HY000", "Cannot open null host."};
+  if (*leader == frontend) return std::nullopt;
+  if (!frontends[*leader].alive) return SqlError{1064, "HY000", "java.net.ConnectException: Connection refused"};
+  if (!frontends[*leader].hung) return std::nullopt;
+  if (std::exchange(connection.timed_out, false)) {
+    return SqlError{1064, "HY000", "java.net.SocketTimeoutException: Read timed out"};
+  }
+  return Stalled{};
 }
 
 Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const std::string& sql) {
@@ -329,7 +394,7 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
     return run();
   };
   const auto on_leader = [&](auto run) -> Answer {
-    if (!leader || !frontends[*leader].alive) return Stalled{};
+    if (auto none = no_leader(frontend, connection)) return *none;
     return run(*leader);
   };
 
@@ -345,9 +410,9 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
     });
   }
   if (statement.matches("admin show frontend config"))
-    return needs_operate([&]() -> Answer { return show_frontend_config(frontend, std::nullopt); });
+    return needs_operate([&]() -> Answer { return show_frontend_config(frontend, connection, std::nullopt); });
   if (statement.matches("admin show frontend config like ?"))
-    return needs_operate([&]() -> Answer { return show_frontend_config(frontend, statement.taken[0]); });
+    return needs_operate([&]() -> Answer { return show_frontend_config(frontend, connection, statement.taken[0]); });
   if (statement.matches("show frontends"))
     return needs_operate([&] { return on_leader([&](std::size_t at) -> Answer { return show_frontends(at); }); });
   if (statement.matches("show backends"))
@@ -372,6 +437,11 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
     if (!version_.at_least(3, 1))
       return SqlError{5502, "42602",
                       "Getting analyzing error. Detail message: Unknown table 'information_schema.routine_load_jobs'."};
+    const auto alive = [](const SimulatedNode& node) { return node.alive; };
+    if (std::none_of(backends.begin(), backends.end(), alive) &&
+        std::none_of(compute_nodes.begin(), compute_nodes.end(), alive)) {
+      return SqlError{1064, "HY000", "Backend node not found. Check if any backend node is down.backend: "};
+    }
     return SimulatedResult{{"jobs"}, {{std::to_string(routine_loads)}}};
   }
   if (statement.matches("select connection_id ( )"))
@@ -394,6 +464,8 @@ Answer Cluster::execute(std::size_t frontend, ConnectionState& connection, const
     });
   }
   if (statement.matches("set ? = ?")) {
+    if (lower(statement.taken[0]) == "query_timeout")
+      connection.query_timeout = std::chrono::seconds(std::atoi(statement.taken[1].c_str()));
     if (lower(statement.taken[0]) == "forward_to_leader")
       connection.forward_to_leader = lower(statement.taken[1]) == "true" || statement.taken[1] == "1";
     return Acknowledgement{};
@@ -419,34 +491,54 @@ Answer Cluster::set_frontend_config(std::size_t frontend, ConnectionState& conne
   if (!parsed)
     return SqlError{1064, "HY000",
                     prefix + "Failed to set config '" + key + "'. err: For input string: \"" + trim(value) + "\""};
+  // One ADMIN SET or SHOW at a time on each FE.
+  auto& own = frontends[frontend];
+  if (own.config_lock && *own.config_lock != connection.id) return Stalled{};
+  own.config_lock = connection.id;
   // Itself first, then the others one after another; what was reached stays changed. Before 3.5 dead FEs count.
-  if (!connection.broadcast_next) frontends[frontend].config[found->name] = *parsed;
-  std::string failures;
+  if (!connection.broadcast_next) own.config[found->name] = *parsed;
+  auto& failures = connection.broadcast_failures;
   for (std::size_t i = std::exchange(connection.broadcast_next, std::nullopt).value_or(0); i < frontends.size(); ++i) {
     if (i == frontend) continue;
     FrontendState& other = frontends[i];
-    if (!other.alive && version_.at_least(3, 5)) continue;
-    if (other.hung) {
+    const bool modern = version_.at_least(3, 5);
+    if (modern && !listed_alive(i)) continue;
+    const auto failed = [&](const char* why) {
+      failures += "set config for fe[" + (modern ? std::string("127.0.0.1") : other.name) + "] failed: " + why +
+                  (modern ? "" : ";");
+    };
+    if (other.hung && !std::exchange(connection.timed_out, false)) {
       connection.broadcast_next = i;
       return Stalled{};
     }
-    if (!other.alive || other.broadcast_broken) {
-      failures += "set config for fe[" + other.name + "] failed: java.net.ConnectException: Connection refused;";
-      continue;
+    if (other.hung) {
+      failed("java.net.SocketTimeoutException: Read timed out");
+    } else if (!other.alive || other.broadcast_broken) {
+      failed("java.net.ConnectException: Connection refused");
+    } else {
+      other.config[found->name] = *parsed;
     }
-    other.config[found->name] = *parsed;
+    // From 3.5 on the text is doubled with each FE that is gone through from the first failure on.
+    if (modern && !failures.empty()) failures += std::string(failures);
   }
-  if (failures.empty()) return Acknowledgement{};
-  if (version_.at_least(3, 5)) return SqlError{5101, "F0000", "Set config failed: " + failures};
-  return SqlError{5076, "42000", failures};
+  own.config_lock.reset();
+  const auto text = std::exchange(failures, {});
+  if (text.empty()) return Acknowledgement{};
+  if (version_.at_least(3, 5)) return SqlError{5101, "F0000", "Set config failed: " + text};
+  return SqlError{5076, "42000", text};
 }
 
-SimulatedResult Cluster::show_frontend_config(std::size_t frontend, const std::optional<std::string>& wanted) const {
+Answer Cluster::show_frontend_config(std::size_t frontend, const ConnectionState& connection,
+                                     const std::optional<std::string>& wanted) const {
+  const auto& lock = frontends[frontend].config_lock;
+  if (lock && *lock != connection.id) return Stalled{};
   SimulatedResult out{{"Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"}, {}};
   for (const ConfigKey& key : kConfigKeys) {
     const bool shown = !wanted || like(*wanted, key.name) || (key.alias[0] != '\0' && like(*wanted, key.alias));
     if (!shown || !has_item(key.name)) continue;
-    out.rows.push_back({key.name, "[" + std::string(key.alias) + "]", frontends[frontend].config.at(key.name), key.type,
+    const auto& value = frontends[frontend].config.at(key.name);
+    const bool secret = std::string_view(key.name) == "cloud_secret" && !value.empty();
+    out.rows.push_back({key.name, "[" + std::string(key.alias) + "]", secret ? "******" : value, key.type,
                         key.is_mutable ? "true" : "false", key.comment});
   }
   return out;
@@ -462,7 +554,7 @@ SimulatedResult Cluster::show_frontends(std::size_t asked) const {
     out.columns.emplace_back(column);
   for (std::size_t i = 0; i < frontends.size(); ++i) {
     const FrontendState& fe = frontends[i];
-    const bool alive = fe.alive || i == asked;
+    const bool alive = listed_alive(i) || i == asked;
     std::vector<std::optional<std::string>> row;
     if (has_id) row.emplace_back(std::to_string(i + 1));
     for (const std::string& value :
@@ -552,13 +644,19 @@ SimulatedResult Cluster::show_compute_nodes() const {
   return out;
 }
 
-Answer Cluster::show_proc(std::size_t frontend, const ConnectionState& connection, const std::string& path) {
+Answer Cluster::show_proc(std::size_t frontend, ConnectionState& connection, const std::string& path) {
   const bool leader_up = leader && frontends[*leader].alive;
+  if (path.starts_with("/routine_loads")) {
+    if (auto none = no_leader(frontend, connection)) return *none;
+    return show_routine_loads(path);
+  }
   if (path == "/cluster_balance" || path.starts_with("/transactions")) {
-    if (!leader_up) return Stalled{};
+    if (auto none = no_leader(frontend, connection)) return *none;
     return path == "/cluster_balance" ? cluster_balance() : show_transactions(path);
   }
-  if (connection.forward_to_leader && !leader_up) return Stalled{};
+  if (connection.forward_to_leader) {
+    if (auto none = no_leader(frontend, connection)) return *none;
+  }
   const bool runs_on_leader = leader_up && (connection.forward_to_leader || *leader == frontend);
   if (path.starts_with("/jobs")) return show_jobs(path, runs_on_leader);
   if (path == "/statistic") {
@@ -575,7 +673,28 @@ Answer Cluster::show_proc(std::size_t frontend, const ConnectionState& connectio
     row("Total", "Total");
     return out;
   }
-  return SqlError{1064, "HY000", "Proc path '" + path + "' doesn't exist"};
+  return SqlError{1064, "HY000",
+                  "Getting analyzing error. Detail message: Unknown proc node path: " + path +
+                      ". msg: Cannot find path: " + path.substr(0, path.find('/', 1)) + "."};
+}
+
+Answer Cluster::show_routine_loads(const std::string& path) const {
+  constexpr std::string_view kList = "/routine_loads";
+  // Jobs that ended stay in the list, which does not tell their state.
+  const auto state = [&](int i) { return i < routine_loads ? "RUNNING" : "STOPPED"; };
+  if (path == kList) {
+    SimulatedResult out{{"Name", "Id", "DbName", "Statistic", "TaskStatistic"}, {}};
+    for (int i = 0; i < routine_loads + stopped_routine_loads; ++i)
+      out.rows.push_back({"load_" + std::to_string(i), std::to_string(30001 + i), "shop", "{}", "{}"});
+    return out;
+  }
+  SimulatedResult out{{"Id", "Name", "DbName", "TableName", "State"}, {}};
+  for (int i = 0; i < routine_loads + stopped_routine_loads; ++i) {
+    const auto name = "load_" + std::to_string(i);
+    if (path.substr(kList.size() + 1) == name)
+      out.rows.push_back({std::to_string(30001 + i), name, "shop", "orders", state(i)});
+  }
+  return out;
 }
 
 Answer Cluster::show_jobs(const std::string& path, bool runs_on_leader) const {
@@ -608,7 +727,7 @@ SimulatedResult Cluster::cluster_balance() {
   if (balance.size() > 1) balance.erase(balance.begin());
   SimulatedResult out{{"Item", "Number"}, {}};
   const auto row = [&](const char* item, int number) { out.rows.push_back({item, std::to_string(number)}); };
-  if (version_.at_least(3, 5)) row("balance_stat", 2);
+  if (version_.at_least(3, 5)) row("balance_stat", 1);
   row("cluster_load_stat", 1);
   row("working_slots", static_cast<int>(backends.size()));
   row("sched_stat", 1);

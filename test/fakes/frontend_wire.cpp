@@ -14,7 +14,6 @@ namespace gate::fake_frontend {
 namespace {
 
 constexpr std::size_t kPacketBytesMax = 1 << 20;  // Statements are far smaller; a client gone mad is cut.
-constexpr std::uint16_t kAutocommit = 0x0002;
 constexpr std::uint8_t kUtf8 = 33;
 
 constexpr std::uint32_t kLongFlag = 0x4;
@@ -113,7 +112,7 @@ std::string column_payload(const std::string& name) {
 std::string eof_payload(std::uint16_t extra_status) {
   std::string out = "\xfe";
   put(out, 0, 2);
-  put(out, kAutocommit | extra_status, 2);
+  put(out, extra_status, 2);
   return out;
 }
 
@@ -132,7 +131,6 @@ SslContext make_tls_context(const std::string& certificate_pem, const std::strin
   if (!context || SSL_CTX_use_certificate(context.get(), certificate.get()) != 1 ||
       SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1)
     throw std::runtime_error("the simulated frontend's certificate or key is not usable");
-  SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);  // SSLContextLoader asks Java for "TLSv1.2"
   return context;
 }
 
@@ -198,7 +196,7 @@ std::string ok_payload(std::uint16_t extra_status) {
   std::string out(1, '\0');
   put_lenenc(out, 0);
   put_lenenc(out, 0);
-  put(out, kAutocommit | extra_status, 2);
+  put(out, extra_status, 2);
   put(out, 0, 2);
   return out;
 }
