@@ -4,7 +4,9 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace gate {
 namespace {
@@ -138,6 +140,78 @@ bool is_login_setting(std::string_view key) {
     if (!of_table) return true;
   }
   return false;
+}
+
+namespace {
+
+std::string_view without_brackets(std::string_view text) {
+  text = trimmed(text);
+  if (text.size() < 2 || text.front() != '[' || text.back() != ']') return text;
+  return trimmed(text.substr(1, text.size() - 2));
+}
+
+/// The items of "[a, b]" or "a,b"; none of "".
+std::vector<std::string_view> items_of(std::string_view text) {
+  std::vector<std::string_view> out;
+  text = without_brackets(text);
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    out.push_back(trimmed(text.substr(0, comma)));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return out;
+}
+
+template <class Number>
+std::optional<Number> number_of(std::string_view text) {
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+template <class Number>
+bool same_number(std::string_view left, std::string_view right) {
+  const auto one = number_of<Number>(left);
+  const auto other = number_of<Number>(right);
+  return one && other ? *one == *other : left == right;
+}
+
+bool is_true(std::string_view text) { return is_boolean(text) && text.size() == std::string_view("true").size(); }
+
+bool is_array(std::string_view type) { return type.ends_with("[]"); }
+
+}  // namespace
+
+bool same_setting(std::string_view type, std::string_view left, std::string_view right) {
+  left = trimmed(left);
+  right = trimmed(right);
+  if (is_array(type)) {
+    const auto element = type.substr(0, type.size() - 2);
+    const auto one = items_of(left);
+    const auto other = items_of(right);
+    return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                      [&](std::string_view a, std::string_view b) { return same_setting(element, a, b); });
+  }
+  if (type == "boolean") return is_true(left) == is_true(right);
+  if (type == "int" || type == "long" || type == "short") return same_number<std::int64_t>(left, right);
+  if (type == "float") return same_number<float>(left, right);
+  if (type == "double") return same_number<double>(left, right);
+  if (type.empty() && is_boolean(left) && is_boolean(right)) return is_true(left) == is_true(right);
+  return left == right;
+}
+
+std::string settable(std::string_view type, std::string_view shown) {
+  if (!is_array(type)) return std::string(shown);
+  std::string out;
+  for (const auto item : items_of(shown)) out.append(out.empty() ? "" : ",").append(item);
+  return out;
+}
+
+bool is_masked(std::string_view shown) {
+  constexpr std::size_t kStarsMin = 3;
+  return shown.size() >= kStarsMin && shown.find_first_not_of('*') == std::string_view::npos;
 }
 
 }  // namespace gate

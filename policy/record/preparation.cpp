@@ -393,6 +393,7 @@ PreparationStatus read_status(FieldReader status, std::string& fault) {
     FieldReader captured(element, path, fault);
     out.captured.push_back({captured.required_text("key"), captured.text("value"), captured.text("setTo")});
   });
+  out.settings_leader = status.text("settingsLeader");
   status.list("undo", [&](const json& element, const std::string& path) {
     FieldReader undo(element, path, fault);
     out.undo.push_back({undo.required_text("hook"), undo.text("sql"), undo.text("script"),
@@ -523,6 +524,7 @@ json status_to_json(const Preparation& record) {
            {"conditions", conditions(record)}};
   put(out, "reason", status.reason);
   put(out, "message", status.message);
+  put(out, "settingsLeader", status.settings_leader);
   put(out, "outcome", to_string(status.outcome));
   put(out, "blocking", blocking_hook(status));
   put(out, "startTime", status.start_time);

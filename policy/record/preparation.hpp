@@ -121,6 +121,8 @@ struct PreparationStatus {
   Outcome outcome = Outcome::None;
   std::vector<HookStatus> hooks;  ///< Same order as spec.hooks; may be shorter before the first write.
   std::vector<CapturedSetting> captured;
+  /// Name and start of the FE that led when settings were set last: one that started again since has its file's values.
+  std::string settings_leader;
   std::vector<OwedUndo> undo;
   bool restore_owed = false;
   bool debt_taken_over = false;  ///< Captured values of spec.supersedes were copied into this record.

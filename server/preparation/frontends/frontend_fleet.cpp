@@ -1,61 +1,72 @@
 #include "server/preparation/frontends/frontend_fleet.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
+#include <chrono>
 #include <iterator>
 
+#include "policy/hooks/frontend_setting.hpp"
 #include "policy/hooks/sql.hpp"
+#include "policy/text/text.hpp"
 
 namespace gate {
 namespace {
 
-std::string normalized(std::string_view value) {
-  while (!value.empty() && std::isspace(static_cast<unsigned char>(value.front())) != 0) value.remove_prefix(1);
-  while (!value.empty() && std::isspace(static_cast<unsigned char>(value.back())) != 0) value.remove_suffix(1);
-  std::string lower(value);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower == "true" || lower == "false" ? lower : std::string(value);
+using std::chrono::seconds;
+
+/// One exchange with one FE: login and a few lines out of its memory, a matter of milliseconds. An FE that hangs is met
+/// by every look, so it may cost each no more than this.
+constexpr seconds kFrontendLook{3};
+/// What the session allows an ADMIN SET, in seconds. The FE adds 10 s of its own to it for each FE that it waits for.
+constexpr const char* kBoundStatement = "SET query_timeout = 1";
+
+std::string to_text(const FrontendAddress& address) {
+  const bool ipv6 = address.host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
-std::string to_text(const FrontendAddress& address) { return address.host + ":" + std::to_string(address.port); }
-
 Error at(const FrontendAddress& address, Error error) {
-  error.message = "FE " + to_text(address) + ": " + error.message;
+  error.message = "FE " + clean_text(to_text(address), 300) + ": " + error.message;
   return error;
+}
+
+Deadline soon(Deadline deadline) { return std::min(deadline, std::chrono::steady_clock::now() + kFrontendLook); }
+
+bool is_alive(const QueryResult& rows, std::size_t row) {
+  return same_setting("boolean", rows.text(row, "Alive"), "true");
 }
 
 }  // namespace
 
-const std::string& SettingReading::leader_value() const {
+const std::string* SettingReading::leader_value() const {
   const auto leader =
       std::find_if(frontends.begin(), frontends.end(), [](const SettingOnFrontend& fe) { return fe.leader; });
-  return leader == frontends.end() ? frontends.front().value : leader->value;
+  return leader == frontends.end() ? nullptr : &leader->value;
 }
 
-std::optional<SettingOnFrontend> SettingReading::differing(std::string_view wanted) const {
-  for (const auto& frontend : frontends) {
-    if (!same_config_value(frontend.value, wanted)) return frontend;
-  }
-  return std::nullopt;
+bool SettingReading::has(const SettingOnFrontend& frontend, std::string_view value) const {
+  return same_setting(type, frontend.value, value);
+}
+
+const SettingOnFrontend* SettingReading::differing(std::string_view wanted) const {
+  const auto found = std::find_if(frontends.begin(), frontends.end(),
+                                  [&](const SettingOnFrontend& frontend) { return !has(frontend, wanted); });
+  return found == frontends.end() ? nullptr : &*found;
 }
 
 bool SettingReading::somewhere(std::string_view value) const {
   return std::any_of(frontends.begin(), frontends.end(),
-                     [&](const SettingOnFrontend& frontend) { return same_config_value(frontend.value, value); });
+                     [&](const SettingOnFrontend& frontend) { return has(frontend, value); });
 }
 
 bool is_leader_role(std::string_view role) { return role == "LEADER" || role == "MASTER"; }  // MASTER until 2.4
-
-bool same_config_value(std::string_view left, std::string_view right) { return normalized(left) == normalized(right); }
 
 Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadline) {
   if (!session_) {
     auto connected = connector_.connect(access_, deadline);
     if (!connected) return at(access_.address, connected.error());
     session_ = std::move(connected).value();
-    forwarding_ = false;
+    forwarding_ = bounded_ = false;
   }
   auto result = session_->execute(sql, deadline);
   if (!result) {
@@ -65,7 +76,22 @@ Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadli
   return result;
 }
 
+Result<QueryResult> FrontendFleet::execute_unbounded(std::string_view sql, Deadline deadline) {
+  if (bounded_) session_.reset();
+  return execute(sql, deadline);
+}
+
+Result<QueryResult> FrontendFleet::execute_set(std::string_view sql, Deadline deadline) {
+  if (!session_ || !bounded_) {
+    // A version that does not know the variable has no bound to set.
+    if (auto told = execute(kBoundStatement, deadline); !told && told.error().code != ErrorCode::Rejected) return told;
+    bounded_ = true;
+  }
+  return execute(sql, deadline);
+}
+
 Result<QueryResult> FrontendFleet::execute_on_leader(std::string_view sql, Deadline deadline) {
+  if (bounded_) session_.reset();
   if (!session_ || !forwarding_) {
     const auto told = execute("SET forward_to_leader = true", deadline);
     if (!told) return told.error();
@@ -75,54 +101,110 @@ Result<QueryResult> FrontendFleet::execute_on_leader(std::string_view sql, Deadl
 }
 
 Result<std::vector<FrontendFleet::Node>> FrontendFleet::alive_frontends(Deadline deadline) {
-  const auto rows = execute("SHOW FRONTENDS", deadline);
+  const auto rows = execute("SHOW FRONTENDS", soon(deadline));
   if (!rows) return rows.error();
+  if (rows->rows.size() > kFrontendsMax) {
+    return Error{ErrorCode::InvalidInput, "SHOW FRONTENDS names " + std::to_string(rows->rows.size()) +
+                                              " frontends; want at most " + std::to_string(kFrontendsMax)};
+  }
   std::vector<Node> nodes;
   for (std::size_t row = 0; row < rows->rows.size(); ++row) {
-    if (!same_config_value(rows->text(row, "Alive"), "true")) continue;
+    if (!is_alive(*rows, row)) continue;
     Node node;
     node.address.host = rows->text(row, "IP");
     const std::string port = rows->text(row, "QueryPort");
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), node.address.port);
-    if (error != std::errc{} || end != port.data() + port.size()) {
-      return Error{ErrorCode::Unavailable, "SHOW FRONTENDS gives no QueryPort for " + node.address.host};
+    if (error != std::errc{} || end != port.data() + port.size() || node.address.port == 0) {
+      return Error{ErrorCode::Unavailable,
+                   "SHOW FRONTENDS gives no QueryPort for " + clean_text(node.address.host, 253)};
     }
+    node.identity = clean_text(rows->text(row, "Name") + " started " + rows->text(row, "StartTime"), 300);
     node.leader = is_leader_role(rows->text(row, "Role"));
     nodes.push_back(std::move(node));
   }
   if (nodes.empty()) return Error{ErrorCode::Unavailable, "SHOW FRONTENDS names no alive FE"};
+  std::stable_partition(nodes.begin(), nodes.end(), [](const Node& node) { return node.leader; });
   return nodes;
 }
 
-Result<QueryResult> FrontendFleet::execute_at(const FrontendAddress& frontend, std::string_view sql,
-                                              Deadline deadline) {
+Result<std::unique_ptr<FrontendSession>> FrontendFleet::connect_to(const FrontendAddress& frontend, Deadline deadline) {
   auto access = access_;
   access.address = frontend;
+  access.named_by = access_.address;
   auto session = connector_.connect(access, deadline);
+  if (!session && session_ && session.error().peer_code != 0) {
+    // A user that may have one connection has it on this very FE, perhaps.
+    session_.reset();
+    session = connector_.connect(access, deadline);
+  }
   if (!session) return at(frontend, session.error());
+  return session;
+}
+
+Result<QueryResult> FrontendFleet::execute_set_at(const FrontendAddress& frontend, std::string_view sql,
+                                                  Deadline deadline) {
+  auto session = connect_to(frontend, deadline);
+  if (!session) return session.error();
+  if (auto told = (*session)->execute(kBoundStatement, deadline); !told && told.error().code != ErrorCode::Rejected) {
+    return at(frontend, told.error());
+  }
   auto result = (*session)->execute(sql, deadline);
   if (!result) return at(frontend, result.error());
   return result;
 }
 
-Result<SettingReading> FrontendFleet::read(std::string_view key, Deadline deadline) {
-  const auto nodes = alive_frontends(deadline);
-  if (!nodes) return nodes.error();
-  const std::string sql = show_config_sql(key);
-  SettingReading reading;
-  for (const auto& node : *nodes) {
-    // With one FE the connection at hand is the FE; with several the Service may have led anywhere.
-    const auto rows = nodes->size() == 1 ? execute(sql, deadline) : execute_at(node.address, sql, deadline);
+template <class Ask>
+Status FrontendFleet::read_from(const Node& node, const std::vector<std::string>& keys, FleetReading& out,
+                                const Ask& ask) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto rows = ask(show_config_sql(keys[i]));
     if (!rows) return rows.error();
     if (rows->rows.empty()) continue;
-    reading.canonical_key = rows->text(0, "Key");
-    reading.frontends.push_back({node.address, to_text(node.address), node.leader, rows->text(0, "Value")});
+    auto& setting = out.settings[i];
+    setting.canonical_key = rows->text(0, "Key");
+    setting.type = rows->text(0, "Type");
+    setting.frontends.push_back({node.address, to_text(node.address), node.leader, rows->text(0, "Value")});
   }
-  if (reading.frontends.empty()) {
-    return Error{ErrorCode::NotFound,
-                 "FE " + to_text(nodes->front().address) + " has no configuration item \"" + std::string(key) + "\""};
+  return Ok{};
+}
+
+Result<FleetReading> FrontendFleet::read(const std::vector<std::string>& keys, Deadline deadline) {
+  const bool kept = session_ != nullptr;
+  auto nodes = alive_frontends(deadline);
+  // A session that was kept may have ended meanwhile, with the FE that it led to: the next leads to another.
+  if (!nodes && kept && nodes.error().code == ErrorCode::Unavailable) nodes = alive_frontends(deadline);
+  if (!nodes) return nodes.error();
+  FleetReading out;
+  out.settings.resize(keys.size());
+  auto left = static_cast<int>(nodes->size());
+  for (const auto& node : *nodes) {
+    if (node.leader) out.leader = node.identity;
+    const auto now = std::chrono::steady_clock::now();
+    const auto until = soon(now + (deadline - now) / left--);  // an FE that hangs leaves the others their time
+    auto read = [&]() -> Status {
+      // With one FE the connection at hand is the FE; with several the Service may have led anywhere.
+      if (nodes->size() == 1) {
+        return read_from(node, keys, out, [&](const std::string& sql) { return execute(sql, until); });
+      }
+      auto session = connect_to(node.address, until);
+      if (!session) return session.error();
+      return read_from(node, keys, out, [&](const std::string& sql) -> Result<QueryResult> {
+        auto rows = (*session)->execute(sql, until);
+        if (!rows) return at(node.address, rows.error());
+        return rows;
+      });
+    }();
+    if (read) continue;
+    // Its own refusal (a privilege that is missing) is everybody's, and no silence.
+    if (read.error().code == ErrorCode::Rejected || read.error().code == ErrorCode::PermissionDenied)
+      return read.error();
+    // What it said before it fell silent would count for it now.
+    for (auto& setting : out.settings) {
+      std::erase_if(setting.frontends, [&](const SettingOnFrontend& fe) { return fe.address == node.address; });
+    }
+    out.silent.push_back(read.error());
   }
-  return reading;
+  return out;
 }
 
 Result<std::vector<DatabaseNode>> FrontendFleet::nodes_of(Component component, Deadline deadline) {
@@ -137,7 +219,7 @@ Result<std::vector<DatabaseNode>> FrontendFleet::nodes_of(Component component, D
     DatabaseNode node;
     node.component = component;
     node.name = frontend ? rows->text(row, "Name") : rows->text(row, "IP") + ":" + rows->text(row, "HeartbeatPort");
-    node.alive = same_config_value(rows->text(row, "Alive"), "true");
+    node.alive = is_alive(*rows, row);
     node.started = rows->text(row, frontend ? "StartTime" : "LastStartTime");
     node.version = rows->text(row, "Version");
     node.warehouse = rows->text(row, "WarehouseName");

@@ -1,6 +1,8 @@
 #pragma once
-// The frontends of one cluster, as one thing: run statements on one connection, read a setting back from every one.
-// Settings live in each FE's memory and die with it, so only what each alive FE answers itself counts.
+// The frontends of one cluster, as one thing: run statements on one connection, read settings back from every one.
+// Settings live in each FE's memory and die with it, so only what each alive FE answers itself counts. An FE that
+// restarts is called alive for up to half a minute and refuses connections meanwhile: one that does not answer is
+// named, and keeps nobody from learning what the others have.
 
 #include <memory>
 #include <optional>
@@ -14,6 +16,9 @@
 
 namespace gate {
 
+/// FEs of one cluster, dead ones included. What SHOW FRONTENDS says is a tenant's input, and each one costs a login.
+inline constexpr std::size_t kFrontendsMax = 64;
+
 struct SettingOnFrontend {
   FrontendAddress address;
   std::string frontend;  ///< The address as "host:port", for messages.
@@ -21,23 +26,30 @@ struct SettingOnFrontend {
   std::string value;
 };
 
+/// One setting on the FEs that answered and know it.
 struct SettingReading {
   std::string canonical_key;                 ///< As the FE calls it; the asked key may have been an alias.
-  std::vector<SettingOnFrontend> frontends;  ///< Never empty.
+  std::string type;                          ///< As its column Type says: see same_setting().
+  std::vector<SettingOnFrontend> frontends;  ///< The leader first. Empty: none of them knows the item.
 
-  /// Of the leader, or of the first FE where none says it leads.
-  [[nodiscard]] const std::string& leader_value() const;
-  /// The first FE whose value is not `wanted`; nullopt when all have it.
-  [[nodiscard]] std::optional<SettingOnFrontend> differing(std::string_view wanted) const;
+  /// Of the leader; nullptr where it did not answer or does not know the item.
+  [[nodiscard]] const std::string* leader_value() const;
+  /// The first FE whose value is not `wanted`; nullptr when all have it.
+  [[nodiscard]] const SettingOnFrontend* differing(std::string_view wanted) const;
+  [[nodiscard]] bool has(const SettingOnFrontend& frontend, std::string_view value) const;
   /// True when some FE has `value`.
   [[nodiscard]] bool somewhere(std::string_view value) const;
 };
 
+/// What the alive FEs have, at one look.
+struct FleetReading {
+  std::vector<SettingReading> settings;  ///< One per asked key, in their order.
+  std::vector<Error> silent;             ///< One per FE that counts as alive and did not answer; the message names it.
+  std::string leader;                    ///< Its name and start time; empty: none leads.
+};
+
 /// Whether SHOW FRONTENDS calls this FE the leader.
 [[nodiscard]] bool is_leader_role(std::string_view role);
-
-/// Equal as the FE understands configuration values: surrounding blanks and the case of true/false do not matter.
-[[nodiscard]] bool same_config_value(std::string_view left, std::string_view right);
 
 /// Not thread safe: one worker at a time. Every call returns by its deadline. Errors as in FrontendSession, with the
 /// FE's address in the message; a broken connection is replaced by the next call.
@@ -49,17 +61,24 @@ class FrontendFleet {
   /// On the one connection of this hook sequence.
   [[nodiscard]] Result<QueryResult> execute(std::string_view sql, Deadline deadline);
 
-  /// The same, answered by the leader whichever FE the connection led to: what only the leader knows (replica and job
-  /// statistics) is wrong elsewhere.
+  /// The same for a statement that may take its time: not on a connection that execute_set() has bounded.
+  [[nodiscard]] Result<QueryResult> execute_unbounded(std::string_view sql, Deadline deadline);
+
+  /// The same for ADMIN SET: its broadcast to the other FEs ends within some seconds even where one of them hangs. The
+  /// FE shows no settings until then.
+  [[nodiscard]] Result<QueryResult> execute_set(std::string_view sql, Deadline deadline);
+
+  /// execute_unbounded(), answered by the leader whichever FE the connection led to: what only the leader knows
+  /// (replica and job statistics) is wrong elsewhere.
   [[nodiscard]] Result<QueryResult> execute_on_leader(std::string_view sql, Deadline deadline);
 
-  /// On a connection of its own to one FE.
-  [[nodiscard]] Result<QueryResult> execute_at(const FrontendAddress& frontend, std::string_view sql,
-                                               Deadline deadline);
+  /// execute_set() on a connection of its own to one FE.
+  [[nodiscard]] Result<QueryResult> execute_set_at(const FrontendAddress& frontend, std::string_view sql,
+                                                   Deadline deadline);
 
-  /// `key` as every alive FE that knows it has it, asked at each FE's own address: while versions are mixed some may
-  /// not. NotFound: no FE knows such a configuration item. Unavailable: an FE that counts as alive did not answer.
-  [[nodiscard]] Result<SettingReading> read(std::string_view key, Deadline deadline);
+  /// `keys` as every alive FE has them, asked at each FE's own address. An FE that does not answer costs some seconds
+  /// at most and is among the silent. Error: nobody told which FEs there are.
+  [[nodiscard]] Result<FleetReading> read(const std::vector<std::string>& keys, Deadline deadline);
 
   /// Every row of SHOW FRONTENDS, SHOW BACKENDS or SHOW COMPUTE NODES: `component` is one of kDatabaseComponents.
   [[nodiscard]] Result<std::vector<DatabaseNode>> nodes_of(Component component, Deadline deadline);
@@ -69,14 +88,21 @@ class FrontendFleet {
  private:
   struct Node {
     FrontendAddress address;
+    std::string identity;  ///< Name and start time.
     bool leader = false;
   };
   [[nodiscard]] Result<std::vector<Node>> alive_frontends(Deadline deadline);
+  [[nodiscard]] Result<std::unique_ptr<FrontendSession>> connect_to(const FrontendAddress& frontend, Deadline deadline);
+  /// Asks one FE for all `keys`, through `ask`.
+  template <class Ask>
+  [[nodiscard]] static Status read_from(const Node& node, const std::vector<std::string>& keys, FleetReading& out,
+                                        const Ask& ask);
 
   FrontendConnector& connector_;
   FrontendAccess access_;
   std::unique_ptr<FrontendSession> session_;
   bool forwarding_ = false;  // of session_: it was told to ask the leader
+  bool bounded_ = false;     // of session_: its statements end after some seconds
 };
 
 }  // namespace gate

@@ -2,8 +2,10 @@
 
 #include <spdlog/logger.h>
 
+#include <algorithm>
 #include <future>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "server/preparation/frontends/running_nodes.hpp"
@@ -11,84 +13,120 @@
 namespace gate {
 namespace {
 
-/// Two threads: a hung FE in one question must not delay all others.
-constexpr std::size_t kThreads = 2;
+/// Clusters asked at once. Each may hang for the wait that its admission agreed to, some seconds; a wave of a thousand
+/// healthy ones is through in the same time.
+constexpr std::size_t kThreadsMax = 32;
 /// Questions waiting for a thread; each is wanted by an admission that gives up within seconds.
 constexpr std::size_t kQuestionsMax = 256;
 
 }  // namespace
 
 void FrontendQuestions::start() {
-  for (std::size_t i = 0; i < kThreads; ++i) {
-    threads_.emplace_back([this](const std::stop_token& stop) { answer(stop); });
-  }
+  const std::lock_guard lock(mutex_);
+  state_.started = true;
+  for (std::size_t i = 0; i < state_.questions.size(); ++i) grow();
 }
 
 void FrontendQuestions::request_stop() {
   stopping_.request_stop();
-  for (auto& thread : threads_) thread.request_stop();
+  const std::lock_guard lock(mutex_);
+  for (auto& thread : state_.threads) thread.request_stop();
 }
 
 void FrontendQuestions::stop() {
   request_stop();
-  threads_.clear();
+  std::vector<std::jthread> threads;
+  {
+    const std::lock_guard lock(mutex_);
+    state_.started = false;
+    threads.swap(state_.threads);
+  }
+  threads.clear();  // joins
   std::deque<Question> unanswered;
   {
     const std::lock_guard lock(mutex_);
-    unanswered.swap(questions_);
+    unanswered.swap(state_.questions);
   }
-  for (const auto& question : unanswered) question(stopping_.get_token());
+  for (const auto& question : unanswered) question.find(stopping_.get_token());
+}
+
+void FrontendQuestions::grow() {
+  if (!state_.started || state_.idle >= state_.questions.size() || state_.threads.size() >= kThreadsMax) return;
+  try {
+    state_.threads.emplace_back([this](const std::stop_token& stop) { answer(stop); });
+  } catch (const std::system_error& error) {
+    log_.warn("no further thread for questions to FEs error={}", error.what());  // those that are there answer
+  }
+}
+
+std::deque<FrontendQuestions::Question>::iterator FrontendQuestions::next_question() {
+  return std::find_if(state_.questions.begin(), state_.questions.end(),
+                      [&](const Question& question) { return !state_.busy.contains(question.cluster); });
 }
 
 void FrontendQuestions::answer(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
   for (;;) {
-    std::unique_lock lock(mutex_);
-    if (!asked_.wait(lock, stop, [&] { return !questions_.empty(); })) return;
-    const auto question = std::move(questions_.front());
-    questions_.pop_front();
+    ++state_.idle;
+    const bool found = asked_.wait(lock, stop, [&] { return next_question() != state_.questions.end(); });
+    --state_.idle;
+    if (!found) return;
+    const auto next = next_question();
+    const auto question = std::move(*next);
+    state_.questions.erase(next);
+    state_.busy.insert(question.cluster);
     lock.unlock();
-    question(stop);
+    question.find(stop);
+    lock.lock();
+    state_.busy.erase(question.cluster);
+    asked_.notify_all();  // the next about the same cluster
   }
 }
 
 template <class Answer>
-Answer FrontendQuestions::ask(Deadline deadline, std::function<Answer(const std::stop_token&)> look) {
+Answer FrontendQuestions::ask(const std::string& cluster, Deadline deadline,
+                              std::function<Answer(const std::stop_token&)> look) {
   const auto promise = std::make_shared<std::promise<Answer>>();
   auto answer = promise->get_future();
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_.stop_requested() || questions_.size() >= kQuestionsMax) return {};
-    questions_.push_back([this, promise, deadline, look = std::move(look)](const std::stop_token& stop) {
-      Answer found{};
-      try {
-        if (!stop.stop_requested() && clock_.steady_now() < deadline) found = look(stop);
-      } catch (const std::exception& bug) {
-        log_.error("question to the FE failed error={}", bug.what());
-      }
-      promise->set_value(std::move(found));
-    });
+    if (stopping_.stop_requested() || state_.questions.size() >= kQuestionsMax) return {};
+    state_.questions.push_back(
+        {cluster, [this, promise, deadline, look = std::move(look)](const std::stop_token& stop) {
+           Answer found{};
+           try {
+             if (!stop.stop_requested() && clock_.steady_now() < deadline) found = look(stop);
+           } catch (const std::exception& bug) {
+             log_.error("question to the FE failed error={}", bug.what());
+           }
+           promise->set_value(std::move(found));
+         }});
+    grow();
   }
-  asked_.notify_one();
+  asked_.notify_all();
   if (answer.wait_until(deadline) != std::future_status::ready) return {};
   return answer.get();
 }
 
 ReadBack FrontendQuestions::read_back(const Preparation& record, Deadline deadline) {
-  return ask<ReadBack>(deadline, [this, record, deadline](const std::stop_token& stop) {
-    // Never written through: the record is only read here.
-    ClaimedRecord view(store_, clock_, record.status.runner.identity, record);
-    HookRunner runner(view, peers_, clock_, options_, stop);
-    std::string drifted;
-    const auto holds = runner.holds(deadline, drifted);
-    if (!drifted.empty()) log_.info("settings drifted name={} what={}", record.name, drifted);
-    return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
-  });
+  if (holds_nothing(record)) return ReadBack::Holds;
+  return ask<ReadBack>(
+      record.name_space + "/" + record.spec.cluster, deadline, [this, record, deadline](const std::stop_token&) {
+        auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
+        if (!access) return ReadBack::Unreachable;
+        FrontendFleet fleet(peers_.connector, std::move(access).value());
+        std::string drifted;
+        const auto holds = settings_hold(record, fleet, peers_.clusters, deadline, drifted);
+        if (!drifted.empty()) log_.info("settings drifted name={} what={}", record.name, drifted);
+        return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
+      });
 }
 
 std::vector<RunningNode> FrontendQuestions::running_nodes(const std::string& name_space, const std::string& cluster,
                                                           Deadline deadline) {
   return ask<std::vector<RunningNode>>(
-      deadline, [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {
+      name_space + "/" + cluster, deadline,
+      [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {
         auto access = peers_.clusters.frontend_access(name_space, cluster, deadline);
         if (!access) return {};
         FrontendFleet fleet(peers_.connector, std::move(access).value());

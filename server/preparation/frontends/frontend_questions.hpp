@@ -1,11 +1,13 @@
 #pragma once
-// What an admission that is being answered wants to know from a cluster's FEs. Asked on threads of its own, so that an
-// FE that hangs costs its asker the wait that was agreed, and the others nothing.
+// What an admission that is being answered wants to know from a cluster's FEs. Asked on threads of its own, one
+// question per cluster at a time, so that an FE that hangs costs its asker the wait that was agreed, and the others
+// nothing.
 
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -13,7 +15,6 @@
 
 #include "policy/decision/decision.hpp"
 #include "policy/versions/upgrade_path.hpp"
-#include "server/ports/preparation_store.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
 
 namespace spdlog {
@@ -22,16 +23,15 @@ class logger;
 
 namespace gate {
 
-/// Thread safe. Nothing is ever written, to a record or to an FE. The queue is bounded: beyond it the answer is "not
-/// done" at once. stop() before the destructor, which expects that nobody asks any more.
+/// Thread safe. Nothing is ever written, to a record or to an FE. Queue and threads are bounded: beyond the queue the
+/// answer is "not done" at once. stop() before the destructor, which expects that nobody asks any more.
 class FrontendQuestions {
  public:
   /// All but the options must outlive this.
-  FrontendQuestions(PreparationStore& store, const HookPeers& peers, const Clock& clock, spdlog::logger& log,
-                    const HookRunnerOptions& options)
-      : store_(store), peers_(peers), clock_(clock), log_(log), options_(options) {}
+  FrontendQuestions(const HookPeers& peers, const Clock& clock, spdlog::logger& log)
+      : peers_(peers), clock_(clock), log_(log) {}
 
-  /// Starts the threads; what was asked before waits for them.
+  /// From now on threads are started as they are needed; what was asked before waits for it.
   void start();
   /// Nothing is begun any more. Questions under way end soon if the connector is interrupted.
   void request_stop();
@@ -48,26 +48,36 @@ class FrontendQuestions {
                                                        Deadline deadline);
 
  private:
-  /// Finds an answer for somebody who waits, or none at once when the token is stopped. Called exactly once.
-  using Question = std::function<void(const std::stop_token&)>;
+  struct Question {
+    std::string cluster;  ///< "namespace/name"
+    /// Finds an answer for somebody who waits, or none at once when the token is stopped. Called exactly once.
+    std::function<void(const std::stop_token&)> find;
+  };
+  struct State {
+    bool started = false;
+    std::deque<Question> questions;
+    std::set<std::string> busy;         ///< Clusters that a thread asks.
+    std::size_t idle = 0;               ///< Threads that wait for a question.
+    std::vector<std::jthread> threads;  ///< As many as were needed at once, up to the bound.
+  };
 
   void answer(const std::stop_token& stop);
+  /// One more where a question waits and nobody is free for it. Requires mutex_.
+  void grow();
+  [[nodiscard]] std::deque<Question>::iterator next_question();  // requires mutex_
   /// What `look` finds on a thread of ours by `deadline`; else an empty answer.
   template <class Answer>
-  [[nodiscard]] Answer ask(Deadline deadline, std::function<Answer(const std::stop_token&)> look);
+  [[nodiscard]] Answer ask(const std::string& cluster, Deadline deadline,
+                           std::function<Answer(const std::stop_token&)> look);
 
-  PreparationStore& store_;
   const HookPeers peers_;
   const Clock& clock_;
   spdlog::logger& log_;
-  const HookRunnerOptions options_;
 
   std::mutex mutex_;
   std::condition_variable_any asked_;  // with mutex_
-  std::deque<Question> questions_;     // guarded by mutex_
-  std::stop_source stopping_;          // requested before what is left in questions_ is answered
-
-  std::vector<std::jthread> threads_;  // last: joined before what they use is gone
+  std::stop_source stopping_;          // requested before what is left of the questions is answered
+  State state_;                        // guarded by mutex_; last: its threads are joined before what they use is gone
 };
 
 }  // namespace gate

@@ -4,11 +4,12 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <random>
 #include <thread>
 
-#include "policy/hooks/sql.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
+#include "server/preparation/hooks/settings.hpp"
 
 namespace gate {
 namespace {
@@ -16,12 +17,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// One exchange with the API server; it answers within a few milliseconds or is in trouble.
-constexpr seconds kStoreTimeout{10};
-/// The last look at all settings before a preparation is called completed.
-constexpr seconds kConfirmBudget{30};
-/// Between two looks at whether an FE has taken a value that is put back.
-constexpr milliseconds kReadBackPause{200};
+/// One look at all settings before a preparation is called completed.
+constexpr seconds kConfirmBudget{15};
+/// A pass takes no further hook once it took this long: others wait for its worker.
+constexpr seconds kPassBudget{5};
+/// What a hook waits for is written to the record when it changed, and not more often than this.
+constexpr milliseconds kShowPause{5000};
+/// For one look after the hook's time.
+constexpr seconds kLastLook{1};
+/// Between two runs of a script that failed.
+constexpr milliseconds kScriptPause{2000};
 /// Hooks of one group at the same time: each holds a thread here and a connection there.
 constexpr std::size_t kParallelMax = 16;
 /// A hook's failure with its statement and the advice; more is a page, not a message.
@@ -40,13 +45,6 @@ bool settled(const PreparationStatus& status, std::size_t index) {
       break;
   }
   return true;
-}
-
-/// It failed, and was allowed to (a critical one ended the preparation), or it did not run: it holds nothing.
-bool holds_nothing(const PreparationStatus& status, std::size_t index) {
-  if (index >= status.hooks.size()) return false;
-  const auto phase = status.hooks[index].phase;
-  return phase == HookPhase::Failed || phase == HookPhase::Skipped;
 }
 
 bool failed_critically(const Preparation& record, std::size_t index) {
@@ -74,7 +72,8 @@ std::string advice(const Hook& hook, const Error& error) {
   const bool waits =
       std::holds_alternative<ProbeAction>(hook.action) || std::holds_alternative<QueryAction>(hook.action);
   if (on_frontend && (lacks_privilege(error.peer_code) || error.code == ErrorCode::PermissionDenied)) {
-    return "see that the gate's FE user can log in and may do this (OPERATE ON SYSTEM; NODE for ALTER SYSTEM)";
+    return "check that the gate's FE user can log in and has this privilege: GRANT OPERATE ON SYSTEM; for ALTER SYSTEM "
+           "the role cluster_admin, as a default role";
   }
   switch (error.code) {
     case ErrorCode::DeadlineExceeded:
@@ -108,18 +107,36 @@ std::string failure_text(const Hook& hook, const Error& error, seconds given) {
   return clean_text(text + "; " + advice(hook, error), kFailureMax);
 }
 
+/// Worth another look whatever the hook says. The gate's own checks are right as they are, so a refusal tells of the
+/// cluster (no leader, no backend) and not of the check; a privilege that is missing stays missing.
+bool is_repeated(const Hook& hook, const Error& error) {
+  if (out_of_reach(error)) return true;
+  return error.code == ErrorCode::Rejected && std::holds_alternative<ProbeAction>(hook.action) &&
+         !lacks_privilege(error.peer_code);
+}
+
 }  // namespace
+
+struct HookRunner::Progress {
+  explicit Progress(const RetryPolicy& retry) : backoff(retry.base, retry.max) {}
+
+  bool begun = false;
+  SteadyTime began{};
+  Deadline deadline{};
+  SteadyTime next_look{};
+  Backoff backoff;   ///< Between two looks that failed.
+  int refusals = 0;  ///< SQL errors so far.
+  std::string seen;  ///< By the last look that did not fail.
+  std::string shown;
+  SteadyTime shown_at{};
+  std::unique_ptr<HookContext> own;  ///< Of a hook that runs beside others.
+};
 
 HookRunner::HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock,
                        const HookRunnerOptions& options, const std::stop_token& stop)
-    : record_(record),
-      peers_(peers),
-      clock_(clock),
-      options_(options),
-      stop_(stop),
-      executor_(record, peers, clock, options, stop) {}
+    : record_(record), peers_(peers), clock_(clock), options_(options), stop_(stop), context_(record, peers, clock) {}
 
-Deadline HookRunner::store_deadline() const { return clock_.steady_now() + kStoreTimeout; }
+HookRunner::~HookRunner() = default;
 
 /// From the record's start, so that a replica that takes over does not begin to count anew.
 Deadline HookRunner::preparation_deadline() const {
@@ -128,44 +145,88 @@ Deadline HookRunner::preparation_deadline() const {
   return clock_.steady_now() + std::max(seconds(0), options_.preparation_timeout - elapsed);
 }
 
-RunEnd HookRunner::end_of(const Status& written) const {
-  if (written) return RunEnd::Finished;
-  return record_.lost() ? RunEnd::Interrupted : RunEnd::RetryLater;
+Pass HookRunner::end_of(const Status& written) const {
+  if (written) return {};
+  return {record_.lost() ? RunEnd::Interrupted : RunEnd::RetryLater, {}};
 }
 
-RunEnd HookRunner::prepare() {
+HookRunner::Progress& HookRunner::progress_of(std::size_t index) {
+  auto& entry = progress_[index];
+  if (!entry) entry = std::make_unique<Progress>(options_.retry);
+  return *entry;
+}
+
+Pass HookRunner::prepare() {
+  if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
   const auto spec = record_.snapshot().spec;
   const Deadline deadline = preparation_deadline();
+  const auto pass_ends = clock_.steady_now() + kPassBudget;
   for (std::size_t first = 0; first < spec.hooks.size();) {
-    if (clock_.steady_now() >= deadline) return finish(spec, Ok{}, "");
     std::size_t last = first + 1;
     const auto& group = spec.hooks[first].group;
     while (!group.empty() && last < spec.hooks.size() && spec.hooks[last].group == group) ++last;
-    const auto end = last - first == 1 ? run_hook(executor_, first, deadline) : run_group(first, last, deadline);
-    if (end != RunEnd::Finished) return end;
-    const auto record = record_.snapshot();
+    auto record = record_.snapshot();
+    bool open = false;
+    bool begun = false;
+    for (std::size_t i = first; i < last; ++i) {
+      open = open || !settled(record.status, i);
+      begun = begun || progress_.contains(i);
+    }
+    if (open) {
+      const auto now = clock_.steady_now();
+      if (now >= deadline && !begun) return finish(spec, Ok{}, "");
+      if (now >= pass_ends) return {RunEnd::ComeAgain, milliseconds{0}};
+      const auto pass = run_group(first, last, deadline);
+      if (pass.end != RunEnd::Finished) return pass;
+      record = record_.snapshot();
+    }
     for (; first < last; ++first) {
       if (failed_critically(record, first)) return finish(spec, Ok{}, "");
     }
   }
-  Status last = Ok{};
+  return confirm(spec, deadline);
+}
+
+Pass HookRunner::confirm(const PreparationSpec& spec, Deadline preparation_deadline) {
   if (spec.mode == PreparationMode::Verify) {
-    auto patience = kHookTimeoutDefault;
-    for (const auto& hook : spec.hooks) patience = std::max(patience, hook.timeout);
-    last = executor_.await_external_preparation(std::min(deadline, clock_.steady_now() + patience));
-    if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
-    if (!last) return finish(spec, last, "ExternalPreparationNotCompleted");
+    if (auto pass = await_external(spec, preparation_deadline); pass.end != RunEnd::Finished) return pass;
+    if (record_.snapshot().status.phase == Phase::Failed) return {};
   }
   // What an early hook set may be gone by the end of a late one: an FE restarted, or the process that ran the early one
   // did. All settings are read back once all hooks are through, and set again where they are missing.
   std::string detail;
-  last = reassert(kConfirmBudget, detail);
-  if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
-  if (!last && out_of_reach(last.error()) && clock_.steady_now() < deadline) return RunEnd::RetryLater;
+  const auto last = reassert(kConfirmBudget, detail);
+  if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
+  auto& progress = progress_of(spec.hooks.size());
+  if (!last && out_of_reach(last.error()) && clock_.steady_now() < preparation_deadline) {
+    show(progress, "the last read-back", last.error().message);
+    return {RunEnd::ComeAgain, progress.backoff.next()};
+  }
   return finish(spec, last, "SettingsNotHeld");
 }
 
-RunEnd HookRunner::finish(const PreparationSpec& spec, const Status& last, const char* reason_of_last) {
+Pass HookRunner::await_external(const PreparationSpec& spec, Deadline preparation_deadline) {
+  auto& progress = progress_of(spec.hooks.size());
+  const auto now = clock_.steady_now();
+  if (!progress.begun) {
+    auto patience = kHookTimeoutDefault;
+    for (const auto& hook : spec.hooks) patience = std::max(patience, hook.timeout);
+    progress.deadline = std::min(preparation_deadline, now + patience);
+    progress.begun = true;
+  }
+  Hook others;
+  others.name = "preparation by others";
+  Pass pass;
+  const auto end =
+      judge(context_, progress, others, spec.hooks.size(), look_at_external(context_, progress.deadline), pass);
+  if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
+  if (!end) return pass;
+  if (*end) return {};
+  const auto finished = finish(spec, end->error(), "ExternalPreparationNotCompleted");
+  return finished;
+}
+
+Pass HookRunner::finish(const PreparationSpec& spec, const Status& last, const char* reason_of_last) {
   return end_of(record_.update(
       [&](PreparationStatus& status) {
         status.completion_time = clock_.wall_now();
@@ -189,21 +250,27 @@ RunEnd HookRunner::finish(const PreparationSpec& spec, const Status& last, const
         status.message.clear();
         status.stage = Stage::Prepared;
       },
-      store_deadline()));
+      context_.store_deadline()));
 }
 
-RunEnd HookRunner::run_group(std::size_t first, std::size_t last, Deadline preparation_deadline) {
+Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline preparation_deadline) {
+  if (last - first == 1) return run_hook(context_, progress_of(first), first, preparation_deadline);
+  for (std::size_t i = first; i < last; ++i) {
+    auto& progress = progress_of(i);
+    if (!progress.own) progress.own = std::make_unique<HookContext>(record_, peers_, clock_);
+  }
   std::atomic<std::size_t> next{first};
   std::mutex mutex;
-  RunEnd end = RunEnd::Finished;  // guarded by mutex: the worst of all
-  std::exception_ptr bug;         // guarded by mutex
+  Pass worst;              // guarded by mutex; of those that wait, the first to be looked at
+  std::exception_ptr bug;  // guarded by mutex
   const auto work = [&] {
     try {
-      HookExecutor executor(record_, peers_, clock_, options_, stop_);
       for (std::size_t index = next++; index < last; index = next++) {
-        const auto one = run_hook(executor, index, preparation_deadline);
+        auto& progress = *progress_.at(index);
+        const auto one = run_hook(*progress.own, progress, index, preparation_deadline);
         const std::lock_guard lock(mutex);
-        end = std::max(end, one);
+        const bool sooner = one.end == worst.end && one.again < worst.again;
+        if (one.end > worst.end || sooner) worst = one;
       }
     } catch (...) {
       const std::lock_guard lock(mutex);
@@ -215,12 +282,17 @@ RunEnd HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepa
     for (std::size_t i = 0; i < std::min(last - first, kParallelMax); ++i) threads.emplace_back(work);
   }
   if (bug) std::rethrow_exception(bug);
-  return end;
+  if (worst.end == RunEnd::Finished) {
+    for (std::size_t i = first; i < last; ++i) progress_.at(i)->own.reset();
+  }
+  return worst;
 }
 
-Status HookRunner::begin_hook(const PreparationSpec& spec, std::size_t index) {
+Status HookRunner::begin_hook(Progress& progress, const PreparationSpec& spec, std::size_t index,
+                              Deadline preparation_deadline) {
   const Hook& hook = spec.hooks[index];
-  return record_.update(
+  seconds elapsed{0};
+  auto begun = record_.update(
       [&](PreparationStatus& status) {
         for (std::size_t i = status.hooks.size(); i < spec.hooks.size(); ++i) {
           HookStatus entry;
@@ -228,90 +300,153 @@ Status HookRunner::begin_hook(const PreparationSpec& spec, std::size_t index) {
           status.hooks.push_back(std::move(entry));
         }
         auto& entry = status.hooks[index];
-        // A script that was left running is the same attempt: its Job has that number.
-        const bool attached = entry.phase == HookPhase::Running && std::holds_alternative<ScriptAction>(hook.action);
+        // Whoever ran it before died, or lost the claim: its time goes on. A script that was left running is the same
+        // attempt: its Job has that number.
+        const bool continued = entry.phase == HookPhase::Running;
+        const bool attached = continued && std::holds_alternative<ScriptAction>(hook.action);
         if (!attached || entry.attempts == 0) entry.attempts += 1;
+        if (!continued || !entry.start_time) entry.start_time = clock_.wall_now();
+        elapsed = std::max(seconds(0), clock_.wall_now() - *entry.start_time);
         entry.phase = HookPhase::Running;
-        entry.start_time = clock_.wall_now();
         entry.completion_time.reset();
         entry.message.clear();
       },
-      store_deadline());
+      context_.store_deadline());
+  if (!begun) return begun;
+  progress.begun = true;
+  progress.began = clock_.steady_now() - elapsed;
+  progress.deadline = std::min(progress.began + hook.timeout, preparation_deadline);
+  return Ok{};
 }
 
-RunEnd HookRunner::run_hook(HookExecutor& executor, std::size_t index, Deadline preparation_deadline) {
+Pass HookRunner::run_hook(HookContext& context, Progress& progress, std::size_t index, Deadline preparation_deadline) {
   const auto before = record_.snapshot();
-  if (settled(before.status, index)) return RunEnd::Finished;
+  if (settled(before.status, index)) return {};
+  if (!progress.begun) {
+    if (auto begun = begin_hook(progress, before.spec, index, preparation_deadline); !begun) return end_of(begun);
+  }
+  const auto now = clock_.steady_now();
+  if (now < progress.next_look) return {RunEnd::ComeAgain, std::chrono::ceil<milliseconds>(progress.next_look - now)};
   const Hook& hook = before.spec.hooks[index];
-  if (auto begun = begin_hook(before.spec, index); !begun) return end_of(begun);
+  Pass pass;
+  // One look is due to a hook whose time went by while nobody could take it.
+  auto looked = look_at_hook(context, index, std::max(progress.deadline, now + kLastLook));
+  if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
+  const auto end = judge(context, progress, hook, index, std::move(looked), pass);
+  if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
+  return end ? end_hook(context, progress, hook, index, *end) : pass;
+}
 
-  const auto started = clock_.steady_now();
-  const auto result = executor.run(index, std::min(started + hook.timeout, preparation_deadline));
-  if (stop_.stop_requested() || record_.lost()) return RunEnd::Interrupted;
+std::optional<Result<Look>> HookRunner::judge(HookContext& context, Progress& progress, const Hook& hook,
+                                              std::size_t index, Result<Look> looked, Pass& pass) {
+  const auto now = clock_.steady_now();
+  const auto come_again = [&](milliseconds wait) {
+    progress.next_look = now + wait;
+    pass = {RunEnd::ComeAgain, wait};
+  };
+  if (looked) {
+    if (looked->state != Look::State::NotYet) return looked;
+    progress.backoff.reset();
+    show(progress, hook.name, looked->text);
+    progress.seen = looked->text;
+    if (now >= progress.deadline) return Result<Look>(Error{ErrorCode::DeadlineExceeded, progress.seen});
+    // To the deadline, not to the last whole interval before it.
+    const auto left = std::chrono::ceil<milliseconds>(progress.deadline - now);
+    come_again(std::min({looked->again, options_.poll_max, left}));
+    return std::nullopt;
+  }
+  auto error = looked.error();
+  if (is_repeated(hook, error) || (error.code == ErrorCode::Rejected && progress.refusals++ < hook.retries)) {
+    const bool script = error.code == ErrorCode::Rejected && std::holds_alternative<ScriptAction>(hook.action);
+    const auto wait = script ? std::min(kScriptPause, options_.poll_max) : progress.backoff.next();
+    if (now + wait < progress.deadline) {
+      // A Job that failed stays failed: the next try is a Job of its own.
+      if (script) {
+        if (auto counted = begin_next_script(context, index); !counted) {
+          pass = end_of(counted);
+          return std::nullopt;
+        }
+      }
+      show(progress, hook.name, progress.seen.empty() ? error.message : progress.seen + "; then: " + error.message);
+      come_again(wait);
+      return std::nullopt;
+    }
+  }
+  // What was seen until a look failed is what people want to know.
+  if (!progress.seen.empty()) error.message = progress.seen + "; then: " + error.message;
+  return Result<Look>(error);
+}
 
-  const auto took = std::chrono::round<seconds>(clock_.steady_now() - started);
+Pass HookRunner::end_hook(HookContext& context, Progress& progress, const Hook& hook, std::size_t index,
+                          const Result<Look>& end) {
+  const auto took = std::chrono::round<seconds>(clock_.steady_now() - progress.began);
   const auto written = record_.update(
       [&](PreparationStatus& status) {
         auto& entry = status.hooks[index];
-        entry.phase = result ? result->phase : HookPhase::Failed;
+        entry.phase = !end                                 ? HookPhase::Failed
+                      : end->state == Look::State::Skipped ? HookPhase::Skipped
+                                                           : HookPhase::Completed;
         entry.completion_time = clock_.wall_now();
-        entry.message = result ? result->message : failure_text(hook, result.error(), took);
+        entry.message = end ? end->text : failure_text(hook, end.error(), took);
         status.message.clear();
       },
-      store_deadline());
-  if (written) executor.clean_up(index);
+      context.store_deadline());
+  if (written) clean_up_hook(context, index);
   return end_of(written);
 }
 
-Status HookRunner::for_each_setting(
-    Deadline deadline, const std::function<Result<bool>(const Hook& hook, const SettingReading& reading)>& visit) {
-  const auto record = record_.snapshot();
-  for (std::size_t i = 0; i < record.spec.hooks.size(); ++i) {
-    const auto& hook = record.spec.hooks[i];
-    const ConfigSetting* setting = setting_of(hook);
-    if (setting == nullptr || holds_nothing(record.status, i)) continue;
-    const auto frontends = executor_.fleet(deadline);
-    if (!frontends) return frontends.error();
-    const auto reading = (*frontends)->read(setting->key, deadline);
-    if (!reading) {
-      // A version that no longer has the item cannot have it wrong.
-      if (reading.error().code == ErrorCode::NotFound) continue;
-      return reading.error();
-    }
-    const auto on = visit(hook, *reading);
-    if (!on) return on.error();
-    if (!*on) return Ok{};
-  }
-  return Ok{};
+void HookRunner::show(Progress& progress, const std::string& hook, const std::string& observed) {
+  const auto now = clock_.steady_now();
+  if (observed == progress.shown || (!progress.shown.empty() && now - progress.shown_at < kShowPause)) return;
+  progress.shown = observed;
+  progress.shown_at = now;
+  // For people only: a store that is away right now is met again by the write that counts.
+  (void)record_.update(
+      [&](PreparationStatus& status) {
+        status.message = clean_text("waits for \"" + hook + "\": " + observed);
+        for (auto& entry : status.hooks) {
+          if (entry.name == hook) entry.message = clean_text(observed);
+        }
+      },
+      context_.store_deadline());
 }
 
 Status HookRunner::reassert(seconds budget, std::string& detail) {
   const Deadline deadline = clock_.steady_now() + budget;
-  if (record_.snapshot().spec.mode == PreparationMode::Verify) {
+  const auto record = record_.snapshot();
+  if (record.spec.mode == PreparationMode::Verify) {
     std::string drifted;
     const auto held = holds(deadline, drifted);
     if (!held) return held.error();
     if (!*held) return Error{ErrorCode::Rejected, drifted};
     return Ok{};
   }
-  return for_each_setting(deadline, [&](const Hook& hook, const SettingReading& reading) -> Result<bool> {
-    const auto missing = reading.differing(setting_of(hook)->value);
-    if (!missing) return true;
-    detail += (detail.empty() ? "" : "; ") + hook.name + " on FE " + missing->frontend;
-    if (auto set = executor_.apply_setting(hook, deadline); !set) return set.error();
-    return true;
-  });
+  const auto hooks = settings_to_hold(record);
+  if (hooks.empty()) return Ok{};
+  const auto frontends = context_.fleet(deadline);
+  if (!frontends) return frontends.error();
+  return Settings(record_, **frontends, clock_).apply(hooks, false, deadline, detail);
 }
 
 Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
-  const auto walked = for_each_setting(deadline, [&](const Hook& hook, const SettingReading& reading) -> Result<bool> {
-    const auto missing = reading.differing(setting_of(hook)->value);
-    if (missing) drifted = reading.canonical_key + " is \"" + missing->value + "\" on FE " + missing->frontend;
-    return !missing;
-  });
-  if (!walked) return walked.error();
-  if (!drifted.empty() || record_.snapshot().spec.mode == PreparationMode::Run) return drifted.empty();
-  const auto external = executor_.external(deadline);
+  const auto record = record_.snapshot();
+  if (holds_nothing(record)) return true;
+  const auto frontends = context_.fleet(deadline);
+  if (!frontends) return frontends.error();
+  return settings_hold(record, **frontends, peers_.clusters, deadline, drifted);
+}
+
+bool holds_nothing(const Preparation& record) {
+  return record.spec.mode == PreparationMode::Run && settings_to_hold(record).empty();
+}
+
+Result<bool> settings_hold(const Preparation& record, FrontendFleet& fleet, ClusterAccess& clusters, Deadline deadline,
+                           std::string& drifted) {
+  auto drift = find_drift(fleet, settings_to_hold(record), deadline);
+  if (!drift) return drift.error();
+  drifted = std::move(drift).value();
+  if (!drifted.empty() || record.spec.mode == PreparationMode::Run) return drifted.empty();
+  const auto external = external_preparation_of(clusters, record, deadline);
   if (!external) return external.error();
   const bool vouched = external->state == ExternalPreparation::State::NotKept ||
                        external->state == ExternalPreparation::State::Completed;
@@ -319,59 +454,33 @@ Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
   return vouched;
 }
 
-Status HookRunner::restore(seconds budget) {
+Result<Restored> HookRunner::restore(seconds budget) {
   const Deadline deadline = clock_.steady_now() + budget;
   Status all = Ok{};
   const auto status = record_.snapshot().status;
-  for (const auto& captured : status.captured) {
-    // One setting that an FE refuses must not keep the others from being put back.
-    if (auto done = put_back(captured, deadline); !done && all) all = done;
+  if (!status.captured.empty()) {
+    const auto frontends = context_.fleet(deadline);
+    all = frontends ? Settings(record_, **frontends, clock_).restore(std::random_device{}(), deadline)
+                    : Status(frontends.error());
   }
+  auto end = Restored::Proven;
   for (auto owed = status.undo.rbegin(); owed != status.undo.rend(); ++owed) {
     if (stop_.stop_requested() || record_.lost()) return Error{ErrorCode::Unavailable, "stopped"};
-    auto done = executor_.undo(*owed, deadline);
+    auto done = undo(context_, *owed, deadline);
+    if (done && done->state == Look::State::NotYet) {
+      end = Restored::ScriptRuns;
+      break;  // those before it are undone after it
+    }
     if (!done && all) {
       all = Error{done.error().code, "undo of hook \"" + owed->hook + "\": " + done.error().message};
     }
   }
-  return all;
-}
-
-Status HookRunner::put_back(const CapturedSetting& captured, Deadline deadline) {
-  const auto frontends = executor_.fleet(deadline);
-  if (!frontends) return frontends.error();
-  for (;;) {
-    const auto reading = (*frontends)->read(captured.key, deadline);
-    if (!reading && reading.error().code == ErrorCode::NotFound) {
-      // The new version has no such item, so nothing of ours is left in it.
-      return record_.update(
-          [&](PreparationStatus& status) {
-            std::erase(status.captured, captured);
-            status.message = "the FE no longer knows " + captured.key + "; there is nothing to put back";
-          },
-          store_deadline());
-    }
-    if (!reading) return reading.error();
-    // Compare-and-set: a value that is neither ours nor the old one is somebody's later decision.
-    const bool ours = reading->somewhere(captured.set_to);
-    const bool changed_by_others = !same_config_value(reading->leader_value(), captured.set_to) &&
-                                   !same_config_value(reading->leader_value(), captured.value);
-    if (!ours || changed_by_others) return Ok{};
-    if (stop_.stop_requested() || record_.lost()) return Error{ErrorCode::Unavailable, "stopped"};
-    const auto set = (*frontends)->execute(set_config_sql(captured.key, captured.value), deadline);
-    if (!set && set.error().code != ErrorCode::Rejected) return set.error();
-    const auto after = (*frontends)->read(captured.key, deadline);
-    if (!after) return after.error();
-    if (!after->somewhere(captured.set_to)) return Ok{};
-    if (!set) return set.error();
-    if (clock_.steady_now() + kReadBackPause >= deadline || !executor_.pause(kReadBackPause)) {
-      return Error{ErrorCode::DeadlineExceeded, captured.key + " is not back to \"" + captured.value + "\" yet"};
-    }
-  }
+  if (!all) return all.error();
+  return end;
 }
 
 Result<std::vector<DatabaseNode>> HookRunner::nodes(Deadline deadline) {
-  const auto frontends = executor_.fleet(deadline);
+  const auto frontends = context_.fleet(deadline);
   if (!frontends) return frontends.error();
   return (*frontends)->nodes(deadline);
 }

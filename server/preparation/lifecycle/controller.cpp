@@ -23,6 +23,11 @@ constexpr seconds kStoreTimeout{10};
 constexpr milliseconds kStoreRetry{2000};
 /// One round over all settings and FEs while following or restoring.
 constexpr seconds kRoundBudget{30};
+/// Between two rounds in which some FE did not answer; doubled up to sixteen times, after this many tries each.
+constexpr milliseconds kUnconfirmedRetryMin{2000};
+constexpr int kTriesPerPause = 15;
+/// Between two looks at a script that undoes what another did.
+constexpr milliseconds kScriptPoll{2000};
 /// Between two tries to restore, doubled up to the second.
 constexpr milliseconds kRestoreRetryMin{1000};
 constexpr milliseconds kRestoreRetryMax{60000};
@@ -88,16 +93,16 @@ std::string state_text(const Preparation& record) {
 PreparationController::PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock,
                                              spdlog::logger& log, ControllerOptions options)
     : clock_(clock),
+      options_(std::move(options)),
       store_(store, clock, queue_),
       peers_(peers),
       clusters_(peers.clusters),
-      log_(log),
-      options_(std::move(options)) {}
+      log_(log) {}
 
 PreparationController::~PreparationController() { stop(); }
 
 void PreparationController::start() {
-  for (std::size_t i = 0; i < options_.workers; ++i) {
+  for (std::size_t i = 0; i < options_.workers * kThreadsPerWorker; ++i) {
     threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
   }
   questions_.start();
@@ -107,6 +112,7 @@ void PreparationController::start() {
 
 void PreparationController::stop() {
   for (auto& thread : threads_) thread.request_stop();
+  passes_.request_stop();
   questions_.request_stop();
   // A step may wait on a hung FE for as long as its hook may take; the record says how to go on without it.
   peers_.connector.interrupt();
@@ -135,6 +141,7 @@ void PreparationController::stop() {
 void PreparationController::record_changed(const Preparation& record, bool removed) {
   const auto key = key_of(record);
   const bool open = !removed && is_open(record);
+  bool kept = false;
   {
     const std::lock_guard lock(mutex_);
     if (removed) {
@@ -145,6 +152,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
                      record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
                      open,
                      record.status.restore_owed,
+                     state_text(record),
                      record.status.start_time,
                      restore_due_since(record)};
     }
@@ -155,9 +163,13 @@ void PreparationController::record_changed(const Preparation& record, bool remov
       }
     }
     if (!open) drop_if_idle(key);
+    kept = tracked_.contains(key);
   }
+  queue_.set_urgent(key, open && record.status.stage != Stage::Preparing && record.status.restore_owed &&
+                             restore_due_since(record).has_value());
   if (!open) {
     mirror_.forget(record, removed);
+    if (kept) queue_.add(key, clock_.steady_now());  // its claim is let go
     return;
   }
   const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
@@ -197,7 +209,30 @@ void PreparationController::work(const std::stop_token& stop) {
   }
 }
 
+std::optional<PreparationController::Kept> PreparationController::kept_claim(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = tracked_.find(key);
+  if (found == tracked_.end() || !found->second.runner) return std::nullopt;
+  auto& tracked = found->second;
+  const auto known = known_.find(key);
+  const bool ours = tracked.claim && !tracked.claim->lost() && known != known_.end() && known->second.open &&
+                    known->second.state == state_text(tracked.claim->snapshot());
+  if (!ours) {
+    tracked.runner.reset();
+    tracked.claim.reset();
+    return std::nullopt;
+  }
+  const auto now = clock_.steady_now();
+  const auto left =
+      tracked.next_look > now ? std::chrono::ceil<milliseconds>(tracked.next_look - now) : milliseconds{0};
+  return Kept{tracked.claim, left};
+}
+
 std::optional<milliseconds> PreparationController::reconcile(const std::string& key, const std::stop_token& stop) {
+  if (auto kept = kept_claim(key)) {
+    if (kept->wait > milliseconds{0}) return kept->wait;
+    return look(kept->claim, key, stop);
+  }
   const auto [name_space, name] = split_key(key);
   const auto got = store_.get(name_space, name, store_deadline());
   if (!got) {
@@ -228,11 +263,20 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   milliseconds look_again{};
   auto claimed = claim(key, record, look_again);
   if (!claimed) return look_again;
-  const auto again = advance(*claimed, key, stop);
+  return look(*claimed, key, stop);
+}
+
+std::optional<milliseconds> PreparationController::look(const std::shared_ptr<ClaimedRecord>& claim,
+                                                        const std::string& key, const std::stop_token& stop) {
+  const auto again = advance(claim, key, stop);
   // Before the lock: the heartbeat may hold the claim for as long as the store takes.
-  const auto state = state_text((*claimed)->snapshot());
+  const auto state = state_text(claim->snapshot());
   const std::lock_guard lock(mutex_);
   auto& tracked = tracked_[key];
+  if (tracked.runner) {
+    tracked.next_look = clock_.steady_now() + again.value_or(milliseconds{0});
+    return again;
+  }
   tracked.claim.reset();
   if (!again) {
     drop_if_idle(key);
@@ -290,7 +334,7 @@ std::optional<milliseconds> PreparationController::advance(const std::shared_ptr
   std::optional<milliseconds> again;
   switch (record.status.stage) {
     case Stage::Preparing:
-      again = record.spec.bypass ? close_bypass(*claim) : prepare(*claim, stop);
+      again = record.spec.bypass ? close_bypass(*claim) : prepare(claim, key);
       break;
     case Stage::Prepared:
     case Stage::RollingOut:
@@ -308,27 +352,44 @@ std::optional<milliseconds> PreparationController::advance(const std::shared_ptr
   return again;
 }
 
-std::optional<milliseconds> PreparationController::prepare(ClaimedRecord& claim, const std::stop_token& stop) {
-  if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
+std::optional<milliseconds> PreparationController::prepare(const std::shared_ptr<ClaimedRecord>& held,
+                                                           const std::string& key) {
+  auto& claim = *held;
   auto record = claim.snapshot();
-  if (record.status.phase == Phase::Pending) {
-    const auto begun = claim.update(
-        [&](PreparationStatus& status) {
-          status.phase = Phase::Running;
-          status.start_time = clock_.wall_now();
-          if (status.reason.empty()) status.reason = "HooksRunning";
-        },
-        store_deadline());
-    if (!begun) return kStoreRetry;
-    record = claim.snapshot();
-    clusters_.emit_event(record, false, "UpgradePreparationStarted",
-                         "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
+  std::shared_ptr<HookRunner> runner;
+  {
+    const std::lock_guard lock(mutex_);
+    runner = std::move(tracked_[key].runner);
+    tracked_[key].runner.reset();
   }
-  mirror_.want(record);
-  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
-  // Before Completed is written: from then on the change may be admitted, and nodes restart.
-  remember_nodes(claim, runner);
-  if (runner.prepare() != RunEnd::Finished) return kStoreRetry;
+  if (!runner) {
+    if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
+    record = claim.snapshot();
+    if (record.status.phase == Phase::Pending) {
+      const auto begun = claim.update(
+          [&](PreparationStatus& status) {
+            status.phase = Phase::Running;
+            status.start_time = clock_.wall_now();
+            if (status.reason.empty()) status.reason = "HooksRunning";
+          },
+          store_deadline());
+      if (!begun) return kStoreRetry;
+      record = claim.snapshot();
+      clusters_.emit_event(record, false, "UpgradePreparationStarted",
+                           "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
+    }
+    mirror_.want(record);
+    runner = std::make_shared<HookRunner>(claim, peers_, clock_, options_.hooks, passes_.get_token());
+    // Before Completed is written: from then on the change may be admitted, and nodes restart.
+    remember_nodes(claim, *runner);
+  }
+  const auto pass = runner->prepare();
+  if (pass.end == RunEnd::ComeAgain) {
+    const std::lock_guard lock(mutex_);
+    tracked_[key].runner = std::move(runner);
+    return pass.again;
+  }
+  if (pass.end != RunEnd::Finished) return kStoreRetry;
   record = claim.snapshot();
   if (record.status.phase == Phase::Failed) {
     ++failed_;
@@ -404,7 +465,15 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
   }
   if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
   report(claim, held, waiting_for);
-  return options_.reassert_interval;
+  const std::lock_guard lock(mutex_);
+  auto& unconfirmed = tracked_[key_of(record)].unconfirmed;
+  if (held || !out_of_reach(held.error())) {
+    unconfirmed = 0;
+    return options_.reassert_interval;
+  }
+  // An FE that restarts lost its settings, and is back within seconds.
+  const auto wait = kUnconfirmedRetryMin * (1 << std::min(unconfirmed++ / kTriesPerPause, 4));
+  return std::min<milliseconds>(wait, options_.reassert_interval);
 }
 
 void PreparationController::report(ClaimedRecord& claim, const Status& held,
@@ -505,6 +574,7 @@ std::optional<milliseconds> PreparationController::restore(ClaimedRecord& claim,
   if (record.status.restore_owed) {
     const auto restored = runner.restore(kRoundBudget);
     if (claim.lost() || stop.stop_requested()) return kStoreRetry;
+    if (restored && *restored == Restored::ScriptRuns) return kScriptPoll;
     if (!restored) {
       const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
       if (!object && object.error().code == ErrorCode::NotFound) {
@@ -578,6 +648,7 @@ Status PreparationController::take_over_debt(ClaimedRecord& claim) {
           if (status.restore_owed) {
             status.captured = old->status.captured;
             status.undo = old->status.undo;
+            status.settings_leader = old->status.settings_leader;
           }
           status.debt_taken_over = true;
         },

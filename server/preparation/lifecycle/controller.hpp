@@ -30,7 +30,7 @@ namespace gate {
 struct ControllerOptions {
   std::string
       identity;  ///< Of this replica; the pod's name. The same name after a restart takes its claims back at once.
-  std::size_t workers = 8;  ///< Records worked on at once; each may wait on one FE for as long as a hook's timeout.
+  std::size_t workers = 8;  ///< Records worked on at once; what an FE holds up is not among them: see WorkQueue.
   std::chrono::seconds reassert_interval{30};     ///< Between two read-backs while the settings must hold.
   std::chrono::seconds admit_within{3600};        ///< A preparation that nobody uses is undone after this.
   std::chrono::seconds max_hold{6 * 3600};        ///< A rollout that does not end keeps the settings no longer.
@@ -93,7 +93,9 @@ class PreparationController {
  private:
   /// What this replica remembers of a record between two looks.
   struct Tracked {
-    std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on.
+    std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on, and between two passes over its hooks.
+    std::shared_ptr<HookRunner> runner;    ///< Of these passes; refers to `claim`.
+    int unconfirmed = 0;                   ///< Rounds in a row in which some FE did not answer.
     SteadyTime next_look{};
     bool hurried = false;          ///< The object changed since the last look began.
     std::string looked_at;         ///< State of the record after the last look; a look at the same is not hurried.
@@ -101,12 +103,18 @@ class PreparationController {
     SteadyTime others_claim_seen;  ///< When it was first seen.
     int restore_failures = 0;
   };
+  /// A claim and what was taken up again with it.
+  struct Kept {
+    std::shared_ptr<ClaimedRecord> claim;
+    std::chrono::milliseconds wait{};  ///< Not yet: come again then.
+  };
   /// What the watch tells of every record, kept small: there may be ten thousand.
   struct Known {
     std::string object;      ///< "namespace/kind/name"
     std::string supersedes;  ///< Key of the predecessor; empty: none.
     bool open = false;
     bool owed = false;
+    std::string state;  ///< See state_text.
     std::optional<WallTime> began;
     std::optional<WallTime> due;
   };
@@ -116,9 +124,16 @@ class PreparationController {
 
   /// One look; returns when to look again, nullopt for never.
   [[nodiscard]] std::optional<std::chrono::milliseconds> reconcile(const std::string& key, const std::stop_token& stop);
+  /// One look with the claim held; lets it go unless hooks are under way.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> look(const std::shared_ptr<ClaimedRecord>& claim,
+                                                              const std::string& key, const std::stop_token& stop);
   [[nodiscard]] std::optional<std::chrono::milliseconds> advance(const std::shared_ptr<ClaimedRecord>& claim,
                                                                  const std::string& key, const std::stop_token& stop);
-  [[nodiscard]] std::optional<std::chrono::milliseconds> prepare(ClaimedRecord& claim, const std::stop_token& stop);
+  /// The claim that is kept between two passes over the hooks of `key`, where nobody else has moved the record on.
+  [[nodiscard]] std::optional<Kept> kept_claim(const std::string& key);
+  /// One pass over the hooks; see HookRunner::prepare().
+  [[nodiscard]] std::optional<std::chrono::milliseconds> prepare(const std::shared_ptr<ClaimedRecord>& claim,
+                                                                 const std::string& key);
   [[nodiscard]] std::optional<std::chrono::milliseconds> follow(ClaimedRecord& claim, const std::stop_token& stop);
   [[nodiscard]] std::optional<std::chrono::milliseconds> restore(ClaimedRecord& claim, const std::string& key,
                                                                  const std::stop_token& stop);
@@ -147,15 +162,16 @@ class PreparationController {
   [[nodiscard]] Deadline store_deadline() const;
 
   const Clock& clock_;
-  WorkQueue queue_{clock_};
+  const ControllerOptions options_;
+  WorkQueue queue_{clock_, options_.workers};
   PacedStore store_;
   const HookPeers peers_;
   ClusterAccess& clusters_;  // of peers_
   spdlog::logger& log_;
-  const ControllerOptions options_;
+  std::stop_source passes_;  // stops runners that are kept
 
   StatusMirror mirror_{clusters_, clock_};
-  FrontendQuestions questions_{store_, peers_, clock_, log_, options_.hooks};
+  FrontendQuestions questions_{peers_, clock_, log_};
   std::atomic<std::uint64_t> prepared_{0};
   std::atomic<std::uint64_t> failed_{0};
   std::atomic<std::uint64_t> restored_{0};

@@ -1,8 +1,15 @@
 #include "server/preparation/lifecycle/work_queue.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <tuple>
 
 namespace gate {
+namespace {
+
+std::string_view namespace_of(std::string_view key) { return key.substr(0, key.find('/')); }
+
+}  // namespace
 
 void WorkQueue::add(const std::string& key, SteadyTime due) {
   {
@@ -14,6 +21,15 @@ void WorkQueue::add(const std::string& key, SteadyTime due) {
   changed_.notify_all();
 }
 
+void WorkQueue::set_urgent(const std::string& key, bool urgent) {
+  const std::lock_guard lock(mutex_);
+  if (urgent) {
+    urgent_.insert(key);
+  } else {
+    urgent_.erase(key);
+  }
+}
+
 void WorkQueue::hold_until(SteadyTime until) {
   {
     const std::lock_guard lock(mutex_);
@@ -23,24 +39,63 @@ void WorkQueue::hold_until(SteadyTime until) {
   changed_.notify_all();
 }
 
+bool WorkQueue::comes_before(const Due::value_type& one, const Due::value_type& other) const {
+  const auto rank = [&](const Due::value_type& entry) {
+    const auto turn = turn_.find(std::string(namespace_of(entry.first)));
+    return std::tuple(!urgent_.contains(entry.first), turn == turn_.end() ? 0 : turn->second, entry.second);
+  };
+  return rank(one) < rank(other);
+}
+
+WorkQueue::Due::iterator WorkQueue::next(SteadyTime now, SteadyTime& look_again) {
+  look_again = SteadyTime::max();
+  if (held_until_ > now) {
+    if (!due_.empty()) look_again = held_until_;
+    return due_.end();
+  }
+  std::size_t quick = 0;
+  SteadyTime slow_at = SteadyTime::max();  // the first of them is no longer quick
+  std::map<std::string_view, std::size_t> share;
+  for (const auto& [key, since] : active_) {
+    ++share[namespace_of(key)];
+    if (since + kSlowAfter <= now) continue;
+    ++quick;
+    slow_at = std::min(slow_at, since + kSlowAfter);
+  }
+  auto best = due_.end();
+  for (auto entry = due_.begin(); entry != due_.end(); ++entry) {
+    if (active_.contains(entry->first)) continue;
+    if (entry->second > now) {
+      look_again = std::min(look_again, entry->second);
+      continue;
+    }
+    const auto taken = share.find(namespace_of(entry->first));
+    if (taken != share.end() && taken->second >= namespace_share(workers_)) continue;
+    if (best == due_.end() || comes_before(*entry, *best)) best = entry;
+  }
+  if (best == due_.end() || quick < workers_) return best;
+  look_again = std::min(look_again, slow_at);
+  return due_.end();
+}
+
 std::optional<std::string> WorkQueue::take(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
-    auto next = due_.end();
-    for (auto entry = due_.begin(); entry != due_.end(); ++entry) {
-      if (active_.contains(entry->first)) continue;
-      if (next == due_.end() || entry->second < next->second) next = entry;
+    const auto now = clock_.steady_now();
+    SteadyTime look_again{};
+    const auto found = next(now, look_again);
+    if (found != due_.end()) {
+      std::string key = found->first;
+      due_.erase(found);
+      active_[key] = now;
+      turn_[std::string(namespace_of(key))] = ++turns_;
+      return key;
     }
     const auto moved = [this, seen = changes_] { return changes_ != seen; };
-    if (next == due_.end()) {
+    if (look_again == SteadyTime::max()) {
       changed_.wait(lock, stop, moved);
-    } else if (const auto left = std::max(next->second, held_until_) - clock_.steady_now(); left > left.zero()) {
-      changed_.wait_for(lock, stop, left, moved);
     } else {
-      std::string key = next->first;
-      due_.erase(next);
-      active_.insert(key);
-      return key;
+      changed_.wait_for(lock, stop, look_again - now, moved);
     }
   }
   return std::nullopt;
@@ -50,6 +105,8 @@ void WorkQueue::done(const std::string& key) {
   {
     const std::lock_guard lock(mutex_);
     active_.erase(key);
+    // Turns of namespaces with nothing to do are not kept for ever.
+    if (turn_.size() > due_.size() + active_.size() + 1) turn_.clear();
     ++changes_;
   }
   changed_.notify_all();
@@ -58,6 +115,14 @@ void WorkQueue::done(const std::string& key) {
 std::size_t WorkQueue::size() const {
   const std::lock_guard lock(mutex_);
   return due_.size() + active_.size();
+}
+
+std::size_t WorkQueue::waiting() const {
+  const std::lock_guard lock(mutex_);
+  const auto now = clock_.steady_now();
+  return static_cast<std::size_t>(std::count_if(due_.begin(), due_.end(), [&](const auto& entry) {
+    return entry.second <= now && !active_.contains(entry.first);
+  }));
 }
 
 }  // namespace gate

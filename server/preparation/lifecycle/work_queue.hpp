@@ -1,7 +1,11 @@
 #pragma once
 // A queue of keys to look at, each at a time of its own. A key is with one worker at most; asking for it again while it
 // is being worked on brings it back afterwards, so no change is missed and none is worked on twice at once.
+//
+// Nobody's work holds up the others': restores come first, namespaces take turns, and none has more than its share of
+// the workers. A worker that is held for longer than a healthy look takes (an FE that hangs) is replaced by another.
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -15,14 +19,27 @@
 
 namespace gate {
 
+/// Work that takes longer than this waits for somebody else, and does not count among what may be done at once.
+inline constexpr std::chrono::milliseconds kSlowAfter{1000};
+/// Threads for each that may work at full speed: what is held up is bounded, too.
+inline constexpr std::size_t kThreadsPerWorker = 4;
+/// Of the workers, the share that one namespace may have, whatever waits: three quarters, and one at least.
+[[nodiscard]] constexpr std::size_t namespace_share(std::size_t workers) {
+  return workers < 2 ? 1 : workers - (workers + 3) / 4;
+}
+
 /// Thread safe. Holds each key at most once, so it is bounded by the number of records.
 class WorkQueue {
  public:
   /// `clock` must outlive this; due times are its. Where it is moved by hand, the next add() makes waiters look at it.
-  explicit WorkQueue(const Clock& clock) : clock_(clock) {}
+  /// At most `workers` keys are out that were given out less than kSlowAfter ago.
+  WorkQueue(const Clock& clock, std::size_t workers) : clock_(clock), workers_(workers) {}
 
-  /// Makes `key` due at `due`; an earlier time that it already has stays.
+  /// Makes `key` ("namespace/name") due at `due`; an earlier time that it already has stays.
   void add(const std::string& key, SteadyTime due);
+
+  /// Whether what is due for `key` goes before all that is not urgent, from now on.
+  void set_urgent(const std::string& key, bool urgent);
 
   /// Gives no key out before `until`, whatever is due; a later call replaces it, so a time that is past ends it.
   void hold_until(SteadyTime until);
@@ -34,13 +51,25 @@ class WorkQueue {
   void done(const std::string& key);
 
   [[nodiscard]] std::size_t size() const;
+  /// Keys that are due and wait for a worker.
+  [[nodiscard]] std::size_t waiting() const;
 
  private:
+  using Due = std::map<std::string, SteadyTime>;
+
+  /// What may be taken now; end() for nothing, and then `look_again` is when that may change by itself.
+  [[nodiscard]] Due::iterator next(SteadyTime now, SteadyTime& look_again);                         // requires mutex_
+  [[nodiscard]] bool comes_before(const Due::value_type& one, const Due::value_type& other) const;  // requires mutex_
+
   const Clock& clock_;
+  const std::size_t workers_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::map<std::string, SteadyTime> due_;      // guarded by mutex_
-  std::set<std::string> active_;               // guarded by mutex_
+  Due due_;                                    // guarded by mutex_
+  std::map<std::string, SteadyTime> active_;   // guarded by mutex_; since when
+  std::set<std::string> urgent_;               // guarded by mutex_
+  std::map<std::string, std::uint64_t> turn_;  // guarded by mutex_; by namespace: when it was served last
+  std::uint64_t turns_ = 0;                    // guarded by mutex_
   SteadyTime held_until_ = SteadyTime::min();  // guarded by mutex_
   std::uint64_t changes_ = 0;                  // guarded by mutex_; tells a waiter that the above moved
 };

@@ -14,6 +14,15 @@
 
 namespace gate::test {
 
+/// Passes until one does not ask for another.
+inline RunEnd all_passes(HookRunner& runner, const std::stop_token& stop = {}) {
+  for (;;) {
+    const auto pass = runner.prepare();
+    if (pass.end != RunEnd::ComeAgain) return pass.end;
+    pause_for(pass.again, stop);
+  }
+}
+
 struct Run {
   World& world;
   MysqlFrontendConnector connector;
@@ -41,6 +50,8 @@ struct Run {
     const HookPeers peers{world.clusters, connector, world.http, world.scripts};
     runner = std::make_unique<HookRunner>(*claim, peers, world.clock, options, stop.get_token());
   }
+  /// All passes, as the controller takes them.
+  RunEnd prepare() { return all_passes(*runner, stop.get_token()); }
   PreparationStatus status() { return world.get("r").status; }
   HookStatus hook(std::size_t index) { return status().hooks.at(index); }
 };

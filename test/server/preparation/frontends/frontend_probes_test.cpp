@@ -102,6 +102,12 @@ TEST_CASE("a check that does not hold says what was observed against what is wan
        Probe::NoRunningLoads,
        [](auto& fes) { fes.set_routine_loads(2); },
        {"2 routine load jobs"}},
+      {"a queue between two rounds of the scheduler",
+       Probe::SchedulerDrained,
+       [](auto& fes) {
+         fes.set_cluster_balance({{2, 0}});
+       },
+       {"tablets being moved or repaired: 0, 2 pending"}},
       {"tablets are on their way",
        Probe::SchedulerDrained,
        [](auto& fes) {
@@ -136,10 +142,12 @@ TEST_CASE("what does not disturb an upgrade does not fail a check") {
       {"no compute nodes", Probe::ComputeNodesAlive, [](auto&) {}},
       {"StarRocks' own statistics are being written", Probe::NoRunningLoads,
        [](auto& fes) { fes.set_databases({{.name = "_statistics_", .queued_loads = 1, .running_transactions = 1}}); }},
-      {"tablets wait, and none is on its way", Probe::SchedulerDrained,
+      {"the one tablet that a limit of 0 lets in", Probe::SchedulerDrained,
        [](auto& fes) {
-         fes.set_cluster_balance({{5, 0}});
+         fes.set_cluster_balance({{1, 0}});
        }},
+      {"a routine load that was stopped long ago", Probe::NoRunningLoads,
+       [](auto& fes) { fes.set_routine_loads(0, 2); }},
   };
   for (const auto& row : rows) {
     INFO(row.name);
@@ -240,7 +248,7 @@ TEST_CASE("a check that is refused is an error, not a pass; a database that was 
   const auto refused = look(simulator, Probe::NoSchemaChange);
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().peer_code == 5203);
-  simulator.fail("routine_load_jobs", {5203, "42000", "Access denied"});
+  simulator.fail("routine_loads", {5203, "42000", "Access denied"});
   CHECK_FALSE(look(simulator, Probe::NoRunningLoads).ok());
 }
 

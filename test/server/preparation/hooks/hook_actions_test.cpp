@@ -33,7 +33,7 @@ constexpr auto kFailed = ScriptJobState::Phase::Failed;
 TEST_CASE("while a check does not hold, the record says what is observed; then it completes") {
   World world({.backends = {{"be-0"}, {.host = "be-1", .alive = false}}});
   Run run(world, {hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive})});
-  std::jthread worker([&] { (void)run.runner->prepare(); });
+  std::jthread worker([&] { (void)run.prepare(); });
   const std::string observed = "1 of 2 backends alive, wanted all: 10002 (be-1) down since";
   REQUIRE(world.signal.eventually([&] { return has(run.status().message, observed); }));
   CHECK(has(run.hook(0).message, observed));
@@ -56,7 +56,7 @@ TEST_CASE("a check that never holds fails at the hook's timeout with what was ob
   auto hook = hook_of("check-tablets-healthy", ProbeAction{Probe::TabletsHealthy});
   hook.timeout = 1s;
   Run run(world, {hook});
-  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.prepare() == RunEnd::Finished);
   const auto status = run.status();
   CHECK(status.phase == Phase::Failed);
   CHECK(has(status.message, "critical hook \"check-tablets-healthy\" failed: 3 unhealthy and 0 inconsistent of 30"));
@@ -104,7 +104,7 @@ TEST_CASE("a query is compared by value, or row by row in a named column") {
     hook.timeout = 1s;
     world.simulator.answer(std::get<QueryAction>(hook.action).sql, row.answer);
     Run run(world, {hook});
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     CHECK((run.status().phase == Phase::Completed) == row.passes);
     CHECK_MESSAGE(has(run.status().message, row.said), run.status().message);
   }
@@ -121,7 +121,7 @@ TEST_CASE("a hook for clusters of the other run mode is skipped, and nothing of 
     INFO(version);
     World world({.version = version});
     Run run(world, {hook, other});
-    REQUIRE(run.runner->prepare() == RunEnd::Finished);
+    REQUIRE(run.prepare() == RunEnd::Finished);
     CHECK(run.status().phase == Phase::Completed);
     CHECK(run.hook(0).phase == HookPhase::Skipped);
     CHECK(run.hook(0).message == "for shared_data clusters; this one is shared_nothing");
@@ -136,7 +136,7 @@ TEST_CASE("a hook for clusters of the other run mode is skipped, and nothing of 
   }
   World world({.fe_conf = {{"run_mode", "shared_data"}}});
   Run run(world, {hook});
-  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  REQUIRE(run.prepare() == RunEnd::Finished);
   CHECK(world.config() == "0");
 }
 
@@ -150,7 +150,7 @@ TEST_CASE("an SQL error is repeated as often as the hook says, and no more") {
     auto hook = statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE");
     hook.retries = 2;
     Run run(world, {hook});
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     CHECK((run.status().phase == Phase::Completed) == (failures == 2));
     CHECK(count(world.simulator, "CREATE IMAGE") == 3);
   }
@@ -163,7 +163,7 @@ TEST_CASE("a connection limit, which StarRocks sends as 1064, is waited for with
     World world;
     world.simulator.fail_login({1064, "HY000", text});
     Run run(world, {no_scheduling()});
-    std::jthread worker([&] { (void)run.runner->prepare(); });
+    std::jthread worker([&] { (void)run.prepare(); });
     REQUIRE(world.signal.eventually([&] { return world.simulator.logins().size() >= 3; }));
     world.simulator.clear_faults();
     worker.join();
@@ -184,7 +184,7 @@ TEST_CASE("a failure names hook, statement, FE, error code and what to do") {
     World world;
     world.simulator.fail("CREATE IMAGE", row.error);
     Run run(world, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")});
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     const auto message = run.status().message;
     INFO(message);
     for (const std::string& part :
@@ -204,7 +204,7 @@ TEST_CASE("the whole preparation has its own time, counted from its start by who
     Run run(world, {waiting, no_scheduling()});
     run.options.preparation_timeout = 1s;
     run.again();
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     const auto status = run.status();
     CHECK(status.phase == Phase::Failed);
     CHECK(status.reason == "PreparationTimedOut");
@@ -216,14 +216,14 @@ TEST_CASE("the whole preparation has its own time, counted from its start by who
   SUBCASE("another worker had used it up") {
     Run run(world, {no_scheduling()},
             [&](Preparation& record) { record.status.start_time = world.clock.wall_now() - 2h; });
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     CHECK(run.status().reason == "PreparationTimedOut");
     CHECK(world.simulator.statements().empty());
   }
   SUBCASE("clocks that differ take nothing away") {
     Run run(world, {no_scheduling()},
             [&](Preparation& record) { record.status.start_time = world.clock.wall_now() + 2h; });
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     CHECK(run.status().phase == Phase::Completed);
   }
 }
@@ -265,7 +265,7 @@ TEST_CASE("a service that denies, or is not understood, fails the hook at once; 
     World world;
     world.http.answer(row.answers);
     Run run(world, {call(row.retries)});
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     CHECK((run.status().phase == Phase::Completed) == row.passes);
     CHECK(world.http.requests().size() == row.calls);
     CHECK_MESSAGE(has(run.status().message, row.said), run.status().message);
@@ -280,7 +280,7 @@ TEST_CASE("a service that says not yet until the timeout fails the hook with its
   auto hook = call();
   hook.timeout = 1s;
   Run run(world, {hook});
-  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.prepare() == RunEnd::Finished);
   CHECK(has(run.status().message, "not yet: 1 of 2 approvals"));
 }
 
@@ -289,7 +289,7 @@ TEST_CASE("the token is read from its Secret for each call and is in no record")
   world.clusters.set_secret("board", "token", "s3cret");
   world.http.answer({kAllow});
   Run run(world, {hook_of("change-board", HttpAction{"https://board/", "PEM", "board", "token", 1s})});
-  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.prepare() == RunEnd::Finished);
   REQUIRE(world.http.requests().size() == 1);
   CHECK(world.http.requests()[0].bearer_token == "s3cret");
   CHECK(world.http.requests()[0].ca_pem == "PEM");
@@ -297,7 +297,7 @@ TEST_CASE("the token is read from its Secret for each call and is in no record")
 
   World without;
   Run missing(without, {hook_of("change-board", HttpAction{"https://board/", "", "board", "token", 1s})});
-  CHECK(missing.runner->prepare() == RunEnd::Finished);
+  CHECK(missing.prepare() == RunEnd::Finished);
   CHECK(has(missing.status().message, "no Secret board"));
   CHECK(without.http.requests().empty());
 }
@@ -308,7 +308,7 @@ TEST_CASE("a script's Job is watched to its end, its words are shown, and it is 
   World world;
   world.scripts.set_state("pre_upgrade", {kRunning, "copying 3 of 9"});
   Run run(world, {script()});
-  std::jthread worker([&] { (void)run.runner->prepare(); });
+  std::jthread worker([&] { (void)run.prepare(); });
   CHECK(world.signal.eventually([&] { return has(run.status().message, "copying 3 of 9"); }));
   world.scripts.set_state("pre_upgrade", {kSucceeded, "copied 9"});
   worker.join();
@@ -325,7 +325,7 @@ TEST_CASE("a script that fails fails the hook with its last words, after a Job f
   auto hook = script();
   hook.retries = 1;
   Run run(world, {hook});
-  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(has(run.status().message, "pre_upgrade(): exit 3: disk full"));
   CHECK(world.scripts.created() == std::vector<std::string>{"backup/pre_upgrade/1", "backup/pre_upgrade/2"});
@@ -345,7 +345,7 @@ TEST_CASE("who takes over a script that runs re-attaches to its Job; one that is
       entry.attempts = 4;
       record.status.hooks = {entry};
     });
-    CHECK(run.runner->prepare() == RunEnd::Finished);
+    CHECK(run.prepare() == RunEnd::Finished);
     CHECK(world.scripts.created() == std::vector<std::string>{row.second});
   }
 }
@@ -354,7 +354,7 @@ TEST_CASE("who is told to stop leaves the Job to who continues") {
   World world;
   Run run(world, {script()});
   std::optional<RunEnd> end;
-  std::jthread worker([&] { end = run.runner->prepare(); });
+  std::jthread worker([&] { end = run.prepare(); });
   REQUIRE(world.signal.eventually([&] { return !world.scripts.created().empty(); }));
   run.stop.request_stop();
   worker.join();
@@ -368,7 +368,7 @@ TEST_CASE("post_upgrade() is owed before pre_upgrade() runs, whatever becomes of
     INFO(static_cast<int>(outcome));
     World world;
     Run run(world, {script(true)});
-    std::jthread worker([&] { (void)run.runner->prepare(); });
+    std::jthread worker([&] { (void)run.prepare(); });
     REQUIRE(world.signal.eventually([&] { return !world.scripts.created().empty(); }));
     CHECK(run.status().restore_owed);
     CHECK(run.status().undo == std::vector<OwedUndo>{{"backup", "", "pre_upgrade() { :; }", kAmple}});
@@ -407,7 +407,7 @@ TEST_CASE("a service is not called once more by who lost the claim between two a
     // The last moment before the second call.
     if (++reads == 2) lose(run);
   };
-  CHECK(run.runner->prepare() == RunEnd::Interrupted);
+  CHECK(run.prepare() == RunEnd::Interrupted);
   CHECK(reads == 2);
   CHECK(world.http.requests().size() == 1);
   CHECK(run.hook(0).phase == HookPhase::Running);
@@ -433,7 +433,7 @@ TEST_CASE("an answer that comes after the claim was lost is not written") {
   run = &of;
   HookRunner runner(*of.claim, {world.clusters, of.connector, late, world.scripts}, world.clock, quick_hooks(), {});
   // Nobody told this replica: the record's version does.
-  CHECK(runner.prepare() == RunEnd::Interrupted);
+  CHECK(all_passes(runner) == RunEnd::Interrupted);
   CHECK(of.hook(0).phase == HookPhase::Running);
 }
 
@@ -448,24 +448,24 @@ TEST_CASE("no Job is made, and none removed, by who lost the claim before it") {
     world.scripts.on_question = [&] {
       if (++looks == 2) lose(run);
     };
-    CHECK(run.runner->prepare() == RunEnd::Interrupted);
+    CHECK(run.prepare() == RunEnd::Interrupted);
     CHECK(world.scripts.created() == std::vector<std::string>{"backup/pre_upgrade/1"});
   }
   SUBCASE("before the first") {
     world.scripts.on_question = [&] {
       if (++looks == 1) lose(run);
     };
-    CHECK(run.runner->prepare() == RunEnd::Interrupted);
+    CHECK(run.prepare() == RunEnd::Interrupted);
     CHECK(world.scripts.created().empty());
   }
   SUBCASE("with a Job that the next holder watches") {
     world.scripts.set_state("pre_upgrade", {kRunning, ""});
-    std::jthread worker([&] { CHECK(run.runner->prepare() == RunEnd::Interrupted); });
+    std::jthread worker([&] { CHECK(run.prepare() == RunEnd::Interrupted); });
     REQUIRE(world.signal.eventually([&] { return !world.scripts.created().empty(); }));
     lose(run);
     worker.join();
-    HookExecutor(*run.claim, {world.clusters, run.connector, world.http, world.scripts}, world.clock, quick_hooks(), {})
-        .clean_up(0);
+    HookContext context(*run.claim, {world.clusters, run.connector, world.http, world.scripts}, world.clock);
+    clean_up_hook(context, 0);
     CHECK(world.scripts.existing().size() == 1);
   }
 }
@@ -486,7 +486,7 @@ TEST_CASE("an undo statement is owed before its hook runs, and is run once, the 
   look = [&](const ReceivedStatement& statement) {
     if (statement.sql.starts_with("ADMIN REPAIR")) owed.push_back(world.get("r").status.undo.size());
   };
-  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  REQUIRE(run.prepare() == RunEnd::Finished);
   CHECK(owed == std::vector<std::size_t>{1, 2});
   CHECK(run.status().restore_owed);
 
@@ -519,7 +519,7 @@ TEST_CASE("a setting is undone as its hook says: its old value, a statement, or 
     if (row.mode == RestoreMode::Statement) hook.restore_sql = set_config_sql(kScheduling, "2000");
     World world;
     Run run(world, {hook});
-    REQUIRE(run.runner->prepare() == RunEnd::Finished);
+    REQUIRE(run.prepare() == RunEnd::Finished);
     CHECK(run.status().captured.size() == row.captured);
     CHECK(run.status().undo.size() == row.undo);
     CHECK(run.status().restore_owed == (row.captured + row.undo > 0));
@@ -528,7 +528,7 @@ TEST_CASE("a setting is undone as its hook says: its old value, a statement, or 
 
     World as_wanted({.fe_conf = {{kScheduling, "0"}}});
     Run nothing(as_wanted, {hook});
-    REQUIRE(nothing.runner->prepare() == RunEnd::Finished);
+    REQUIRE(nothing.prepare() == RunEnd::Finished);
     CHECK_FALSE(nothing.status().restore_owed);
     CHECK(nothing.status().undo.empty());
   }
@@ -537,7 +537,7 @@ TEST_CASE("a setting is undone as its hook says: its old value, a statement, or 
 TEST_CASE("a captured setting that the new version no longer has is given up, and the others are put back") {
   World world;
   Run run(world, {no_scheduling(), setting_hook("disable-balancer", "disable_balance", "true")});
-  REQUIRE(run.runner->prepare() == RunEnd::Finished);
+  REQUIRE(run.prepare() == RunEnd::Finished);
   world.simulator.drop_config_item(kScheduling);
   std::string text;
   const auto holds = run.runner->holds(ample(), text);
@@ -563,7 +563,7 @@ TEST_CASE("in verify mode nothing is changed: settings are waited for, checks ru
            statement_hook("look", "SHOW FRONTENDS"), statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE"),
            script(true), call()},
           kVerify);
-  std::jthread worker([&] { (void)run.runner->prepare(); });
+  std::jthread worker([&] { (void)run.prepare(); });
   world.simulator.frontend(0).set_config(kScheduling, "0");
   REQUIRE(world.signal.eventually([&] {
     return has(run.status().message, "tablet_sched_max_scheduling_tablets is \"10000\" on FE 127.0.0.1:" +
@@ -597,7 +597,7 @@ TEST_CASE("in verify mode a setting that does not come into force fails the hook
   auto hook = no_scheduling();
   hook.timeout = 1s;
   Run run(world, {hook}, kVerify);
-  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(has(run.status().message, "is \"10000\" on FE"));
 }
@@ -612,7 +612,7 @@ TEST_CASE("where somebody else prepares, verify mode completes on their Complete
   World world({.fe_conf = {{kScheduling, "0"}}});
   world.clusters.set_object(prepared_by_others("Completed", "fe:1"));
   Run run(world, {no_scheduling()}, kVerify);
-  std::jthread worker([&] { (void)run.runner->prepare(); });
+  std::jthread worker([&] { (void)run.prepare(); });
   REQUIRE(world.signal.eventually([&] { return has(run.status().message, "Completed for another target"); }));
   world.clusters.set_object(prepared_by_others("Completed", "fe:2"));
   worker.join();
@@ -631,7 +631,7 @@ TEST_CASE("where somebody else prepares and has failed, so has the preparation")
   World world({.fe_conf = {{kScheduling, "0"}}});
   world.clusters.set_object(prepared_by_others("Failed", "fe:2"));
   Run run(world, {no_scheduling()}, kVerify);
-  CHECK(run.runner->prepare() == RunEnd::Finished);
+  CHECK(run.prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(run.status().reason == "ExternalPreparationNotCompleted");
   CHECK_FALSE(run.status().restore_owed);

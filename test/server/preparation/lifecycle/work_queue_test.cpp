@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -14,7 +16,7 @@ const SystemClock kClock;
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 TEST_CASE("the earliest due comes first, and a later wish does not postpone an earlier one") {
-  WorkQueue queue(kClock);
+  WorkQueue queue(kClock, 100);
   const std::stop_source stop;
   queue.add("second", now() - 1s);
   queue.add("first", now() - 2s);
@@ -27,7 +29,7 @@ TEST_CASE("the earliest due comes first, and a later wish does not postpone an e
 }
 
 TEST_CASE("a key is with one worker at a time and comes back when it was asked for meanwhile") {
-  WorkQueue queue(kClock);
+  WorkQueue queue(kClock, 100);
   const std::stop_source stop;
   queue.add("a", now() - 2s);
   REQUIRE(queue.take(stop.get_token()) == "a");
@@ -42,7 +44,7 @@ TEST_CASE("a key is with one worker at a time and comes back when it was asked f
 }
 
 TEST_CASE("while it is held nothing is given out, and then what is due at once") {
-  WorkQueue queue(kClock);
+  WorkQueue queue(kClock, 100);
   const std::stop_source stop;
   queue.add("due", now() - 1s);
   SUBCASE("until the time is over") {
@@ -62,7 +64,7 @@ TEST_CASE("while it is held nothing is given out, and then what is due at once")
 }
 
 TEST_CASE("a worker that waits gets what is added, and what falls due") {
-  WorkQueue queue(kClock);
+  WorkQueue queue(kClock, 100);
   const std::stop_source stop;
   queue.add("later", now() + 50ms);
   CHECK(queue.take(stop.get_token()) == "later");
@@ -76,7 +78,7 @@ TEST_CASE("a worker that waits gets what is added, and what falls due") {
 
 TEST_CASE("stop ends the wait, with something due as with nothing") {
   for (const bool due : {false, true}) {
-    WorkQueue queue(kClock);
+    WorkQueue queue(kClock, 100);
     std::stop_source stop;
     if (due) queue.add("far", now() + 1h);
     std::optional<std::string> taken = "unset";
@@ -86,6 +88,67 @@ TEST_CASE("stop ends the wait, with something due as with nothing") {
     }
     CHECK_FALSE(taken);
   }
+}
+
+}  // namespace
+}  // namespace gate
+
+namespace gate {
+namespace {
+
+class HandClock final : public Clock {
+ public:
+  [[nodiscard]] SteadyTime steady_now() const override { return now_; }
+  [[nodiscard]] WallTime wall_now() const override { return {}; }
+  void move(std::chrono::milliseconds by) { now_ += by; }
+
+ private:
+  SteadyTime now_ = SteadyTime{} + 1h;
+};
+
+/// What can be taken at once.
+std::optional<std::string> take_now(WorkQueue& queue) {
+  if (queue.waiting() == 0) return std::nullopt;
+  std::stop_source stop;
+  std::jthread timer([&](const std::stop_token& over) {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, over, 100ms, [] { return false; });
+    stop.request_stop();
+  });
+  return queue.take(stop.get_token());
+}
+
+TEST_CASE("namespaces take turns, and none has more than its share, whatever is due earlier") {
+  HandClock clock;
+  WorkQueue queue(clock, 4);
+  for (const char* key : {"big/1", "big/2", "big/3", "big/4", "big/5"}) queue.add(key, clock.steady_now() - 10s);
+  queue.add("small/1", clock.steady_now() - 1s);
+  CHECK(take_now(queue) == "big/1");
+  CHECK(take_now(queue) == "small/1");
+  CHECK(take_now(queue) == "big/2");
+  CHECK(take_now(queue) == "big/3");
+  clock.move(kSlowAfter);  // all four are held up; the share stays
+  CHECK(take_now(queue) == std::nullopt);
+  queue.add("late/1", clock.steady_now());
+  CHECK(take_now(queue) == "late/1");
+  queue.done("big/1");
+  CHECK(take_now(queue) == "big/4");
+}
+
+TEST_CASE("a worker that is held up is replaced, and restores go before all else") {
+  HandClock clock;
+  WorkQueue queue(clock, 1);
+  queue.add("a/1", clock.steady_now() - 3s);
+  queue.add("b/1", clock.steady_now() - 2s);
+  queue.add("c/restore", clock.steady_now());
+  queue.set_urgent("c/restore", true);
+  CHECK(take_now(queue) == "c/restore");
+  CHECK(take_now(queue) == std::nullopt);
+  clock.move(kSlowAfter);
+  CHECK(take_now(queue) == "a/1");
+  CHECK(take_now(queue) == std::nullopt);
 }
 
 }  // namespace

@@ -1,0 +1,67 @@
+#include "server/preparation/hooks/hook_context.hpp"
+
+#include <algorithm>
+
+#include "policy/hooks/sql.hpp"
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+using std::chrono::seconds;
+
+/// One exchange with the API server; it answers within a few milliseconds or is in trouble.
+constexpr seconds kStoreTimeout{10};
+/// One question about the FE's memory.
+constexpr seconds kReadTimeout{5};
+
+}  // namespace
+
+HookContext::HookContext(ClaimedRecord& claim, const HookPeers& peers, const Clock& time)
+    : record(claim),
+      clusters(peers.clusters),
+      http(peers.http, claim),
+      scripts(peers.scripts, claim),
+      clock(time),
+      connector_(peers.connector, claim),
+      mode_(claim.snapshot().spec.mode) {}
+
+Deadline HookContext::store_deadline() const { return clock.steady_now() + kStoreTimeout; }
+
+Result<FrontendFleet*> HookContext::fleet(Deadline deadline) {
+  if (!fleet_) {
+    const auto now = record.snapshot();
+    auto access = clusters.frontend_access(now.name_space, now.spec.cluster, within(kStoreTimeout, deadline));
+    if (!access) return access.error();
+    fleet_.emplace(connector_, std::move(access).value());
+  }
+  return &*fleet_;
+}
+
+Result<std::string> HookContext::run_mode(Deadline deadline) {
+  if (!run_mode_.empty()) return run_mode_;
+  const auto frontends = fleet(deadline);
+  if (!frontends) return frontends.error();
+  const auto rows = (*frontends)->execute(show_config_sql("run_mode"), within(kReadTimeout, deadline));
+  if (!rows) return rows.error();
+  // Before 3.0 there was one kind only, and no such item.
+  run_mode_ = rows->rows.empty() ? "shared_nothing" : clean_text(rows->text(0, "Value"), 40);
+  return run_mode_;
+}
+
+Status HookContext::owe(const OwedUndo& undo) {
+  const auto owed = [&](const PreparationStatus& status) {
+    return std::find(status.undo.begin(), status.undo.end(), undo) != status.undo.end();
+  };
+  if (owed(record.snapshot().status)) return Ok{};
+  return record.update(
+      [&](PreparationStatus& status) {
+        if (owed(status)) return;
+        status.undo.push_back(undo);
+        status.restore_owed = true;
+        status.restored_time.reset();
+      },
+      store_deadline());
+}
+
+}  // namespace gate

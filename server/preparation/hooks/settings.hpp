@@ -1,0 +1,66 @@
+#pragma once
+// The FE settings of one record, from their capture to their restore: what was there is written to the record, the
+// wanted value is set and proven on every alive FE, set again where an FE lost it, and in the end restored.
+//
+// Each call is one try: it does what can be done where an FE answers, the leader first, and says what is left. An FE
+// that does not answer is never the reason to leave the others alone.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/record/preparation.hpp"
+#include "server/preparation/frontends/frontend_fleet.hpp"
+#include "server/preparation/lifecycle/claimed_record.hpp"
+
+namespace gate {
+
+/// The record's hooks whose settings are to hold: those that failed and were allowed to, or were skipped, set nothing.
+[[nodiscard]] std::vector<const Hook*> settings_to_hold(const Preparation& record);
+
+/// The first setting that some FE does not have, as text; empty when all have all. Errors: out of reach (some FE did
+/// not answer, and those that did have all), or the FE's refusal. An item that the version does not know holds.
+[[nodiscard]] Result<std::string> find_drift(FrontendFleet& fleet, const std::vector<const Hook*>& hooks,
+                                             Deadline deadline);
+
+/// Not thread safe; any number may share a record. Nothing waits: calls end by their deadline.
+class Settings {
+ public:
+  /// Both outlive this.
+  Settings(ClaimedRecord& record, FrontendFleet& fleet, const Clock& clock)
+      : record_(record), fleet_(fleet), clock_(clock) {}
+
+  /// Brings the settings of `hooks` to every alive FE: captured first, proven by a read-back. `detail` gets what some
+  /// FE did not have. Errors: out of reach (try again: an FE does not answer, or has not taken it yet), Rejected (the
+  /// FE's own refusal), InvalidInput, NotFound (`strict` only: no FE knows the item).
+  [[nodiscard]] Status apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline,
+                             std::string& detail);
+
+  /// Gives back every captured value where an FE has what the gate set. `first` turns the order: a setting whose
+  /// broadcast hangs must not be the one that each try begins with. Ok: proven, on every alive FE.
+  [[nodiscard]] Status restore(std::size_t first, Deadline deadline);
+
+ private:
+  /// One hook's SET, as it ended.
+  struct Attempt {
+    std::size_t hook;
+    std::string before;  ///< On the leader; empty where it did not tell.
+    Result<QueryResult> done;
+  };
+  /// Reads back, tells the FEs that were missed, and adds to `all` what is not so in the end.
+  [[nodiscard]] Result<FleetReading> prove(const std::vector<const Hook*>& hooks, const std::vector<Attempt>& attempts,
+                                           Deadline deadline, Status& all);
+  [[nodiscard]] Status capture(const SettingReading& reading, const std::string& leader, const Hook& hook);
+  [[nodiscard]] Status take_as_shown(const SettingReading& reading, const std::string& before,
+                                     const ConfigSetting& wanted);
+  void remember_leader(const std::string& leader);
+  [[nodiscard]] Status forget(const std::string& key);
+  [[nodiscard]] Deadline set_deadline(Deadline deadline) const;
+  [[nodiscard]] Deadline store_deadline() const;
+
+  ClaimedRecord& record_;
+  FrontendFleet& fleet_;
+  const Clock& clock_;
+};
+
+}  // namespace gate

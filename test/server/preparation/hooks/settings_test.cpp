@@ -1,0 +1,228 @@
+// Settings from capture to restore over FEs that die, hang, restart and keep values in a form of their own.
+
+#include "server/preparation/hooks/settings.hpp"
+
+#include "test/server/preparation/run.hpp"
+
+using namespace std::chrono_literals;
+
+namespace gate {
+namespace {
+
+using namespace test;
+
+constexpr auto kNeverNoticed = std::chrono::hours(1);
+
+TEST_CASE("an FE that is called alive and refuses connections keeps nobody else from being set again or restored") {
+  World world({.frontends = 3, .liveness_lag = kNeverNoticed});
+  Run run(world, {no_scheduling()});
+  REQUIRE(run.prepare() == RunEnd::Finished);
+  REQUIRE(run.status().phase == Phase::Completed);
+  world.simulator.stop(2);
+  world.simulator.frontend(1).set_config(kScheduling, "500");  // as a restart does
+  std::string detail;
+  auto held = run.runner->reassert(kAmple, detail);
+  REQUIRE_FALSE(held.ok());
+  CHECK(out_of_reach(held.error()));
+  CHECK(world.config(1) == "0");
+  CHECK(has(detail, std::to_string(world.simulator.frontend(1).port())));
+  std::string drifted;
+  CHECK_FALSE(run.runner->holds(ample(), drifted).ok());
+
+  world.simulator.start(2);
+  CHECK(run.runner->reassert(kAmple, detail).ok());
+  CHECK(world.config(2) == "0");
+
+  world.simulator.stop(2);
+  const auto restored = run.runner->restore(kAmple);
+  REQUIRE_FALSE(restored.ok());
+  CHECK(out_of_reach(restored.error()));
+  CHECK(world.config(0) == kSchedulingDefault);
+  CHECK(world.config(1) == kSchedulingDefault);
+  world.simulator.start(2);
+  CHECK(run.runner->restore(kAmple).ok());
+}
+
+TEST_CASE("while an FE hangs, a hook that is set on the others is not set again and again, and ends when it is dead") {
+  World world({.frontends = 3, .liveness_lag = kNeverNoticed});
+  world.simulator.stop(1);
+  Run run(world, {no_scheduling()});
+  std::jthread worker([&] { CHECK(run.prepare() == RunEnd::Finished); });
+  REQUIRE(world.signal.eventually([&] { return world.config(0) == "0" && world.config(2) == "0"; }));
+  const auto looks = count(world.simulator, "ADMIN SHOW");
+  REQUIRE(world.signal.eventually([&] { return count(world.simulator, "ADMIN SHOW") > looks + 6; }));
+  CHECK(count(world.simulator, "ADMIN SET") == 1);
+  world.simulator.notice_deaths();
+  worker.join();
+  CHECK(run.status().phase == Phase::Completed);
+}
+
+TEST_CASE("a broadcast that hangs at one FE ends by itself, and those behind it are told") {
+  FrontendSimulator* cluster = nullptr;
+  std::atomic<bool> hung{false};
+  World world({.frontends = 3, .rpc_grace = 0ms, .on_statement = [&](const ReceivedStatement& statement) {
+                 if (statement.sql.starts_with("ADMIN SET") && !hung.exchange(true)) cluster->hang_frontend(1);
+               }});
+  cluster = &world.simulator;
+  Run run(world, {no_scheduling()});
+  std::jthread worker([&] { CHECK(run.prepare() == RunEnd::Finished); });
+  CHECK(world.signal.eventually([&] { return world.config(2) == "0"; }));
+  CHECK(world.config(1) == kSchedulingDefault);
+  world.simulator.hang_frontend(1, false);
+  worker.join();
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(world.config(1) == "0");
+}
+
+TEST_CASE(
+    "a leader with a third value: a restart's is nobody's decision, a person's stays, and ours is left on no FE") {
+  struct Row {
+    const char* name;
+    bool restarts;
+    const char* afterwards;
+  };
+  for (const Row& row : {Row{"it started again", true, "1234"}, Row{"it was changed alone", false, "77"}}) {
+    INFO(row.name);
+    World world({.frontends = 3});
+    for (std::size_t fe = 0; fe < 3; ++fe) world.simulator.frontend(fe).set_config(kScheduling, "1234");
+    Run run(world, {no_scheduling()});
+    REQUIRE(run.prepare() == RunEnd::Finished);
+    if (row.restarts) {
+      world.simulator.restart(0);
+      REQUIRE(world.config(0) == kSchedulingDefault);
+    } else {
+      world.simulator.frontend(0).set_config(kScheduling, "77");
+    }
+    CHECK(run.runner->restore(kAmple).ok());
+    for (std::size_t fe = 0; fe < 3; ++fe) CHECK(world.config(fe) == row.afterwards);
+  }
+}
+
+TEST_CASE("values are compared as the FE keeps them, and what it shows can be set again") {
+  struct Row {
+    const char* name;
+    const char* key;
+    const char* before;
+    const char* wanted;
+    const char* kept;
+  };
+  for (const Row& row : {Row{"a sign", "tablet_sched_slot_num_per_path", "8", "+7", "7"},
+                         Row{"zeros in front", "tablet_sched_slot_num_per_path", "8", "0100", "100"},
+                         Row{"a double", "tablet_sched_balance_load_score_threshold", "0.1", "0.30", "0.3"},
+                         Row{"a whole double", "tablet_sched_balance_load_score_threshold", "0.1", "1", "1.0"},
+                         Row{"an array", "lake_background_tables", "[11001, 11002]", "5,6", "[5, 6]"},
+                         Row{"an array that was empty", "lake_background_tables", "[]", "5", "[5]"},
+                         Row{"a boolean in capitals", "tablet_sched_disable_balance", "false", " TRUE ", "true"}}) {
+    INFO(row.name);
+    World world({.frontends = 2, .fe_conf = {{row.key, row.before}}});
+    REQUIRE(world.config(1, row.key) == row.before);
+    auto hook = setting_hook("hook", row.key, row.wanted);
+    hook.timeout = 5s;
+    Run run(world, {hook});
+    REQUIRE(run.prepare() == RunEnd::Finished);
+    CHECK_MESSAGE(run.status().phase == Phase::Completed, run.status().message);
+    CHECK(world.config(1, row.key) == row.kept);
+    std::string text;
+    CHECK(run.runner->reassert(kAmple, text).ok());
+    CHECK(text.empty());
+    CHECK(run.runner->restore(kAmple).ok());
+    for (std::size_t fe = 0; fe < 2; ++fe) CHECK(world.config(fe, row.key) == row.before);
+  }
+}
+
+TEST_CASE("a value that the FE hides is not captured, and its setting not touched") {
+  World world;
+  world.simulator.frontend(0).set_config("cloud_secret", "old");
+  Run run(world, {setting_hook("secret", "cloud_secret", "new")});
+  CHECK(run.prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Failed);
+  INFO(run.status().message);
+  CHECK(has(run.status().message, "cannot be captured; want restore: none or a statement"));
+  CHECK(world.config(0, "cloud_secret") == "old");
+  CHECK(count(world.simulator, "ADMIN SET") == 0);
+}
+
+TEST_CASE("a leader that is gone for a moment fails no hook") {
+  World world({.frontends = 3, .liveness_lag = kNeverNoticed});
+  world.simulator.set_leader(1);
+  world.simulator.stop(1);
+  Run run(world, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE", false),
+                  hook_of("drain-tablet-scheduler", ProbeAction{Probe::SchedulerDrained}, false), no_scheduling()});
+  std::jthread worker([&] { CHECK(run.prepare() == RunEnd::Finished); });
+  REQUIRE(world.signal.eventually([&] { return count(world.simulator, "CREATE IMAGE") >= 3; }));
+  CHECK(run.hook(0).phase == HookPhase::Running);
+  world.simulator.set_leader(0);
+  world.simulator.notice_deaths();
+  worker.join();
+  CHECK(hooks_in(run.status(), HookPhase::Completed).size() == 3);
+}
+
+TEST_CASE("a check of the gate's own goes on after an SQL error; a privilege that is missing ends it") {
+  World world;
+  world.simulator.fail("SHOW BACKENDS", {1064, "HY000", "Backend node not found."}, {}, 3);
+  Run run(world, {hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive})});
+  CHECK(run.prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(count(world.simulator, "SHOW BACKENDS") == 4);
+
+  World refused;
+  refused.simulator.fail("SHOW BACKENDS", {5203, "42000", "Access denied"});
+  Run denied(refused, {hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive})});
+  CHECK(denied.prepare() == RunEnd::Finished);
+  CHECK(denied.status().phase == Phase::Failed);
+  CHECK(count(refused.simulator, "SHOW BACKENDS") == 1);
+}
+
+TEST_CASE("a pass never waits: what is waited for comes again at its time, and its time goes on whoever takes it") {
+  World world({.backends = {{.host = "be-0", .alive = false}}});
+  Run run(world, {hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive})});
+  CHECK(run.runner->prepare().end == RunEnd::ComeAgain);
+  const auto looks = count(world.simulator, "SHOW BACKENDS");
+  CHECK(run.hook(0).attempts == 1);
+  const auto began = run.hook(0).start_time;
+  world.clock.move(2s);
+  run.again();  // another process
+  const auto pass = run.runner->prepare();
+  CHECK(pass.end == RunEnd::ComeAgain);
+  CHECK(pass.again > 0ms);
+  CHECK(run.hook(0).start_time == began);
+  CHECK(count(world.simulator, "SHOW BACKENDS") == looks + 1);
+  // Past the hook's time one look is due, and it decides.
+  world.clock.move(kAmple);
+  run.again();
+  CHECK(run.runner->prepare().end == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Failed);
+  CHECK(count(world.simulator, "SHOW BACKENDS") == looks + 2);
+}
+
+TEST_CASE("settled hooks whose runner died are read back before Completed is written, however late") {
+  World world;
+  Run run(world, {no_scheduling()}, [&](Preparation& record) {
+    record.status.start_time = world.clock.wall_now() - 2h;
+    HookStatus entry;
+    entry.name = "disable-tablet-clone";
+    entry.phase = HookPhase::Completed;
+    record.status.hooks = {entry};
+  });
+  CHECK(run.prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(world.config() == "0");
+}
+
+TEST_CASE("records whose hooks wait leave their worker to others") {
+  World world({.backends = {{.host = "be-0", .alive = false}}});
+  auto options = quick_options("gate-0");
+  options.workers = 1;
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+    world.create(record_of(name, {hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive})}));
+  }
+  Replica replica(world, options);
+  REQUIRE(world.signal.eventually([&] { return has(world.get("f").status.message, "0 of 1 backends alive"); }));
+  replica.controller.created_here(world.create(record_of("r", {no_scheduling()})));
+  CHECK(world.reaches("r", Stage::Prepared));
+  world.simulator.set_backends({{"be-0"}});
+  for (const char* name : {"a", "f"}) CHECK(world.reaches(name, Stage::Prepared));
+}
+
+}  // namespace
+}  // namespace gate
