@@ -102,7 +102,7 @@ class App::Impl {
   std::unique_ptr<PreparationStore> store;
   KubePreparationStore* kube_store = nullptr;  // the same as `store` when on Kubernetes
   std::unique_ptr<ClusterAccess> clusters;
-  MysqlFrontendConnector connector;
+  MysqlFrontendConnector connector{{.password_to_unverified = options.frontend_password_to_unverified}};
   std::unique_ptr<HttpCaller> http_caller;
   std::unique_ptr<ScriptJobs> script_jobs;
   std::unique_ptr<OutcomeWaiters> waiters;

@@ -177,6 +177,8 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
       ->type_name("disabled|preferred|required|verify-ca|verify-identity")
       ->default_str("preferred");
   command.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
+  command.add_flag("--frontend-password-to-unverified", options.frontend_password_to_unverified,
+                   "Dangerous: send passwords in clear (LDAP users) over TLS to FEs that were not verified");
   add_duration(command, "--claim-stale-after", options.claim_stale_after, "Take over a claim not renewed for this long",
                seconds{1}, kDay);
   command.add_option("--workers", options.workers, "Preparations worked on at once")

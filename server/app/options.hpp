@@ -56,6 +56,7 @@ struct ServeOptions {
   std::string frontend_password_file;
   FrontendTls frontend_tls = FrontendTls::Preferred;
   std::string frontend_ca_file;
+  bool frontend_password_to_unverified = false;  ///< See FrontendClientOptions.
 
   std::vector<std::string> default_hooks;
   std::vector<SqlKind> allowed_sql;             ///< Further kinds of statements for custom hooks.
