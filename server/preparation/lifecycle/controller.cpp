@@ -210,22 +210,26 @@ void PreparationController::work(const std::stop_token& stop) {
 }
 
 std::optional<PreparationController::Kept> PreparationController::kept_claim(const std::string& key) {
-  const std::lock_guard lock(mutex_);
-  const auto found = tracked_.find(key);
-  if (found == tracked_.end() || !found->second.runner) return std::nullopt;
-  auto& tracked = found->second;
-  const auto known = known_.find(key);
-  const bool ours = tracked.claim && !tracked.claim->lost() && known != known_.end() && known->second.open &&
-                    known->second.state == state_text(tracked.claim->snapshot());
-  if (!ours) {
-    tracked.runner.reset();
-    tracked.claim.reset();
-    return std::nullopt;
+  Kept kept;
+  std::string known_state;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = tracked_.find(key);
+    if (found == tracked_.end() || !found->second.runner) return std::nullopt;
+    kept.claim = found->second.claim;
+    const auto left = found->second.next_look - clock_.steady_now();
+    kept.wait = std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(left));
+    const auto known = known_.find(key);
+    if (known != known_.end() && known->second.open) known_state = known->second.state;
   }
-  const auto now = clock_.steady_now();
-  const auto left =
-      tracked.next_look > now ? std::chrono::ceil<milliseconds>(tracked.next_look - now) : milliseconds{0};
-  return Kept{tracked.claim, left};
+  // Not under the lock: the heartbeat may hold the claim for as long as the store takes.
+  if (kept.claim && !kept.claim->lost() && known_state == state_text(kept.claim->snapshot())) return kept;
+  const std::lock_guard lock(mutex_);
+  if (const auto found = tracked_.find(key); found != tracked_.end()) {
+    found->second.runner.reset();
+    found->second.claim.reset();
+  }
+  return std::nullopt;
 }
 
 std::optional<milliseconds> PreparationController::reconcile(const std::string& key, const std::stop_token& stop) {
