@@ -8,6 +8,7 @@
 #include "policy/review/stored_object.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/admission/stateful_set_handler.hpp"
 #include "server/base/log.hpp"
 
 namespace gate {
@@ -117,6 +118,7 @@ bool ImageChangeHandler::gather_configuration() {
   }
   facts_.asked_before = before.configured;
   facts_.configuration = before_or_after(std::move(before), std::move(after));
+  require_leading(facts_.configuration, peers_.clusters, request_.name_space, within(kStoreTimeout));
   return facts_.configuration.configured;
 }
 

@@ -69,4 +69,20 @@ AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Dead
   return answer;
 }
 
+void require_leading(HookConfiguration& configuration, ClusterAccess& clusters, const std::string& name_space,
+                     Deadline deadline) {
+  if (!configuration.rollout.leads()) return;
+  const auto obstacle = clusters.obstacle_to_leading(name_space, deadline);
+  const std::string what =
+      std::string(annotation::kUpgradeRollout) + " / " + std::string(annotation::kUpgradeAdmission);
+  if (!obstacle) {
+    configuration.unread.push_back(what + ": " + obstacle.error().message);
+  } else if (!obstacle->empty()) {
+    const auto& rollout = configuration.rollout;
+    configuration.faults.push_back(
+        {what, std::string(to_string(rollout.mode)) + " / " + std::string(to_string(rollout.admission)),
+         "operator / refuse, since " + clean_text(*obstacle)});
+  }
+}
+
 }  // namespace gate

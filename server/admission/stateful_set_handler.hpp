@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "policy/hooks/hook_configuration.hpp"
 #include "policy/hooks/led_rollout.hpp"
 #include "policy/review/admission_review.hpp"
 #include "policy/rollout/stateful_set.hpp"
@@ -38,5 +39,10 @@ class StatefulSetHandler {
   spdlog::logger& log_;
   const LedRollout defaults_;
 };
+
+/// Adds a fault where `configuration` asks for a rollout that cannot be led in the namespace: a hold that nobody keeps
+/// must not be promised. Asks nothing where it does not.
+void require_leading(HookConfiguration& configuration, ClusterAccess& clusters, const std::string& name_space,
+                     Deadline deadline);
 
 }  // namespace gate

@@ -48,7 +48,7 @@ class KubeClusterAccess final : public ClusterAccess {
                    Deadline deadline) override;
   Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
   Result<std::vector<StatefulSetState>> stateful_sets(const Preparation& record, Deadline deadline) override;
-  Result<std::map<std::string, std::string>> namespace_labels(const std::string& name, Deadline deadline) override;
+  Result<std::string> obstacle_to_leading(const std::string& name_space, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;
   void emit_event(const Preparation& record, bool warning, const std::string& reason,
                   const std::string& message) override;

@@ -2,10 +2,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include "policy/hooks/rollout_configuration.hpp"
 #include "server/kubernetes/json_fields.hpp"
 #include "server/kubernetes/kube_cluster_access.hpp"
 
 namespace gate {
+namespace {
+
+/// As manifests/rollouts names them.
+constexpr std::string_view kWebhooks = "upgrade-gate";
+constexpr std::string_view kWebhook = "statefulsets.gate.starrocks.com";
+constexpr std::string_view kComponent = "manifests/rollouts of the gate";
+
+}  // namespace
 
 Result<std::vector<StatefulSetState>> KubeClusterAccess::stateful_sets(const Preparation& record, Deadline deadline) {
   std::vector<StatefulSetState> out;
@@ -18,13 +27,30 @@ Result<std::vector<StatefulSetState>> KubeClusterAccess::stateful_sets(const Pre
   return out;
 }
 
-Result<std::map<std::string, std::string>> KubeClusterAccess::namespace_labels(const std::string& name,
-                                                                               Deadline deadline) {
-  const auto object = client_.get(kube::kNamespaces, {}, name, deadline);
+Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& name_space, Deadline deadline) {
+  const auto webhooks = client_.get(kube::kMutatingWebhooks, {}, std::string(kWebhooks), deadline);
+  const auto& failure = webhooks.ok() ? Error{} : webhooks.error();
+  if (!webhooks && (failure.code == ErrorCode::NotFound || failure.code == ErrorCode::PermissionDenied)) {
+    return "MutatingWebhookConfiguration " + std::string(kWebhooks) + " is not there or may not be read: want " +
+           std::string(kComponent);
+  }
+  if (!webhooks) return failure;
+  // With another failure policy an outage of the gate would let everything roll.
+  const auto& list = at(*webhooks, {"webhooks"});
+  bool holds = false;
+  for (std::size_t i = 0; list.is_array() && i < list.size(); ++i) {
+    holds = holds || (text(at(list[i], {"name"})) == kWebhook && text(at(list[i], {"failurePolicy"})) == "Fail");
+  }
+  if (!holds) {
+    return "MutatingWebhookConfiguration " + std::string(kWebhooks) + " has no webhook " + std::string(kWebhook) +
+           " with failurePolicy Fail: want " + std::string(kComponent);
+  }
+  const auto object = client_.get(kube::kNamespaces, {}, name_space, deadline);
   if (!object) return object.error();
-  std::map<std::string, std::string> labels;
-  for (const auto& [key, value] : at(*object, {"metadata", "labels"}).items()) labels[key] = text(value);
-  return labels;
+  const auto label = text(at(*object, {"metadata", "labels", std::string(kRolloutsLabel).c_str()}));
+  if (label == kRolloutsEnabled) return std::string{};
+  return "namespace " + name_space + " has not the label " + std::string(kRolloutsLabel) + "=" +
+         std::string(kRolloutsEnabled);
 }
 
 }  // namespace gate

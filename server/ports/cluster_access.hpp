@@ -61,10 +61,11 @@ class ClusterAccess {
     return Error{ErrorCode::Unavailable, "there are no StatefulSets to lead without Kubernetes"};
   }
 
-  /// The labels of a namespace; an error where there is no Kubernetes.
-  [[nodiscard]] virtual Result<std::map<std::string, std::string>> namespace_labels(const std::string& /*name*/,
-                                                                                    Deadline /*deadline*/) {
-    return Error{ErrorCode::Unavailable, "there are no namespaces without Kubernetes"};
+  /// Why StatefulSets of the namespace cannot be held or steered here, with what would be needed; "" when they can.
+  /// Error: it cannot be known now.
+  [[nodiscard]] virtual Result<std::string> obstacle_to_leading(const std::string& /*name_space*/,
+                                                                Deadline /*deadline*/) {
+    return std::string("there are no StatefulSets to lead without Kubernetes");
   }
 
   /// Writes `.status.upgradePreparationStatus` of the cluster (merge patch of the status subresource). Success also

@@ -468,16 +468,32 @@ std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, 
     log_.info("settings set again name={} what={}", key_of(record), detail);
   }
   if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
+  const auto again = object ? lead(claim, *object, waiting_for) : options_.reassert_interval;
   report(claim, held, waiting_for);
   const std::lock_guard lock(mutex_);
   auto& unconfirmed = tracked_[key_of(record)].unconfirmed;
   if (held || !out_of_reach(held.error())) {
     unconfirmed = 0;
-    return options_.reassert_interval;
+    return again;
   }
   // An FE that restarts lost its settings, and is back within seconds.
   const auto wait = kUnconfirmedRetryMin * (1 << std::min(unconfirmed++ / kTriesPerPause, 4));
-  return std::min<milliseconds>(wait, options_.reassert_interval);
+  return std::min<milliseconds>(wait, again);
+}
+
+milliseconds PreparationController::lead(ClaimedRecord& claim, const nlohmann::json& object,
+                                         std::optional<std::string>& waiting_for) {
+  const auto record = claim.snapshot();
+  if (record.status.stage != Stage::RollingOut) return options_.reassert_interval;
+  const auto led = leader_.look(claim, object, clock_.steady_now() + kRoundBudget);
+  if (!led) {
+    log_.warn("rollout not led further name={} error={}", key_of(record), led.error().message);
+    return kStoreRetry;
+  }
+  if (!led->led || led->finished) return options_.reassert_interval;
+  // In the mirror, so that the operator looks again at each step: an event on the cluster object starts its next pass.
+  waiting_for = led->waiting_for;
+  return std::min<milliseconds>(options_.reassert_interval, kLeadInterval);
 }
 
 void PreparationController::report(ClaimedRecord& claim, const Status& held,

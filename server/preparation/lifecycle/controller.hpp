@@ -18,6 +18,7 @@
 #include "server/preparation/hooks/hook_runner.hpp"
 #include "server/preparation/lifecycle/claimed_record.hpp"
 #include "server/preparation/lifecycle/paced_store.hpp"
+#include "server/preparation/lifecycle/rollout_leader.hpp"
 #include "server/preparation/lifecycle/status_mirror.hpp"
 #include "server/preparation/lifecycle/work_queue.hpp"
 
@@ -143,6 +144,9 @@ class PreparationController {
   [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
                                                              std::chrono::milliseconds& look_again);
   [[nodiscard]] Status take_over_debt(ClaimedRecord& claim);
+  /// Takes a led rollout a step on, and says what it waits for; returns when to look again.
+  [[nodiscard]] std::chrono::milliseconds lead(ClaimedRecord& claim, const nlohmann::json& object,
+                                               std::optional<std::string>& waiting_for);
   /// The record's one message between two looks, written when it changed: in verify mode a drift, which nobody mends
   /// (an event, too, when it begins); otherwise what the rollout waits for, if that is known.
   void report(ClaimedRecord& claim, const Status& held, const std::optional<std::string>& waiting_for);
@@ -171,6 +175,7 @@ class PreparationController {
   std::stop_source passes_;  // stops runners that are kept
 
   StatusMirror mirror_{clusters_, clock_};
+  RolloutLeader leader_{clusters_, peers_.connector, clock_, log_};
   FrontendQuestions questions_{peers_, clock_, log_};
   std::atomic<std::uint64_t> prepared_{0};
   std::atomic<std::uint64_t> failed_{0};

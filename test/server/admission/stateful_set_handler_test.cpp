@@ -1,0 +1,168 @@
+// Goal: the webhook on StatefulSets answers by the live owner and the records, and where it cannot know it lets nothing
+// roll.
+
+#include "server/admission/stateful_set_handler.hpp"
+
+#include <doctest/doctest.h>
+#include <spdlog/logger.h>
+
+#include <nlohmann/json.hpp>
+
+#include "server/memory/memory_cluster_access.hpp"
+#include "server/memory/memory_preparation_store.hpp"
+
+using namespace gate;
+using nlohmann::json;
+
+namespace {
+
+const Deadline kDeadline = SystemClock().steady_now() + std::chrono::seconds(30);
+
+/// One cluster object, or an API server that does not answer.
+class OneCluster final : public ClusterAccess {
+ public:
+  Result<nlohmann::json> object = Error{ErrorCode::NotFound, "no such object"};
+
+  Result<json> get_object(const std::string&, const ObjectRef&, Deadline) override { return object; }
+  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override { return unused(); }
+  Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string&, Deadline) override {
+    return unused();
+  }
+  Result<std::string> secret_value(const std::string&, const std::string&, const std::string&, Deadline) override {
+    return unused();
+  }
+  Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return unused(); }
+  Result<RolloutState> rollout_state(const Preparation&, Deadline) override { return unused(); }
+  Status mirror_status(const Preparation&, Deadline) override { return Ok{}; }
+  void emit_event(const Preparation&, bool, const std::string&, const std::string&) override {}
+  Result<std::string> obstacle = std::string{};
+  Result<std::string> obstacle_to_leading(const std::string&, Deadline) override { return obstacle; }
+
+ private:
+  static Error unused() { return {ErrorCode::Internal, "not asked for here"}; }
+};
+
+json cluster(const char* rollout) {
+  return {
+      {"kind", "StarRocksCluster"},
+      {"metadata", {{"name", "sr"}, {"uid", "uid-1"}, {"annotations", {{"starrocks.com/upgrade-rollout", rollout}}}}}};
+}
+
+json stateful_set(const std::string& image, bool held = false, int partition = 0) {
+  json object{{"metadata",
+               {{"name", "sr-be"},
+                {"labels", {{"app.kubernetes.io/component", "be"}}},
+                {"annotations", {{"app.starrocks.components/hash", held ? "held-by-upgrade-gate" : "1"}}},
+                {"ownerReferences",
+                 {{{"apiVersion", "starrocks.com/v1"},
+                   {"kind", "StarRocksCluster"},
+                   {"name", "sr"},
+                   {"uid", "uid-1"},
+                   {"controller", true}}}}}},
+              {"spec",
+               {{"replicas", 3},
+                {"updateStrategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"partition", partition}}}}},
+                {"template", {{"spec", {{"containers", {{{"name", "be"}, {"image", image}}}}}}}}}}};
+  if (held) object["metadata"]["annotations"][kHeldAnnotation] = "partition";
+  return object;
+}
+
+AdmissionRequest update(const json& before, json after) {
+  AdmissionRequest request;
+  request.kind = "StatefulSet";
+  request.name_space = "db";
+  request.name = "sr-be";
+  request.old_object = before;
+  after["metadata"]["annotations"]["app.starrocks.components/hash"] = "2";
+  request.object = std::move(after);
+  return request;
+}
+
+struct Fixture {
+  SystemClock clock;
+  MemoryPreparationStore store{clock};
+  OneCluster clusters;
+  spdlog::logger log{"test"};
+  StatefulSetHandler handler{store, clusters, log, {}};
+
+  /// The object as it would be stored.
+  [[nodiscard]] json stored(const AdmissionRequest& request) const {
+    const auto answer = handler.answer(request, kDeadline);
+    REQUIRE(answer.allowed);
+    return answer.json_patch.is_array() ? request.object.patch(answer.json_patch) : request.object;
+  }
+  [[nodiscard]] static std::string image_of(const json& object) {
+    return object["spec"]["template"]["spec"]["containers"][0]["image"];
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "an image change of a cluster that asks for turns is held until a record lets it go") {
+  clusters.object = cluster("stepwise");
+  const auto request = update(stateful_set("be:1"), stateful_set("be:2"));
+  CHECK(image_of(stored(request)) == "be:1");
+  Preparation record;
+  record.name = "sr-1";
+  record.name_space = "db";
+  record.spec.object = {"StarRocksCluster", "sr", "uid-1"};
+  record.spec.cluster = "sr";
+  record.spec.changes = {{Component::Backend, "be:1", "be:2"}};
+  record.spec.rollout.mode = RolloutMode::Stepwise;
+  auto made = store.create(record, kDeadline);
+  REQUIRE(made);
+  CHECK(image_of(stored(request)) == "be:1");  // not prepared
+  made->status.phase = Phase::Completed;
+  made->status.stage = Stage::RollingOut;
+  made->status.rollout.turns = {Turn{{Component::Backend}, TurnPhase::Rolling, 1, 3, 2, "", {}, 0}};
+  REQUIRE(store.update_status(*made, kDeadline));
+  const auto steered = stored(request);
+  CHECK(image_of(steered) == "be:2");
+  CHECK(steered["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "nobody else is touched") {
+  const auto request = update(stateful_set("be:1"), stateful_set("be:2"));
+  SUBCASE("a cluster that did not ask") { clusters.object = cluster("operator"); }
+  SUBCASE("an owner that is gone") { clusters.object = Error{ErrorCode::NotFound, "no such object"}; }
+  SUBCASE("an owner of another UID") {
+    clusters.object = cluster("stepwise");
+    (*clusters.object)["metadata"]["uid"] = "uid-2";
+  }
+  SUBCASE("an owner that is being deleted") {
+    clusters.object = cluster("stepwise");
+    (*clusters.object)["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  }
+  CHECK(stored(request) == request.object);
+}
+
+TEST_CASE_FIXTURE(Fixture, "where it cannot be known nothing rolls") {
+  clusters.object = Error{ErrorCode::Unavailable, "connection refused"};
+  const auto refused = handler.answer(update(stateful_set("be:1"), stateful_set("be:2")), kDeadline);
+  CHECK_FALSE(refused.allowed);
+  CHECK(refused.code == 403);
+  CHECK(refused.message.find("connection refused") != std::string::npos);
+  // What is held stays so without an error: its partition does not fall.
+  const auto kept = stored(update(stateful_set("be:2", true, 2), stateful_set("be:2", true, 0)));
+  CHECK(kept["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == 2);
+  // What changes no image is not asked about.
+  const auto same = update(stateful_set("be:1"), stateful_set("be:1"));
+  CHECK(stored(same) == same.object);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a rollout that cannot be led is not promised") {
+  HookConfiguration asked;
+  asked.rollout.admission = AdmissionMode::Hold;
+  require_leading(asked, clusters, "db", kDeadline);
+  CHECK(asked.faults.empty());
+  clusters.obstacle = std::string("namespace db has not the label");
+  require_leading(asked, clusters, "db", kDeadline);
+  REQUIRE(asked.faults.size() == 1);
+  CHECK(describe(asked.faults).find("namespace db has not the label") != std::string::npos);
+  clusters.obstacle = Error{ErrorCode::Unavailable, "connection refused"};
+  require_leading(asked, clusters, "db", kDeadline);
+  CHECK(asked.unread.size() == 1);
+  HookConfiguration silent;
+  require_leading(silent, clusters, "db", kDeadline);
+  CHECK((silent.faults.empty() && silent.unread.empty()));
+}
