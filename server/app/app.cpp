@@ -30,6 +30,7 @@
 #include "server/memory/memory_script_jobs.hpp"
 #include "server/outbound/http_hook_caller.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
+#include "server/preparation/lifecycle/hold_retry.hpp"
 #include "server/preparation/lifecycle/release.hpp"
 #include "server/starrocks/frontend_client.hpp"
 #include "server/tls/certificate_source.hpp"
@@ -107,6 +108,7 @@ class App::Impl {
   std::unique_ptr<ScriptJobs> script_jobs;
   std::unique_ptr<OutcomeWaiters> waiters;
   std::unique_ptr<PreparationController> controller;
+  std::unique_ptr<HoldRetry> hold_retry;
   std::unique_ptr<AdmissionService> admission;
   std::unique_ptr<ClusterWatch> cluster_watch;
   std::unique_ptr<Callers> callers;  // null: anybody who gets through the handshake
@@ -245,6 +247,10 @@ Status App::Impl::start_controller() {
   controller->start();
   if (kube_store != nullptr) {
     kube_store->start();
+    hold_retry = std::make_unique<HoldRetry>(
+        *store, *clusters, clock, log, FailureBackoff{options.failure_backoff, options.failure_backoff_max},
+        [this](const Preparation& record) { controller->created_here(record); });
+    hold_retry->start();
     cluster_watch = std::make_unique<ClusterWatch>(
         *kube, ResourceWatchOptions{}, [this](std::string_view kind, const nlohmann::json& object, bool) {
           const auto& metadata = object.at("metadata");
@@ -415,6 +421,7 @@ void App::stop() {
   app.cluster_watch.reset();
   if (app.webhook_paths) app.webhook_paths->stop();
   app.own_name = {};
+  app.hold_retry.reset();
   app.controller->stop();
   app.ops->stop(app.clock.steady_now() + std::chrono::seconds(1));
 }

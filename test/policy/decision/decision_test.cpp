@@ -611,3 +611,44 @@ TEST_CASE("a new value of the retry annotation starts the next attempt at once, 
   given.dry_run = true;
   CHECK(decide(given).effect == Effect::None);
 }
+
+TEST_CASE("under a hold the change is admitted as soon as its record is there, whatever becomes of the preparation") {
+  struct Row {
+    const char* name;
+    std::optional<Phase> phase;
+    Stage stage;
+    Effect effect;
+    const char* decision;
+  };
+  for (const Row& row : {Row{"no record: one is started", {}, Stage::Preparing, Effect::Start, ""},
+                         Row{"pending", Phase::Pending, Stage::Preparing, Effect::None, "allowed-held"},
+                         Row{"running", Phase::Running, Stage::Preparing, Effect::None, "allowed-held"},
+                         Row{"failed, back-off running", Phase::Failed, Stage::Closed, Effect::None, "allowed-held"}}) {
+    CAPTURE(row.name);
+    auto given = facts();
+    given.configuration.rollout.admission = AdmissionMode::Hold;
+    if (row.phase) given.records = {record_for(given, *row.phase, row.stage)};
+    const auto decision = decide(given);
+    CHECK(decision.effect == row.effect);
+    CHECK(decision_annotation(decision) == row.decision);
+    if (row.effect == Effect::Start) {
+      REQUIRE(decision.start);
+      CHECK(decision.start->rollout.admission == AdmissionMode::Hold);
+      continue;
+    }
+    CHECK(decision.answer.allowed);
+    REQUIRE_FALSE(decision.answer.warnings.empty());
+    CHECK(decision.answer.warnings[0].find("no pod moves until it is prepared") != std::string::npos);
+  }
+}
+
+TEST_CASE("a hold does not open what a hold cannot cure") {
+  auto given = facts();
+  given.configuration.rollout.admission = AdmissionMode::Hold;
+  SUBCASE("invalid configuration") { given.configuration.faults = {{"f", "v", "a"}}; }
+  SUBCASE("records cannot be read") { given.store_reachable = false; }
+  SUBCASE("a ConfigMap cannot be read") { given.configuration.unread = {"timeout"}; }
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::None);
+  CHECK_FALSE(decision.answer.allowed);
+}

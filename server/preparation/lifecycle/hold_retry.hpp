@@ -1,0 +1,47 @@
+#pragma once
+// Under upgrade-admission "hold" the image is on the object already and no client repeats anything: after a preparation
+// that failed, the next attempt is begun here (design 2.10).
+
+#include <functional>
+#include <thread>
+
+#include "server/ports/cluster_access.hpp"
+#include "server/ports/preparation_store.hpp"
+
+namespace spdlog {
+class logger;
+}
+
+namespace gate {
+
+/// Thread safe. Owns one thread between start() and stop(); the destructor stops it.
+class HoldRetry {
+ public:
+  /// The peers outlive this. `created` is told of each record that was created here, from this thread.
+  HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, spdlog::logger& log,
+            FailureBackoff backoff, std::function<void(const Preparation&)> created);
+  ~HoldRetry();
+  HoldRetry(const HoldRetry&) = delete;
+  HoldRetry& operator=(const HoldRetry&) = delete;
+
+  void start();
+  void stop();
+
+  /// One look at all records: for each object whose newest record failed under a hold, is closed, and whose back-off is
+  /// over, the next attempt is created if the object still has the images. Its name is derived, so that several
+  /// replicas create one record. Blocks for a few seconds per due object at most.
+  void look();
+
+ private:
+  void retry(const Preparation& failed);
+
+  PreparationStore& store_;
+  ClusterAccess& clusters_;
+  const Clock& clock_;
+  spdlog::logger& log_;
+  const FailureBackoff backoff_;
+  const std::function<void(const Preparation&)> created_;
+  std::jthread thread_;
+};
+
+}  // namespace gate

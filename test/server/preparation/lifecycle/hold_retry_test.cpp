@@ -1,0 +1,70 @@
+// Goal: what failed under a hold is tried again by itself, once per back-off, as long as somebody wants it.
+
+#include "server/preparation/lifecycle/hold_retry.hpp"
+
+#include <doctest/doctest.h>
+
+#include "test/server/preparation/world.hpp"
+
+using namespace gate;
+using namespace gate::test;
+
+namespace {
+
+struct Held {
+  World world;
+  std::vector<std::string> created;
+  HoldRetry retry{world.store, world.clusters,   world.clock,
+                  world.log,   FailureBackoff{}, [this](const Preparation& record) { created.push_back(record.name); }};
+
+  void fails(AdmissionMode admission = AdmissionMode::Hold) {
+    auto record = record_of("sr-key-1", {});
+    record.spec.rollout.admission = admission;
+    world.create(record);
+    world.write("sr-key-1", [&](PreparationStatus& status) {
+      status.phase = Phase::Failed;
+      status.stage = Stage::Closed;
+      status.outcome = Outcome::Failed;
+      status.completion_time = world.clock.wall_now();
+    });
+    world.clusters.set_object(object_with("fe:2"));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a held upgrade that failed is tried again after the back-off, once") {
+  Held held;
+  held.fails();
+  held.retry.look();
+  CHECK(held.created.empty());
+  held.world.clock.move(FailureBackoff{}.base + std::chrono::seconds(1));
+  held.retry.look();
+  REQUIRE(held.created.size() == 1);
+  const auto next = held.world.get(held.created[0]);
+  CHECK(next.spec.attempt == 2);
+  CHECK(next.spec.changes == held.world.get("sr-key-1").spec.changes);
+  CHECK(next.spec.rollout.admission == AdmissionMode::Hold);
+  held.retry.look();  // the newest is under way
+  CHECK(held.created.size() == 1);
+}
+
+TEST_CASE("what nobody wants any more, or a client repeats, is not tried again") {
+  Held held;
+  SUBCASE("refused, not held") { held.fails(AdmissionMode::Refuse); }
+  SUBCASE("the object went back") {
+    held.fails();
+    held.world.clusters.set_object(object_with("fe:1"));
+  }
+  SUBCASE("another object has the name") {
+    held.fails();
+    held.world.clusters.set_object(object_with("fe:2", "uid-other"));
+  }
+  SUBCASE("the object is gone") {
+    held.fails();
+    held.world.clusters.set_object(nullptr);
+  }
+  held.world.clock.move(std::chrono::hours(1));
+  held.retry.look();
+  CHECK(held.created.empty());
+}
