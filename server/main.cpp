@@ -5,13 +5,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <thread>
 
 #include "server/app/app.hpp"
 #include "server/app/version.hpp"
+#include "server/base/backoff.hpp"
 #include "server/base/line_writer.hpp"
 #include "server/base/log.hpp"
 #include "server/console/console.hpp"
@@ -33,7 +36,38 @@ struct Log {
   std::shared_ptr<gate::Logger> logger;
 };
 
-int serve(const gate::ServeOptions& options, const sigset_t& signals) {
+/// The signals that mean something to a serving gate. All of them are blocked before any thread exists, so that
+/// sigwait() alone receives them; others that would end a process without a reason are ignored.
+struct Signals {
+  Signals() {
+    sigemptyset(&all);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&all, signal);
+    sigemptyset(&ends);
+    for (const int signal : {SIGTERM, SIGINT}) sigaddset(&ends, signal);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO}) std::signal(signal, SIG_IGN);
+  }
+  sigset_t all{};
+  sigset_t ends{};
+};
+
+/// Beyond --stop-timeout, for what has no deadline of its own.
+constexpr std::chrono::seconds kStopMargin{2};
+/// For the last line to be written.
+constexpr std::chrono::milliseconds kLastLine{200};
+
+/// Ends the process if it is not destroyed in time: a replica that hangs is worse than one that is killed, since
+/// another one takes its claims over only after it fell silent.
+std::jthread make_watchdog(gate::Logger& log, std::chrono::seconds stop_timeout) {
+  return std::jthread([&log, stop_timeout](const std::stop_token& done) {
+    if (!gate::pause_for(stop_timeout + kStopMargin, done)) return;
+    gate::log_error(log, "stopping takes too long: ending without it", {{"seconds", stop_timeout.count()}});
+    gate::pause_for(kLastLine, done);
+    std::_Exit(1);
+  });
+}
+
+int serve(const gate::ServeOptions& options, const Signals& signals) {
   const Log log(options.log_level);
   auto app = gate::App::start(options, *log.logger);
   if (!app) {
@@ -46,13 +80,20 @@ int serve(const gate::ServeOptions& options, const sigset_t& signals) {
   gate::log_info(*log.logger, "started port=" + std::to_string(port) + " ops_port=" + std::to_string(ops_port),
                  {{"version", gate::kVersion}, {"identity", options.identity}, {"port", port}, {"ops_port", ops_port}});
   int signal = 0;
-  sigwait(&signals, &signal);
+  while (sigwait(&signals.all, &signal) == 0 && signal == SIGHUP) {
+    gate::log_info(*log.logger, "SIGHUP: reading the certificate files");
+    (*app)->reload_certificate();
+  }
   gate::log_info(*log.logger, "draining", {{"signal", signal}, {"seconds", options.drain.count()}});
   (*app)->begin_drain();
   // A second signal ends the drain early.
   const timespec drain{options.drain.count(), 0};
-  sigtimedwait(&signals, nullptr, &drain);
-  (*app)->stop();
+  sigtimedwait(&signals.ends, nullptr, &drain);
+  {
+    const auto watchdog = make_watchdog(*log.logger, options.stop_timeout);
+    (*app)->stop();
+    app->reset();
+  }
   gate::log_info(*log.logger, "stopped");
   return 0;
 }
@@ -107,12 +148,7 @@ int main(int argc, char** argv) {
     }
     std::signal(SIGPIPE, SIG_IGN);
     if (line.release) return release(line);
-    // Blocked before any thread exists, so that sigwait() alone receives them.
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    const Signals signals;
     return serve(line.options, signals);
   } catch (const std::exception& bug) {
     std::cerr << "upgrade-gate: " << bug.what() << '\n';

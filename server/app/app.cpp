@@ -15,7 +15,9 @@
 #include "server/admission/callers.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
+#include "server/base/descriptors.hpp"
 #include "server/base/log.hpp"
+#include "server/http/descriptor_budget.hpp"
 #include "server/http/ops_server.hpp"
 #include "server/http/webhook_server.hpp"
 #include "server/kubernetes/kube_client.hpp"
@@ -137,7 +139,7 @@ Status App::Impl::start_certificate() {
     files.certificate = options.dev_certificate_directory + "/tls.crt";
     files.key = options.dev_certificate_directory + "/tls.key";
   }
-  auto started = CertificateWatcher::start(files, clock);
+  auto started = CertificateWatcher::start(files, clock, kCertificatePoll, &log);
   if (!started) return started.error();
   certificate = std::move(started).value();
   return Ok{};
@@ -311,6 +313,16 @@ std::optional<HttpReply> App::Impl::refuse_unknown_caller(std::string_view token
 
 Status App::Impl::start_servers() {
   WebhookServerOptions webhook_options;
+  OpsServerOptions ops_options;
+  const std::size_t descriptors = raise_descriptor_limit();
+  const auto reduced = fit_to_descriptors(descriptors, webhook_options.limits, ops_options.limits);
+  if (!reduced) return reduced.error();
+  if (*reduced) {
+    log_warning(log, "few files may be open (RLIMIT_NOFILE): fewer connections are served at once",
+                {{"limit", descriptors},
+                 {"webhook_connections", webhook_options.limits.connections_max},
+                 {"ops_connections", ops_options.limits.connections_max}});
+  }
   webhook_options.address = options.listen.host;
   webhook_options.port = options.listen.port;
   webhook_options.paths = {std::string(AdmissionService::kGatePath), std::string(AdmissionService::kConfigurationPath),
@@ -336,7 +348,6 @@ Status App::Impl::start_servers() {
   if (!https) return https.error();
   webhooks = std::move(https).value();
 
-  OpsServerOptions ops_options;
   ops_options.address = options.ops_listen.host;
   ops_options.port = options.ops_listen.port;
   ops_options.log = &log;
@@ -408,6 +419,8 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
 
 std::uint16_t App::port() const { return impl_->webhooks->port(); }
 std::uint16_t App::ops_port() const { return impl_->ops->port(); }
+
+void App::reload_certificate() { (void)impl_->certificate->reload_now(); }  // Which logs what went wrong.
 
 void App::begin_drain() {
   impl_->draining = true;

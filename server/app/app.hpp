@@ -30,6 +30,9 @@ class App {
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::uint16_t ops_port() const;
 
+  /// Reads the certificate files now, not at the next poll.
+  void reload_certificate();
+
   /// Readiness off; serves on, but every answer closes its connection, so that clients move to other replicas. The
   /// caller waits for ServeOptions::drain before stop(): endpoints take time to follow.
   void begin_drain();

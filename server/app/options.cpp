@@ -88,7 +88,8 @@ void add_address(CLI::App& app, const std::string& name, ListenAddress& target, 
          },
          help)
       ->type_name("HOST:PORT")
-      ->default_str(target.host + ":" + std::to_string(target.port));
+      ->default_str((target.host.find(':') == std::string::npos ? target.host : "[" + target.host + "]") + ":" +
+                    std::to_string(target.port));
 }
 
 /// A word for a value. Without the list that CLI11 would add to the help: the type's name is the list.
@@ -345,7 +346,7 @@ Result<ListenAddress> parse_listen_address(const std::string& text) {
   } else if (out.host.find(':') != std::string::npos) {
     return refuse();
   }
-  if (out.host.empty()) out.host = "0.0.0.0";
+  if (out.host.empty()) out.host = "::";  // Of both families; IPv4 alone where IPv6 is switched off.
   const auto* begin = text.data() + colon + 1;
   const auto* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(begin, end, out.port);

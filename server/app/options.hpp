@@ -21,7 +21,8 @@ struct ListenAddress {
   std::uint16_t port = 0;
 };
 
-/// "127.0.0.1:9443", "[::]:9443", ":9443" (all addresses); InvalidInput says what is accepted.
+/// "127.0.0.1:9443", "[::1]:9443"; "[::]:9443" and ":9443" are all addresses of both families, "0.0.0.0:9443" those of
+/// IPv4. InvalidInput says what is accepted.
 [[nodiscard]] Result<ListenAddress> parse_listen_address(const std::string& text);
 
 enum class StoreKind { Kubernetes, Memory };
@@ -34,8 +35,8 @@ enum class CallerPolicy {
 };
 
 struct ServeOptions {
-  ListenAddress listen{"0.0.0.0", 9443};
-  ListenAddress ops_listen{"0.0.0.0", 8080};
+  ListenAddress listen{"::", 9443};
+  ListenAddress ops_listen{"::", 8080};
   std::string tls_cert_file;
   std::string tls_key_file;
   std::string tls_client_ca_file;

@@ -9,16 +9,17 @@
 #include <sstream>
 #include <utility>
 
+#include "server/base/backoff.hpp"
 #include "server/tls/openssl_handles.hpp"
 
 namespace gate {
 namespace {
 
-Error invalid(std::string message) { return {ErrorCode::InvalidInput, std::move(message), 0}; }
+Error invalid(std::string message) { return {ErrorCode::InvalidInput, std::move(message)}; }
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{ErrorCode::NotFound, "cannot open " + path, 0};
+  if (!file) return Error{ErrorCode::NotFound, "cannot open " + path};
   std::string content(kCertificateFileBytesMax + 1, '\0');
   file.read(content.data(), static_cast<std::streamsize>(content.size()));
   if (file.bad()) return invalid("cannot read " + path);
@@ -68,22 +69,15 @@ int no_passphrase(char*, int, int, void*) { return -1; }
 
 }  // namespace
 
-struct CertificateWatcher::Loaded final : Certificate {
-  [[nodiscard]] WallTime not_before() const override { return not_before_; }
-  [[nodiscard]] WallTime not_after() const override { return not_after_; }
-  [[nodiscard]] const std::string& fingerprint() const override { return fingerprint_; }
-
-  // NOLINTBEGIN(readability-identifier-naming): the plain names are the accessors'.
-  std::string files_content_;  ///< What it was read from, to see a change. Holds the key: never shown.
-  openssl::X509Ptr leaf_;
-  openssl::ChainPtr chain_;
-  openssl::KeyPtr key_;
-  openssl::StorePtr client_ca_;            ///< Null without mTLS.
-  std::vector<std::string> client_names_;  ///< Empty: any.
-  WallTime not_before_;
-  WallTime not_after_;
-  std::string fingerprint_;
-  // NOLINTEND(readability-identifier-naming)
+/// One checked pair with its chain. Immutable.
+struct CertificateWatcher::Loaded {
+  Certificate facts;
+  std::string files_content;  ///< What it was read from, to see a change. Holds the key: never shown.
+  openssl::X509Ptr leaf;
+  openssl::ChainPtr chain;
+  openssl::KeyPtr key;
+  openssl::StorePtr client_ca;            ///< Null without mTLS.
+  std::vector<std::string> client_names;  ///< Empty: any.
 };
 
 /// Called by OpenSSL for each new connection, once its ClientHello is there.
@@ -91,17 +85,14 @@ class CertificateWatcher::Callback {
  public:
   static int choose(SSL* ssl, void* watcher) {
     const auto* self = static_cast<const CertificateWatcher*>(watcher);
-    const auto loaded = [self] {
-      const std::lock_guard lock(self->mutex_);
-      return self->current_;
-    }();
-    if (SSL_use_cert_and_key(ssl, loaded->leaf_.get(), loaded->key_.get(), loaded->chain_.get(), 1) != 1) return 0;
-    if (loaded->client_ca_) {
-      SSL_set1_verify_cert_store(ssl, loaded->client_ca_.get());
+    const auto loaded = self->state_.lock()->current;
+    if (SSL_use_cert_and_key(ssl, loaded->leaf.get(), loaded->key.get(), loaded->chain.get(), 1) != 1) return 0;
+    if (loaded->client_ca) {
+      SSL_set1_verify_cert_store(ssl, loaded->client_ca.get());
       SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
       X509_VERIFY_PARAM* const wanted = SSL_get0_param(ssl);
       X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_ALWAYS_CHECK_SUBJECT);
-      for (const auto& name : loaded->client_names_) {
+      for (const auto& name : loaded->client_names) {
         if (X509_VERIFY_PARAM_add1_host(wanted, name.c_str(), name.size()) != 1) return 0;
       }
     }
@@ -110,19 +101,21 @@ class CertificateWatcher::Callback {
 };
 
 Result<std::unique_ptr<CertificateWatcher>> CertificateWatcher::start(CertificateFiles files, const Clock& clock,
-                                                                      std::chrono::milliseconds poll) {
-  std::unique_ptr<CertificateWatcher> watcher(new CertificateWatcher(std::move(files), clock));
-  if (!watcher->context_) return Error{ErrorCode::Internal, "cannot create a TLS context: " + openssl::take_error(), 0};
+                                                                      std::chrono::milliseconds poll, Logger* log) {
+  std::unique_ptr<CertificateWatcher> watcher(new CertificateWatcher(std::move(files), clock, log));
+  if (!watcher->context_) return Error{ErrorCode::Internal, "cannot create a TLS context: " + openssl::take_error()};
   if (auto loaded = watcher->reload_now(); !loaded) return loaded.error();
   watcher->poller_ =
       std::jthread([self = watcher.get(), poll](const std::stop_token& stop) { self->poll(stop, poll); });
   return watcher;
 }
 
-CertificateWatcher::CertificateWatcher(CertificateFiles files, const Clock& clock)
-    : files_(std::move(files)), clock_(clock), context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) {
+CertificateWatcher::CertificateWatcher(CertificateFiles files, const Clock& clock, Logger* log)
+    : files_(std::move(files)), clock_(clock), log_(log), context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) {
   if (!context_) return;
   SSL_CTX_set_min_proto_version(context_.get(), TLS1_2_VERSION);
+  // Of 1.2: forward secret and authenticated; its CBC suites have a history. 1.3 has no others.
+  SSL_CTX_set_cipher_list(context_.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");
   // The API server keeps no session cache, so tickets would only cost a write per connection.
   SSL_CTX_set_num_tickets(context_.get(), 0);
   SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_OFF);
@@ -135,47 +128,49 @@ CertificateWatcher::~CertificateWatcher() = default;
 
 ssl_ctx_st* CertificateWatcher::server_context() const { return context_.get(); }
 
-std::shared_ptr<const Certificate> CertificateWatcher::current() const {
-  const std::lock_guard lock(mutex_);
-  return current_;
-}
+Certificate CertificateWatcher::current() const { return state_.lock()->current->facts; }
 
-WallTime CertificateWatcher::not_after() const { return current()->not_after(); }
+WallTime CertificateWatcher::not_after() const { return current().not_after; }
 
 bool CertificateWatcher::healthy() const { return clock_.wall_now() < not_after(); }
 
-std::string CertificateWatcher::last_error() const {
-  const std::lock_guard lock(mutex_);
-  return last_error_;
-}
+std::string CertificateWatcher::last_error() const { return state_.lock()->last_error; }
 
-CertificateCounters CertificateWatcher::counters() const {
-  const std::lock_guard lock(mutex_);
-  return counters_;
-}
+CertificateCounters CertificateWatcher::counters() const { return state_.lock()->counters; }
 
 Status CertificateWatcher::reload_now() {
   const std::lock_guard one_at_a_time(reload_mutex_);
   auto loaded = load();
-  const std::lock_guard lock(mutex_);
-  if (!loaded) {
-    ++counters_.failed;
-    last_error_ = loaded.error().message;
-    return loaded.error();
+  const std::string error = loaded ? std::string() : loaded.error().message;
+  bool is_new = false;
+  bool tells_error = false;
+  {
+    auto state = state_.lock();
+    const auto now = clock_.steady_now();
+    tells_error = !loaded && (error != state->last_error || now >= state->next_line);
+    if (tells_error) state->next_line = now + kCertificateLogInterval;
+    state->last_error = error;
+    is_new = loaded && *loaded != state->current;
+    if (is_new) state->current = *loaded;
+    if (is_new) ++state->counters.loaded;
+    if (!loaded) ++state->counters.failed;
   }
-  last_error_.clear();
-  if (*loaded != current_) {
-    current_ = *loaded;
-    ++counters_.loaded;
+  if (log_ != nullptr && tells_error) {
+    log_error(*log_, "certificate not reloaded: the one in use stays",
+              {{"file", files_.certificate}, {"error", error}});
   }
+  if (log_ != nullptr && is_new) {
+    const auto& facts = (*loaded)->facts;
+    log_info(
+        *log_, "certificate in use",
+        {{"file", files_.certificate}, {"not_after", format_time(facts.not_after)}, {"sha256", facts.fingerprint}});
+  }
+  if (!loaded) return loaded.error();
   return Ok{};
 }
 
 void CertificateWatcher::poll(const std::stop_token& stop, std::chrono::milliseconds interval) {
-  std::unique_lock lock(poll_mutex_);
-  while (!poll_wake_.wait_for(lock, stop, interval, [&stop] { return stop.stop_requested(); })) {
-    (void)reload_now();  // What went wrong is kept in last_error() and counters().
-  }
+  while (pause_for(interval, stop)) (void)reload_now();  // What went wrong is kept in last_error() and counters().
 }
 
 /// The certificate in use when the files still hold it, else a new one, checked.
@@ -192,54 +187,53 @@ Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::lo
   if (!client_names) return client_names.error();
 
   auto fresh = std::make_shared<Loaded>();
-  fresh->files_content_ = *certificate_pem + '\0' + *key_pem + '\0' + *client_ca_pem + '\0' + *client_names;
-  {
-    const std::lock_guard lock(mutex_);
-    if (current_ && current_->files_content_ == fresh->files_content_) return current_;
+  fresh->files_content = *certificate_pem + '\0' + *key_pem + '\0' + *client_ca_pem + '\0' + *client_names;
+  if (const auto current = state_.lock()->current; current && current->files_content == fresh->files_content) {
+    return current;
   }
 
   ERR_clear_error();
   const auto certificate_bio = memory_of(*certificate_pem);
-  fresh->leaf_.reset(PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr));
-  if (!fresh->leaf_) return invalid("no PEM certificate in " + files_.certificate + ": " + openssl::take_error());
-  fresh->chain_.reset(sk_X509_new_null());
+  fresh->leaf.reset(PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr));
+  if (!fresh->leaf) return invalid("no PEM certificate in " + files_.certificate + ": " + openssl::take_error());
+  fresh->chain.reset(sk_X509_new_null());
   while (X509* issuer = PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr)) {
-    sk_X509_push(fresh->chain_.get(), issuer);
+    sk_X509_push(fresh->chain.get(), issuer);
   }
   const bool ended_well = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   if (!ended_well) return invalid("broken chain in " + files_.certificate + ": " + openssl::take_error());
   ERR_clear_error();
 
-  fresh->key_.reset(PEM_read_bio_PrivateKey(memory_of(*key_pem).get(), nullptr, no_passphrase, nullptr));
-  if (!fresh->key_) return invalid("no usable PEM private key in " + files_.key + ": " + openssl::take_error());
-  if (X509_check_private_key(fresh->leaf_.get(), fresh->key_.get()) != 1) {
+  fresh->key.reset(PEM_read_bio_PrivateKey(memory_of(*key_pem).get(), nullptr, no_passphrase, nullptr));
+  if (!fresh->key) return invalid("no usable PEM private key in " + files_.key + ": " + openssl::take_error());
+  if (X509_check_private_key(fresh->leaf.get(), fresh->key.get()) != 1) {
     ERR_clear_error();
     return invalid("the key in " + files_.key + " does not belong to the certificate in " + files_.certificate);
   }
 
-  fresh->not_before_ = to_wall_time(X509_get0_notBefore(fresh->leaf_.get()));
-  fresh->not_after_ = to_wall_time(X509_get0_notAfter(fresh->leaf_.get()));
-  fresh->fingerprint_ = fingerprint_of(fresh->leaf_.get());
-  if (fresh->not_after_ <= clock_.wall_now()) {
-    return invalid("the certificate in " + files_.certificate + " expired at " + format_time(fresh->not_after_));
+  fresh->facts.not_before = to_wall_time(X509_get0_notBefore(fresh->leaf.get()));
+  fresh->facts.not_after = to_wall_time(X509_get0_notAfter(fresh->leaf.get()));
+  fresh->facts.fingerprint = fingerprint_of(fresh->leaf.get());
+  if (fresh->facts.not_after <= clock_.wall_now()) {
+    return invalid("the certificate in " + files_.certificate + " expired at " + format_time(fresh->facts.not_after));
   }
 
   if (!files_.client_ca.empty()) {
-    fresh->client_ca_.reset(X509_STORE_new());
+    fresh->client_ca.reset(X509_STORE_new());
     const auto ca_bio = memory_of(*client_ca_pem);
     int found = 0;
     while (const openssl::X509Ptr ca{PEM_read_bio_X509(ca_bio.get(), nullptr, no_passphrase, nullptr)}) {
-      X509_STORE_add_cert(fresh->client_ca_.get(), ca.get());
+      X509_STORE_add_cert(fresh->client_ca.get(), ca.get());
       ++found;
     }
     ERR_clear_error();
     if (found == 0) return invalid("no PEM certificate in " + files_.client_ca);
-    fresh->client_names_ = names_in(*client_names);
+    fresh->client_names = names_in(*client_names);
     // An emptied file must not open the door to every name.
-    if (fresh->client_names_.empty() && !files_.client_names_file.empty()) {
+    if (fresh->client_names.empty() && !files_.client_names_file.empty()) {
       return invalid("no name in " + files_.client_names_file);
     }
-    fresh->client_names_.insert(fresh->client_names_.end(), files_.client_names.begin(), files_.client_names.end());
+    fresh->client_names.insert(fresh->client_names.end(), files_.client_names.begin(), files_.client_names.end());
   }
   return std::shared_ptr<const Loaded>(std::move(fresh));
 }

@@ -2,7 +2,6 @@
 // The serving certificate, kept up to date from files while the server runs.
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -12,6 +11,8 @@
 
 #include "policy/text/result.hpp"
 #include "policy/text/time.hpp"
+#include "server/base/guarded.hpp"
+#include "server/base/log.hpp"
 #include "server/ports/clock.hpp"
 
 struct ssl_ctx_st;  // OpenSSL's SSL_CTX
@@ -34,37 +35,41 @@ inline constexpr std::chrono::seconds kCertificatePoll{10};
 /// A chain and a CA bundle are a few KB; more than this is the wrong file.
 inline constexpr std::size_t kCertificateFileBytesMax = 1u << 20;
 
-/// One checked pair with its chain. Immutable.
-class Certificate {
- public:
-  virtual ~Certificate() = default;
-  [[nodiscard]] virtual WallTime not_before() const = 0;
-  [[nodiscard]] virtual WallTime not_after() const = 0;
-  /// SHA-256 of the leaf, lower-case hex.
-  [[nodiscard]] virtual const std::string& fingerprint() const = 0;
+/// What is worth to be known of the one in use.
+struct Certificate {
+  WallTime not_before;
+  WallTime not_after;
+  std::string fingerprint;  ///< SHA-256 of the leaf, lower-case hex.
 };
+
+/// Between two log lines about the same unusable files, which are looked at every few seconds.
+inline constexpr std::chrono::minutes kCertificateLogInterval{10};
 
 struct CertificateCounters {
   std::uint64_t loaded = 0;  ///< Certificates taken into use, the first included.
-  std::uint64_t failed = 0;  ///< Looks at the files that found something unusable: grows with every poll until mended.
+  std::uint64_t failed =
+      0;  ///< Looks at the files that found something unusable: grows with every poll until they are fixed.
 };
 
 /// Thread safe. One thread polls; it ends with the object.
 class CertificateWatcher {
  public:
   /// Loads and checks the files (the key belongs to the leaf, the leaf has not expired); InvalidInput says which file
-  /// is wrong and why. `clock` must outlive the watcher.
+  /// is wrong and why. `clock` must outlive the watcher. `log`: told of each certificate that is taken into use and of
+  /// each reload that fails, the latter when the reason changes and every kCertificateLogInterval; null: nobody.
   static Result<std::unique_ptr<CertificateWatcher>> start(CertificateFiles files, const Clock& clock,
-                                                           std::chrono::milliseconds poll = kCertificatePoll);
+                                                           std::chrono::milliseconds poll = kCertificatePoll,
+                                                           Logger* log = nullptr);
   ~CertificateWatcher();
   CertificateWatcher(const CertificateWatcher&) = delete;
   CertificateWatcher& operator=(const CertificateWatcher&) = delete;
 
-  /// For a server: TLS 1.2 and newer, no session tickets (the API server never resumes a session), and each new
-  /// connection gets the certificate that is current when it arrives. Valid as long as the watcher lives.
+  /// For a server: TLS 1.2 and newer with authenticated encryption, no session tickets (the API server never resumes a
+  /// session), and each new connection gets the certificate that is current when it arrives. Valid as long as the
+  /// watcher lives.
   [[nodiscard]] ssl_ctx_st* server_context() const;
 
-  [[nodiscard]] std::shared_ptr<const Certificate> current() const;
+  [[nodiscard]] Certificate current() const;
   [[nodiscard]] WallTime not_after() const;
   /// False once the certificate in use has expired: nothing but a new one helps, and clients already refuse it.
   [[nodiscard]] bool healthy() const;
@@ -79,24 +84,26 @@ class CertificateWatcher {
   struct Loaded;
   class Callback;
 
-  CertificateWatcher(CertificateFiles files, const Clock& clock);
+  CertificateWatcher(CertificateFiles files, const Clock& clock, Logger* log);
   void poll(const std::stop_token& stop, std::chrono::milliseconds interval);
   Result<std::shared_ptr<const Loaded>> load() const;
 
   // Constant after construction.
   const CertificateFiles files_;
   const Clock& clock_;
+  Logger* const log_;
   std::shared_ptr<ssl_ctx_st> context_;
 
   std::mutex reload_mutex_;  ///< One look at a time.
 
-  mutable std::mutex mutex_;  ///< Guards the next three.
-  std::shared_ptr<const Loaded> current_;
-  CertificateCounters counters_;
-  std::string last_error_;
+  struct State {
+    std::shared_ptr<const Loaded> current;
+    CertificateCounters counters;
+    std::string last_error;
+    SteadyTime next_line;  ///< About a reload that fails.
+  };
+  Guarded<State> state_;
 
-  std::mutex poll_mutex_;
-  std::condition_variable_any poll_wake_;
   std::jthread poller_;  ///< Last: ends before what it uses.
 };
 

@@ -51,7 +51,7 @@ TEST_CASE("what is given is taken") {
   CHECK(line.options.store == StoreKind::Memory);
   CHECK(line.options.frontend_address == FrontendAddress{"::1", 9031});
   CHECK(line.options.frontend_tls == FrontendTls::VerifyCa);
-  CHECK(line.options.listen.host == "0.0.0.0");
+  CHECK(line.options.listen.host == "::");
   CHECK(line.options.listen.port == 0);
   CHECK(line.options.ops_listen.host == "::");
   CHECK(line.options.default_hooks == std::vector<std::string>{"recommended", "create-image"});

@@ -41,6 +41,7 @@ class Client {
     int tls_version_max = TLS1_3_VERSION;
     const DevCertificate* identity = nullptr;  ///< Presented when the server asks.
     const DevCertificate* trust = nullptr;     ///< The server must be certified by its CA.
+    const char* ciphers = nullptr;             ///< Of TLS 1.2, in OpenSSL's words.
   };
 
   explicit Client(std::uint16_t port) : Client(port, Options{}) {}
@@ -138,6 +139,7 @@ class Client {
     SSL_CTX_set_security_level(context_, 0);  // So that it is the server that refuses old versions.
     SSL_CTX_set_min_proto_version(context_, TLS1_VERSION);
     SSL_CTX_set_max_proto_version(context_, options.tls_version_max);
+    if (options.ciphers != nullptr) SSL_CTX_set_cipher_list(context_, options.ciphers);
     if (options.trust != nullptr) trust(options.trust->ca);
     if (options.identity != nullptr) present(*options.identity);
     ssl_ = SSL_new(context_);

@@ -18,11 +18,15 @@ namespace {
 
 class ManualClock final : public Clock {
  public:
-  [[nodiscard]] SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
+  [[nodiscard]] SteadyTime steady_now() const override { return steady_; }
   [[nodiscard]] WallTime wall_now() const override { return WallTime(std::chrono::seconds(seconds_)); }
-  void advance(std::chrono::seconds by) { seconds_ += by.count(); }
+  void advance(std::chrono::seconds by) {
+    seconds_ += by.count();
+    steady_ += by;
+  }
 
  private:
+  SteadyTime steady_{};
   std::atomic<std::int64_t> seconds_ = SystemClock().wall_now().time_since_epoch().count();
 };
 
@@ -102,8 +106,8 @@ TEST_CASE("new files are taken into use, unchanged ones are not counted again") 
   fixture.write(certificate_for_tests(std::chrono::hours(5)));
   CHECK(watcher->reload_now());
   CHECK(watcher->counters().loaded == 2);
-  CHECK(watcher->current()->fingerprint() != first->fingerprint());
-  CHECK(watcher->not_after() == first->not_after() + std::chrono::hours(4));
+  CHECK(watcher->current().fingerprint != first.fingerprint);
+  CHECK(watcher->not_after() == first.not_after + std::chrono::hours(4));
 }
 
 TEST_CASE("a broken new certificate leaves the old one in use until the files are mended") {
@@ -112,21 +116,47 @@ TEST_CASE("a broken new certificate leaves the old one in use until the files ar
   const auto renewed = certificate_for_tests();
   fixture.write(old);
   const auto watcher = std::move(fixture.start().value());
-  const auto fingerprint = watcher->current()->fingerprint();
+  const auto fingerprint = watcher->current().fingerprint;
 
   // What a reader sees between the two writes of somebody who copies files by hand.
   write_file(fixture.files.certificate, renewed.certificate);
   CHECK_FALSE(watcher->reload_now());
   CHECK_FALSE(watcher->reload_now());
-  CHECK(watcher->current()->fingerprint() == fingerprint);
+  CHECK(watcher->current().fingerprint == fingerprint);
   CHECK(watcher->healthy());
   CHECK(watcher->counters().failed == 2);
   CHECK(watcher->last_error().find("does not belong") != std::string::npos);
 
   write_file(fixture.files.key, renewed.key);
   CHECK(watcher->reload_now());
-  CHECK(watcher->current()->fingerprint() != fingerprint);
+  CHECK(watcher->current().fingerprint != fingerprint);
   CHECK(watcher->last_error().empty());
+}
+
+TEST_CASE("a reload that fails is logged with its reason, once until the reason changes or some minutes have passed") {
+  Fixture fixture;
+  fixture.write(certificate_for_tests());
+  std::vector<std::string> lines;
+  const auto log = make_json_logger("info", [&lines](std::string line) { lines.push_back(std::move(line)); });
+  const auto watcher =
+      std::move(CertificateWatcher::start(fixture.files, fixture.clock, std::chrono::hours(1), log.get()).value());
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find("certificate in use") != std::string::npos);
+  fixture.write(certificate_for_tests(std::chrono::hours(-1)));
+  for (int i = 0; i < 5; ++i) CHECK_FALSE(watcher->reload_now());
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[1].find("\"level\":\"error\"") != std::string::npos);
+  CHECK(lines[1].find("expired at ") != std::string::npos);
+  write_file(fixture.files.certificate, "no certificate");
+  CHECK_FALSE(watcher->reload_now());
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[2].find("no PEM certificate") != std::string::npos);
+  fixture.clock.advance(kCertificateLogInterval);
+  CHECK_FALSE(watcher->reload_now());
+  CHECK(lines.size() == 4);
+  fixture.write(certificate_for_tests());
+  CHECK(watcher->reload_now());
+  CHECK(lines.size() == 5);
 }
 
 TEST_CASE("a certificate that expires in use makes the watcher unhealthy, a new one heals it") {
