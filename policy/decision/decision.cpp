@@ -27,7 +27,7 @@ const Preparation* open_record(const AdmissionFacts& facts) {
 const Preparation* latest_attempt(const AdmissionFacts& facts, const std::string& key) {
   const Preparation* latest = nullptr;
   for (const auto& record : facts.records) {
-    if (preparation_key(record.spec) != key) continue;
+    if (preparation_key(record) != key) continue;
     if (latest == nullptr || record.spec.attempt > latest->spec.attempt) latest = &record;
   }
   return latest;

@@ -448,6 +448,31 @@ std::string preparation_key(const PreparationSpec& spec) {
   return preparation_key(spec.object.uid, spec.changes, spec.hooks, spec.mode);
 }
 
+std::string preparation_key(const Preparation& record) {
+  return record.key.empty() ? preparation_key(record.spec) : record.key;
+}
+
+std::string cluster_label(std::string_view cluster) {
+  constexpr std::size_t kLabelMax = 63;
+  constexpr std::size_t kHashed = 10;
+  if (cluster.size() <= kLabelMax) return std::string(cluster);
+  // Names end in a letter or digit, and so does the hash.
+  return std::string(cluster.substr(0, kLabelMax - kHashed - 1)) + "-" + preparation_key(cluster, {}, {});
+}
+
+Preparation without_bodies(Preparation record) {
+  record.key = preparation_key(record);
+  if (!is_open(record)) record.spec.hooks.clear();
+  for (Hook& hook : record.spec.hooks) {
+    std::visit([](auto& action) { action = {}; }, hook.action);
+    hook.restore_sql.clear();
+  }
+  record.status.captured.clear();
+  record.status.undo.clear();
+  record.status.nodes_before.clear();
+  return record;
+}
+
 std::string preparation_name(std::string_view object_name, std::string_view key, int attempt) {
   constexpr std::size_t kNameMax = 253;  // DNS-1123 subdomain
   const std::string tail = "-" + std::string(key) + "-" + std::to_string(attempt);
@@ -549,6 +574,7 @@ json to_json(const Preparation& record) {
   put(metadata, "uid", record.uid);
   put(metadata, "resourceVersion", record.resource_version);
   put(metadata, "creationTimestamp", record.creation_time);
+  metadata["labels"] = {{kClusterLabel, cluster_label(record.spec.cluster)}};
   // Garbage-collected with its object. Not blockOwnerDeletion: that needs rights on the object's finalizers.
   metadata["ownerReferences"] = json::array({{{"apiVersion", "starrocks.com/v1"},
                                               {"kind", record.spec.object.kind},

@@ -146,6 +146,7 @@ struct Preparation {
   std::string resource_version;  ///< Assigned by the store; compare-and-set token.
   std::optional<WallTime> creation_time;
   bool deleting = false;  ///< Has a deletionTimestamp.
+  std::string key{};      ///< Of without_bodies(): the spec does not tell it any more. Else empty.
   PreparationSpec spec;
   PreparationStatus status;
 };
@@ -155,6 +156,16 @@ struct Preparation {
                                           const std::vector<Hook>& hooks, PreparationMode mode = PreparationMode::Run);
 /// The key of an existing record.
 [[nodiscard]] std::string preparation_key(const PreparationSpec& spec);
+[[nodiscard]] std::string preparation_key(const Preparation& record);
+
+/// The label of each record with the name of its cluster; a name that is too long for a label is cut, with a hash.
+inline constexpr std::string_view kClusterLabel = "gate.starrocks.com/cluster";
+[[nodiscard]] std::string cluster_label(std::string_view cluster);
+
+/// What decisions about other records need of this one, small however large its hooks are: hooks keep their names and
+/// kinds (those of a closed record are left out), and what was captured, what is to be undone and the nodes are left
+/// out. Not for working on the record.
+[[nodiscard]] Preparation without_bodies(Preparation record);
 
 /// `<object>-<key>-<attempt>`; the object's name is cut so that the whole is a valid DNS-1123 name of at most 253.
 [[nodiscard]] std::string preparation_name(std::string_view object_name, std::string_view key, int attempt);

@@ -189,7 +189,7 @@ Status App::Impl::start_backend() {
   kube = std::move(client).value();
   ResourceWatchOptions watch_options;
   watch_options.name_space = only_namespace;
-  auto on_kube = std::make_unique<KubePreparationStore>(*kube, watch_options);
+  auto on_kube = std::make_unique<KubePreparationStore>(*kube, log, watch_options);
   kube_store = on_kube.get();
   store = std::move(on_kube);
   KubeClusterAccessOptions access_options;
@@ -198,7 +198,7 @@ Status App::Impl::start_backend() {
   access_options.frontend_tls = options.frontend_tls;
   access_options.frontend_ca_pem = ca;
   access_options.identity = options.identity;
-  clusters = std::make_unique<KubeClusterAccess>(*kube, clock, access_options);
+  clusters = std::make_unique<KubeClusterAccess>(*kube, clock, log, access_options);
   script_jobs = std::make_unique<KubeScriptJobs>(*kube, *clusters, KubeScriptJobsOptions{options.script_hook_image});
   return Ok{};
 }
@@ -254,7 +254,7 @@ Status App::Impl::start_controller() {
         [this](const Preparation& record) { controller->created_here(record); });
     hold_retry->start();
     cluster_watch = std::make_unique<ClusterWatch>(
-        *kube, ResourceWatchOptions{}, [this](std::string_view kind, const nlohmann::json& object, bool) {
+        *kube, ResourceWatchOptions{}, log, [this](std::string_view kind, const nlohmann::json& object, bool) {
           const auto& metadata = object.at("metadata");
           controller->object_changed(metadata.value("namespace", ""), std::string(kind), metadata.value("name", ""));
         });
@@ -429,6 +429,7 @@ void App::begin_drain() {
 
 void App::stop() {
   auto& app = *impl_;
+  if (app.kube) app.kube->end_by(app.clock.steady_now() + app.options.stop_timeout);
   app.waiters->stop();
   app.webhooks->stop(app.clock.steady_now() + app.options.stop_timeout);
   app.cluster_watch.reset();

@@ -21,6 +21,8 @@
 
 #include "policy/text/text.hpp"
 #include "server/httplib.hpp"
+#include "server/kubernetes/answer_stream.hpp"
+#include "server/kubernetes/kube_path.hpp"
 
 namespace gate {
 namespace {
@@ -32,7 +34,9 @@ using std::chrono::seconds;
 /// An idle connection is not used again after this: far below the API server's 90 s and load balancers' 60 s and more.
 constexpr seconds kIdleMax{30};
 /// A connection that is not made by then will hardly be: leaves time for a second attempt in a longer deadline.
-constexpr seconds kConnectTimeout{10};
+constexpr seconds kConnectTimeout{5};
+/// A connection that was just being made when it was cut is cut again.
+constexpr milliseconds kCutAgain{100};
 /// How long a token read from a file is used; the kubelet replaces it long before it ends.
 constexpr seconds kTokenMaxAge{10};
 /// As client-go: answers with Retry-After are repeated at most this often.
@@ -91,52 +95,6 @@ Result<TlsMaterial> parse_material(const KubeConfig& config) {
   return out;
 }
 
-std::string percent_encoded(std::string_view segment) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : segment) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-        c == '_' || c == '~') {
-      out += c;
-    } else {
-      out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 0xf];
-    }
-  }
-  return out;
-}
-
-/// Names come from annotations and requests, too: one must never lead to another path.
-Status check_segment(std::string_view what, std::string_view segment) {
-  const bool safe = !segment.empty() && segment != "." && segment != ".." && segment.size() <= 253 &&
-                    segment.find_first_of(std::string_view("/%\0", 3)) == std::string_view::npos;
-  if (safe) return Ok{};
-  return Error{ErrorCode::InvalidInput,
-               std::string(what) + ": \"" + clean_text(segment) + "\": expected a Kubernetes object name"};
-}
-
-Result<std::string> collection_path(const KubeResource& resource, const std::string& name_space) {
-  std::string path = resource.group.empty() ? "/api/" : "/apis/" + std::string(resource.group) + "/";
-  path += resource.version;
-  if (!name_space.empty()) {
-    if (auto safe = check_segment("namespace", name_space); !safe) return safe.error();
-    path += "/namespaces/" + percent_encoded(name_space);
-  }
-  return path + "/" + std::string(resource.plural);
-}
-
-Result<std::string> object_path(const KubeResource& resource, const std::string& name_space, const std::string& name,
-                                std::string_view subresource = {}) {
-  auto path = collection_path(resource, name_space);
-  if (!path) return path;
-  if (auto safe = check_segment("name", name); !safe) return safe.error();
-  *path += "/" + percent_encoded(name);
-  if (!subresource.empty()) *path += "/" + std::string(subresource);
-  return path;
-}
-
 std::string text_at(const json& object, const char* key) {
   if (!object.is_object()) return {};
   const auto field = object.find(key);
@@ -145,7 +103,9 @@ std::string text_at(const json& object, const char* key) {
 
 /// An answer that is not 2xx, or an ERROR event of a watch, as an Error.
 Error failure(const std::string& what, int status, const std::string& body) {
-  const json parsed = json::parse(body, nullptr, false);
+  static const Projection kStatus = keep_members("", {keep_all("reason"), keep_all("message")});
+  const auto projected = project_json(body, kStatus);
+  const json parsed = projected ? *projected : json();
   const std::string kube_reason = text_at(parsed, "reason");
   std::string message = text_at(parsed, "message");
   if (message.empty()) message = body;
@@ -178,30 +138,12 @@ void set_socket_options(socket_t socket) {
   setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &kKeepAliveCount, sizeof(kKeepAliveCount));
 }
 
-/// Splits a stream of JSON lines; a line above the limit breaks the stream.
-class LineSplitter {
- public:
-  explicit LineSplitter(std::size_t line_bytes_max) : line_bytes_max_(line_bytes_max) {}
-
-  /// False when `on_line` says stop or a line is too long.
-  template <class OnLine>
-  bool feed(std::string_view data, OnLine on_line) {
-    while (!data.empty()) {
-      const auto end = data.find('\n');
-      if (held_.size() + data.substr(0, end).size() > line_bytes_max_) return false;
-      held_ += data.substr(0, end);
-      if (end == std::string_view::npos) return true;
-      data.remove_prefix(end + 1);
-      const std::string line = std::exchange(held_, {});
-      if (!line.empty() && !on_line(line)) return false;
-    }
-    return true;
-  }
-
- private:
-  const std::size_t line_bytes_max_;
-  std::string held_;
-};
+/// The API server leaves everything out but the metadata.
+constexpr const char* kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+constexpr const char* kMetadataList =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+/// Of objects that others wrote. A record of the gate's has less.
+constexpr ProjectionLimits kAnswerLimits{.nodes_max = 65536};
 
 struct Answer {
   int status = 0;
@@ -214,6 +156,10 @@ struct Outgoing {
   std::string path;  // encoded, with query
   std::string body;
   std::string content_type;
+  std::string accept = "application/json";
+  /// Takes the body of an answer of 200 as it arrives; false: no more of it. Empty: the body is collected.
+  std::function<bool(std::string_view)> consumer{};
+  std::stop_token stop{};  ///< Cuts the request.
 
   /// For messages: without the query, whose continue token is long.
   [[nodiscard]] std::string what() const { return method + " " + path.substr(0, path.find('?')); }
@@ -231,12 +177,26 @@ class KubeClient::Impl {
 
   const KubeClientOptions& options() const { return options_; }
 
-  Result<json> call(const Outgoing& request, Deadline deadline) {
+  Result<json> call(const Outgoing& request, Deadline deadline, const Projection& keep) {
     const auto body = call_for_text(request, deadline);
     if (!body) return body.error();
-    json parsed = json::parse(*body, nullptr, false);
-    if (!parsed.is_object()) return Error{ErrorCode::Unavailable, request.what() + ": the answer is not a JSON object"};
-    return parsed;
+    auto projected = project_json(*body, keep, kAnswerLimits);
+    if (!projected || !projected->is_object()) {
+      return Error{ErrorCode::Unavailable, request.what() + ": the answer is not a JSON object that can be read" +
+                                               (projected ? "" : ": " + projected.error().message)};
+    }
+    return projected;
+  }
+
+  void end_by(Deadline limit) {
+    {
+      const std::scoped_lock lock(mutex_);
+      end_by_ = std::min(end_by_, limit);
+      for (const Lease& lease : leased_) lease->deadline = std::min(lease->deadline, end_by_);
+    }
+    watchdog_wake_.notify_one();
+    released_.notify_all();
+    shortened_.notify_all();
   }
 
   /// The body of an answer of 2xx.
@@ -247,12 +207,13 @@ class KubeClient::Impl {
       auto lease = acquire(request, deadline);
       if (!lease) return lease.error();
       const bool reused = (*lease)->used;
-      auto answer = send(**lease, request, deadline);
+      auto answer = send_stoppable(*lease, request, deadline);
+      const bool untouched = !(*lease)->consumed;
       release(std::move(*lease), answer.ok());
       if (!answer) {
         // The server may have closed an idle connection in the moment of use.
-        const bool repeat =
-            reused && !read_repeated && request.method == "GET" && answer.error().code == ErrorCode::Unavailable;
+        const bool repeat = reused && untouched && !read_repeated && request.method == "GET" &&
+                            answer.error().code == ErrorCode::Unavailable;
         if (!repeat) return answer.error();
         read_repeated = true;
         continue;
@@ -263,12 +224,10 @@ class KubeClient::Impl {
         continue;
       }
       const bool overloaded = answer->status == 429 || answer->status >= 500;
-      if (overloaded && answer->retry_after && retries < kRetriesMax &&
-          std::chrono::steady_clock::now() + *answer->retry_after < deadline) {
+      // At least a little, also where the server says 0.
+      const auto wait = std::max<milliseconds>(answer->retry_after.value_or(seconds(0)), milliseconds(100));
+      if (overloaded && answer->retry_after && retries < kRetriesMax && pause(wait, deadline, request.stop)) {
         ++retries;
-        // At least a little, also where the server says 0.
-        const auto pause = std::max<milliseconds>(*answer->retry_after, milliseconds(100));
-        std::this_thread::sleep_for(pause);  // sleeps: as long as the server asked for, below the deadline
         continue;
       }
       if (answer->status < 200 || answer->status > 299) {
@@ -276,6 +235,57 @@ class KubeClient::Impl {
       }
       return std::move(answer->body);
     }
+  }
+
+  Result<std::string> list_each(const KubeClient::ListRequest& request, const std::string& path, Deadline deadline) {
+    const Projection& keep = request.keep == nullptr ? whole_object() : *request.keep;
+    static const Projection kFrame = keep_members(
+        "", {keep_members("metadata", {keep_all("resourceVersion"), keep_all("continue")}), keep_all("items")});
+    std::string token;
+    std::size_t items = 0;
+    // Each page but the last has items: a server that sends empty ones for ever is as broken as one without an end.
+    for (std::size_t page = 0; page <= options_.list_items_max; ++page) {
+      std::optional<Error> problem;
+      const std::string what = "GET " + path;
+      ListSplitter splitter(options_.response_bytes_max);
+      const auto take = [&](const std::string& text) {
+        if (++items > options_.list_items_max) {
+          problem = Error{ErrorCode::Unavailable,
+                          what + ": more than " + std::to_string(options_.list_items_max) + " objects"};
+          return false;
+        }
+        auto item = project_json(text, keep, kAnswerLimits);
+        if (item) {
+          request.on_item(*std::move(item));
+        } else if (json::accept(text)) {
+          if (request.on_unreadable) request.on_unreadable(item.error().message);
+        } else {
+          problem = Error{ErrorCode::Unavailable, what + ": an item of the list is not JSON"};
+        }
+        return !problem;
+      };
+      std::string query = path + (path.find('?') == std::string::npos ? "?" : "&");
+      query += "limit=" + std::to_string(options_.list_page_size);
+      if (!request.label_selector.empty()) query += "&labelSelector=" + percent_encoded(request.label_selector);
+      if (!token.empty()) query += "&continue=" + percent_encoded(token);
+      Outgoing outgoing{"GET", query, {}, {}};
+      outgoing.stop = request.stop;
+      if (request.metadata_only) outgoing.accept = kMetadataList;
+      outgoing.consumer = [&](std::string_view data) { return splitter.feed(data, take); };
+      const auto read = call_for_text(outgoing, deadline);
+      if (problem) return *problem;
+      if (!read) return read.error();
+      const auto frame = project_json(splitter.frame(), kFrame);
+      if (!frame || !frame->is_object()) {
+        return Error{ErrorCode::Unavailable, what + ": the answer is not a list"};
+      }
+      const json metadata = frame->value("metadata", json::object());
+      const std::string next = text_at(metadata, "continue");
+      if (next.empty()) return text_at(metadata, "resourceVersion");
+      if (next == token) break;
+      token = next;
+    }
+    return Error{ErrorCode::Unavailable, "GET " + path + ": the list has no end"};
   }
 
   Status watch(const WatchRequest& request, const std::string& path, const std::stop_token& stop) {
@@ -290,8 +300,10 @@ class KubeClient::Impl {
     std::optional<Error> problem;
     std::string error_body;
     int status = 0;
-    LineSplitter lines(options_.watch_line_bytes_max);
-    httplib::Request out = outgoing({"GET", path, {}, {}});
+    LineSplitter lines(options_.response_bytes_max);
+    Outgoing plain{"GET", path, {}, {}};
+    if (request.metadata_only) plain.accept = kMetadata;
+    httplib::Request out = outgoing(plain);
     out.response_handler = [&](const httplib::Response& response) {
       status = response.status;
       if (status == 200 && request.on_open) request.on_open();
@@ -322,7 +334,7 @@ class KubeClient::Impl {
       if (status == 401) forget_token();
       return failure(what, status, error_body);
     }
-    if (!result) return Error{ErrorCode::Unavailable, what + ": " + httplib::to_string(result.error())};
+    if (!result) return Error{ErrorCode::Unavailable, what + ": " + why_failed(result.error())};
     return Ok{};
   }
 
@@ -332,6 +344,7 @@ class KubeClient::Impl {
     std::unique_ptr<httplib::ClientImpl> client;
     SteadyTime last_used{};
     bool used = false;
+    bool consumed = false;  // something of the current answer was handed over
     // Guarded by mutex_:
     Deadline deadline{};
     bool expired = false;  // the watchdog has cut it, or is about to
@@ -390,13 +403,26 @@ class KubeClient::Impl {
     const bool ipv6 = config_.host.find(':') != std::string::npos;
     out.set_header("Host", (ipv6 ? "[" + config_.host + "]" : config_.host) + ":" + std::to_string(config_.port));
     out.set_header("User-Agent", "upgrade-gate/" + options_.version);
-    out.set_header("Accept", "application/json");
+    out.set_header("Accept", request.accept);
     out.set_header("Accept-Encoding", "identity");  // nothing to inflate beyond the limits
     if (!request.content_type.empty()) out.set_header("Content-Type", request.content_type);
     if (const std::string token = current_token(); !token.empty() && config_.tls) {
       out.set_header("Authorization", "Bearer " + token);
     }
     return out;
+  }
+
+  /// send(), cut when the caller is to stop.
+  Result<Answer> send_stoppable(const Lease& lease, const Outgoing& request, Deadline deadline) {
+    const std::stop_callback cut(request.stop, [&] {
+      {
+        const std::scoped_lock lock(mutex_);
+        lease->deadline = SteadyTime{};
+      }
+      watchdog_wake_.notify_one();
+    });
+    if (request.stop.stop_requested()) return deadline_error(request);
+    return send(*lease, request, deadline);
   }
 
   Result<Answer> send(Connection& connection, const Outgoing& request, Deadline deadline) {
@@ -408,8 +434,18 @@ class KubeClient::Impl {
     client.set_write_timeout(left);
     Answer answer;
     bool too_large = false;
+    connection.consumed = false;
     httplib::Request out = outgoing(request);
+    out.response_handler = [&](const httplib::Response& response) {
+      answer.status = response.status;
+      return true;
+    };
     out.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+      if (request.consumer && answer.status == 200) {
+        connection.consumed = true;
+        too_large = !request.consumer({data, size});
+        return !too_large;
+      }
       too_large = answer.body.size() + size > options_.response_bytes_max;
       if (!too_large) answer.body.append(data, size);
       return !too_large;
@@ -421,7 +457,7 @@ class KubeClient::Impl {
       // httplib reports its time-outs as read or connection errors: the clock tells.
       if (std::chrono::steady_clock::now() + milliseconds(5) >= deadline) return deadline_error(request);
       return Error{ErrorCode::Unavailable, request.what() + ": " + config_.host + ":" + std::to_string(config_.port) +
-                                               ": " + httplib::to_string(result.error())};
+                                               ": " + why_failed(result.error())};
     }
     answer.status = result->status;
     const std::string wait = result->get_header_value("Retry-After");
@@ -433,6 +469,36 @@ class KubeClient::Impl {
     return answer;
   }
 
+  /// For people; httplib names its enumerators.
+  static std::string why_failed(httplib::Error error) {
+    switch (error) {
+      case httplib::Error::Connection:
+        return "connection refused, or no route to it";
+      case httplib::Error::ConnectionTimeout:
+        return "no connection in time";
+      case httplib::Error::SSLConnection:
+      case httplib::Error::SSLServerVerification:
+        return "TLS failed: its certificate is not trusted, or it ended the handshake";
+      case httplib::Error::Read:
+        return "the connection was lost while its answer was awaited";
+      case httplib::Error::Write:
+        return "the connection was lost while the request was sent";
+      case httplib::Error::Canceled:
+        return "broken off";
+      default:
+        return httplib::to_string(error);
+    }
+  }
+
+  /// False when that would last too long, or is cut short.
+  bool pause(milliseconds time, Deadline deadline, const std::stop_token& stop) {
+    const auto until = std::chrono::steady_clock::now() + time;
+    std::unique_lock lock(mutex_);
+    if (until >= std::min(deadline, end_by_)) return false;
+    shortened_.wait_until(lock, stop, until, [&] { return end_by_ <= until; });
+    return !stop.stop_requested() && end_by_ > until;
+  }
+
   static Error deadline_error(const Outgoing& request) {
     return {ErrorCode::DeadlineExceeded, request.what() + ": no answer from the API server in time"};
   }
@@ -441,10 +507,17 @@ class KubeClient::Impl {
 
   Result<Lease> acquire(const Outgoing& request, Deadline deadline) {
     std::unique_lock lock(mutex_);
-    if (!released_.wait_until(lock, deadline, [&] { return leased_.size() < options_.connections_max; }) ||
-        std::chrono::steady_clock::now() >= deadline) {
+    const auto free = [&] { return leased_.size() < options_.connections_max; };
+    const auto end = [&] { return std::min(deadline, end_by_); };
+    // Again where it ended early: end_by() may have moved the end.
+    while (!free() && !request.stop.stop_requested() && std::chrono::steady_clock::now() < end()) {
+      const auto until = end();
+      released_.wait_until(lock, request.stop, until, [&] { return free() || end_by_ < until; });
+    }
+    if (!free() || request.stop.stop_requested() || std::chrono::steady_clock::now() >= end()) {
       return deadline_error(request);
     }
+    deadline = end();
     Lease lease;
     const auto now = std::chrono::steady_clock::now();
     while (!lease && !idle_.empty()) {
@@ -486,20 +559,19 @@ class KubeClient::Impl {
       auto next = Deadline::max();
       std::vector<Lease> late;
       for (const Lease& lease : leased_) {
-        if (lease->expired) continue;
-        if (lease->deadline <= now) {
-          lease->expired = true;  // so release() will not give it to another
-          late.push_back(lease);
-        } else {
+        if (lease->deadline > now) {
           next = std::min(next, lease->deadline);
+          continue;
         }
+        lease->expired = true;  // so release() will not give it to another
+        late.push_back(lease);
+        next = std::min(next, now + kCutAgain);
       }
       if (!late.empty()) {
         lock.unlock();
         for (const Lease& lease : late) lease->client->stop();
         late.clear();
         lock.lock();
-        continue;
       }
       if (next == Deadline::max()) {
         watchdog_wake_.wait(lock, stop, [&] { return has_unexpired(); });
@@ -537,21 +609,31 @@ class KubeClient::Impl {
   // --- the watch ---
 
   static std::optional<Error> dispatch(const std::string& what, const std::string& line, const WatchRequest& request) {
-    const json event = json::parse(line, nullptr, false);
-    const std::string type = text_at(event, "type");
-    if (!event.is_object() || !event.contains("object") || !event["object"].is_object()) {
+    Projection object = request.keep == nullptr ? whole_object() : *request.keep;
+    object.name = "object";
+    JsonProjector projector(line);
+    static const Projection kType =
+        keep_members("", {keep_all("type"), Projection{"object", Projection::Keep::Nothing, {}, false}});
+    const auto event = projector.project(kType);
+    const std::string type = event ? text_at(*event, "type") : std::string();
+    if (!event || !event->is_object() || !event->contains("object") || !(*event)["object"].is_object()) {
       return Error{ErrorCode::Unavailable, what + ": an event is not what a watch sends"};
     }
-    const json& object = event["object"];
-    if (type == "ERROR") {
-      const auto code = object.find("code");
-      return failure(what, code != object.end() && code->is_number_integer() ? code->get<int>() : 500,
-                     bytes_of(object));
+    if (type == "ERROR") object = keep_members("object", {keep_all("code"), keep_all("reason"), keep_all("message")});
+    const auto whole = projector.project(keep_members("", {std::move(object)}), kAnswerLimits);
+    if (!whole) {
+      if (request.on_unreadable) request.on_unreadable(whole.error().message);
+      return std::nullopt;
     }
-    if (type == "ADDED") request.on_event(WatchEventType::Added, object);
-    if (type == "MODIFIED") request.on_event(WatchEventType::Modified, object);
-    if (type == "DELETED") request.on_event(WatchEventType::Deleted, object);
-    if (type == "BOOKMARK") request.on_event(WatchEventType::Bookmark, object);
+    const json& about = whole->at("object");
+    if (type == "ERROR") {
+      const auto code = about.find("code");
+      return failure(what, code != about.end() && code->is_number_integer() ? code->get<int>() : 500, bytes_of(about));
+    }
+    if (type == "ADDED") request.on_event(WatchEventType::Added, about);
+    if (type == "MODIFIED") request.on_event(WatchEventType::Modified, about);
+    if (type == "DELETED") request.on_event(WatchEventType::Deleted, about);
+    if (type == "BOOKMARK") request.on_event(WatchEventType::Bookmark, about);
     return std::nullopt;
   }
 
@@ -560,10 +642,12 @@ class KubeClient::Impl {
   const TlsMaterial material_;
 
   std::mutex mutex_;
-  std::condition_variable released_;
+  std::condition_variable_any released_;   // a connection is free, or end_by_ has changed
+  std::condition_variable_any shortened_;  // end_by_ has changed
   std::condition_variable_any watchdog_wake_;
-  std::vector<Lease> leased_;  // guarded by mutex_
-  std::vector<Lease> idle_;    // guarded by mutex_
+  std::vector<Lease> leased_;          // guarded by mutex_
+  std::vector<Lease> idle_;            // guarded by mutex_
+  Deadline end_by_ = Deadline::max();  // guarded by mutex_
 
   std::mutex token_mutex_;
   std::string token_;        // guarded by token_mutex_
@@ -571,6 +655,24 @@ class KubeClient::Impl {
 
   std::jthread watchdog_;  // last: uses the rest
 };
+
+const Projection& whole_object() {
+  static const Projection kWhole = keep_members(
+      "", {keep_members("metadata",
+                        {keep_all("name"), keep_all("generateName"), keep_all("namespace"), keep_all("uid"),
+                         keep_all("generation"), keep_all("resourceVersion"), keep_all("creationTimestamp"),
+                         keep_all("deletionTimestamp"), keep_all("deletionGracePeriodSeconds"), keep_all("labels"),
+                         keep_all("annotations"), keep_all("finalizers"), keep_all("ownerReferences")}),
+           keep_all("*")});
+  return kWhole;
+}
+
+const Projection& only_identity() {
+  static const Projection kIdentity = keep_members(
+      "", {keep_members("metadata",
+                        {keep_all("name"), keep_all("namespace"), keep_all("uid"), keep_all("resourceVersion")})});
+  return kIdentity;
+}
 
 KubeClient::KubeClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 KubeClient::~KubeClient() = default;
@@ -584,41 +686,41 @@ Result<std::unique_ptr<KubeClient>> KubeClient::create(KubeConfig config, KubeCl
       new KubeClient(std::make_unique<Impl>(std::move(config), std::move(options), std::move(*material))));
 }
 
+void KubeClient::end_by(Deadline limit) { impl_->end_by(limit); }
+
 Result<json> KubeClient::get(const KubeResource& resource, const std::string& name_space, const std::string& name,
-                             Deadline deadline) {
+                             Deadline deadline, const Projection& keep) {
   const auto path = object_path(resource, name_space, name);
   if (!path) return path.error();
-  return impl_->call({"GET", *path, {}, {}}, deadline);
+  return impl_->call({"GET", *path, {}, {}}, deadline, keep);
+}
+
+Result<std::string> KubeClient::list_each(const ListRequest& request, Deadline deadline) {
+  const auto path = collection_path(request.resource, request.name_space);
+  if (!path) return path.error();
+  return impl_->list_each(request, *path, deadline);
 }
 
 Result<KubeList> KubeClient::list(const KubeResource& resource, const std::string& name_space, Deadline deadline,
-                                  std::string_view label_selector) {
-  const auto path = collection_path(resource, name_space);
-  if (!path) return path.error();
+                                  std::string_view label_selector, const Projection& keep) {
   KubeList out;
-  std::string token;
-  bool restarted = false;
-  do {
-    std::string query = "?limit=" + std::to_string(impl_->options().list_page_size);
-    if (!label_selector.empty()) query += "&labelSelector=" + percent_encoded(label_selector);
-    if (!token.empty()) query += "&continue=" + percent_encoded(token);
-    auto page = impl_->call({"GET", *path + query, {}, {}}, deadline);
-    if (!page && page.error().peer_code == 410 && !token.empty() && !restarted) {
-      // The pages' snapshot was compacted away: start over, once.
-      restarted = true;
-      token.clear();
-      out.items.clear();
-      continue;
-    }
-    if (!page) return page.error();
-    if (const auto items = page->find("items"); items != page->end() && items->is_array()) {
-      for (auto& item : *items) out.items.push_back(std::move(item));
-    }
-    const json metadata = page->value("metadata", json::object());
-    out.resource_version = text_at(metadata, "resourceVersion");
-    token = text_at(metadata, "continue");
-    if (token.empty()) break;
-  } while (true);
+  ListRequest request{.resource = resource,
+                      .name_space = name_space,
+                      .label_selector = std::string(label_selector),
+                      .metadata_only = false,
+                      .keep = &keep,
+                      .on_item = {},
+                      .on_unreadable = {},
+                      .stop = {}};
+  request.on_item = [&](json item) { out.items.push_back(std::move(item)); };
+  auto version = list_each(request, deadline);
+  if (!version && version.error().peer_code == 410) {
+    // The pages' snapshot was compacted away: start over, once.
+    out.items.clear();
+    version = list_each(request, deadline);
+  }
+  if (!version) return version.error();
+  out.resource_version = *std::move(version);
   return out;
 }
 
@@ -626,7 +728,7 @@ Result<json> KubeClient::create_object(const KubeResource& resource, const std::
                                        Deadline deadline) {
   const auto path = collection_path(resource, name_space);
   if (!path) return path.error();
-  return impl_->call({"POST", *path, bytes_of(object), "application/json"}, deadline);
+  return impl_->call({"POST", *path, bytes_of(object), "application/json"}, deadline, whole_object());
 }
 
 Result<json> KubeClient::merge_patch(const KubeResource& resource, const std::string& name_space,
@@ -634,14 +736,14 @@ Result<json> KubeClient::merge_patch(const KubeResource& resource, const std::st
                                      Deadline deadline) {
   const auto path = object_path(resource, name_space, name, subresource);
   if (!path) return path.error();
-  return impl_->call({"PATCH", *path, bytes_of(patch), "application/merge-patch+json"}, deadline);
+  return impl_->call({"PATCH", *path, bytes_of(patch), "application/merge-patch+json"}, deadline, only_identity());
 }
 
 Result<json> KubeClient::replace(const KubeResource& resource, const std::string& name_space, const std::string& name,
                                  std::string_view subresource, const json& object, Deadline deadline) {
   const auto path = object_path(resource, name_space, name, subresource);
   if (!path) return path.error();
-  return impl_->call({"PUT", *path, bytes_of(object), "application/json"}, deadline);
+  return impl_->call({"PUT", *path, bytes_of(object), "application/json"}, deadline, whole_object());
 }
 
 Result<std::string> KubeClient::pod_log(const std::string& name_space, const std::string& pod, int lines_max,
@@ -657,7 +759,7 @@ Status KubeClient::remove(const KubeResource& resource, const std::string& name_
   const auto path = object_path(resource, name_space, name);
   if (!path) return path.error();
   const std::string query = propagation.empty() ? "" : "?propagationPolicy=" + std::string(propagation);
-  const auto answer = impl_->call({"DELETE", *path + query, {}, {}}, deadline);
+  const auto answer = impl_->call({"DELETE", *path + query, {}, {}}, deadline, only_identity());
   if (!answer) return answer.error();
   return Ok{};
 }

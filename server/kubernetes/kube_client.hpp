@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/text/json_projection.hpp"
 #include "policy/text/result.hpp"
 #include "server/kubernetes/kube_config.hpp"
 #include "server/ports/clock.hpp"
@@ -46,18 +47,24 @@ struct KubeClientOptions {
   std::string version = "dev";  ///< For User-Agent: upgrade-gate/<version>.
   /// Requests in flight at once; further ones wait for a free connection until their deadline. Watches have their own.
   std::size_t connections_max = 8;
-  /// A larger answer is refused: a page of 200 records of the largest size the API server stores is far below.
-  std::size_t response_bytes_max = 64u << 20;
-  /// One watched object; etcd refuses more than 1.5 MiB, the API server 3 MiB.
-  std::size_t watch_line_bytes_max = 8u << 20;
+  /// A larger answer is refused, and a larger item of a list or event of a watch: etcd refuses objects of more than
+  /// 1.5 MiB, the API server of 3 MiB. Lists are read item by item: how large a page is does not matter.
+  std::size_t response_bytes_max = 4u << 20;
   /// Asked for per page of a list.
   int list_page_size = 200;
+  /// A list that never ends is broken off: more than this are not watched by one gate.
+  std::size_t list_items_max = 100'000;
 };
 
 struct KubeList {
   std::vector<nlohmann::json> items;
   std::string resource_version;  ///< To watch from.
 };
+
+/// An object as it can be changed and written back: all but managedFields, which the API server then leaves alone.
+[[nodiscard]] const Projection& whole_object();
+/// Its name, namespace, uid and resourceVersion.
+[[nodiscard]] const Projection& only_identity();
 
 enum class WatchEventType { Added, Modified, Deleted, Bookmark };
 
@@ -66,7 +73,11 @@ struct WatchRequest {
   std::string name_space;             ///< Empty = all.
   std::string resource_version;       ///< Start after this one.
   std::chrono::seconds timeout{300};  ///< The server ends the watch after this; asked for by timeoutSeconds.
+  bool metadata_only = false;         ///< The API server is to send nothing else.
+  const Projection* keep = nullptr;   ///< Of each object; null: whole_object(). Must outlive the watch.
   std::function<void()> on_open;      ///< The server accepted the watch. May be empty.
+  /// An object that has more than may be kept of one (ProjectionLimits): it is passed over. May be empty.
+  std::function<void(const std::string& why)> on_unreadable;
   std::function<void(WatchEventType, const nlohmann::json& object)> on_event;
 };
 
@@ -75,24 +86,43 @@ struct WatchRequest {
 /// PermissionDenied (401, 403), Rejected (other 4xx, peer_code = HTTP status), Unavailable (not reachable, 429 or 5xx
 /// after the waits that Retry-After asked for), DeadlineExceeded. Messages name the request, never a credential.
 /// Reads that meet a dead connection are repeated once; writes are not, since they may have been done.
+/// Answers are projected while they are read: `keep` says what is returned of an object.
 class KubeClient {
  public:
   /// InvalidInput when certificates or keys of `config` cannot be used. Does not connect.
   [[nodiscard]] static Result<std::unique_ptr<KubeClient>> create(KubeConfig config, KubeClientOptions options = {});
   ~KubeClient();
 
+  /// From now on no call lasts beyond `limit`, those in progress included: for shutting down.
+  void end_by(Deadline limit);
+
   [[nodiscard]] Result<nlohmann::json> get(const KubeResource& resource, const std::string& name_space,
-                                           const std::string& name, Deadline deadline);
+                                           const std::string& name, Deadline deadline,
+                                           const Projection& keep = whole_object());
   /// All pages of what has the labels (empty: everything). Items carry no kind and apiVersion, as the API server sends
   /// them.
   [[nodiscard]] Result<KubeList> list(const KubeResource& resource, const std::string& name_space, Deadline deadline,
-                                      std::string_view label_selector = {});
+                                      std::string_view label_selector = {}, const Projection& keep = whole_object());
+  struct ListRequest {
+    KubeResource resource;
+    std::string name_space;  ///< Empty = all.
+    std::string label_selector;
+    bool metadata_only = false;                                 ///< As in WatchRequest.
+    const Projection* keep = nullptr;                           ///< Null: whole_object().
+    std::function<void(nlohmann::json item)> on_item;           ///< On the calling thread, while the list arrives.
+    std::function<void(const std::string& why)> on_unreadable;  ///< As in WatchRequest.
+    std::stop_token stop;                                       ///< Ends the call early: Unavailable.
+  };
+  /// Hands each item over as it arrives, so that no more than one is held; returns the version to watch from. Rejected
+  /// with peer_code 410 where the pages' snapshot was compacted away meanwhile: begin anew.
+  [[nodiscard]] Result<std::string> list_each(const ListRequest& request, Deadline deadline);
   /// The last `lines_max` lines that a pod's only container has written so far, of them the first `bytes_max` bytes.
   [[nodiscard]] Result<std::string> pod_log(const std::string& name_space, const std::string& pod, int lines_max,
                                             std::size_t bytes_max, Deadline deadline);
   [[nodiscard]] Result<nlohmann::json> create_object(const KubeResource& resource, const std::string& name_space,
                                                      const nlohmann::json& object, Deadline deadline);
-  /// RFC 7386; null removes a field. `subresource` "" or "status".
+  /// RFC 7386; null removes a field. `subresource` "" or "status". Returns only_identity() of the object, which may be
+  /// anybody's and of any size.
   [[nodiscard]] Result<nlohmann::json> merge_patch(const KubeResource& resource, const std::string& name_space,
                                                    const std::string& name, std::string_view subresource,
                                                    const nlohmann::json& patch, Deadline deadline);

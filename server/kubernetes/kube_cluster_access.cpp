@@ -1,7 +1,5 @@
 #include "server/kubernetes/kube_cluster_access.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/review/object_projection.hpp"
 #include "policy/text/text.hpp"
 #include "server/kubernetes/base64.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
@@ -24,6 +23,42 @@ constexpr std::size_t kEventMessageMax = 1000;
 constexpr std::chrono::seconds kEventWriteTimeout{5};
 constexpr std::chrono::seconds kShutdownDrain{2};
 constexpr int kUnprocessable = 422;
+
+const Projection& of_object() {
+  static const Projection kObject = stored_object_projection();
+  return kObject;
+}
+
+const Projection& of_config_map() {
+  static const Projection kConfigMap = config_map_projection();
+  return kConfigMap;
+}
+
+const Projection& of_service() {
+  static const Projection kService = keep_members(
+      "", {keep_members("spec", {keep_elements("ports", keep_members("", {keep_all("name"), keep_all("port")}))})});
+  return kService;
+}
+
+const Projection& of_stateful_set() {
+  static const Projection kContainers =
+      keep_elements("containers", keep_members("", {keep_all("name"), keep_all("image")}));
+  static const Projection kStatefulSet = keep_members(
+      "",
+      {keep_members("metadata", {keep_all("generation")}),
+       keep_members("spec", {keep_all("replicas"), keep_all("updateStrategy"),
+                             keep_members("template", {keep_members("spec", {kContainers})})}),
+       keep_members("status", {keep_all("observedGeneration"), keep_all("replicas"), keep_all("updatedReplicas"),
+                               keep_all("readyReplicas"), keep_all("currentRevision"), keep_all("updateRevision")})});
+  return kStatefulSet;
+}
+
+/// These entries of a Secret or of a ConfigMap, and no others.
+Projection entries(const std::vector<std::string>& keys) {
+  std::vector<Projection> members;
+  for (const std::string& key : keys) members.push_back(keep_all(key));
+  return keep_members("", {keep_members("data", std::move(members))});
+}
 
 /// A key of a Secret's data, decoded; nullopt when it is absent or damaged.
 std::optional<std::string> secret_text(const json& secret, const std::string& key) {
@@ -115,9 +150,11 @@ std::string event_name(const Preparation& record, std::string_view about, std::s
 
 }  // namespace
 
-KubeClusterAccess::KubeClusterAccess(KubeClient& client, const Clock& clock, KubeClusterAccessOptions options)
+KubeClusterAccess::KubeClusterAccess(KubeClient& client, const Clock& clock, Logger& log,
+                                     KubeClusterAccessOptions options)
     : client_(client),
       clock_(clock),
+      log_(log),
       options_(std::move(options)),
       writer_([this](const std::stop_token& stop) { drain_events(stop); }) {}
 
@@ -125,7 +162,7 @@ KubeClusterAccess::~KubeClusterAccess() = default;
 
 Result<FrontendAccess> KubeClusterAccess::frontend_access(const std::string& name_space, const std::string& cluster,
                                                           Deadline deadline) {
-  const auto object = client_.get(kube::kClusters, name_space, cluster, deadline);
+  const auto object = client_.get(kube::kClusters, name_space, cluster, deadline, of_object());
   if (!object) return object.error();
   FrontendAccess access;
   access.tls = options_.frontend_tls;
@@ -141,7 +178,7 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
                                                             Deadline deadline) {
   if (options_.frontend_address_override) return *options_.frontend_address_override;
   const std::string name = cluster + "-fe-service";
-  const auto service = client_.get(kube::kServices, name_space, name, deadline);
+  const auto service = client_.get(kube::kServices, name_space, name, deadline, of_service());
   if (!service) {
     // The operator makes it: its absence passes, unlike that of the cluster.
     if (service.error().code == ErrorCode::NotFound) {
@@ -177,7 +214,8 @@ Status KubeClusterAccess::read_credentials(const std::string& name_space, const 
   }
   const std::string what = "Secret " + clean_text(credentials->login_secret) + " (annotation " +
                            std::string(annotation::kCredentialsSecret) + ")";
-  const auto secret = client_.get(kube::kSecrets, name_space, credentials->login_secret, deadline);
+  const auto secret = client_.get(kube::kSecrets, name_space, credentials->login_secret, deadline,
+                                  entries({"username", "password", "ca.crt"}));
   if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
   const auto username = secret_text(*secret, "username");
   const auto password = secret_text(*secret, "password");
@@ -198,8 +236,8 @@ Status KubeClusterAccess::read_password(const std::string& name_space, const Fro
   for (const KeyReference& reference : credentials.references) {
     const bool in_secret = reference.kind == KeyReference::Kind::Secret;
     const std::string what = (in_secret ? "Secret " : "ConfigMap ") + clean_text(reference.name);
-    const auto object =
-        client_.get(in_secret ? kube::kSecrets : kube::kConfigMaps, name_space, reference.name, deadline);
+    const auto object = client_.get(in_secret ? kube::kSecrets : kube::kConfigMaps, name_space, reference.name,
+                                    deadline, entries({reference.key}));
     if (!object && object.error().code == ErrorCode::NotFound && reference.optional) continue;
     if (!object) {
       return Error{object.error().code, what + ": " + object.error().message + where, object.error().peer_code};
@@ -221,7 +259,7 @@ Status KubeClusterAccess::read_password(const std::string& name_space, const Fro
 Result<std::string> KubeClusterAccess::secret_value(const std::string& name_space, const std::string& secret_name,
                                                     const std::string& key, Deadline deadline) {
   const std::string what = "Secret " + clean_text(secret_name);
-  const auto secret = client_.get(kube::kSecrets, name_space, secret_name, deadline);
+  const auto secret = client_.get(kube::kSecrets, name_space, secret_name, deadline, entries({key}));
   if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
   auto value = secret_text(*secret, key);
   if (!value) return Error{ErrorCode::InvalidInput, what + ": want the key " + clean_text(key)};
@@ -230,7 +268,7 @@ Result<std::string> KubeClusterAccess::secret_value(const std::string& name_spac
 
 Result<std::map<std::string, std::string>> KubeClusterAccess::config_map(const std::string& name_space,
                                                                          const std::string& name, Deadline deadline) {
-  const auto object = client_.get(kube::kConfigMaps, name_space, name, deadline);
+  const auto object = client_.get(kube::kConfigMaps, name_space, name, deadline, of_config_map());
   if (!object) {
     return Error{object.error().code, "ConfigMap " + clean_text(name) + ": " + object.error().message,
                  object.error().peer_code};
@@ -242,13 +280,14 @@ Result<std::map<std::string, std::string>> KubeClusterAccess::config_map(const s
 
 Result<json> KubeClusterAccess::get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) {
   return client_.get(object.kind == kWarehouseKind ? kube::kWarehouses : kube::kClusters, name_space, object.name,
-                     deadline);
+                     deadline, of_object());
 }
 
 Result<RolloutState> KubeClusterAccess::rollout_state(const Preparation& record, Deadline deadline) {
   for (const auto& change : record.spec.changes) {
     const StatefulSetName wanted = stateful_set_of(record, change.component);
-    const auto stateful_set = client_.get(kube::kStatefulSets, record.name_space, wanted.name, deadline);
+    const auto stateful_set =
+        client_.get(kube::kStatefulSets, record.name_space, wanted.name, deadline, of_stateful_set());
     if (!stateful_set && stateful_set.error().code != ErrorCode::NotFound) return stateful_set.error();
     const std::string missing = stateful_set ? missing_of(*stateful_set, wanted, change.to) : "does not exist";
     if (!missing.empty()) return RolloutState{false, "StatefulSet " + wanted.name + ": " + missing};
@@ -348,7 +387,7 @@ void KubeClusterAccess::drain_events(const std::stop_token& stop) {
     events_.pop_front();
     const auto dropped = std::exchange(events_dropped_, 0);
     lock.unlock();
-    if (dropped > 0) spdlog::warn("events dropped count={}", dropped);
+    if (dropped > 0) log_warning(log_, "events dropped", {{"count", dropped}});
     write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout));
     lock.lock();
   }
@@ -370,7 +409,7 @@ void KubeClusterAccess::write_event(const PendingEvent& event, Deadline deadline
       failure = known.error();
     }
   }
-  spdlog::debug("event not written namespace={} name={} error=\"{}\"", event.name_space, event.name, failure.message);
+  log_debug(log_, "event not written", {{"object", event.name_space + "/" + event.name}, {"error", failure.message}});
 }
 
 }  // namespace gate

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "server/base/log.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/ports/cluster_access.hpp"
@@ -33,8 +34,8 @@ class KubeClusterAccess final : public ClusterAccess {
   /// Events that wait to be written; further ones are dropped (and counted in the log): they are a courtesy.
   static constexpr std::size_t kEventQueueMax = 256;
 
-  /// `client` and `clock` must outlive this.
-  KubeClusterAccess(KubeClient& client, const Clock& clock, KubeClusterAccessOptions options);
+  /// `client`, `clock` and `log` must outlive this.
+  KubeClusterAccess(KubeClient& client, const Clock& clock, Logger& log, KubeClusterAccessOptions options);
   ~KubeClusterAccess() override;  ///< Writes what is queued for at most two seconds, then stops.
 
   Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
@@ -71,6 +72,7 @@ class KubeClusterAccess final : public ClusterAccess {
 
   KubeClient& client_;
   const Clock& clock_;
+  Logger& log_;
   const KubeClusterAccessOptions options_;
   std::mutex mutex_;
   std::condition_variable_any wake_;

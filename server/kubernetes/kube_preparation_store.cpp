@@ -1,12 +1,11 @@
 #include "server/kubernetes/kube_preparation_store.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "policy/text/text.hpp"
+#include "policy/text/json_member.hpp"
 
 namespace gate {
 namespace {
@@ -21,12 +20,32 @@ Result<Preparation> parsed(Result<json> answer) {
   return record;
 }
 
+/// etcd's revision; nullopt where a server counts otherwise.
+std::optional<std::uint64_t> revision(const std::string& resource_version) {
+  std::uint64_t number = 0;
+  const char* const end = resource_version.data() + resource_version.size();
+  const auto [at, failure] = std::from_chars(resource_version.data(), end, number);
+  if (failure != std::errc{} || at != end || resource_version.empty()) return std::nullopt;
+  return number;
+}
+
+bool is_older(const std::string& left, const std::string& right) {
+  const auto before = revision(left);
+  const auto after = revision(right);
+  return before && after && *before < *after;
+}
+
+bool has_label(const json& object) {
+  return !text_member(member(member(object, "metadata"), "labels"), kClusterLabel).empty();
+}
+
 }  // namespace
 
-KubePreparationStore::KubePreparationStore(KubeClient& client, const ResourceWatchOptions& options)
-    : client_(client), watch_(client, kube::kPreparations, options, [this](const json& object, bool removed) {
-        on_change(object, removed);
-      }) {}
+KubePreparationStore::KubePreparationStore(KubeClient& client, Logger& log, const ResourceWatchOptions& options)
+    : client_(client),
+      log_(log),
+      watch_(client, kube::kPreparations, options, log,
+             [this](const json& object, bool removed) { on_change(object, removed); }) {}
 
 KubePreparationStore::~KubePreparationStore() = default;
 
@@ -40,7 +59,7 @@ Result<Preparation> KubePreparationStore::create(const Preparation& record, Dead
   object["metadata"].erase("uid");
   object["metadata"].erase("resourceVersion");
   object["metadata"].erase("creationTimestamp");
-  return parsed(client_.create_object(kube::kPreparations, record.name_space, object, deadline));
+  return remembered(client_.create_object(kube::kPreparations, record.name_space, object, deadline));
 }
 
 Result<Preparation> KubePreparationStore::get(const std::string& name_space, const std::string& name,
@@ -50,13 +69,63 @@ Result<Preparation> KubePreparationStore::get(const std::string& name_space, con
 
 Result<std::vector<Preparation>> KubePreparationStore::list_of_cluster(const std::string& name_space,
                                                                        const std::string& cluster, Deadline deadline) {
-  auto list = client_.list(kube::kPreparations, name_space, deadline);
-  if (!list) return list.error();
   std::vector<Preparation> out;
-  for (const json& object : list->items) {
-    auto record = preparation_from_json(object);
-    if (!record) return Error{ErrorCode::Internal, "stored record: " + record.error().message};
-    if (record->spec.cluster == cluster) out.push_back(std::move(*record));
+  KubeClient::ListRequest request;
+  request.resource = kube::kPreparations;
+  request.name_space = name_space;
+  // Which records have no label yet only the watch can tell: until it has, all of the namespace are looked through.
+  const bool by_label = listed_ || synced();
+  if (by_label) request.label_selector = std::string(kClusterLabel) + "=" + cluster_label(cluster);
+  request.on_unreadable = [this](const std::string& why) {
+    log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "record passed over",
+                {{"error", why}});
+  };
+  request.on_item = [&](const json& object) {
+    // A cut label may stand for several names.
+    if (text_member(member(member(object, "spec"), "clusterRef"), "name") != cluster) return;
+    if (auto record = readable(object)) out.push_back(*std::move(record));
+  };
+  auto listed = client_.list_each(request, deadline);
+  if (!listed && listed.error().peer_code == 410) {
+    out.clear();
+    listed = client_.list_each(request, deadline);
+  }
+  if (!listed) return listed.error();
+  if (by_label) {
+    for (const std::string& name : unlabelled_of({name_space, cluster})) {
+      auto record = get(name_space, name, deadline);
+      if (record) {
+        out.push_back(*std::move(record));
+      } else if (record.error().code != ErrorCode::NotFound && record.error().code != ErrorCode::Internal) {
+        return record.error();
+      }
+    }
+  }
+  sort_newest_first(out);
+  return out;
+}
+
+std::vector<std::string> KubePreparationStore::unlabelled_of(const Key& cluster) const {
+  std::vector<std::string> names;
+  const std::scoped_lock lock(mutex_);
+  const auto found = cache_.find(cluster);
+  if (found == cache_.end()) return names;
+  for (const auto& [name, record] : found->second) {
+    if (unlabelled_.contains({cluster.first, name})) names.push_back(name);
+  }
+  return names;
+}
+
+Result<std::vector<Preparation>> KubePreparationStore::known_of_cluster(const std::string& name_space,
+                                                                        const std::string& cluster, Deadline deadline) {
+  if (!listed_ && !synced()) return list_of_cluster(name_space, cluster, deadline);
+  listed_ = true;
+  std::vector<Preparation> out;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto found = cache_.find({name_space, cluster});
+    if (found == cache_.end()) return out;
+    for (const auto& [name, record] : found->second) out.push_back(record);
   }
   sort_newest_first(out);
   return out;
@@ -67,21 +136,24 @@ Result<Preparation> KubePreparationStore::update_status(const Preparation& recor
     // Without it the API server would write unconditionally.
     return Error{ErrorCode::InvalidInput, "record " + record.name + ": resource_version is empty"};
   }
-  return parsed(
+  return remembered(
       client_.replace(kube::kPreparations, record.name_space, record.name, "status", to_json(record), deadline));
 }
 
 Status KubePreparationStore::remove(const std::string& name_space, const std::string& name, Deadline deadline) {
   auto removed = client_.remove(kube::kPreparations, name_space, name, deadline);
   if (!removed && removed.error().code == ErrorCode::NotFound) return Ok{};
+  if (removed) static_cast<void>(forget({name_space, name}));
   return removed;
 }
 
 std::vector<Preparation> KubePreparationStore::cached() const {
   const std::scoped_lock lock(mutex_);
   std::vector<Preparation> out;
-  out.reserve(cache_.size());
-  for (const auto& [key, record] : cache_) out.push_back(record);
+  out.reserve(cluster_of_.size());
+  for (const auto& [cluster, records] : cache_) {
+    for (const auto& [name, record] : records) out.push_back(record);
+  }
   return out;
 }
 
@@ -89,21 +161,56 @@ bool KubePreparationStore::synced() const { return watch_.synced(); }
 
 void KubePreparationStore::observe(Observer observer) { observers_.push_back(std::move(observer)); }
 
+Result<Preparation> KubePreparationStore::remembered(Result<json> answer) {
+  auto record = parsed(std::move(answer));
+  if (record) remember(*record);
+  return record;
+}
+
+std::optional<Preparation> KubePreparationStore::readable(const json& object) {
+  auto record = preparation_from_json(object);
+  if (record) return *std::move(record);
+  // Of a newer gate, or written by hand past the schema. Others must go on.
+  const json& metadata = member(object, "metadata");
+  log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "record cannot be read",
+              {{"preparation", text_member(metadata, "namespace") + "/" + text_member(metadata, "name")},
+               {"error", record.error().message}});
+  return std::nullopt;
+}
+
+void KubePreparationStore::remember(const Preparation& record) {
+  const std::scoped_lock lock(mutex_);
+  const Key name{record.name_space, record.name};
+  auto& known = cache_[{record.name_space, record.spec.cluster}][record.name];
+  // Our own writes are here before the watch tells of them, and of what was there before them.
+  if (known.uid == record.uid && is_older(record.resource_version, known.resource_version)) return;
+  known = without_bodies(record);
+  cluster_of_[name] = record.spec.cluster;
+}
+
+std::optional<Preparation> KubePreparationStore::forget(const Key& name) {
+  const std::scoped_lock lock(mutex_);
+  unlabelled_.erase(name);
+  const auto cluster = cluster_of_.extract(name);
+  if (!cluster) return std::nullopt;
+  const auto records = cache_.find({name.first, cluster.mapped()});
+  if (records == cache_.end()) return std::nullopt;
+  auto node = records->second.extract(name.second);
+  if (records->second.empty()) cache_.erase(records);
+  if (!node) return std::nullopt;
+  return std::move(node.mapped());
+}
+
 void KubePreparationStore::on_change(const json& object, bool removed) {
   std::optional<Preparation> changed;
   if (removed) {
     // What a missed removal carries is too little for a record: the cache has the last one known.
     const json& metadata = object.at("metadata");
+    changed = forget({metadata.value("namespace", ""), metadata.value("name", "")});
+  } else if (changed = readable(object); changed) {
+    remember(*changed);
     const std::scoped_lock lock(mutex_);
-    auto node = cache_.extract({metadata.value("namespace", ""), metadata.value("name", "")});
-    if (node) changed = std::move(node.mapped());
-  } else if (auto record = preparation_from_json(object); record) {
-    const std::scoped_lock lock(mutex_);
-    cache_.insert_or_assign({record->name_space, record->name}, *record);
-    changed = std::move(*record);
-  } else {
-    // Not ours to repair: somebody wrote it by hand past the schema. Others must go on.
-    spdlog::error("record cannot be read error=\"{}\"", clean_text(record.error().message));
+    if (!has_label(object)) unlabelled_.insert({changed->name_space, changed->name});
   }
   if (!changed) return;
   for (const Observer& observer : observers_) observer(*changed, removed);

@@ -1,10 +1,15 @@
 #pragma once
-// PreparationStore on the API server: records are UpgradePreparation objects, the cache is fed by a watch.
+// PreparationStore on the API server: records are UpgradePreparation objects, labelled with their cluster. A watch
+// feeds a cache of what admissions decide by; the bodies of hooks are not in it.
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/kubernetes/kube_client.hpp"
@@ -15,8 +20,8 @@ namespace gate {
 
 class KubePreparationStore final : public PreparationStore {
  public:
-  /// `client` must outlive this. The live calls work at once; the cache fills after start().
-  explicit KubePreparationStore(KubeClient& client, const ResourceWatchOptions& options = {});
+  /// `client` and `log` must outlive this. The live calls work at once; the cache fills after start().
+  KubePreparationStore(KubeClient& client, Logger& log, const ResourceWatchOptions& options = {});
   ~KubePreparationStore() override;  ///< Stops the watch.
 
   /// Once, after the observers are registered.
@@ -28,6 +33,9 @@ class KubePreparationStore final : public PreparationStore {
   Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override;
   Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
                                                    Deadline deadline) override;
+  /// From memory, own writes included; before the first list is through, live.
+  Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space, const std::string& cluster,
+                                                    Deadline deadline) override;
   Result<Preparation> update_status(const Preparation& record, Deadline deadline) override;
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override;
   std::vector<Preparation> cached() const override;
@@ -35,13 +43,26 @@ class KubePreparationStore final : public PreparationStore {
   void observe(Observer observer) override;
 
  private:
+  using Key = std::pair<std::string, std::string>;  // namespace, and name or cluster
+
   void on_change(const nlohmann::json& object, bool removed);
+  /// Unless the cache has a newer one.
+  void remember(const Preparation& record);
+  [[nodiscard]] std::optional<Preparation> forget(const Key& name);
+  [[nodiscard]] Result<Preparation> remembered(Result<nlohmann::json> answer);
+  [[nodiscard]] std::optional<Preparation> readable(const nlohmann::json& object);
+  [[nodiscard]] std::vector<std::string> unlabelled_of(const Key& cluster) const;
 
   KubeClient& client_;
+  Logger& log_;
+  LogLimiter unreadable_;
   mutable std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, Preparation> cache_;  // by namespace and name; guarded by mutex_
-  std::vector<Observer> observers_;                                   // fixed once start() was called
-  ResourceWatch watch_;                                               // last: its thread uses the rest
+  std::map<Key, std::map<std::string, Preparation>> cache_;  // by namespace and cluster, then name; guarded by mutex_
+  std::map<Key, std::string> cluster_of_;                    // by namespace and name; guarded by mutex_
+  std::set<Key> unlabelled_;                                 // names; made by an older gate; guarded by mutex_
+  std::atomic<bool> listed_{false};                          // the watch was synced once
+  std::vector<Observer> observers_;                          // fixed once start() was called
+  ResourceWatch watch_;                                      // last: its thread uses the rest
 };
 
 }  // namespace gate

@@ -1,14 +1,11 @@
 #include "server/kubernetes/resource_watch.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <set>
 #include <utility>
 
 #include "policy/versions/image_change.hpp"
@@ -46,8 +43,9 @@ void wait(milliseconds time, const std::stop_token& stop) {
 
 }  // namespace
 
-ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options, Observer observer)
-    : client_(client), resource_(resource), options_(std::move(options)), observer_(std::move(observer)) {}
+ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options, Logger& log,
+                             Observer observer)
+    : client_(client), resource_(resource), options_(std::move(options)), log_(log), observer_(std::move(observer)) {}
 
 ResourceWatch::~ResourceWatch() = default;
 
@@ -65,16 +63,18 @@ void ResourceWatch::run(const std::stop_token& stop) {
     const bool relisted = resource_version_.empty();
     const auto started = std::chrono::steady_clock::now();
     opened_ = false;
-    Status outcome = relisted ? list_all() : Status(Ok{});
+    Status outcome = relisted ? list_all(stop) : Status(Ok{});
     if (outcome.ok()) {
       if (relisted) synced_ = true;
       outcome = watch_once(stop);
     }
     if (stop.stop_requested()) break;
-    if (opened_) backoff = options_.backoff_base;
+    const auto lasted = std::chrono::steady_clock::now() - started;
+    // One that opens and breaks at once, for ever, is in trouble as much as one that does not open.
+    if (outcome.ok() || (opened_ && lasted >= options_.steady_after)) backoff = options_.backoff_base;
     if (outcome.ok()) {
       // The server ended it in good order. One that does so all the time must not be called in a tight loop.
-      if (std::chrono::steady_clock::now() - started < kShortWatch) wait(jittered(backoff), stop);
+      if (lasted < kShortWatch) wait(jittered(backoff), stop);
       continue;
     }
     // Behind by an unknown amount until the stream is open again, or a new list is through.
@@ -83,7 +83,8 @@ void ResourceWatch::run(const std::stop_token& stop) {
     if (expired) resource_version_.clear();
     if (expired && !relisted) continue;  // list at once; a server that expires everything meets the back-off below
     if (!interruption_told_) {
-      spdlog::warn("watch interrupted resource={} error=\"{}\"", resource_.plural, outcome.error().message);
+      log_limited(interruptions_, std::chrono::steady_clock::now(), log_, LogLevel::Warning, "watch interrupted",
+                  {{"resource", resource_.plural}, {"error", outcome.error().message}});
       interruption_told_ = true;
     }
     wait(jittered(backoff), stop);
@@ -91,15 +92,23 @@ void ResourceWatch::run(const std::stop_token& stop) {
   }
 }
 
-Status ResourceWatch::list_all() {
-  auto list = client_.list(resource_, options_.name_space, std::chrono::steady_clock::now() + options_.list_timeout);
-  if (!list) return list.error();
-  std::set<Key> present;
-  for (const json& object : list->items) {
-    present.emplace(metadata_text(object, "namespace"), metadata_text(object, "name"));
-  }
+Status ResourceWatch::list_all(const std::stop_token& stop) {
+  listed_.clear();
+  KubeClient::ListRequest request;
+  request.resource = resource_;
+  request.name_space = options_.name_space;
+  request.metadata_only = options_.metadata_only;
+  request.keep = options_.keep;
+  request.stop = stop;
+  request.on_unreadable = [this](const std::string& why) { tell_unreadable(why); };
+  request.on_item = [this](const json& object) {
+    listed_.emplace(metadata_text(object, "namespace"), metadata_text(object, "name"));
+    take(object, false);
+  };
+  auto version = client_.list_each(request, std::chrono::steady_clock::now() + options_.list_timeout);
+  if (!version) return version.error();
   for (auto it = seen_.begin(); it != seen_.end();) {
-    if (present.contains(it->first)) {
+    if (listed_.contains(it->first)) {
       ++it;
       continue;
     }
@@ -107,9 +116,14 @@ Status ResourceWatch::list_all() {
     it = seen_.erase(it);
     report_removed(gone.first, gone.second);
   }
-  for (const json& object : list->items) take(object, false);
-  resource_version_ = list->resource_version;
+  listed_.clear();
+  resource_version_ = *std::move(version);
   return Ok{};
+}
+
+void ResourceWatch::tell_unreadable(const std::string& why) {
+  log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "object passed over",
+              {{"resource", resource_.plural}, {"error", why}});
 }
 
 Status ResourceWatch::watch_once(const std::stop_token& stop) {
@@ -118,10 +132,16 @@ Status ResourceWatch::watch_once(const std::stop_token& stop) {
   request.name_space = options_.name_space;
   request.resource_version = resource_version_;
   request.timeout = jittered(options_.watch_timeout);
+  request.metadata_only = options_.metadata_only;
+  request.keep = options_.keep;
+  request.on_unreadable = [this](const std::string& why) { tell_unreadable(why); };
   request.on_open = [this] {
     opened_ = true;
     synced_ = true;
-    if (std::exchange(interruption_told_, false)) spdlog::info("watch works again resource={}", resource_.plural);
+    if (std::exchange(interruption_told_, false)) {
+      log_limited(recoveries_, std::chrono::steady_clock::now(), log_, LogLevel::Info, "watch works again",
+                  {{"resource", resource_.plural}});
+    }
   };
   request.on_event = [this](WatchEventType type, const json& object) {
     if (type != WatchEventType::Bookmark) take(object, type == WatchEventType::Deleted);
@@ -149,8 +169,8 @@ void ResourceWatch::take(const json& object, bool removed) {
   try {
     observer_(object, removed);
   } catch (const std::exception& fault) {
-    spdlog::error("observer failed resource={} namespace={} name={} error=\"{}\"", resource_.plural, key.first,
-                  key.second, fault.what());
+    log_error(log_, "observer failed",
+              {{"resource", resource_.plural}, {"object", key.first + "/" + key.second}, {"error", fault.what()}});
   }
 }
 
@@ -158,10 +178,20 @@ void ResourceWatch::report_removed(const Key& key, const Seen& seen) {
   take({{"metadata", {{"namespace", key.first}, {"name", key.second}, {"uid", seen.uid}}}}, true);
 }
 
-ClusterWatch::ClusterWatch(KubeClient& client, const ResourceWatchOptions& options, const Observer& observer)
-    : clusters_(client, kube::kClusters, options,
+namespace {
+
+ResourceWatchOptions of_identities(ResourceWatchOptions options) {
+  options.metadata_only = true;
+  options.keep = &only_identity();
+  return options;
+}
+
+}  // namespace
+
+ClusterWatch::ClusterWatch(KubeClient& client, ResourceWatchOptions options, Logger& log, const Observer& observer)
+    : clusters_(client, kube::kClusters, of_identities(options), log,
                 [observer](const json& object, bool removed) { observer(kClusterKind, object, removed); }),
-      warehouses_(client, kube::kWarehouses, options,
+      warehouses_(client, kube::kWarehouses, of_identities(std::move(options)), log,
                   [observer](const json& object, bool removed) { observer(kWarehouseKind, object, removed); }) {}
 
 void ClusterWatch::start() {

@@ -7,11 +7,13 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "server/base/log.hpp"
 #include "server/kubernetes/kube_client.hpp"
 
 namespace gate {
@@ -23,6 +25,10 @@ struct ResourceWatchOptions {
   std::chrono::seconds list_timeout{60};
   /// Asked of the server per watch, plus up to half at random, so that replicas do not come back at one moment.
   std::chrono::seconds watch_timeout{300};
+  /// A watch that lasts shorter before it breaks does not end the back-off.
+  std::chrono::milliseconds steady_after{10000};
+  bool metadata_only = false;        ///< The API server is to send nothing else.
+  const Projection* keep = nullptr;  ///< Of each object; null: whole_object(). Must outlive the watch.
 };
 
 class ResourceWatch {
@@ -32,8 +38,9 @@ class ResourceWatch {
   /// locks; must not block for long: the stream waits meanwhile.
   using Observer = std::function<void(const nlohmann::json& object, bool removed)>;
 
-  /// `client` must outlive this. Nothing runs before start().
-  ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options, Observer observer);
+  /// `client` and `log` must outlive this. Nothing runs before start().
+  ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options, Logger& log,
+                Observer observer);
   ~ResourceWatch();  ///< Stops and joins.
 
   void start();
@@ -52,17 +59,23 @@ class ResourceWatch {
   using Key = std::pair<std::string, std::string>;  // namespace, name
 
   void run(const std::stop_token& stop);
-  [[nodiscard]] Status list_all();
+  [[nodiscard]] Status list_all(const std::stop_token& stop);
   [[nodiscard]] Status watch_once(const std::stop_token& stop);
   void take(const nlohmann::json& object, bool removed);
+  void tell_unreadable(const std::string& why);
   void report_removed(const Key& key, const Seen& seen);
 
   KubeClient& client_;
   const KubeResource resource_;
   const ResourceWatchOptions options_;
+  Logger& log_;
   const Observer observer_;
+  LogLimiter interruptions_;
+  LogLimiter recoveries_;
+  LogLimiter unreadable_;
   // The thread's alone:
   std::map<Key, Seen> seen_;
+  std::set<Key> listed_;            // while a list arrives
   std::string resource_version_;    // empty = must list
   bool opened_ = false;             // the current watch was accepted
   bool interruption_told_ = false;  // one line per outage, not one per attempt
@@ -77,7 +90,8 @@ class ClusterWatch {
   /// Called from two threads (one per kind); see ResourceWatch::Observer. `kind` is kClusterKind or kWarehouseKind.
   using Observer = std::function<void(std::string_view kind, const nlohmann::json& object, bool removed)>;
 
-  ClusterWatch(KubeClient& client, const ResourceWatchOptions& options, const Observer& observer);
+  /// Of the objects the metadata alone is asked for and passed on.
+  ClusterWatch(KubeClient& client, ResourceWatchOptions options, Logger& log, const Observer& observer);
   void start();
   /// Of the clusters; warehouses are an optional kind.
   [[nodiscard]] bool synced() const { return clusters_.synced(); }

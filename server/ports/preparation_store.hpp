@@ -27,10 +27,20 @@ class PreparationStore {
   [[nodiscard]] virtual Result<Preparation> get(const std::string& name_space, const std::string& name,
                                                 Deadline deadline) = 0;
 
-  /// Live list of one namespace's records whose spec.cluster is `cluster`, newest first.
+  /// Live list of one namespace's records whose spec.cluster is `cluster`, newest first. One that cannot be read is
+  /// passed over.
   [[nodiscard]] virtual Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space,
                                                                          const std::string& cluster,
                                                                          Deadline deadline) = 0;
+
+  /// What is known of the same records without asking: own writes are in it, those of others may be missing for a
+  /// moment, and the bodies of hooks are (without_bodies). Asks where nothing is known yet. What rests on it is
+  /// confirmed by get() or list_of_cluster() before it has an effect.
+  [[nodiscard]] virtual Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space,
+                                                                          const std::string& cluster,
+                                                                          Deadline deadline) {
+    return list_of_cluster(name_space, cluster, deadline);
+  }
 
   /// Compare-and-set of the status: Conflict when `record.resource_version` is not the stored one, and nothing is
   /// written. Success returns the record with its new resource_version. The spec of `record` is ignored.
@@ -39,7 +49,8 @@ class PreparationStore {
   /// NotFound is success: the aim is that it is gone.
   [[nodiscard]] virtual Status remove(const std::string& name_space, const std::string& name, Deadline deadline) = 0;
 
-  /// What the watch has seen so far, all namespaces; does not block on the network. May lag behind.
+  /// What the watch has seen so far, all namespaces, perhaps without_bodies(); does not block on the network. May lag
+  /// behind.
   [[nodiscard]] virtual std::vector<Preparation> cached() const = 0;
 
   /// True once the first list is complete and while the watch is not known to be broken.

@@ -13,6 +13,7 @@
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
 #include "test/chaos/api_proxy.hpp"
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/admission/review_of.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/preparation/world.hpp"
@@ -290,7 +291,7 @@ TEST_CASE("watches that break, and versions that are too old, lose no record and
     const auto object = scene.direct->get(kube::kClusters, scene.name_space, "sr", in_seconds(10)).value();
     record.spec.object = {"StarRocksCluster", "sr", object["metadata"]["uid"]};
     record.spec.changes = {{Component::Frontend, "starrocks/fe-ubuntu:3.3.0", "starrocks/fe-ubuntu:3.3.1"}};
-    KubePreparationStore others(*scene.direct);
+    KubePreparationStore others(*scene.direct, test::quiet_log());
     REQUIRE(others.create(record, in_seconds(10)).ok());
     scene.proxy.pass_on();
     CHECK(scene.record_becomes("phase", "Completed"));

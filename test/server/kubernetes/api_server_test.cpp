@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "server/kubernetes/resource_watch.hpp"
+#include "test/fakes/quiet_log.hpp"
 
 namespace gate {
 
@@ -189,11 +190,12 @@ TEST_CASE("a watch tells of objects that come, change and go, and stops at once"
   };
   REQUIRE(client->create_object(kube::kConfigMaps, name_space, config_map("old", "0"), in_seconds(30)).ok());
   {
-    ResourceWatch watch(*client, kube::kConfigMaps, {.name_space = name_space}, [&](const json& object, bool removed) {
-      const std::scoped_lock lock(mutex);
-      seen.push_back(object.at("metadata").at("name").get<std::string>() +
-                     (removed ? " removed" : " " + object.at("data").at("key").get<std::string>()));
-    });
+    ResourceWatch watch(*client, kube::kConfigMaps, {.name_space = name_space}, test::quiet_log(),
+                        [&](const json& object, bool removed) {
+                          const std::scoped_lock lock(mutex);
+                          seen.push_back(object.at("metadata").at("name").get<std::string>() +
+                                         (removed ? " removed" : " " + object.at("data").at("key").get<std::string>()));
+                        });
     CHECK_FALSE(watch.synced());
     watch.start();
     REQUIRE(test::eventually([&] { return watch.synced(); }));

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "server/kubernetes/kube_preparation_store.hpp"
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/preparation_store_contract.hpp"
 
@@ -19,7 +20,7 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 TEST_CASE("the spec of a record is immutable, also for an administrator") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubePreparationStore store(*client);
+  KubePreparationStore store(*client, test::quiet_log());
   REQUIRE(store.create(test::sample_record(name_space, "fixed-1"), test::soon()).ok());
   struct Row {
     const char* name;
@@ -45,7 +46,7 @@ TEST_CASE("the spec of a record is immutable, also for an administrator") {
 TEST_CASE("kubectl get shows what a person wants to know") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubePreparationStore store(*client);
+  KubePreparationStore store(*client, test::quiet_log());
   auto record = store.create(test::sample_record(name_space, "shown-1"), test::soon());
   REQUIRE(record.ok());
   record->status = test::sample_status();

@@ -295,4 +295,167 @@ TEST_CASE("certificates and keys that cannot be used are refused at once") {
   }
 }
 
+TEST_CASE("a list is bounded by its items, not by its pages") {
+  const auto item = [](const std::string& name, std::size_t bytes) {
+    return json{{"metadata", {{"name", name}}}, {"data", std::string(bytes, 'x')}, {"more", R"(]}"items":[{\)"}};
+  };
+  struct Row {
+    const char* name;
+    std::function<json(const std::string& token)> page;
+    const char* fault;
+    std::size_t items;
+  };
+  const Row rows[] = {
+      {"a page of many times the limit",
+       [&](const std::string&) {
+         json items = json::array();
+         for (int i = 0; i < 50; ++i) items.push_back(item(std::to_string(i), 800));
+         return json{{"metadata", {{"resourceVersion", "7"}}}, {"items", items}};
+       },
+       nullptr, 50},
+      {"no items",
+       [](const std::string&) {
+         return json{{"metadata", {{"resourceVersion", "7"}}}, {"items", {}}};
+       },
+       nullptr, 0},
+      {"items that are null",
+       [](const std::string&) {
+         return json{{"metadata", {{"resourceVersion", "7"}}}, {"items", nullptr}};
+       },
+       nullptr, 0},
+      {"an item beyond the limit",
+       [&](const std::string&) {
+         return json{{"items", {item("a", 100), item("b", 2000)}}};
+       },
+       "larger than allowed", 1},
+      {"pages without an end",
+       [&](const std::string& token) {
+         return json{{"metadata", {{"continue", token + "x"}}}, {"items", {item("a", 1), item("b", 1)}}};
+       },
+       "more than 60 objects", 60},
+      {"empty pages without an end",
+       [](const std::string& token) {
+         return json{{"metadata", {{"continue", token + "x"}}}, {"items", json::array()}};
+       },
+       "no end", 0},
+      {"the same page for ever",
+       [&](const std::string&) {
+         return json{{"metadata", {{"continue", "x"}}}, {"items", {item("a", 1)}}};
+       },
+       "no end", 2},
+      {"no list at all", [](const std::string&) { return json("text"); }, "not a list", 0},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const FakeApiServer server([&](const auto& request, auto& response) {
+      answer_json(response, row.page(request.get_param_value("continue")));
+    });
+    const auto client = server.client({.response_bytes_max = 1000, .list_items_max = 60});
+    std::size_t items = 0;
+    KubeClient::ListRequest request;
+    request.resource = kube::kConfigMaps;
+    request.keep = &only_identity();
+    request.on_item = [&](const json& object) {
+      ++items;
+      CHECK(object.size() == 1);
+    };
+    const auto version = client->list_each(request, in(kLong));
+    CHECK(items == row.items);
+    CHECK(version.ok() == (row.fault == nullptr));
+    if (version) CHECK(*version == "7");
+    if (!version && row.fault != nullptr && version.error().message.find(row.fault) == std::string::npos) {
+      FAIL_CHECK(version.error().message);
+    }
+  }
+}
+
+TEST_CASE("an object that has more than may be kept is passed over, and told; the others go on") {
+  json many = json::array();
+  for (int i = 0; i < 70'000; ++i) many.push_back(0);
+  const FakeApiServer server([&](const auto&, auto& response) {
+    answer_json(response,
+                {{"metadata", {{"resourceVersion", "7"}}},
+                 {"items", {{{"metadata", {{"name", "a"}}}, {"data", many}}, {{"metadata", {{"name", "b"}}}}}}});
+  });
+  std::vector<std::string> names;
+  std::string told;
+  KubeClient::ListRequest request;
+  request.resource = kube::kConfigMaps;
+  request.on_item = [&](const json& object) { names.push_back(object["metadata"]["name"]); };
+  request.on_unreadable = [&](const std::string& why) { told = why; };
+  CHECK(server.client()->list_each(request, in(kLong)).ok());
+  CHECK(names == std::vector<std::string>{"b"});
+  CHECK(told.find("more than 65536 values") != std::string::npos);
+}
+
+TEST_CASE("of an answer only what is asked for is kept") {
+  const FakeApiServer server([](const auto&, auto& response) {
+    answer_json(response, {{"metadata", {{"name", "n"}, {"managedFields", {1}}, {"annotations", {{"a", "b"}}}}},
+                           {"spec", {{"x", 1}, {"y", 2}}}});
+  });
+  const auto client = server.client();
+  CHECK(*get_one(*client) ==
+        json{{"metadata", {{"name", "n"}, {"annotations", {{"a", "b"}}}}}, {"spec", {{"x", 1}, {"y", 2}}}});
+  const auto spec = keep_members("", {keep_members("spec", {keep_all("y")})});
+  CHECK(*client->get(kube::kConfigMaps, "ns", "n", in(kLong), spec) == json{{"spec", {{"y", 2}}}});
+  CHECK(*client->merge_patch(kube::kConfigMaps, "ns", "n", {}, json::object(), in(kLong)) ==
+        json{{"metadata", {{"name", "n"}}}});
+}
+
+TEST_CASE("whatever a call waits for, it ends when the process is to stop") {
+  std::atomic<bool> over{false};
+  const auto silent = [&](const auto&, auto&) {
+    while (!over) std::this_thread::sleep_for(milliseconds(5));  // sleeps: a server that hangs until told
+  };
+  const auto busy = [](const auto&, auto& response) {
+    answer_status(response, 429, "TooManyRequests");
+    response.set_header("Retry-After", "3600");
+  };
+  const auto endless = in(std::chrono::hours(2));
+  struct Row {
+    const char* name;
+    FakeApiServer::Handler handler;
+    std::function<bool(KubeClient&)> call;
+  };
+  const auto get = [&](KubeClient& client) { return get_one(client, std::chrono::hours(2)).ok(); };
+  const Row rows[] = {
+      {"an answer", silent, get},
+      {"a list", silent, [&](KubeClient& client) { return client.list(kube::kConfigMaps, "ns", endless).ok(); }},
+      {"Retry-After", busy, get},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    over = false;
+    const FakeApiServer server(row.handler);
+    const auto client = server.client({.connections_max = 2});
+    {
+      std::vector<std::jthread> threads;
+      // The third waits for a connection, where the others keep theirs.
+      for (int i = 0; i < 3; ++i) threads.emplace_back([&] { CHECK_FALSE(row.call(*client)); });
+      while (server.requests().size() < 2) std::this_thread::yield();
+      client->end_by(in(milliseconds(10)));
+    }
+    CHECK_FALSE(row.call(*client));  // nor does a later one wait
+    over = true;
+  }
+}
+
+TEST_CASE("a list ends with the thread that reads it") {
+  std::atomic<bool> over{false};
+  const FakeApiServer server([&](const auto&, auto&) {
+    while (!over) std::this_thread::sleep_for(milliseconds(5));  // sleeps: a server that hangs until told
+  });
+  const auto client = server.client();
+  {
+    const std::jthread reader([&](const std::stop_token& stop) {
+      KubeClient::ListRequest request;
+      request.resource = kube::kConfigMaps;
+      request.stop = stop;
+      CHECK_FALSE(client->list_each(request, in(std::chrono::hours(2))).ok());
+    });
+    while (server.requests().empty()) std::this_thread::yield();
+  }
+  over = true;
+}
+
 }  // namespace gate

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/preparation_store_contract.hpp"
 
@@ -35,7 +36,7 @@ constexpr const char* kService =
 TEST_CASE("the frontend is the query port of the cluster's Service, the login the first that is configured") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubeClusterAccess access(*client, kClock, {});
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
   apply_yaml(name_space, kService);
   apply_yaml(
       name_space,
@@ -95,7 +96,7 @@ TEST_CASE("the frontend is the query port of the cluster's Service, the login th
 TEST_CASE("what stands in the way of reaching the frontend is named, passwords never") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubeClusterAccess access(*client, kClock, {});
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
   const auto no_cluster = access.frontend_access(name_space, "sr", in_seconds(30));
   REQUIRE_FALSE(no_cluster.ok());
   CHECK(no_cluster.error().code == ErrorCode::NotFound);
@@ -143,7 +144,8 @@ TEST_CASE("what stands in the way of reaching the frontend is named, passwords n
 TEST_CASE("the address can be overridden where there is no cluster DNS") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubeClusterAccess access(*client, kClock, {.frontend_address_override = FrontendAddress{"127.0.0.1", 29030}});
+  KubeClusterAccess access(*client, kClock, test::quiet_log(),
+                           {.frontend_address_override = FrontendAddress{"127.0.0.1", 29030}});
   apply_yaml(name_space, "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec: {}\n");
   const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
   REQUIRE(found.ok());
@@ -153,7 +155,7 @@ TEST_CASE("the address can be overridden where there is no cluster DNS") {
 TEST_CASE("a rollout is finished when every pod of every changed component is new and ready") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubeClusterAccess access(*client, kClock, {});
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
   Preparation record = test::sample_record(name_space, "sr-0123456789-1");
   record.spec.changes = {{Component::Backend, "be:1", "be:2"}};
   const auto waiting_for = [&] {
@@ -220,7 +222,7 @@ TEST_CASE("the right to bypass is what the API server says of user, group and na
   const std::string name_space = test::make_namespace();
   const std::string other = test::make_namespace();
   const auto client = test::make_client();
-  KubeClusterAccess access(*client, kClock, {});
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
   apply_yaml(name_space,
              "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: exit}\n"
              "rules: [{apiGroups: [gate.starrocks.com], resources: [upgradepreparations], verbs: [bypass]}]\n---\n"
@@ -256,7 +258,7 @@ TEST_CASE("the right to bypass is what the API server says of user, group and na
 TEST_CASE("the mirror shows the latest record on the cluster, and its absence is no error") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubeClusterAccess access(*client, kClock, {});
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
   const auto extended = test::api_server().kubectl(
       {"patch", "crd", "starrocksclusters.starrocks.com", "--type=json",
        "--patch-file=" + test::source_file("manifests/crd-extension/starrocksclusters-patch.yaml")});
@@ -307,7 +309,7 @@ TEST_CASE("events appear on the object and on the record, repeats are counted") 
   Preparation record = test::sample_record(name_space, "sr-0123456789-1");
   record.uid = "uid-of-record";
   {
-    KubeClusterAccess access(*client, kClock, {.identity = "gate-0"});
+    KubeClusterAccess access(*client, kClock, test::quiet_log(), {.identity = "gate-0"});
     access.emit_event(record, true, "HookFailed", "disable-balancer: ERROR 1064");
     access.emit_event(record, true, "HookFailed", "disable-balancer: ERROR 1064");
     access.emit_event(record, false, "Prepared", "2 of 2 hooks");

@@ -1,5 +1,6 @@
 #include "server/kubernetes/kube_preparation_store.hpp"
 
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/preparation_store_contract.hpp"
 
@@ -10,7 +11,7 @@ TEST_CASE("the store on the API server keeps the contract") {
   const auto client = test::make_client();
   test::check_preparation_store_contract(
       [&](PreparationStore::Observer observer) {
-        auto store = std::make_unique<KubePreparationStore>(*client);
+        auto store = std::make_unique<KubePreparationStore>(*client, test::quiet_log());
         store->observe(std::move(observer));
         store->start();
         return store;
@@ -21,7 +22,7 @@ TEST_CASE("the store on the API server keeps the contract") {
 TEST_CASE("a record is garbage-collected with its object and carries no more rights than needed") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubePreparationStore store(*client);
+  KubePreparationStore store(*client, test::quiet_log());
   REQUIRE(store.create(test::sample_record(name_space, "owned-1"), test::soon()).ok());
   const auto owner = test::api_server().kubectl(
       {"get", "srup", "owned-1", "-n", name_space, "-o", "jsonpath={.metadata.ownerReferences[0]}"});
@@ -32,7 +33,7 @@ TEST_CASE("a record is garbage-collected with its object and carries no more rig
 TEST_CASE("an update without a version is refused: it would overwrite blindly") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
-  KubePreparationStore store(*client);
+  KubePreparationStore store(*client, test::quiet_log());
   auto created = store.create(test::sample_record(name_space, "blind-1"), test::soon());
   REQUIRE(created.ok());
   created->resource_version.clear();
@@ -46,7 +47,8 @@ TEST_CASE("the cache recovers when the API server restarts") {
   const auto client = test::make_client();
   test::Observed observed;
   KubePreparationStore store(
-      *client, {.backoff_base = std::chrono::milliseconds(50), .backoff_max = std::chrono::milliseconds(500)});
+      *client, test::quiet_log(),
+      {.backoff_base = std::chrono::milliseconds(50), .backoff_max = std::chrono::milliseconds(500)});
   store.observe(observed.observer());
   store.start();
   REQUIRE(store.create(test::sample_record(name_space, "before-1"), test::soon()).ok());

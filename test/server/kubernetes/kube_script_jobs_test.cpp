@@ -8,6 +8,7 @@
 
 #include "server/kubernetes/kube_cluster_access.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/kubernetes/ended_job.hpp"
 #include "test/server/preparation_store_contract.hpp"
@@ -34,7 +35,7 @@ class World {
   explicit World(const std::string& fe_variables =
                      "[{name: MYSQL_PWD, valueFrom: {secretKeyRef: {name: rootcredential, key: password}}}]",
                  const std::string& annotations = "{}")
-      : name_space(test::make_namespace()), client(test::make_client()), access(*client, kClock, {}) {
+      : name_space(test::make_namespace()), client(test::make_client()), access(*client, kClock, test::quiet_log(), {}) {
     apply(
         "apiVersion: v1\nkind: Service\nmetadata: {name: sr-fe-service}\nspec:\n  ports:\n"
         "  - {name: query, port: 19030, targetPort: 9030}\n---\n"
@@ -43,7 +44,7 @@ class World {
         "apiVersion: v1\nkind: Secret\nmetadata: {name: upgrader}\nstringData: {username: up, password: hunter2}\n---\n"
         "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr, annotations: " +
         annotations + "}\nspec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: " + fe_variables + "}}\n");
-    KubePreparationStore store(*client);
+    KubePreparationStore store(*client, test::quiet_log());
     const auto created = store.create(test::sample_record(name_space, "sr-1"), test::soon());
     REQUIRE_MESSAGE(created.ok(), (created.ok() ? "" : created.error().message));
     record = *created;

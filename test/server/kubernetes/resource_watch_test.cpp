@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/fake_api_server.hpp"
 
 namespace gate {
@@ -131,7 +132,7 @@ TEST_CASE("a watch that is cut is resumed where it was; bookmarks move that on")
   const auto client = server.client();
   Log log;
   {
-    ResourceWatch watch(*client, kube::kConfigMaps, kQuick, log.observer());
+    ResourceWatch watch(*client, kube::kConfigMaps, kQuick, test::quiet_log(), log.observer());
     watch.start();
     CHECK(log.lines(4) == std::vector<std::string>{"a@5", "a@11", "b@16", "a gone"});
     while (watched_versions(server).size() < 4) std::this_thread::yield();
@@ -161,9 +162,9 @@ TEST_CASE("a version that is too old leads to a new list: what changed is told, 
     const auto client = server.client();
     Log log;
     {
-      ResourceWatch watch(*client, kube::kConfigMaps, kQuick, log.observer());
+      ResourceWatch watch(*client, kube::kConfigMaps, kQuick, test::quiet_log(), log.observer());
       watch.start();
-      CHECK(log.lines(6) == std::vector<std::string>{"a@5", "b@6", "c@7", "c gone", "b@18", "d@19"});
+      CHECK(log.lines(6) == std::vector<std::string>{"a@5", "b@6", "c@7", "b@18", "d@19", "c gone"});
       collection.finish();
     }
   }
@@ -176,7 +177,7 @@ TEST_CASE("an object that was deleted and made anew meanwhile is told as both") 
   const FakeApiServer server(collection.handler());
   const auto client = server.client();
   Log log;
-  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, log.observer());
+  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, test::quiet_log(), log.observer());
   watch.start();
   CHECK(log.lines(3) == std::vector<std::string>{"a@5", "a gone", "a@15"});
   collection.finish();
@@ -196,7 +197,7 @@ TEST_CASE("synced tells whether the stream works") {
   });
   const auto client = server.client();
   Log log;
-  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, log.observer());
+  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, test::quiet_log(), log.observer());
   watch.start();
   while (server.requests().size() < 3) std::this_thread::yield();
   CHECK_FALSE(watch.synced());
@@ -217,7 +218,7 @@ TEST_CASE("an observer that fails does not end the watch") {
   const auto client = server.client();
   Log log;
   auto tell = log.observer();
-  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, [&](const json& about, bool removed) {
+  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, test::quiet_log(), [&](const json& about, bool removed) {
     tell(about, removed);
     throw std::runtime_error("observer");
   });
@@ -233,9 +234,9 @@ TEST_CASE("an event that is larger than allowed breaks the watch, not the proces
   collection.lists = {list_of("10", {}), list_of("12", {object("small", "12")})};
   collection.watches = {{200, event("ADDED", large), false}, {410, "", false}};
   const FakeApiServer server(collection.handler());
-  const auto client = server.client({.watch_line_bytes_max = 10000});
+  const auto client = server.client({.response_bytes_max = 10000});
   Log log;
-  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, log.observer());
+  ResourceWatch watch(*client, kube::kConfigMaps, kQuick, test::quiet_log(), log.observer());
   watch.start();
   CHECK(log.lines(1) == std::vector<std::string>{"small@12"});
   collection.finish();

@@ -9,6 +9,7 @@
 
 #include "server/kubernetes/kube_cluster_access.hpp"
 #include "server/kubernetes/kube_script_jobs.hpp"
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/fake_api_server.hpp"
 
 namespace gate {
@@ -55,7 +56,8 @@ ScriptJobState state_with_log(const std::string& log, int log_status, std::vecto
   });
   const auto client = server.client();
   const SystemClock clock;
-  KubeClusterAccess access(*client, clock, {.frontend_address_override = FrontendAddress{"fe", 9030}});
+  KubeClusterAccess access(*client, clock, test::quiet_log(),
+                           {.frontend_address_override = FrontendAddress{"fe", 9030}});
   KubeScriptJobs jobs(*client, access, {"tools:1"});
   const auto state = jobs.run(make_record(), kJob, std::chrono::steady_clock::now() + std::chrono::seconds(20));
   REQUIRE_MESSAGE(state.ok(), (state.ok() ? "" : state.error().message));
@@ -134,7 +136,8 @@ TEST_CASE("a Job that runs is deleted with its pods; trouble is told, so that it
     });
     const auto client = server.client();
     const SystemClock clock;
-    KubeClusterAccess access(*client, clock, {.frontend_address_override = FrontendAddress{"fe", 9030}});
+    KubeClusterAccess access(*client, clock, test::quiet_log(),
+                             {.frontend_address_override = FrontendAddress{"fe", 9030}});
     KubeScriptJobs jobs(*client, access, {"tools:1"});
     const auto removed = jobs.remove(make_record(), kJob, std::chrono::steady_clock::now() + std::chrono::seconds(20));
     CHECK(removed.ok() == !row.error.has_value());

@@ -1,0 +1,242 @@
+// What the store on the API server keeps, asks for and passes over, against a server of the test's own.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+
+#include "server/kubernetes/kube_preparation_store.hpp"
+#include "test/fakes/quiet_log.hpp"
+#include "test/server/kubernetes/fake_api_server.hpp"
+
+namespace gate {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using test::answer_json;
+using test::FakeApiServer;
+
+namespace {
+
+Deadline soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(20); }
+
+template <class Condition>
+bool eventually(Condition holds) {
+  const auto end = soon();
+  while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  return holds();
+}
+
+Preparation record(const std::string& name, const std::string& cluster) {
+  Preparation out;
+  out.name = name;
+  out.name_space = "ns";
+  out.spec.object = {std::string(kClusterKind), cluster, "uid-of-" + cluster};
+  out.spec.cluster = cluster;
+  out.spec.changes = {{Component::Frontend, "fe:1", "fe:2"}};
+  Hook hook;
+  hook.name = "set";
+  hook.action = SqlAction{"SHOW FRONTENDS", std::nullopt};
+  out.spec.hooks = {hook};
+  return out;
+}
+
+/// A collection with labels, names and versions; its watches stay open and tell nothing until they are told to.
+class Records {
+ public:
+  explicit Records(bool can_list_all = true) : can_list_all_(can_list_all) {}
+  ~Records() { over_ = true; }
+
+  void put(json object) {
+    const std::scoped_lock lock(mutex_);
+    object["metadata"]["resourceVersion"] = std::to_string(++version_);
+    object["metadata"]["uid"] = "uid-" + object["metadata"]["name"].get<std::string>();
+    const std::string name = object["metadata"]["name"];
+    objects_[name] = std::move(object);
+  }
+  void tell(const char* type, const json& object) {
+    const std::scoped_lock lock(mutex_);
+    events_ += json{{"type", type}, {"object", object}}.dump() + "\n";
+  }
+  json stored(const std::string& name) {
+    const std::scoped_lock lock(mutex_);
+    return objects_.at(name);
+  }
+
+  FakeApiServer::Handler handler() {
+    return [this](const httplib::Request& request, httplib::Response& response) { answer(request, response); };
+  }
+  void finish() { over_ = true; }
+
+ private:
+  void answer(const httplib::Request& request, httplib::Response& response) {
+    if (request.has_param("watch")) return watch(response);
+    const std::string name = request.path.substr(request.path.rfind('/') + 1);
+    if (request.method == "POST") {
+      put(json::parse(request.body));
+      return answer_json(response, stored(json::parse(request.body)["metadata"]["name"]), 201);
+    }
+    if (request.method == "PUT") {
+      put(json::parse(request.body));
+      return answer_json(response, stored(json::parse(request.body)["metadata"]["name"]));
+    }
+    if (name != "upgradepreparations") return answer_json(response, stored(name));
+    const auto selector = request.get_param_value("labelSelector");
+    if (selector.empty() && !can_list_all_) return test::answer_status(response, 500, "InternalError");
+    json items = json::array();
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [key, object] : objects_) {
+      const auto labels = object["metadata"].value("labels", json::object());
+      const auto label = std::string(kClusterLabel) + "=" + labels.value(std::string(kClusterLabel), "");
+      if (selector.empty() || selector == label) items.push_back(object);
+    }
+    answer_json(response, {{"metadata", {{"resourceVersion", std::to_string(version_)}}}, {"items", items}});
+  }
+
+  void watch(httplib::Response& response) {
+    response.set_chunked_content_provider("application/json", [this](std::size_t, httplib::DataSink& sink) {
+      std::string events;
+      {
+        const std::scoped_lock lock(mutex_);
+        events = std::exchange(events_, {});
+      }
+      if (!events.empty() && !sink.write(events.data(), events.size())) return false;
+      std::this_thread::sleep_for(milliseconds(2));  // sleeps: a stream that stays open until told
+      return !over_.load() && sink.is_writable();
+    });
+  }
+
+  const bool can_list_all_;
+  std::mutex mutex_;
+  std::map<std::string, json> objects_;  // guarded by mutex_
+  int version_ = 10;                     // guarded by mutex_
+  std::string events_;                   // guarded by mutex_
+  std::atomic<bool> over_{false};
+};
+
+std::vector<std::string> names(const Result<std::vector<Preparation>>& records) {
+  std::vector<std::string> out;
+  for (const auto& record : records.value()) out.push_back(record.name);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+json without_label(json object) {
+  object["metadata"].erase("labels");
+  return object;
+}
+
+}  // namespace
+
+TEST_CASE("records are found by their cluster, old ones without a label too, and the unreadable passed over") {
+  Records records;
+  records.put(to_json(record("a-1", "a")));
+  records.put(without_label(to_json(record("a-old", "a"))));
+  records.put(to_json(record("b-1", "b")));
+  json broken = to_json(record("a-broken", "a"));
+  broken["status"]["phase"] = "OfTheNextVersion";
+  records.put(broken);
+  const FakeApiServer server(records.handler());
+  const auto client = server.client();
+  KubePreparationStore store(*client, test::quiet_log());
+  const std::vector<std::string> wanted{"a-1", "a-old"};
+  // Nothing was seen yet: the namespace is looked through.
+  CHECK(names(store.list_of_cluster("ns", "a", soon())) == wanted);
+  CHECK(names(store.known_of_cluster("ns", "a", soon())) == wanted);
+  CHECK(server.requests().back().find("labelSelector") == std::string::npos);
+  store.start();
+  REQUIRE(eventually([&] { return store.synced(); }));
+  CHECK(names(store.list_of_cluster("ns", "a", soon())) == wanted);
+  const auto requests = server.requests();
+  CHECK(std::any_of(requests.begin(), requests.end(), [](const std::string& request) {
+    return request.find("labelSelector=gate.starrocks.com%2Fcluster%3Da") != std::string::npos;
+  }));
+  // What is known costs no request.
+  const auto before = server.requests().size();
+  CHECK(names(store.known_of_cluster("ns", "a", soon())) == wanted);
+  CHECK(names(store.known_of_cluster("ns", "b", soon())) == std::vector<std::string>{"b-1"});
+  CHECK(names(store.known_of_cluster("ns", "c", soon())).empty());
+  CHECK(server.requests().size() == before);
+  records.finish();
+}
+
+TEST_CASE("a cut label finds its own cluster's records only") {
+  const std::string stem(80, 'x');
+  CHECK(cluster_label(stem + "1").size() <= 63);
+  CHECK(cluster_label(stem + "1") != cluster_label(stem + "2"));
+  CHECK(cluster_label("sr") == "sr");
+  Records records;
+  records.put(to_json(record("one", stem + "1")));
+  json same = to_json(record("two", stem + "2"));
+  same["metadata"]["labels"] = to_json(record("one", stem + "1"))["metadata"]["labels"];  // as if the hashes met
+  records.put(same);
+  const FakeApiServer server(records.handler());
+  const auto client = server.client();
+  KubePreparationStore store(*client, test::quiet_log());
+  store.start();
+  REQUIRE(eventually([&] { return store.synced(); }));
+  CHECK(names(store.list_of_cluster("ns", stem + "1", soon())) == std::vector<std::string>{"one"});
+  records.finish();
+}
+
+TEST_CASE("own writes are known at once, and no older word of the watch undoes them") {
+  Records records;
+  const FakeApiServer server(records.handler());
+  const auto client = server.client();
+  KubePreparationStore store(*client, test::quiet_log());
+  store.start();
+  REQUIRE(eventually([&] { return store.synced(); }));
+  auto created = store.create(record("a-1", "a"), soon());
+  REQUIRE(created.ok());
+  CHECK(names(store.known_of_cluster("ns", "a", soon())) == std::vector<std::string>{"a-1"});
+  const json first = records.stored("a-1");
+  created->status.phase = Phase::Completed;
+  REQUIRE(store.update_status(*created, soon()).ok());
+  CHECK(store.known_of_cluster("ns", "a", soon())->at(0).status.phase == Phase::Completed);
+  std::atomic<int> seen{0};
+  records.tell("ADDED", first);
+  records.put(to_json(record("a-2", "a")));
+  records.tell("ADDED", records.stored("a-2"));
+  REQUIRE(eventually([&] { return store.known_of_cluster("ns", "a", soon())->size() == 2; }));
+  for (const auto& known : *store.known_of_cluster("ns", "a", soon())) {
+    if (known.name == "a-1") CHECK(known.status.phase == Phase::Completed);
+  }
+  // A newer word counts.
+  json later = records.stored("a-1");
+  later["metadata"]["resourceVersion"] = "1000";
+  later["status"]["phase"] = "Failed";
+  records.tell("MODIFIED", later);
+  CHECK(eventually([&] {
+    const auto known = store.known_of_cluster("ns", "a", soon());
+    return std::any_of(known->begin(), known->end(), [](const auto& one) { return one.status.phase == Phase::Failed; });
+  }));
+  records.tell("DELETED", later);
+  CHECK(
+      eventually([&] { return names(store.known_of_cluster("ns", "a", soon())) == std::vector<std::string>{"a-2"}; }));
+  records.finish();
+}
+
+TEST_CASE("what is kept of a record is small, and tells its key") {
+  Preparation large = record("a-1", "a");
+  ScriptAction script;
+  script.script = std::string(300'000, 'x');
+  large.spec.hooks.front().action = script;
+  large.status.hooks.resize(1);
+  large.status.hooks.front().phase = HookPhase::Running;
+  large.status.captured = {{"k", "v", "w"}};
+  const auto key = preparation_key(large.spec);
+  const auto small = without_bodies(large);
+  CHECK(preparation_key(small) == key);
+  CHECK(is_open(small) == is_open(large));
+  CHECK(small.spec.hooks.size() == 1);
+  CHECK(to_json(small).dump().size() < 4'000);
+  large.status.stage = Stage::Closed;
+  large.status.hooks.front().phase = HookPhase::Failed;
+  const auto closed = without_bodies(large);
+  CHECK_FALSE(is_open(closed));
+  CHECK(closed.spec.hooks.empty());
+  CHECK(preparation_key(closed) == key);
+}
+
+}  // namespace gate
