@@ -29,8 +29,9 @@ constexpr milliseconds kVersionsTimeout{2000};
 constexpr milliseconds kAfterWait{1000};
 /// Of the retry annotation; longer values are compared by their beginning.
 constexpr std::size_t kRetryTokenMax = 128;
-/// Start, wait, read back, reopen, wait again: more rounds than that means that others keep changing the record.
-constexpr int kRoundsMax = 8;
+/// Start, wait, read back, reopen, wait again, each confirmed: more rounds than that means that others keep changing
+/// the record.
+constexpr int kRoundsMax = 12;
 
 /// What the record's schema takes of who asked: a decoration, cut where it does not fit.
 constexpr std::size_t kGroupsMax = 256;
@@ -170,6 +171,10 @@ AdmissionAnswer ImageChangeHandler::decide_in_rounds() {
   for (int round = 0; round < kRoundsMax; ++round) {
     facts_.now = peers_.clock.wall_now();
     const auto decision = decide(facts_);
+    if (rests_on_memory(decision)) {
+      confirm(decision);
+      continue;
+    }
     if (decision.effect == Effect::None) return decision.answer;
     if (decision.effect == Effect::RecordBypass) return record_bypass(decision);
     carry_out(decision);
@@ -186,12 +191,59 @@ AdmissionAnswer ImageChangeHandler::decide_in_rounds() {
 void ImageChangeHandler::gather_records() {
   // What could not be read a moment ago makes the records no better known.
   if (!facts_.store_reachable && facts_.records.empty()) return;
-  auto records = peers_.store.list_of_cluster(facts_.name_space, facts_.cluster, within(kStoreTimeout));
+  take(peers_.store.known_of_cluster(facts_.name_space, facts_.cluster, within(kStoreTimeout)));
+  confirmed_.clear();
+  all_confirmed_ = false;
+}
+
+void ImageChangeHandler::take(Result<std::vector<Preparation>> records) {
   facts_.store_reachable = records.ok();
   if (records) {
     facts_.records = std::move(records).value();
   } else {
     facts_.store_error = records.error().message;
+  }
+}
+
+/// Whether an effect, or an admission, would follow from a record that was not read since this request came.
+bool ImageChangeHandler::rests_on_memory(const Decision& decision) const {
+  if (facts_.dry_run || all_confirmed_ || !facts_.store_reachable) return false;
+  switch (decision.effect) {
+    case Effect::Start:
+      return true;
+    case Effect::None:
+    case Effect::RecordBypass:
+      if (!decision.answer.allowed) return false;
+      break;
+    case Effect::ReadBack:
+    case Effect::Reopen:
+      break;
+    case Effect::ReadVersions:
+    case Effect::Wait:
+    case Effect::AskPermission:
+      return false;
+  }
+  return record_of(decision.subject) != nullptr && !confirmed_.contains(decision.subject);
+}
+
+/// Reads what the decision is about, whole; a new record is begun against all others of the cluster.
+void ImageChangeHandler::confirm(const Decision& decision) {
+  if (decision.effect == Effect::Start) {
+    take(peers_.store.list_of_cluster(facts_.name_space, facts_.cluster, within(kStoreTimeout)));
+    all_confirmed_ = facts_.store_reachable;
+    return;
+  }
+  const auto known = std::find_if(facts_.records.begin(), facts_.records.end(),
+                                  [&](const Preparation& record) { return record.name == decision.subject; });
+  auto record = peers_.store.get(facts_.name_space, decision.subject, within(kStoreTimeout));
+  if (record) {
+    *known = std::move(record).value();
+    confirmed_.insert(decision.subject);
+  } else if (record.error().code == ErrorCode::NotFound) {
+    facts_.records.erase(known);
+  } else {
+    facts_.store_reachable = false;
+    facts_.store_error = record.error().message;
   }
 }
 

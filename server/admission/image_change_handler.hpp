@@ -50,6 +50,9 @@ class ImageChangeHandler {
   [[nodiscard]] bool gather_configuration();
   void gather_facts();
   void gather_records();
+  void take(Result<std::vector<Preparation>> records);
+  [[nodiscard]] bool rests_on_memory(const Decision& decision) const;
+  void confirm(const Decision& decision);
   void read_stored();
   [[nodiscard]] AdmissionAnswer decide_in_rounds();
   void carry_out(const Decision& decision);
@@ -70,6 +73,8 @@ class ImageChangeHandler {
   const Deadline wait_until_;
   nlohmann::json stored_;  ///< Null until it is read, and where it is not.
   AdmissionFacts facts_;
+  std::set<std::string> confirmed_;  ///< Names of records that were read since they were last gathered.
+  bool all_confirmed_ = false;
 };
 
 }  // namespace gate

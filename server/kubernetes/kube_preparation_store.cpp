@@ -136,6 +136,10 @@ Result<Preparation> KubePreparationStore::update_status(const Preparation& recor
     // Without it the API server would write unconditionally.
     return Error{ErrorCode::InvalidInput, "record " + record.name + ": resource_version is empty"};
   }
+  if (!record.key.empty()) {
+    // It would take away what was captured.
+    return Error{ErrorCode::InvalidInput, "record " + record.name + ": it was not read whole"};
+  }
   return remembered(
       client_.replace(kube::kPreparations, record.name_space, record.name, "status", to_json(record), deadline));
 }

@@ -15,6 +15,7 @@
 #include "server/tls/dev_certificate.hpp"
 #include "test/chaos/api_proxy.hpp"
 #include "test/e2e/gate_process.hpp"
+#include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/api_server.hpp"
 #include "test/server/preparation/world.hpp"
 
@@ -187,7 +188,7 @@ class Story {
 
   std::string name_space = make_namespace();
   std::unique_ptr<KubeClient> client = make_client();
-  KubePreparationStore store{*client};
+  KubePreparationStore store{*client, test::quiet_log()};
   std::string uid;
   Arrivals arrivals;
   FrontendSimulator frontends{{.on_statement = [this](const ReceivedStatement&) { arrivals.add(); }}};

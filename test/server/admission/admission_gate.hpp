@@ -37,8 +37,20 @@ class WatchedStore final : public PreparationStore {
     if (auto error = look()) return *error;
     return store_.list_of_cluster(name_space, cluster, deadline);
   }
+  /// As a store with a watch answers: without bodies, and perhaps not the newest.
+  Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space, const std::string& cluster,
+                                                    Deadline deadline) override {
+    if (auto error = look()) return *error;
+    auto records =
+        stale ? Result<std::vector<Preparation>>(*stale) : store_.list_of_cluster(name_space, cluster, deadline);
+    if (!records) return records;
+    std::vector<Preparation> known;
+    for (auto& record : *records) known.push_back(without_bodies(std::move(record)));
+    return known;
+  }
   Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
     if (auto error = look()) return *error;
+    if (!record.key.empty()) throw std::logic_error("a record without its body is written back");
     return store_.update_status(record, deadline);
   }
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
@@ -51,7 +63,8 @@ class WatchedStore final : public PreparationStore {
   std::atomic<int> calls{0};
   std::atomic<bool> throws{false};
   std::atomic<bool> unreachable{false};
-  std::optional<Error> create_fault;  ///< Set before use.
+  std::optional<Error> create_fault;              ///< Set before use.
+  std::optional<std::vector<Preparation>> stale;  ///< What is known instead of what is stored. Set before use.
 
  private:
   std::optional<Error> look() {

@@ -217,6 +217,18 @@ TEST_CASE("own writes are known at once, and no older word of the watch undoes t
   records.finish();
 }
 
+TEST_CASE("what is kept of a record is never written back") {
+  const FakeApiServer server([](const auto&, auto& response) { answer_json(response, json::object()); });
+  const auto client = server.client();
+  KubePreparationStore store(*client, test::quiet_log());
+  auto kept = without_bodies(record("a-1", "a"));
+  kept.resource_version = "7";
+  const auto written = store.update_status(kept, soon());
+  REQUIRE_FALSE(written.ok());
+  CHECK(written.error().code == ErrorCode::InvalidInput);
+  CHECK(server.requests().empty());
+}
+
 TEST_CASE("what is kept of a record is small, and tells its key") {
   Preparation large = record("a-1", "a");
   ScriptAction script;
