@@ -668,9 +668,9 @@ const Projection& whole_object() {
 }
 
 const Projection& only_identity() {
-  static const Projection kIdentity = keep_members(
-      "", {keep_members("metadata",
-                        {keep_all("name"), keep_all("namespace"), keep_all("uid"), keep_all("resourceVersion")})});
+  static const Projection kIdentity =
+      keep_members("", {keep_members("metadata", {keep_all("name"), keep_all("namespace"), keep_all("uid"),
+                                                  keep_all("generation"), keep_all("resourceVersion")})});
   return kIdentity;
 }
 

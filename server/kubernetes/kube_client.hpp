@@ -63,7 +63,7 @@ struct KubeList {
 
 /// An object as it can be changed and written back: all but managedFields, which the API server then leaves alone.
 [[nodiscard]] const Projection& whole_object();
-/// Its name, namespace, uid and resourceVersion.
+/// Its name, namespace, uid, generation and resourceVersion.
 [[nodiscard]] const Projection& only_identity();
 
 enum class WatchEventType { Added, Modified, Deleted, Bookmark };

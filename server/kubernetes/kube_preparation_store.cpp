@@ -147,7 +147,7 @@ Result<Preparation> KubePreparationStore::update_status(const Preparation& recor
 Status KubePreparationStore::remove(const std::string& name_space, const std::string& name, Deadline deadline) {
   auto removed = client_.remove(kube::kPreparations, name_space, name, deadline);
   if (!removed && removed.error().code == ErrorCode::NotFound) return Ok{};
-  if (removed) static_cast<void>(forget({name_space, name}));
+  // It stays known until the watch tells of it: that is what the observers are told by.
   return removed;
 }
 

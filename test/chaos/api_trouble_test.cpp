@@ -59,8 +59,8 @@ class Scene {
   Scene()
       : proxy(kube_config_from_file(api_server().kubeconfig()).value()),
         kube(KubeClient::create(proxy.config(), {.version = "chaos"}).value()),
-        store(*kube, watch_options(name_space)),
-        clusters(*kube, clock, access_options()),
+        store(*kube, test::quiet_log(), watch_options(name_space)),
+        clusters(*kube, clock, test::quiet_log(), access_options()),
         log("chaos"),
         waiters(store),
         controller(store, {clusters, connector, http, scripts}, clock, log, options()),

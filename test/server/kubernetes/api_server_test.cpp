@@ -49,7 +49,7 @@ TEST_CASE("objects are created once, read, patched, replaced and deleted") {
   const auto patched = client->merge_patch(kube::kConfigMaps, name_space, "one", {},
                                            {{"data", {{"key", nullptr}, {"other", "x"}}}}, in_seconds(30));
   REQUIRE(patched.ok());
-  CHECK(patched->at("data") == json{{"other", "x"}});
+  CHECK(client->get(kube::kConfigMaps, name_space, "one", in_seconds(30))->at("data") == json{{"other", "x"}});
 
   const auto stale = client->replace(kube::kConfigMaps, name_space, "one", {}, *created, in_seconds(30));
   REQUIRE_FALSE(stale.ok());

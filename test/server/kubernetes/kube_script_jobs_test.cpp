@@ -35,7 +35,9 @@ class World {
   explicit World(const std::string& fe_variables =
                      "[{name: MYSQL_PWD, valueFrom: {secretKeyRef: {name: rootcredential, key: password}}}]",
                  const std::string& annotations = "{}")
-      : name_space(test::make_namespace()), client(test::make_client()), access(*client, kClock, test::quiet_log(), {}) {
+      : name_space(test::make_namespace()),
+        client(test::make_client()),
+        access(*client, kClock, test::quiet_log(), {}) {
     apply(
         "apiVersion: v1\nkind: Service\nmetadata: {name: sr-fe-service}\nspec:\n  ports:\n"
         "  - {name: query, port: 19030, targetPort: 9030}\n---\n"

@@ -217,6 +217,23 @@ TEST_CASE("own writes are known at once, and no older word of the watch undoes t
   records.finish();
 }
 
+TEST_CASE("observers are told that a record went that this gate removed itself") {
+  Records records;
+  records.put(to_json(record("a-1", "a")));
+  const FakeApiServer server(records.handler());
+  const auto client = server.client();
+  KubePreparationStore store(*client, test::quiet_log());
+  std::atomic<bool> told{false};
+  store.observe([&](const Preparation& changed, bool removed) { told = told || (removed && changed.name == "a-1"); });
+  store.start();
+  REQUIRE(eventually([&] { return store.synced() && store.known_of_cluster("ns", "a", soon())->size() == 1; }));
+  REQUIRE(store.remove("ns", "a-1", soon()).ok());
+  records.tell("DELETED", records.stored("a-1"));
+  CHECK(eventually([&] { return told.load(); }));
+  CHECK(store.known_of_cluster("ns", "a", soon())->empty());
+  records.finish();
+}
+
 TEST_CASE("what is kept of a record is never written back") {
   const FakeApiServer server([](const auto&, auto& response) { answer_json(response, json::object()); });
   const auto client = server.client();
