@@ -5,6 +5,7 @@
 
 #include "policy/decision/bypass.hpp"
 #include "policy/decision/message.hpp"
+#include "policy/record/history.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -15,39 +16,42 @@ const Preparation* find_record(const std::vector<Preparation>& records, const st
   return found == records.end() ? nullptr : &*found;
 }
 
-/// The record that currently owes or holds something on this cluster; superseded ones have handed theirs over.
-const Preparation* open_record(const AdmissionFacts& facts) {
+std::vector<ComponentImage> present_images(const AdmissionFacts& facts) {
+  auto present = facts.unchanged;
+  for (const auto& change : facts.changes) present.push_back({change.component, change.from});
+  return present;
+}
+
+/// The object's newest record that holds or owes something and matches; superseded ones have handed theirs over. The
+/// records of other objects on the same FE stand beside it: each knows what all found there.
+template <class Matches>
+const Preparation* open_record(const AdmissionFacts& facts, Matches matches) {
   for (const auto& record : facts.records) {  // newest first
-    if (is_open(record) && record.status.outcome != Outcome::Superseded && !record.spec.bypass) return &record;
+    if (record.spec.object.uid != facts.object_uid || record.spec.bypass || !is_open(record)) continue;
+    if (record.status.outcome != Outcome::Superseded && matches(record)) return &record;
   }
   return nullptr;
+}
+
+std::optional<std::string> origin_of(const AdmissionFacts& facts, const ImageChange& change) {
+  return origin_of(facts.records, facts.object_uid, {change.component, change.from});
 }
 
 /// The newest attempt at exactly this change with exactly these hooks.
 const Preparation* latest_attempt(const AdmissionFacts& facts, const std::string& key) {
   const Preparation* latest = nullptr;
   for (const auto& record : facts.records) {
-    if (preparation_key(record) != key) continue;
+    if (record.spec.object.uid != facts.object_uid || record.spec.changes != facts.changes) continue;
+    if (record.spec.mode != facts.configuration.mode || preparation_key(record) != key) continue;
     if (latest == nullptr || record.spec.attempt > latest->spec.attempt) latest = &record;
   }
   return latest;
 }
 
-/// True when every change goes back to where the open record, or one it superseded, started from.
-bool goes_back(const AdmissionFacts& facts, const Preparation& open) {
-  return std::all_of(facts.changes.begin(), facts.changes.end(), [&](const ImageChange& change) {
-    // A chain longer than the number of records would be a cycle made by hand.
-    const Preparation* record = &open;
-    for (std::size_t hops = 0; record != nullptr && hops <= facts.records.size(); ++hops) {
-      if (record->spec.object.uid == facts.object_uid) {
-        for (const auto& begun : record->spec.changes) {
-          if (begun.component == change.component) return begun.from == change.to;
-        }
-      }
-      record = find_record(facts.records, record->spec.supersedes);
-    }
-    return false;
-  });
+/// True when every change goes back to what the component's pods last ran completely.
+bool goes_back(const AdmissionFacts& facts) {
+  return std::all_of(facts.changes.begin(), facts.changes.end(),
+                     [&](const ImageChange& change) { return origin_of(facts, change) == change.to; });
 }
 
 Decision final(AdmissionAnswer answer, std::string_view decision, const Preparation* record) {
@@ -84,8 +88,22 @@ Decision admitted(const Preparation& record) {
   auto answer = allow();
   for (const auto& hook : record.status.hooks) {
     if (hook.phase == HookPhase::Failed) answer.warnings.push_back(failed_hook_warning(hook));
+    if (hook.phase == HookPhase::Skipped && !record.spec.cures.empty()) {
+      answer.warnings.push_back(skipped_hook_warning(hook));
+    }
   }
   return final(std::move(answer), "allowed-prepared", &record);
+}
+
+bool cures(const Preparation& record, Component component) {
+  const auto& cured = record.spec.cures;
+  return std::find(cured.begin(), cured.end(), component) != cured.end();
+}
+
+Decision admitted_unread(const Preparation& record) {
+  auto decision = admitted(record);
+  decision.answer.warnings.push_back(unread_settings_warning());
+  return decision;
 }
 
 Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int attempt, AdmissionAnswer answer = {}) {
@@ -99,7 +117,19 @@ Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int 
   spec.rollout = facts.configuration.rollout;
   spec.retry_token = facts.retry_token;
   spec.asked_before = facts.asked_before;
-  if (const auto* open = open_record(facts)) spec.supersedes = open->name;
+  for (const auto& change : facts.changes) {
+    const auto origin = origin_of(facts, change);
+    if (!origin) continue;
+    spec.origins.push_back({change.component, *origin});
+    if (*origin != change.from) spec.cures.push_back(change.component);
+  }
+  // What protects a rollout that is under way stays with its record until this one is admitted.
+  const auto present = present_images(facts);
+  const auto moving = [&](const Preparation& record) { return moves_pods(record, present); };
+  if (const auto* base = open_record(facts, moving)) spec.candidate_of = base->name;
+  if (const auto* open = open_record(facts, [&](const auto& record) { return !moving(record); })) {
+    spec.supersedes = open->name;
+  }
   Decision out;
   out.effect = Effect::Start;
   out.start_name = preparation_name(facts.name, key, attempt);
@@ -114,9 +144,14 @@ Decision decide_completed(const AdmissionFacts& facts, const Preparation& record
   switch (facts.read_back) {
     case ReadBack::Holds:
       return admitted(record);
-    case ReadBack::Drifted:
     case ReadBack::Unreachable:
-      return effect(Effect::Reopen, record);
+      // What cannot be asked is what the change is to cure.
+      if (cures(record, Component::Frontend)) return admitted_unread(record);
+      [[fallthrough]];
+    case ReadBack::Drifted:
+      // While pods move, whoever follows them sets again what is missing; nothing starts anew under a rollout.
+      if (record.status.stage != Stage::RollingOut) return effect(Effect::Reopen, record);
+      return denied(reason::kRunning, running_message(facts, &record), &record);
     case ReadBack::NotDone:
       break;
   }
@@ -339,10 +374,10 @@ Decision decide(const AdmissionFacts& facts) {
     return final(std::move(answer), "allowed-not-configured", nullptr);
   }
   // Before anything that could refuse: the way back must never be barred, not even by a faulty configuration.
-  if (const auto* open = open_record(facts); open != nullptr && goes_back(facts, *open)) {
+  if (goes_back(facts)) {
     auto answer = allow();
-    if (!facts.dry_run) answer.warnings.push_back(revert_warning(*open));
-    return final(std::move(answer), "allowed-revert", open);
+    if (!facts.dry_run) answer.warnings.push_back(revert_warning());
+    return final(std::move(answer), "allowed-revert", open_record(facts, [](const auto&) { return true; }));
   }
   // Before anything is done or admitted by a word of the request that is not true.
   if (!facts.stored_difference.empty()) {

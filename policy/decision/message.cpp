@@ -195,8 +195,13 @@ std::string held_warning(const std::string& preparation) {
   return "upgrade gate: accepted; no pod moves until it is prepared: kubectl get srup " + preparation;
 }
 
-std::string revert_warning(const Preparation& record) {
-  return clean_text("upgrade gate: back to the images before " + record.name + "; its settings will be restored",
+std::string revert_warning() {
+  return clean_text("upgrade gate: back to what the pods last ran completely; settings stay until the pods are back",
+                    kWarningMax);
+}
+
+std::string unread_settings_warning() {
+  return clean_text("upgrade gate: the FE does not answer; let through unread, since this change is to cure it",
                     kWarningMax);
 }
 
@@ -217,6 +222,10 @@ std::string bypass_warning(const Bypass& bypass, bool dry_run) {
 
 std::string bypass_ignored_warning(const std::string& why) {
   return clean_text("upgrade gate: bypass ignored: " + why, kWarningMax);
+}
+
+std::string skipped_hook_warning(const HookStatus& hook) {
+  return clean_text("upgrade gate: hook " + hook.name + " skipped: " + hook.message, kWarningMax);
 }
 
 std::string failed_hook_warning(const HookStatus& hook) {

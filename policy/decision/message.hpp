@@ -33,11 +33,14 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string dry_run_refusal_warning(std::string_view why);
 /// The change is admitted, and the StatefulSets stay as they are until `preparation` is completed.
 [[nodiscard]] std::string held_warning(const std::string& preparation);
-[[nodiscard]] std::string revert_warning(const Preparation& record);
+[[nodiscard]] std::string revert_warning();
+/// Admitted although the FE, which the change is to cure, could not be asked for its settings.
+[[nodiscard]] std::string unread_settings_warning();
 [[nodiscard]] std::string path_warning(const PathFinding& finding);
 [[nodiscard]] std::string bypass_warning(const Bypass& bypass, bool dry_run);
 [[nodiscard]] std::string bypass_ignored_warning(const std::string& why);
 [[nodiscard]] std::string failed_hook_warning(const HookStatus& hook);
+[[nodiscard]] std::string skipped_hook_warning(const HookStatus& hook);
 
 /// "1/4 hooks".
 [[nodiscard]] std::string progress(const Preparation& record);

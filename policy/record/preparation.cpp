@@ -188,6 +188,10 @@ json to_json(const ImageChange& change) {
   return {{"component", to_string(change.component)}, {"from", change.from}, {"to", change.to}};
 }
 
+json to_json(const ComponentImage& image) {
+  return {{"component", to_string(image.component)}, {"image", image.image}};
+}
+
 json to_json(const HookStatus& hook) {
   json out{{"name", hook.name}, {"phase", to_string(hook.phase)}, {"attempts", hook.attempts}};
   put(out, "startTime", hook.start_time);
@@ -211,6 +215,7 @@ json to_json(const NodeBefore& node) {
   json out{{"component", to_string(node.component)}, {"name", node.name}};
   put(out, "started", node.started);
   put(out, "version", node.version);
+  if (!node.alive) out["alive"] = false;
   return out;
 }
 
@@ -232,6 +237,9 @@ json spec_to_json(const PreparationSpec& spec) {
   if (!spec.requested_by.groups.empty()) requested["groups"] = spec.requested_by.groups;
   out["requestedBy"] = std::move(requested);
   put(out, "supersedes", spec.supersedes);
+  put(out, "candidateOf", spec.candidate_of);
+  if (!spec.origins.empty()) out["origins"] = array_of(spec.origins);
+  for (const auto component : spec.cures) out["cures"].push_back(to_string(component));
   put(out, "retryToken", spec.retry_token);
   if (spec.asked_before) out["askedBefore"] = true;
   if (spec.rollout != LedRollout{}) out["rollout"] = to_json(spec.rollout);
@@ -367,6 +375,18 @@ PreparationSpec read_spec(FieldReader spec, std::string& fault) {
     if (element.is_string()) out.requested_by.groups.push_back(element.get<std::string>());
   });
   out.supersedes = spec.text("supersedes");
+  out.candidate_of = spec.text("candidateOf");
+  spec.list("origins", [&](const json& element, const std::string& path) {
+    FieldReader origin(element, path, fault);
+    const auto component = component_from(origin.required_text("component"));
+    if (!component) origin.fail("component", "fe, be, cn or warehouse");
+    out.origins.push_back({component.value_or(Component::Frontend), origin.required_text("image")});
+  });
+  spec.list("cures", [&](const json& element, const std::string&) {
+    const auto component = element.is_string() ? component_from(element.get<std::string>()) : std::nullopt;
+    if (!component) return spec.fail("cures", "fe, be, cn or warehouse");
+    out.cures.push_back(*component);
+  });
   out.retry_token = spec.text("retryToken");
   out.asked_before = spec.boolean("askedBefore", false);
   if (spec.has("bypass")) {
@@ -405,6 +425,8 @@ PreparationStatus read_status(FieldReader status, std::string& fault) {
   out.completion_time = status.time("completionTime");
   out.admitted_time = status.time("admittedTime");
   out.rolled_out_time = status.time("rolledOutTime");
+  out.rolled_back_time = status.time("rolledBackTime");
+  out.pods_moved = status.boolean("podsMoved", false);
   out.restoring_time = status.time("restoringTime");
   out.restored_time = status.time("restoredTime");
   out.reopened_time = status.time("reopenedTime");
@@ -413,7 +435,7 @@ PreparationStatus read_status(FieldReader status, std::string& fault) {
     const auto component = component_from(node.required_text("component"));
     if (!component) node.fail("component", "fe, be, cn or warehouse");
     out.nodes_before.push_back({component.value_or(Component::Frontend), node.required_text("name"),
-                                node.text("started"), node.text("version")});
+                                node.text("started"), node.text("version"), node.boolean("alive", true)});
   });
   auto runner = status.child("runner");
   out.runner = {runner.text("identity"), runner.time("renewTime")};
@@ -449,7 +471,17 @@ std::string preparation_key(const PreparationSpec& spec) {
 }
 
 std::string preparation_key(const Preparation& record) {
-  return record.key.empty() ? preparation_key(record.spec) : record.key;
+  if (!record.key.empty()) return record.key;
+  constexpr std::string_view kHex = "0123456789abcdef";
+  constexpr std::size_t kKeyLength = 10;
+  const std::string_view name = record.name;
+  const std::string attempt = "-" + std::to_string(record.spec.attempt);
+  if (name.size() > kKeyLength + attempt.size() + 1 && name.ends_with(attempt)) {
+    const auto key = name.substr(name.size() - attempt.size() - kKeyLength, kKeyLength);
+    const bool separated = name[name.size() - attempt.size() - kKeyLength - 1] == '-';
+    if (separated && key.find_first_not_of(kHex) == std::string_view::npos) return std::string(key);
+  }
+  return preparation_key(record.spec);
 }
 
 std::string cluster_label(std::string_view cluster) {
@@ -556,6 +588,8 @@ json status_to_json(const Preparation& record) {
   put(out, "completionTime", status.completion_time);
   put(out, "admittedTime", status.admitted_time);
   put(out, "rolledOutTime", status.rolled_out_time);
+  put(out, "rolledBackTime", status.rolled_back_time);
+  if (status.pods_moved) out["podsMoved"] = true;
   put(out, "restoringTime", status.restoring_time);
   put(out, "restoredTime", status.restored_time);
   put(out, "reopenedTime", status.reopened_time);
@@ -598,6 +632,9 @@ Result<Preparation> preparation_from_json(const json& object) {
   record.resource_version = metadata.text("resourceVersion");
   record.creation_time = metadata.time("creationTimestamp");
   record.deleting = !metadata.text("deletionTimestamp").empty();
+  metadata.list("finalizers", [&](const json& element, const std::string&) {
+    record.held = record.held || (element.is_string() && element.get_ref<const std::string&>() == kRestoreFinalizer);
+  });
   record.spec = read_spec(reader.child("spec"), fault);
   record.status = read_status(reader.child("status"), fault);
   record.spec.rollout = led_rollout_from(member(member(object, "spec"), "rollout"), fault);

@@ -20,6 +20,10 @@ namespace gate {
 inline constexpr std::string_view kPreparationApiVersion = "gate.starrocks.com/v1alpha1";
 inline constexpr std::string_view kPreparationKind = "UpgradePreparation";
 
+/// On a record from its creation until it is closed and nothing is owed: whoever deletes it, or its owner, does not
+/// take what is captured in it along.
+inline constexpr std::string_view kRestoreFinalizer = "gate.starrocks.com/restore";
+
 enum class Phase { Pending, Running, Completed, Failed };
 enum class Stage { Preparing, Prepared, RollingOut, Restoring, Closed };
 enum class Outcome { None, Succeeded, Failed, Reverted, Superseded, Expired, Bypassed };
@@ -62,7 +66,14 @@ struct PreparationSpec {
   std::vector<Hook> hooks;  ///< In the order they run.
   PreparationMode mode = PreparationMode::Run;
   RequestedBy requested_by;
-  std::string supersedes;     ///< Name of the record whose captured values and debt this one takes over; may be empty.
+  std::string supersedes;    ///< Name of the record whose captured values and debt this one takes over; may be empty.
+  std::string candidate_of;  ///< Name of the record whose rollout was under way when this one began; may be empty.
+  /// Of components whose story had not ended when this record began: what their pods last ran completely
+  /// (policy/record/history.hpp).
+  std::vector<ComponentImage> origins;
+  /// Components whose image was in the middle of a rollout, and is replaced by another than their origin: what is wrong
+  /// with their nodes is what the change is to cure.
+  std::vector<Component> cures;
   std::string retry_token;    ///< The retry annotation when this attempt began: the same value starts no other one.
   bool asked_before = false;  ///< The object asked for hooks before the request, too: if it ceases to, they are undone.
   LedRollout rollout;         ///< How its rollout is led, if it is.
@@ -103,6 +114,7 @@ struct NodeBefore {
   std::string name;
   std::string started;  ///< As printed by the FE, in its own time zone: compared, never read.
   std::string version;  ///< "3.3.1-1f1aa9c"
+  bool alive = true;
   friend bool operator==(const NodeBefore&, const NodeBefore&) = default;
 };
 
@@ -129,7 +141,11 @@ struct PreparationStatus {
   std::optional<WallTime> start_time;
   std::optional<WallTime> completion_time;
   std::optional<WallTime> admitted_time;
+  /// When every pod and node was found to run what the record prepared: the story of its components ended there.
   std::optional<WallTime> rolled_out_time;
+  /// The same for another image: after a rollback, or where the object went on to an image of somebody else's.
+  std::optional<WallTime> rolled_back_time;
+  bool pods_moved = false;                 ///< The new images were seen on a StatefulSet.
   std::optional<WallTime> restoring_time;  ///< When putting back began; that of a failure is its completion_time.
   std::optional<WallTime> restored_time;
   std::optional<WallTime> reopened_time;  ///< When a Completed was last found to be no longer true.
@@ -147,6 +163,7 @@ struct Preparation {
   std::optional<WallTime> creation_time;
   bool deleting = false;  ///< Has a deletionTimestamp.
   std::string key{};      ///< Of without_bodies(): the spec does not tell it any more. Else empty.
+  bool held = false;      ///< Has kRestoreFinalizer; read only.
   PreparationSpec spec;
   PreparationStatus status;
 };
@@ -166,6 +183,9 @@ inline constexpr std::string_view kClusterLabel = "gate.starrocks.com/cluster";
 /// kinds (those of a closed record are left out), and what was captured, what is to be undone and the nodes are left
 /// out. Not for working on the record.
 [[nodiscard]] Preparation without_bodies(Preparation record);
+
+/// The key in the record's name, else the key of its spec: a projection of a record need not have its hooks.
+[[nodiscard]] std::string preparation_key(const Preparation& record);
 
 /// `<object>-<key>-<attempt>`; the object's name is cut so that the whole is a valid DNS-1123 name of at most 253.
 [[nodiscard]] std::string preparation_name(std::string_view object_name, std::string_view key, int attempt);

@@ -1,8 +1,9 @@
 #pragma once
-// Whether the database itself has finished a rollout: every node alive, and those of the changed components new.
+// Whether the database itself has finished a rollout: the nodes of the changed components alive, and new.
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,21 @@ struct DatabaseNode {
   std::string warehouse;  ///< Of a compute node; empty when this version does not tell.
 };
 
+/// Where the pods of a record's components are to arrive. Forward: at what the record prepared. Otherwise at what the
+/// object has now: it went back, or on to something that is not the record's.
+struct RolloutGoal {
+  std::vector<ComponentImage> images;  ///< Of the record's components; one that the object has no more is left out.
+  bool forward = true;
+};
+
+/// The goal for an object whose components have `present`.
+[[nodiscard]] RolloutGoal rollout_goal(const PreparationSpec& spec, std::vector<ComponentImage> present);
+/// The StatefulSet that the operator makes for a component, and how many pods it is to have.
+struct StatefulSetSize {
+  std::string name;
+  std::int64_t replicas = 0;
+};
+
 /// A record is written whole at every renewal of its claim: with more nodes than this only their versions are judged.
 inline constexpr std::size_t kNodesBeforeMax = 256;
 
@@ -31,11 +47,16 @@ inline constexpr std::size_t kNodesBeforeMax = 256;
                                                        const std::vector<DatabaseNode>& nodes);
 
 /// What the database still lacks, as "be sr-be-0:9050: not restarted yet"; empty when the rollout is finished in it.
-/// - A node that is not alive, whatever its component.
-/// - A node of a changed component that was there before and still has the start time that it had then: the row is
-///   that of the old process (an FE believes a node alive for some heartbeats after it went).
-/// - A node of a changed component with another version than the new image's tag names. Tags are believed only where
-///   the old image's tag named the version that some node had: "fe:2024.11" may hold any StarRocks.
-[[nodiscard]] std::string unfinished_in_database(const Preparation& record, const std::vector<DatabaseNode>& nodes);
+/// Only nodes of the goal's components count. Which those are is told by their host names, "<StatefulSet>-<N>.", where
+/// some node has one of that form, else by the component and the warehouse.
+/// - A node that is not alive; but not one whose host name lies beyond its StatefulSet's size (it was scaled in), nor
+///   one that was dead before and has no such name.
+/// - Forward, a node that was there before and still has the start time that it had then: the row is that of the old
+///   process (an FE believes a node alive for some heartbeats after it went).
+/// - A node with another version than the image's tag names. Tags are believed only where the old image's tag named the
+///   version that some node had: "fe:2024.11" may hold any StarRocks.
+[[nodiscard]] std::string unfinished_in_database(const Preparation& record, const RolloutGoal& goal,
+                                                 const std::vector<StatefulSetSize>& sizes,
+                                                 const std::vector<DatabaseNode>& nodes);
 
 }  // namespace gate

@@ -8,6 +8,7 @@
 
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/review/object_projection.hpp"
+#include "policy/rollout/stateful_set.hpp"
 #include "policy/text/text.hpp"
 #include "server/kubernetes/base64.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
@@ -73,27 +74,22 @@ Status check_line_ends(const std::string& what, const std::string& value) {
                what + " has a line break: store it without one (printf '%s' PASSWORD, not echo PASSWORD)"};
 }
 
-struct StatefulSetName {
-  std::string name;
-  std::string container;  // the main one, as the operator names it
-};
-
-StatefulSetName stateful_set_of(const Preparation& record, Component component) {
+/// The main container of a component's pods, as the operator names it.
+std::string_view container_of(Component component) {
   switch (component) {
     case Component::Frontend:
-      return {record.spec.cluster + "-fe", "fe"};
+      return "fe";
     case Component::Backend:
-      return {record.spec.cluster + "-be", "be"};
+      return "be";
     case Component::ComputeNode:
-      return {record.spec.cluster + "-cn", "cn"};
     case Component::Warehouse:
-      return {record.spec.object.name + "-warehouse-cn", "cn"};
+      break;
   }
-  return {};
+  return "cn";
 }
 
 /// The image of `container` in the pod template, of the first container where none has that name.
-std::string template_image(const json& stateful_set, const std::string& container) {
+std::string template_image(const json& stateful_set, std::string_view container) {
   const json& containers = at(stateful_set, {"spec", "template", "spec", "containers"});
   if (!containers.is_array() || containers.empty()) return {};
   for (const json& candidate : containers) {
@@ -110,25 +106,32 @@ std::string held_back(const json& stateful_set) {
   return partition > 0 ? " (updateStrategy partition " + std::to_string(partition) + ")" : "";
 }
 
-/// "" when every pod of the StatefulSet runs `image` and is ready; otherwise what is missing.
-std::string missing_of(const json& stateful_set, const StatefulSetName& wanted, const std::string& image) {
-  if (template_image(stateful_set, wanted.container) != image) return "does not have the new image yet";
+/// What one StatefulSet still lacks; both empty when every pod runs `image` and is ready.
+struct Missing {
+  std::string replaced;  ///< A pod has still to be replaced.
+  std::string ready;
+};
+
+Missing missing_of(const json& stateful_set, std::string_view container, const std::string& image) {
+  if (template_image(stateful_set, container) != image) return {"does not have the new image yet", {}};
   const auto generation = number(at(stateful_set, {"metadata", "generation"}), 0);
-  if (number(at(stateful_set, {"status", "observedGeneration"}), -1) < generation) return "change not observed yet";
+  if (number(at(stateful_set, {"status", "observedGeneration"}), -1) < generation) {
+    return {"change not observed yet", {}};
+  }
   const auto replicas = number(at(stateful_set, {"spec", "replicas"}), 1);
   const auto existing = number(at(stateful_set, {"status", "replicas"}), 0);
   // Counts no pod that is being deleted; "ready" does, so it proves something only together with the others.
   const auto updated = number(at(stateful_set, {"status", "updatedReplicas"}), 0);
   const auto ready = number(at(stateful_set, {"status", "readyReplicas"}), 0);
   const std::string of = " of " + std::to_string(replicas);
-  if (updated < replicas) return std::to_string(updated) + of + " updated" + held_back(stateful_set);
-  if (ready < replicas) return std::to_string(ready) + of + " ready";
-  if (existing > replicas) return std::to_string(existing - replicas) + " surplus pods";
+  if (updated < replicas) return {std::to_string(updated) + of + " updated" + held_back(stateful_set), {}};
+  if (ready < replicas) return {{}, std::to_string(ready) + of + " ready"};
+  if (existing > replicas) return {std::to_string(existing - replicas) + " surplus pods", {}};
   const auto current = text(at(stateful_set, {"status", "currentRevision"}));
   const auto update = text(at(stateful_set, {"status", "updateRevision"}));
   // With OnDelete the controller never moves the current revision.
   const bool on_delete = text(at(stateful_set, {"spec", "updateStrategy", "type"})) == "OnDelete";
-  if (!on_delete && current != update) return "revision " + current + " is not given up yet";
+  if (!on_delete && current != update) return {"revision " + current + " is not given up yet", {}};
   return {};
 }
 
@@ -283,16 +286,38 @@ Result<json> KubeClusterAccess::get_object(const std::string& name_space, const 
                      deadline, of_object());
 }
 
-Result<RolloutState> KubeClusterAccess::rollout_state(const Preparation& record, Deadline deadline) {
-  for (const auto& change : record.spec.changes) {
-    const StatefulSetName wanted = stateful_set_of(record, change.component);
-    const auto stateful_set =
-        client_.get(kube::kStatefulSets, record.name_space, wanted.name, deadline, of_stateful_set());
+Result<RolloutState> KubeClusterAccess::rollout_state(const Preparation& record, const RolloutGoal& goal,
+                                                      Deadline deadline) {
+  RolloutState state{true, {}, false, true, {}};
+  for (const auto& [component, image] : goal.images) {
+    const auto name = stateful_set_name(record.spec, component);
+    const auto stateful_set = client_.get(kube::kStatefulSets, record.name_space, name, deadline, of_stateful_set());
     if (!stateful_set && stateful_set.error().code != ErrorCode::NotFound) return stateful_set.error();
-    const std::string missing = stateful_set ? missing_of(*stateful_set, wanted, change.to) : "does not exist";
-    if (!missing.empty()) return RolloutState{false, "StatefulSet " + wanted.name + ": " + missing};
+    Missing missing;
+    if (stateful_set) {
+      const auto container = container_of(component);
+      missing = missing_of(*stateful_set, container, image);
+      state.begun = state.begun || template_image(*stateful_set, container) == image;
+      state.sizes.push_back({name, number(at(*stateful_set, {"spec", "replicas"}), 1)});
+    } else if (goal.forward) {
+      missing.replaced = "does not exist";
+    }
+    state.settled = state.settled && missing.replaced.empty();
+    const auto& first = missing.replaced.empty() ? missing.ready : missing.replaced;
+    if (state.finished && !first.empty()) {
+      state.finished = false;
+      state.waiting_for = "StatefulSet " + name + ": " + first;
+    }
   }
-  return RolloutState{true, {}};
+  return state;
+}
+
+Result<FrontendLife> KubeClusterAccess::frontend_life(const std::string& name_space, const std::string& cluster,
+                                                      Deadline deadline) {
+  const auto stateful_set = client_.get(kube::kStatefulSets, name_space, cluster + "-fe", deadline);
+  if (stateful_set) return FrontendLife::MayLive;
+  if (stateful_set.error().code == ErrorCode::NotFound) return FrontendLife::Gone;
+  return stateful_set.error();
 }
 
 Result<bool> KubeClusterAccess::may(const UserInfo& user, std::string_view verb, const std::string& name_space,

@@ -47,7 +47,9 @@ class KubeClusterAccess final : public ClusterAccess {
                                    Deadline deadline) override;
   Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
                    Deadline deadline) override;
-  Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
+  Result<RolloutState> rollout_state(const Preparation& record, const RolloutGoal& goal, Deadline deadline) override;
+  Result<FrontendLife> frontend_life(const std::string& name_space, const std::string& cluster,
+                                     Deadline deadline) override;
   Result<std::vector<StatefulSetState>> stateful_sets(const Preparation& record, Deadline deadline) override;
   Result<std::string> obstacle_to_leading(const std::string& name_space, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;

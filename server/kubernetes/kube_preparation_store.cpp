@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "policy/text/json_member.hpp"
+#include "policy/text/text.hpp"
 
 namespace gate {
 namespace {
@@ -59,6 +60,7 @@ Result<Preparation> KubePreparationStore::create(const Preparation& record, Dead
   object["metadata"].erase("uid");
   object["metadata"].erase("resourceVersion");
   object["metadata"].erase("creationTimestamp");
+  object["metadata"]["finalizers"] = json::array({kRestoreFinalizer});
   return remembered(client_.create_object(kube::kPreparations, record.name_space, object, deadline));
 }
 
@@ -142,6 +144,23 @@ Result<Preparation> KubePreparationStore::update_status(const Preparation& recor
   }
   return remembered(
       client_.replace(kube::kPreparations, record.name_space, record.name, "status", to_json(record), deadline));
+}
+
+Status KubePreparationStore::let_go(const std::string& name_space, const std::string& name, Deadline deadline) {
+  const auto object = client_.get(kube::kPreparations, name_space, name, deadline);
+  if (!object) return object.error().code == ErrorCode::NotFound ? Status(Ok{}) : Status(object.error());
+  const json& metadata = member(*object, "metadata");
+  json others = json::array();
+  for (const json& finalizer : member(metadata, "finalizers")) {
+    if (finalizer != kRestoreFinalizer) others.push_back(finalizer);
+  }
+  if (others.size() == member(metadata, "finalizers").size()) return Ok{};
+  // The list is written whole: the version sees to it that nobody else's finalizer is lost.
+  const json patch{
+      {"metadata", {{"resourceVersion", member(metadata, "resourceVersion")}, {"finalizers", std::move(others)}}}};
+  const auto patched = client_.merge_patch(kube::kPreparations, name_space, name, {}, patch, deadline);
+  if (!patched && patched.error().code != ErrorCode::NotFound) return patched.error();
+  return Ok{};
 }
 
 Status KubePreparationStore::remove(const std::string& name_space, const std::string& name, Deadline deadline) {

@@ -37,6 +37,7 @@ class KubePreparationStore final : public PreparationStore {
   Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space, const std::string& cluster,
                                                     Deadline deadline) override;
   Result<Preparation> update_status(const Preparation& record, Deadline deadline) override;
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override;
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override;
   std::vector<Preparation> cached() const override;
   bool synced() const override;

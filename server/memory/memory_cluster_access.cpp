@@ -29,7 +29,13 @@ Result<std::string> MemoryClusterAccess::secret_value(const std::string& name_sp
 
 Result<bool> MemoryClusterAccess::may(const UserInfo&, std::string_view, const std::string&, Deadline) { return false; }
 
-Result<RolloutState> MemoryClusterAccess::rollout_state(const Preparation&, Deadline) { return RolloutState{true, {}}; }
+Result<RolloutState> MemoryClusterAccess::rollout_state(const Preparation&, const RolloutGoal&, Deadline) {
+  return RolloutState{true, {}, true, true, {}};
+}
+
+Result<FrontendLife> MemoryClusterAccess::frontend_life(const std::string&, const std::string&, Deadline) {
+  return FrontendLife::Unknown;
+}
 
 Status MemoryClusterAccess::mirror_status(const Preparation&, Deadline) { return Ok{}; }
 

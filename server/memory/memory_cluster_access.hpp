@@ -40,7 +40,10 @@ class MemoryClusterAccess final : public ClusterAccess {
   Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
                    Deadline deadline) override;
   /// Always finished: nothing here rolls out.
-  Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) override;
+  Result<RolloutState> rollout_state(const Preparation& record, const RolloutGoal& goal, Deadline deadline) override;
+  /// Always Unknown.
+  Result<FrontendLife> frontend_life(const std::string& name_space, const std::string& cluster,
+                                     Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;
   void emit_event(const Preparation& record, bool warning, const std::string& reason,
                   const std::string& message) override;

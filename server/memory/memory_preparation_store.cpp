@@ -16,6 +16,7 @@ Result<Preparation> MemoryPreparationStore::create(const Preparation& record, De
   stored.creation_time = clock_.wall_now();
   stored.status = {};
   stored.deleting = false;
+  stored.held = true;
   {
     const std::scoped_lock lock(mutex_);
     stored.resource_version = std::to_string(++last_version_);
@@ -68,15 +69,29 @@ Result<Preparation> MemoryPreparationStore::update_status(const Preparation& rec
   return updated;
 }
 
+Status MemoryPreparationStore::let_go(const std::string& name_space, const std::string& name, Deadline) {
+  return change(name_space, name, [](Preparation& record) { record.held = false; });
+}
+
 Status MemoryPreparationStore::remove(const std::string& name_space, const std::string& name, Deadline) {
-  Preparation gone;
+  return change(name_space, name, [](Preparation& record) { record.deleting = true; });
+}
+
+Status MemoryPreparationStore::change(const std::string& name_space, const std::string& name,
+                                      const std::function<void(Preparation&)>& how) {
+  Preparation changed;
+  bool removed = false;
   {
     const std::scoped_lock lock(mutex_);
-    auto node = records_.extract({name_space, name});
-    if (!node) return Ok{};
-    gone = std::move(node.mapped());
+    const auto found = records_.find({name_space, name});
+    if (found == records_.end()) return Ok{};
+    how(found->second);
+    found->second.resource_version = std::to_string(++last_version_);
+    changed = found->second;
+    removed = changed.deleting && !changed.held;
+    if (removed) records_.erase(found);
   }
-  tell(gone, true);
+  tell(changed, removed);
   return Ok{};
 }
 

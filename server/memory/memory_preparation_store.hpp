@@ -2,6 +2,7 @@
 // PreparationStore in memory: for trying the gate out, and for tests. Lost with the process.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -22,6 +23,7 @@ class MemoryPreparationStore final : public PreparationStore {
   Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
                                                    Deadline deadline) override;
   Result<Preparation> update_status(const Preparation& record, Deadline deadline) override;
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override;
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override;
   std::vector<Preparation> cached() const override;
   bool synced() const override { return true; }
@@ -29,6 +31,7 @@ class MemoryPreparationStore final : public PreparationStore {
   void observe(Observer observer) override;
 
  private:
+  Status change(const std::string& name_space, const std::string& name, const std::function<void(Preparation&)>& how);
   void tell(const Preparation& record, bool removed) const;
 
   const Clock& clock_;

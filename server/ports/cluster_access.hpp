@@ -11,6 +11,7 @@
 
 #include "policy/record/preparation.hpp"
 #include "policy/review/admission_review.hpp"
+#include "policy/rollout/rollout.hpp"
 #include "policy/rollout/stateful_set.hpp"
 #include "policy/text/result.hpp"
 #include "policy/versions/image_change.hpp"
@@ -23,7 +24,13 @@ namespace gate {
 struct RolloutState {
   bool finished = false;
   std::string waiting_for;  ///< "StatefulSet sr-be: 1 of 3 updated", empty when finished.
+  bool begun = false;       ///< Some StatefulSet has the image that its component is to have.
+  bool settled = false;     ///< No pod has still to be replaced, whether or not all are ready. True when finished.
+  std::vector<StatefulSetSize> sizes;  ///< Of those that exist.
 };
+
+/// Whether the FE of a cluster may still be running.
+enum class FrontendLife { MayLive, Gone, Unknown };
 
 /// Thread safe; every call honours its deadline.
 class ClusterAccess {
@@ -51,8 +58,15 @@ class ClusterAccess {
   [[nodiscard]] virtual Result<bool> may(const UserInfo& user, std::string_view verb, const std::string& name_space,
                                          Deadline deadline) = 0;
 
-  /// Whether every StatefulSet of the record's changed components has rolled out to the new image.
-  [[nodiscard]] virtual Result<RolloutState> rollout_state(const Preparation& record, Deadline deadline) = 0;
+  /// Whether every StatefulSet of the record's changed components has rolled out to `goal`. One that does not exist has
+  /// not, on the way forward; on any other way it has no pod to wait for.
+  [[nodiscard]] virtual Result<RolloutState> rollout_state(const Preparation& record, const RolloutGoal& goal,
+                                                           Deadline deadline) = 0;
+
+  /// Whether the FE may live on although its StarRocksCluster is gone: its StatefulSet is there (deleted with its pods
+  /// left, or not collected yet). Unknown: there is nobody to ask.
+  [[nodiscard]] virtual Result<FrontendLife> frontend_life(const std::string& name_space, const std::string& cluster,
+                                                           Deadline deadline) = 0;
 
   /// The StatefulSets of the record's changed components, one for each change, in their order. An error where there is
   /// no Kubernetes: then no rollout can be led.

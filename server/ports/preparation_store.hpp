@@ -46,7 +46,12 @@ class PreparationStore {
   /// written. Success returns the record with its new resource_version. The spec of `record` is ignored.
   [[nodiscard]] virtual Result<Preparation> update_status(const Preparation& record, Deadline deadline) = 0;
 
-  /// NotFound is success: the aim is that it is gone.
+  /// Takes the finalizer off that create() put on: from now on the record goes when somebody deletes it, at once where
+  /// somebody has. For a closed record that owes nothing. NotFound is success.
+  [[nodiscard]] virtual Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) = 0;
+
+  /// Of a record that was not let go, remove() only has it marked as deleting. NotFound is success: the aim is that it
+  /// is gone.
   [[nodiscard]] virtual Status remove(const std::string& name_space, const std::string& name, Deadline deadline) = 0;
 
   /// What the watch has seen so far, all namespaces, perhaps without_bodies(); does not block on the network. May lag

@@ -46,6 +46,10 @@ class BreakableStore final : public PreparationStore {
     if (broken) return away();
     return store_.update_status(record, deadline);
   }
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    if (broken) return away();
+    return store_.let_go(name_space, name, deadline);
+  }
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
     if (broken) return away();
     return store_.remove(name_space, name, deadline);

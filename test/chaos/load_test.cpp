@@ -61,7 +61,10 @@ class Fleet final : public ClusterAccess {
     ++calls_.reads;
     return false;
   }
-  Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
+  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override {
+    return FrontendLife::MayLive;
+  }
+  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override {
     ++calls_.reads;
     return RolloutState{rolled_out, rolled_out ? "" : "StatefulSet"};
   }
@@ -107,6 +110,12 @@ class CountedStore final : public PreparationStore {
     ++calls_.writes;
     if (away || read_only) return gone();
     return store_.update_status(record, deadline);
+  }
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    const ApiCalls::UnderWay under_way(calls_);
+    ++calls_.writes;
+    if (away || read_only) return gone();
+    return store_.let_go(name_space, name, deadline);
   }
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
     const ApiCalls::UnderWay under_way(calls_);

@@ -188,6 +188,10 @@ class MortalStore final : public PreparationStore {
                                           "write " + record.name + " " + std::string(to_string(record.status.stage)),
                                           [&] { return store_.update_status(record, deadline); });
   }
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return line_.act<Status>(Peer::ApiServer, "let_go " + name,
+                             [&] { return store_.let_go(name_space, name, deadline); });
+  }
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
     return line_.act<Status>(Peer::ApiServer, "remove " + name,
                              [&] { return store_.remove(name_space, name, deadline); });
@@ -237,10 +241,16 @@ class MortalClusters final : public ClusterAccess {
     return line_.look<Result<bool>>(Peer::ApiServer, "may",
                                     [&] { return clusters_.may(user, verb, name_space, deadline); });
   }
-  Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
+  Result<RolloutState> rollout_state(const Preparation& record, const RolloutGoal& goal, Deadline deadline) override {
     return line_.look<Result<RolloutState>>(Peer::ApiServer, "rollout_state", [&]() -> Result<RolloutState> {
-      return rolled_out_ ? RolloutState{true, ""} : RolloutState{false, "StatefulSet sr-be"};
+      if (!goal.forward) return clusters_.rollout_state(record, goal, deadline);
+      return RolloutState{rolled_out_, rolled_out_ ? "" : "StatefulSet sr-be", true, rolled_out_, {}};
     });
+  }
+  Result<FrontendLife> frontend_life(const std::string& name_space, const std::string& cluster,
+                                     Deadline deadline) override {
+    return line_.look<Result<FrontendLife>>(Peer::ApiServer, "frontend_life",
+                                            [&] { return clusters_.frontend_life(name_space, cluster, deadline); });
   }
   Status mirror_status(const Preparation& record, Deadline deadline) override {
     return line_.act<Status>(Peer::ApiServer, "mirror", [&] { return clusters_.mirror_status(record, deadline); });

@@ -152,6 +152,7 @@ inline void check_preparation_store_contract(const StoreFactory& make_store, con
     REQUIRE_FALSE(updated.ok());
     CHECK(updated.error().code == ErrorCode::NotFound);
     CHECK(store->remove(name_space, "absent", soon()).ok());
+    CHECK(store->let_go(name_space, "absent", soon()).ok());
   }
 
   SUBCASE("update_status keeps every field of the status and nothing of the spec") {
@@ -270,7 +271,12 @@ inline void check_preparation_store_contract(const StoreFactory& make_store, con
     REQUIRE(store->update_status(changed, soon()).ok());
     REQUIRE(observed.wait_for(about(
         "seen-1", [](const auto& change) { return !change.removed && change.record.status.message == "moved on"; })));
+    CHECK(created->held);
     REQUIRE(store->remove(name_space, "seen-1", soon()).ok());
+    const auto held = store->get(name_space, "seen-1", soon());
+    REQUIRE(held.ok());  // what it captured is not lost
+    CHECK(held->deleting);
+    REQUIRE(store->let_go(name_space, "seen-1", soon()).ok());
     REQUIRE(observed.wait_for(about("seen-1", [](const auto& change) { return change.removed; })));
     CHECK_FALSE(cached("seen-1"));
     const auto read = store->get(name_space, "seen-1", soon());

@@ -30,8 +30,6 @@ Error at(const FrontendAddress& address, Error error) {
   return error;
 }
 
-Deadline soon(Deadline deadline) { return std::min(deadline, std::chrono::steady_clock::now() + kFrontendLook); }
-
 bool is_alive(const QueryResult& rows, std::size_t row) {
   return same_setting("boolean", rows.text(row, "Alive"), "true");
 }
@@ -60,6 +58,10 @@ bool SettingReading::somewhere(std::string_view value) const {
 }
 
 bool is_leader_role(std::string_view role) { return role == "LEADER" || role == "MASTER"; }  // MASTER until 2.4
+
+Deadline FrontendFleet::soon(Deadline deadline) const {
+  return std::min(deadline, clock_.steady_now() + kFrontendLook);
+}
 
 Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadline) {
   if (!session_) {
@@ -179,7 +181,7 @@ Result<FleetReading> FrontendFleet::read(const std::vector<std::string>& keys, D
   auto left = static_cast<int>(nodes->size());
   for (const auto& node : *nodes) {
     if (node.leader) out.leader = node.identity;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = clock_.steady_now();
     const auto until = soon(now + (deadline - now) / left--);  // an FE that hangs leaves the others their time
     auto read = [&]() -> Status {
       // With one FE the connection at hand is the FE; with several the Service may have led anywhere.

@@ -55,8 +55,9 @@ struct FleetReading {
 /// FE's address in the message; a broken connection is replaced by the next call.
 class FrontendFleet {
  public:
-  FrontendFleet(FrontendConnector& connector, FrontendAccess access)
-      : connector_(connector), access_(std::move(access)) {}
+  /// Both references outlive this.
+  FrontendFleet(FrontendConnector& connector, FrontendAccess access, const Clock& clock)
+      : connector_(connector), access_(std::move(access)), clock_(clock) {}
 
   /// On the one connection of this hook sequence.
   [[nodiscard]] Result<QueryResult> execute(std::string_view sql, Deadline deadline);
@@ -91,6 +92,8 @@ class FrontendFleet {
     std::string identity;  ///< Name and start time.
     bool leader = false;
   };
+  /// `deadline`, or what one FE may cost from now on.
+  [[nodiscard]] Deadline soon(Deadline deadline) const;
   [[nodiscard]] Result<std::vector<Node>> alive_frontends(Deadline deadline);
   [[nodiscard]] Result<std::unique_ptr<FrontendSession>> connect_to(const FrontendAddress& frontend, Deadline deadline);
   /// Asks one FE for all `keys`, through `ask`.
@@ -100,6 +103,7 @@ class FrontendFleet {
 
   FrontendConnector& connector_;
   FrontendAccess access_;
+  const Clock& clock_;
   std::unique_ptr<FrontendSession> session_;
   bool forwarding_ = false;  // of session_: it was told to ask the leader
   bool bounded_ = false;     // of session_: its statements end after some seconds

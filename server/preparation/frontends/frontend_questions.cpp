@@ -114,7 +114,7 @@ ReadBack FrontendQuestions::read_back(const Preparation& record, Deadline deadli
       record.name_space + "/" + record.spec.cluster, deadline, [this, record, deadline](const std::stop_token&) {
         auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
         if (!access) return ReadBack::Unreachable;
-        FrontendFleet fleet(peers_.connector, std::move(access).value());
+        FrontendFleet fleet(peers_.connector, std::move(access).value(), clock_);
         std::string drifted;
         const auto holds = settings_hold(record, fleet, peers_.clusters, deadline, drifted);
         if (!drifted.empty()) log_.info("settings drifted name={} what={}", record.name, drifted);
@@ -129,7 +129,7 @@ std::vector<RunningNode> FrontendQuestions::running_nodes(const std::string& nam
       [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {
         auto access = peers_.clusters.frontend_access(name_space, cluster, deadline);
         if (!access) return {};
-        FrontendFleet fleet(peers_.connector, std::move(access).value());
+        FrontendFleet fleet(peers_.connector, std::move(access).value(), clock_);
         return gate::running_nodes(fleet, deadline);
       });
 }

@@ -33,7 +33,7 @@ Result<FrontendFleet*> HookContext::fleet(Deadline deadline) {
     const auto now = record.snapshot();
     auto access = clusters.frontend_access(now.name_space, now.spec.cluster, within(kStoreTimeout, deadline));
     if (!access) return access.error();
-    fleet_.emplace(connector_, std::move(access).value());
+    fleet_.emplace(connector_, std::move(access).value(), clock);
   }
   return &*fleet_;
 }

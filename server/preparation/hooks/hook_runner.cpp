@@ -27,6 +27,8 @@ constexpr milliseconds kShowPause{5000};
 constexpr seconds kLastLook{1};
 /// Between two runs of a script that failed.
 constexpr milliseconds kScriptPause{2000};
+/// For what a change is to cure: long enough for one that answers slowly, and for nothing else.
+constexpr seconds kCurePatience{10};
 /// Hooks of one group at the same time: each holds a thread here and a connection there.
 constexpr std::size_t kParallelMax = 16;
 /// A hook's failure with its statement and the advice; more is a page, not a message.
@@ -45,6 +47,22 @@ bool settled(const PreparationStatus& status, std::size_t index) {
       break;
   }
   return true;
+}
+
+bool is_cured(const PreparationSpec& spec, Component component) {
+  return std::find(spec.cures.begin(), spec.cures.end(), component) != spec.cures.end();
+}
+
+/// What the hook waits for may be down because of the very rollout that the change replaces.
+bool cured_by_change(const PreparationSpec& spec, const Hook& hook) {
+  const bool elsewhere =
+      std::holds_alternative<HttpAction>(hook.action) || std::holds_alternative<ScriptAction>(hook.action);
+  if (!elsewhere && is_cured(spec, Component::Frontend)) return true;
+  const auto* probe = std::get_if<ProbeAction>(&hook.action);
+  if (probe == nullptr) return false;
+  if (probe->probe == Probe::BackendsAlive) return is_cured(spec, Component::Backend);
+  if (probe->probe != Probe::ComputeNodesAlive) return false;
+  return is_cured(spec, Component::ComputeNode) || is_cured(spec, Component::Warehouse);
 }
 
 bool failed_critically(const Preparation& record, std::size_t index) {
@@ -66,6 +84,12 @@ std::string subject_of(const Hook& hook) {
 /// StarRocks: missing privilege (3.x, with Ranger, 2.5), wrong password.
 bool lacks_privilege(int code) { return code == 5203 || code == 5204 || code == 1227 || code == 1045; }
 
+bool is_alive_check(const Hook& hook) {
+  const auto* probe = std::get_if<ProbeAction>(&hook.action);
+  return probe != nullptr && (probe->probe == Probe::FrontendsAlive || probe->probe == Probe::BackendsAlive ||
+                              probe->probe == Probe::ComputeNodesAlive);
+}
+
 std::string advice(const Hook& hook, const Error& error) {
   const bool on_frontend =
       !std::holds_alternative<HttpAction>(hook.action) && !std::holds_alternative<ScriptAction>(hook.action);
@@ -78,7 +102,11 @@ std::string advice(const Hook& hook, const Error& error) {
   switch (error.code) {
     case ErrorCode::DeadlineExceeded:
     case ErrorCode::Unavailable:
-      return waits ? "mend the cluster, or give the hook more timeoutSeconds"
+      if (is_alive_check(hook)) {
+        return "fix the nodes, or go back to the images that the pods last ran completely, which is always admitted; a "
+               "node that was scaled in stays in the list until ALTER SYSTEM DROP";
+      }
+      return waits ? "fix the cluster, or give the hook more timeoutSeconds"
                    : "see that what the hook talks to is up, or give it more timeoutSeconds";
     case ErrorCode::PermissionDenied:
       return "settle it there, or take the hook out";
@@ -197,6 +225,8 @@ Pass HookRunner::confirm(const PreparationSpec& spec, Deadline preparation_deadl
   std::string detail;
   const auto last = reassert(kConfirmBudget, detail);
   if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
+  // An FE that does not answer is what the change is to cure; what it holds is not known, and admission says so.
+  if (!last && out_of_reach(last.error()) && is_cured(spec, Component::Frontend)) return finish(spec, Ok{}, "");
   auto& progress = progress_of(spec.hooks.size());
   if (!last && out_of_reach(last.error()) && clock_.steady_now() < preparation_deadline) {
     show(progress, "the last read-back", last.error().message);
@@ -291,7 +321,6 @@ Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepara
 Status HookRunner::begin_hook(Progress& progress, const PreparationSpec& spec, std::size_t index,
                               Deadline preparation_deadline) {
   const Hook& hook = spec.hooks[index];
-  seconds elapsed{0};
   auto begun = record_.update(
       [&](PreparationStatus& status) {
         for (std::size_t i = status.hooks.size(); i < spec.hooks.size(); ++i) {
@@ -300,13 +329,11 @@ Status HookRunner::begin_hook(Progress& progress, const PreparationSpec& spec, s
           status.hooks.push_back(std::move(entry));
         }
         auto& entry = status.hooks[index];
-        // Whoever ran it before died, or lost the claim: its time goes on. A script that was left running is the same
-        // attempt: its Job has that number.
-        const bool continued = entry.phase == HookPhase::Running;
-        const bool attached = continued && std::holds_alternative<ScriptAction>(hook.action);
+        // Whoever ran it before died, or lost the claim: its time begins anew, since two machines' clocks may be hours
+        // apart. A script that was left running is the same attempt: its Job has that number.
+        const bool attached = entry.phase == HookPhase::Running && std::holds_alternative<ScriptAction>(hook.action);
         if (!attached || entry.attempts == 0) entry.attempts += 1;
-        if (!continued || !entry.start_time) entry.start_time = clock_.wall_now();
-        elapsed = std::max(seconds(0), clock_.wall_now() - *entry.start_time);
+        entry.start_time = clock_.wall_now();
         entry.phase = HookPhase::Running;
         entry.completion_time.reset();
         entry.message.clear();
@@ -314,8 +341,9 @@ Status HookRunner::begin_hook(Progress& progress, const PreparationSpec& spec, s
       context_.store_deadline());
   if (!begun) return begun;
   progress.begun = true;
-  progress.began = clock_.steady_now() - elapsed;
-  progress.deadline = std::min(progress.began + hook.timeout, preparation_deadline);
+  progress.began = clock_.steady_now();
+  const auto patience = cured_by_change(spec, hook) ? std::min(hook.timeout, kCurePatience) : hook.timeout;
+  progress.deadline = std::min(progress.began + patience, preparation_deadline);
   return Ok{};
 }
 
@@ -332,8 +360,12 @@ Pass HookRunner::run_hook(HookContext& context, Progress& progress, std::size_t 
   // One look is due to a hook whose time went by while nobody could take it.
   auto looked = look_at_hook(context, index, std::max(progress.deadline, now + kLastLook));
   if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
-  const auto end = judge(context, progress, hook, index, std::move(looked), pass);
+  auto end = judge(context, progress, hook, index, std::move(looked), pass);
   if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
+  if (end && !*end && cured_by_change(before.spec, hook) && out_of_reach(end->error())) {
+    end = Look{Look::State::Skipped,
+               "not waited for, since this change is to cure it: " + clean_text(end->error().message, 400)};
+  }
   return end ? end_hook(context, progress, hook, index, *end) : pass;
 }
 
@@ -411,7 +443,7 @@ void HookRunner::show(Progress& progress, const std::string& hook, const std::st
       context_.store_deadline());
 }
 
-Status HookRunner::reassert(seconds budget, std::string& detail) {
+Status HookRunner::reassert(seconds budget, std::string& detail, const std::vector<std::string>& yielded) {
   const Deadline deadline = clock_.steady_now() + budget;
   const auto record = record_.snapshot();
   if (record.spec.mode == PreparationMode::Verify) {
@@ -425,7 +457,7 @@ Status HookRunner::reassert(seconds budget, std::string& detail) {
   if (hooks.empty()) return Ok{};
   const auto frontends = context_.fleet(deadline);
   if (!frontends) return frontends.error();
-  return Settings(record_, **frontends, clock_).apply(hooks, false, deadline, detail);
+  return Settings(record_, **frontends, clock_).apply(hooks, false, deadline, detail, yielded);
 }
 
 Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {

@@ -69,8 +69,9 @@ class HookRunner {
 
   /// Reads every setting back and sets again what some FE does not have. Error: not proven to hold now; out_of_reach():
   /// it is worth another try soon. `detail` says what had to be set again, empty for nothing. In verify mode nothing is
-  /// set: a drift is an Error.
-  [[nodiscard]] Status reassert(std::chrono::seconds budget, std::string& detail);
+  /// set: a drift is an Error. What is in `yielded`, canonical keys, is kept by another record.
+  [[nodiscard]] Status reassert(std::chrono::seconds budget, std::string& detail,
+                                const std::vector<std::string>& yielded = {});
 
   /// See hook_actions. Before restore(): post_upgrade() is not to meet pre_upgrade().
   [[nodiscard]] Status stop_scripts() { return gate::stop_scripts(context_); }

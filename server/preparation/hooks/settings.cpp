@@ -227,7 +227,8 @@ void Settings::remember_leader(const std::string& leader) {
 
 // ---- Apply, verify, apply again ----
 
-Status Settings::apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline, std::string& detail) {
+Status Settings::apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline, std::string& detail,
+                       const std::vector<std::string>& yielded) {
   if (hooks.empty()) return Ok{};
   const auto keys = keys_of(hooks);
   auto reading = fleet_.read(keys, deadline);
@@ -240,6 +241,7 @@ Status Settings::apply(const std::vector<const Hook*>& hooks, bool strict, Deadl
       if (strict && reading->silent.empty()) return no_such_item(keys[i]);
       continue;
     }
+    if (std::find(yielded.begin(), yielded.end(), setting.canonical_key) != yielded.end()) continue;
     const auto* missing = setting.differing(setting_of(*hooks[i])->value);
     if (missing == nullptr) continue;  // Somebody wants it so, and it stays so afterwards; or it is ours already.
     if (auto captured = capture(setting, reading->leader, *hooks[i]); !captured) {

@@ -32,9 +32,10 @@ class Settings {
 
   /// Brings the settings of `hooks` to every alive FE: captured first, proven by a read-back. `detail` gets what some
   /// FE did not have. Errors: out of reach (try again: an FE does not answer, or has not taken it yet), Rejected (the
-  /// FE's own refusal), InvalidInput, NotFound (`strict` only: no FE knows the item).
-  [[nodiscard]] Status apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline,
-                             std::string& detail);
+  /// FE's own refusal), InvalidInput, NotFound (`strict` only: no FE knows the item). What is in `yielded`, canonical
+  /// keys, is kept by another record and left alone.
+  [[nodiscard]] Status apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline, std::string& detail,
+                             const std::vector<std::string>& yielded = {});
 
   /// Gives back every captured value where an FE has what the gate set. `first` turns the order: a setting whose
   /// broadcast hangs must not be the one that each try begins with. Ok: proven, on every alive FE.

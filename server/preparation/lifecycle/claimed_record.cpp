@@ -61,8 +61,11 @@ Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& chan
     if (current->status.runner.identity != identity_) {
       return lose("taken over by " + current->status.runner.identity);
     }
-    if (current->status.outcome != Outcome::None && record_.status.outcome == Outcome::None) {
-      return lose("ended meanwhile: " + std::string(to_string(current->status.outcome)));
+    // The change was made for the state that the record had: whoever moved it on makes another one necessary.
+    if (current->status.outcome != record_.status.outcome || current->status.stage != record_.status.stage ||
+        current->status.phase != record_.status.phase) {
+      return lose("moved on meanwhile: " + std::string(to_string(current->status.stage)) + ", " +
+                  std::string(to_string(current->status.phase)));
     }
     record_ = std::move(current).value();
   }

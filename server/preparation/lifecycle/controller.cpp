@@ -4,12 +4,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <nlohmann/json.hpp>
-
-#include "policy/hooks/hook_configuration.hpp"
-#include "policy/rollout/rollout.hpp"
-#include "policy/text/text.hpp"
-#include "server/preparation/hooks/left_scripts.hpp"
 
 namespace gate {
 namespace {
@@ -21,27 +15,12 @@ using std::chrono::seconds;
 constexpr seconds kStoreTimeout{10};
 /// After the API server failed: soon enough for a person, rare enough for a server in trouble.
 constexpr milliseconds kStoreRetry{2000};
-/// One round over all settings and FEs while following or restoring.
-constexpr seconds kRoundBudget{30};
-/// Between two rounds in which some FE did not answer; doubled up to sixteen times, after this many tries each.
-constexpr milliseconds kUnconfirmedRetryMin{2000};
-constexpr int kTriesPerPause = 15;
-/// Between two looks at a script that undoes what another did.
-constexpr milliseconds kScriptPoll{2000};
-/// Between two tries to restore, doubled up to the second.
-constexpr milliseconds kRestoreRetryMin{1000};
-constexpr milliseconds kRestoreRetryMax{60000};
 /// How often the heartbeat looks for claims to renew and mirrors to write: a quarter of the renewal, within these.
 constexpr milliseconds kBeatMin{50};
 constexpr milliseconds kBeatMax{500};
-/// Asking the database for its nodes must not hold up the hooks for long.
-constexpr seconds kNodesBudget{3};
 /// A record that nobody works on is left to the replica that created it for this long, and to the others for up to as
 /// much again, each its own: they are spread without asking each other, and take what a busy one leaves.
 constexpr milliseconds kHeadStart{100};
-/// Closed records kept per cluster (design 2.8).
-constexpr std::size_t kClosedRecordsKept = 10;
-
 std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
 
 std::pair<std::string, std::string> split_key(const std::string& key) {
@@ -49,37 +28,8 @@ std::pair<std::string, std::string> split_key(const std::string& key) {
   return {key.substr(0, slash), key.substr(slash + 1)};
 }
 
-bool all_images_are(const Preparation& record, const nlohmann::json& object, std::string ImageChange::*side) {
-  return std::all_of(record.spec.changes.begin(), record.spec.changes.end(), [&](const ImageChange& change) {
-    return component_image(object, change.component) == change.*side;
-  });
-}
-
-std::string uid_of(const nlohmann::json& object) {
-  const auto metadata = object.find("metadata");
-  return metadata != object.end() && metadata->is_object() ? metadata->value("uid", "") : std::string{};
-}
-
 std::string object_key(const std::string& name_space, const std::string& kind, const std::string& name) {
   return name_space + "/" + kind + "/" + name;
-}
-
-/// Event of a record whose settings are to be put back: reason, and whether it is a warning.
-std::pair<std::string, bool> restore_event(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::Succeeded:
-      return {"UpgradeRolledOut", false};
-    case Outcome::Reverted:
-      return {"UpgradeReverted", false};
-    case Outcome::Expired:
-      return {"UpgradePreparationExpired", true};
-    case Outcome::None:
-    case Outcome::Failed:
-    case Outcome::Superseded:
-    case Outcome::Bypassed:
-      break;  // told elsewhere
-  }
-  return {};
 }
 
 std::string state_text(const Preparation& record) {
@@ -97,7 +47,8 @@ PreparationController::PreparationController(PreparationStore& store, const Hook
       store_(store, clock, queue_),
       peers_(peers),
       clusters_(peers.clusters),
-      log_(log) {}
+      log_(log),
+      lifecycle_(store_, peers_, mirror_, clock_, log_, options_) {}
 
 PreparationController::~PreparationController() { stop(); }
 
@@ -106,7 +57,9 @@ void PreparationController::start() {
     threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
   }
   questions_.start();
-  threads_.emplace_back([this](const std::stop_token& stop) { beat(stop); });
+  // Apart: mirrors are for people, and a write that hangs must not cost a claim.
+  threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [this] { renew_claims(); }); });
+  threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [this] { flush_mirrors(); }); });
   for (const auto& record : store_.cached()) record_changed(record, false);
 }
 
@@ -149,6 +102,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     } else {
       const auto& object = record.spec.object;
       known_[key] = {object_key(record.name_space, object.kind, object.name),
+                     object_key(record.name_space, std::string(kClusterKind), record.spec.cluster),
                      record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
                      open,
                      record.status.restore_owed,
@@ -169,7 +123,8 @@ void PreparationController::record_changed(const Preparation& record, bool remov
                              restore_due_since(record).has_value());
   if (!open) {
     mirror_.forget(record, removed);
-    if (kept) queue_.add(key, clock_.steady_now());  // its claim is let go
+    // Its claim is let go; or its closing was the last that its replica did, and it still has its finalizer.
+    if (kept || (!removed && record.held)) queue_.add(key, clock_.steady_now());
     return;
   }
   const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
@@ -215,7 +170,7 @@ std::optional<PreparationController::Kept> PreparationController::kept_claim(con
   {
     const std::lock_guard lock(mutex_);
     const auto found = tracked_.find(key);
-    if (found == tracked_.end() || !found->second.runner) return std::nullopt;
+    if (found == tracked_.end() || !found->second.session.runner) return std::nullopt;
     kept.claim = found->second.claim;
     const auto left = found->second.next_look - clock_.steady_now();
     kept.wait = std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(left));
@@ -226,7 +181,7 @@ std::optional<PreparationController::Kept> PreparationController::kept_claim(con
   if (kept.claim && !kept.claim->lost() && known_state == state_text(kept.claim->snapshot())) return kept;
   const std::lock_guard lock(mutex_);
   if (const auto found = tracked_.find(key); found != tracked_.end()) {
-    found->second.runner.reset();
+    found->second.session.runner.reset();
     found->second.claim.reset();
   }
   return std::nullopt;
@@ -247,7 +202,8 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   const Preparation& record = *got;
   if (!is_open(record)) {
     forget(key);
-    return std::nullopt;
+    if (!record.held || store_.let_go(name_space, name, store_deadline())) return std::nullopt;
+    return kStoreRetry;
   }
   // The successor takes the debt over; this one is worked on only where there is none.
   if (record.status.outcome == Outcome::Superseded && has_successor(key)) return options_.reassert_interval;
@@ -259,9 +215,13 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     auto& tracked = tracked_[key];
     const auto now = clock_.steady_now();
     // Our own renewals come back as events; only a record that somebody else moved on is worth an earlier look.
-    if (!tracked.hurried && tracked.looked_at == state_text(record) && tracked.next_look > now) {
+    const bool same = tracked.looked_at == state_text(record);
+    if (!tracked.hurried && same && tracked.next_look > now) {
       return std::chrono::ceil<milliseconds>(tracked.next_look - now);
     }
+    // The operator writes the object at each change of a pod: looks are not to follow at its pace.
+    const auto earliest = tracked.last_look ? *tracked.last_look + options_.look_distance : now;
+    if (tracked.hurried && same && earliest > now) return std::chrono::ceil<milliseconds>(earliest - now);
     tracked.hurried = false;
   }
   milliseconds look_again{};
@@ -272,12 +232,23 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
 
 std::optional<milliseconds> PreparationController::look(const std::shared_ptr<ClaimedRecord>& claim,
                                                         const std::string& key, const std::stop_token& stop) {
-  const auto again = advance(claim, key, stop);
+  RecordSession session;
+  {
+    const auto record = claim->snapshot();
+    const std::lock_guard lock(mutex_);
+    auto& tracked = tracked_[key];
+    tracked.last_look = clock_.steady_now();
+    session = std::move(tracked.session);
+    tracked.session = {};
+    session.shared = has_neighbours(key, record);
+  }
+  const auto again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
   // Before the lock: the heartbeat may hold the claim for as long as the store takes.
   const auto state = state_text(claim->snapshot());
   const std::lock_guard lock(mutex_);
   auto& tracked = tracked_[key];
-  if (tracked.runner) {
+  tracked.session = std::move(session);
+  if (tracked.session.runner) {
     tracked.next_look = clock_.steady_now() + again.value_or(milliseconds{0});
     return again;
   }
@@ -288,7 +259,7 @@ std::optional<milliseconds> PreparationController::look(const std::shared_ptr<Cl
   }
   tracked.looked_at = state;
   // What changed while this look was under way was perhaps read too early.
-  if (tracked.hurried) return milliseconds{0};
+  if (tracked.hurried) return options_.look_distance;
   tracked.next_look = clock_.steady_now() + *again;
   return again;
 }
@@ -332,374 +303,17 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   return held;
 }
 
-std::optional<milliseconds> PreparationController::advance(const std::shared_ptr<ClaimedRecord>& claim,
-                                                           const std::string& key, const std::stop_token& stop) {
-  const auto record = claim->snapshot();
-  std::optional<milliseconds> again;
-  switch (record.status.stage) {
-    case Stage::Preparing:
-      again = record.spec.bypass ? close_bypass(*claim) : prepare(claim, key);
-      break;
-    case Stage::Prepared:
-    case Stage::RollingOut:
-      again = follow(*claim, stop);
-      break;
-    case Stage::Restoring:
-    case Stage::Closed:  // still owing: see is_open()
-      again = restore(*claim, key, stop);
-      break;
-  }
-  if (claim->lost()) return kStoreRetry;
-  const auto after = claim->snapshot();
-  mirror_.want(after);
-  if (!is_open(after)) prune(after);
-  return again;
-}
-
-std::optional<milliseconds> PreparationController::prepare(const std::shared_ptr<ClaimedRecord>& held,
-                                                           const std::string& key) {
-  auto& claim = *held;
-  auto record = claim.snapshot();
-  std::shared_ptr<HookRunner> runner;
-  {
-    const std::lock_guard lock(mutex_);
-    runner = std::move(tracked_[key].runner);
-    tracked_[key].runner.reset();
-  }
-  if (!runner) {
-    if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
-    record = claim.snapshot();
-    if (record.status.phase == Phase::Pending) {
-      const auto begun = claim.update(
-          [&](PreparationStatus& status) {
-            status.phase = Phase::Running;
-            status.start_time = clock_.wall_now();
-            if (status.reason.empty()) status.reason = "HooksRunning";
-          },
-          store_deadline());
-      if (!begun) return kStoreRetry;
-      record = claim.snapshot();
-      clusters_.emit_event(record, false, "UpgradePreparationStarted",
-                           "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
-    }
-    mirror_.want(record);
-    runner = std::make_shared<HookRunner>(claim, peers_, clock_, options_.hooks, passes_.get_token());
-    // Before Completed is written: from then on the change may be admitted, and nodes restart.
-    remember_nodes(claim, *runner);
-  }
-  const auto pass = runner->prepare();
-  if (pass.end == RunEnd::ComeAgain) {
-    const std::lock_guard lock(mutex_);
-    tracked_[key].runner = std::move(runner);
-    return pass.again;
-  }
-  if (pass.end != RunEnd::Finished) return kStoreRetry;
-  record = claim.snapshot();
-  if (record.status.phase == Phase::Failed) {
-    ++failed_;
-    log_.warn("preparation failed name={} cause={}", key_of(record), record.status.message);
-    clusters_.emit_event(record, true, "UpgradePreparationFailed", record.status.message);
-    return milliseconds{0};
-  }
-  ++prepared_;
-  log_.info("preparation completed name={} hooks={}", key_of(record), record.spec.hooks.size());
-  clusters_.emit_event(record, false, "UpgradePreparationCompleted", "pre-upgrade hooks completed; repeat the upgrade");
-  return options_.reassert_interval;
-}
-
-std::optional<milliseconds> PreparationController::follow(ClaimedRecord& claim, const std::stop_token& stop) {
-  auto record = claim.snapshot();
-  const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
-  const bool gone = object ? uid_of(*object) != record.spec.object.uid : object.error().code == ErrorCode::NotFound;
-  if (gone) {
-    // Its FE may live on: without an API server behind the gate, or after a deletion that orphans.
-    if (record.status.restore_owed && !object) {
-      if (auto begun = begin_restore(claim, Outcome::Expired, "the object is gone"); !begun) return kStoreRetry;
-      return milliseconds{0};
-    }
-    if (auto closed = close(claim, true); !closed) return kStoreRetry;
-    return std::nullopt;
-  }
-  const auto now = clock_.wall_now();
-  const auto restore_as = [&](Outcome outcome, const std::string& why) -> std::optional<milliseconds> {
-    if (auto begun = begin_restore(claim, outcome, why); !begun) return kStoreRetry;
-    return milliseconds{0};
-  };
-  if (object && asks_no_more(record, *object)) {
-    return restore_as(Outcome::Reverted, "the object does not ask for upgrade hooks any more");
-  }
-  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
-  if (record.status.stage == Stage::Prepared) {
-    if (object && all_images_are(record, *object, &ImageChange::to)) {
-      const auto admitted = claim.update(
-          [&](PreparationStatus& status) {
-            status.stage = Stage::RollingOut;
-            status.admitted_time = now;
-          },
-          store_deadline());
-      if (!admitted) return kStoreRetry;
-      record = claim.snapshot();
-      clusters_.emit_event(record, false, "UpgradeAdmitted", "the new images are on the object; following the rollout");
-    } else if (object && !all_images_are(record, *object, &ImageChange::from)) {
-      return restore_as(Outcome::Reverted, "the object went to other images than those that were prepared");
-    } else if (object && now - record.status.completion_time.value_or(now) > options_.admit_within) {
-      return restore_as(Outcome::Expired, "nobody repeated the upgrade in time");
-    } else if (object) {
-      remember_nodes(claim, runner);
-    }
-  }
-  std::optional<std::string> waiting_for;
-  if (record.status.stage == Stage::RollingOut) {
-    if (object && !all_images_are(record, *object, &ImageChange::to)) {
-      return restore_as(Outcome::Reverted, "the object no longer has the images that were prepared");
-    }
-    if (now - record.status.admitted_time.value_or(now) > options_.max_hold) {
-      return restore_as(Outcome::Expired, "the rollout did not finish in time: " + record.status.message);
-    }
-    if (auto known = rollout_waits_for(record, runner)) {
-      if (known->empty()) return restore_as(Outcome::Succeeded, "");
-      waiting_for = std::move(known).value();
-    }
-  }
-  std::string detail;
-  const auto held = runner.reassert(kRoundBudget, detail);
-  if (!detail.empty() && held) {
-    ++reasserted_;
-    log_.info("settings set again name={} what={}", key_of(record), detail);
-  }
-  if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
-  const auto again = object ? lead(claim, *object, waiting_for) : options_.reassert_interval;
-  report(claim, held, waiting_for);
-  const std::lock_guard lock(mutex_);
-  auto& unconfirmed = tracked_[key_of(record)].unconfirmed;
-  if (held || !out_of_reach(held.error())) {
-    unconfirmed = 0;
-    return again;
-  }
-  // An FE that restarts lost its settings, and is back within seconds.
-  const auto wait = kUnconfirmedRetryMin * (1 << std::min(unconfirmed++ / kTriesPerPause, 4));
-  return std::min<milliseconds>(wait, again);
-}
-
-milliseconds PreparationController::lead(ClaimedRecord& claim, const nlohmann::json& object,
-                                         std::optional<std::string>& waiting_for) {
-  const auto record = claim.snapshot();
-  if (record.status.stage != Stage::RollingOut) return options_.reassert_interval;
-  const auto led = leader_.look(claim, object, clock_.steady_now() + kRoundBudget);
-  if (!led) {
-    log_.warn("rollout not led further name={} error={}", key_of(record), led.error().message);
-    return kStoreRetry;
-  }
-  if (!led->led || led->finished) return options_.reassert_interval;
-  // In the mirror, so that the operator looks again at each step: an event on the cluster object starts its next pass.
-  waiting_for = led->waiting_for;
-  return std::min<milliseconds>(options_.reassert_interval, kLeadInterval);
-}
-
-void PreparationController::report(ClaimedRecord& claim, const Status& held,
-                                   const std::optional<std::string>& waiting_for) {
-  constexpr const char* kDrifted = "SettingsDrifted";
-  const auto record = claim.snapshot();
-  const bool was_drifted = record.status.reason == kDrifted;
-  const bool drifted = !held && record.spec.mode == PreparationMode::Verify;
-  const auto reason = drifted ? kDrifted : was_drifted ? "HooksCompleted" : record.status.reason;
-  auto message = was_drifted ? std::string{} : record.status.message;
-  if (waiting_for) message = clean_text("waiting for the rollout: " + *waiting_for);
-  if (drifted) message = clean_text(held.error().message);
-  if (reason == record.status.reason && message == record.status.message) return;
-  const auto written = claim.update(
-      [&](PreparationStatus& status) {
-        status.reason = reason;
-        status.message = message;
-      },
-      store_deadline());
-  if (!written) log_.info("progress not stored name={} error={}", key_of(record), written.error().message);
-  if (written && drifted && !was_drifted) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
-}
-
-bool PreparationController::asks_no_more(const Preparation& record, const nlohmann::json& object) const {
-  // Before the request is admitted, what asks for hooks may be part of it and not be on the object yet.
-  if (record.status.stage == Stage::Prepared && !record.spec.asked_before) return false;
-  return !resolve_hooks({object, options_.default_hooks, record.spec.changes, {}, {}}).configured;
-}
-
-Result<std::string> PreparationController::rollout_waits_for(const Preparation& record, HookRunner& runner) {
-  const auto rollout = clusters_.rollout_state(record, store_deadline());
-  if (!rollout) return rollout.error();
-  if (!rollout->finished) return rollout->waiting_for;
-  const auto nodes = runner.nodes(clock_.steady_now() + kRoundBudget);
-  if (!nodes) return nodes.error();
-  return unfinished_in_database(record, *nodes);
-}
-
-void PreparationController::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
-  const auto nodes = runner.nodes(clock_.steady_now() + kNodesBudget);
-  if (!nodes) return;
-  const auto record = claim.snapshot();
-  auto before = nodes_to_restart(record.spec, *nodes);
-  if (before == record.status.nodes_before) return;
-  if (auto stored =
-          claim.update([&](PreparationStatus& status) { status.nodes_before = std::move(before); }, store_deadline());
-      !stored) {
-    log_.info("nodes not stored name={} error={}", key_of(record), stored.error().message);
-  }
-}
-
-Status PreparationController::begin_restore(ClaimedRecord& claim, Outcome outcome, const std::string& why) {
-  auto begun = claim.update(
-      [&](PreparationStatus& status) {
-        status.stage = Stage::Restoring;
-        status.outcome = outcome;
-        status.restoring_time = clock_.wall_now();
-        if (outcome == Outcome::Succeeded) status.rolled_out_time = status.restoring_time;
-        status.message = why;
-      },
-      store_deadline());
-  if (!begun) return begun;
-  if (const auto [reason, warning] = restore_event(outcome); !reason.empty()) {
-    clusters_.emit_event(claim.snapshot(), warning, reason, why.empty() ? "every pod and node is new" : why);
-  }
-  return begun;
-}
-
-std::optional<milliseconds> PreparationController::close_bypass(ClaimedRecord& claim) {
-  const auto reason = claim.snapshot().spec.bypass->reason;
-  const auto closed = claim.update(
-      [&](PreparationStatus& status) {
-        status.stage = Stage::Closed;
-        status.outcome = Outcome::Bypassed;
-        status.completion_time = clock_.wall_now();
-        status.reason = "Bypassed";
-        status.message = "let through unprepared: " + reason;
-      },
-      store_deadline());
-  if (!closed) return kStoreRetry;
-  ++bypassed_;
-  const auto record = claim.snapshot();
-  log_.warn("bypassed name={} user={} why={}", key_of(record), clean_text(record.spec.requested_by.username),
-            record.spec.bypass->reason);
-  clusters_.emit_event(record, true, "UpgradeGateBypassed",
-                       clean_text(record.spec.requested_by.username) +
-                           " let the upgrade through unprepared: " + record.spec.bypass->reason);
-  return std::nullopt;
-}
-
-std::optional<milliseconds> PreparationController::restore(ClaimedRecord& claim, const std::string& key,
-                                                           const std::stop_token& stop) {
-  // One that was ended before its runner came to it may still have to take over what its predecessor owes.
-  if (auto taken = take_over_debt(claim); !taken) return kStoreRetry;
-  const auto record = claim.snapshot();
-  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
-  if (auto stopped = runner.stop_scripts(); !stopped) return kStoreRetry;
-  if (record.status.restore_owed) {
-    const auto restored = runner.restore(kRoundBudget);
-    if (claim.lost() || stop.stop_requested()) return kStoreRetry;
-    if (restored && *restored == Restored::ScriptRuns) return kScriptPoll;
-    if (!restored) {
-      const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
-      if (!object && object.error().code == ErrorCode::NotFound) {
-        if (auto closed = close(claim, true); !closed) return kStoreRetry;
-        return std::nullopt;
-      }
-      int failures = 0;
-      {
-        const std::lock_guard lock(mutex_);
-        failures = ++tracked_[key].restore_failures;
-      }
-      log_.warn("restore failed name={} tries={} error={}", key, failures, restored.error().message);
-      if (failures == 1) {
-        clusters_.emit_event(record, true, "UpgradeRestoreOwed",
-                             "settings are not put back yet: " + restored.error().message);
-      }
-      return std::min(kRestoreRetryMin * (1 << std::min(failures - 1, 6)), kRestoreRetryMax);
-    }
-  }
-  if (auto closed = close(claim, false); !closed) return kStoreRetry;
-  ++restored_;
-  const auto closed = claim.snapshot();
-  log_.info("record closed name={} outcome={}", key, to_string(closed.status.outcome));
-  clusters_.emit_event(closed, false, "UpgradePreparationClosed",
-                       "outcome " + std::string(to_string(closed.status.outcome)) + "; captured settings are back");
-  return std::nullopt;
-}
-
-Status PreparationController::close(ClaimedRecord& claim, bool object_gone) {
-  return claim.update(
-      [&](PreparationStatus& status) {
-        status.stage = Stage::Closed;
-        if (status.restore_owed && !object_gone) status.restored_time = clock_.wall_now();
-        status.restore_owed = false;
-        if (status.outcome == Outcome::None) status.outcome = Outcome::Expired;
-        if (object_gone) status.message = "the object is gone; nothing is owed";
-      },
-      store_deadline());
+bool PreparationController::has_neighbours(const std::string& key, const Preparation& record) const {
+  const auto cluster = object_key(record.name_space, std::string(kClusterKind), record.spec.cluster);
+  return std::any_of(known_.begin(), known_.end(), [&](const auto& entry) {
+    return entry.second.open && entry.second.cluster == cluster && entry.first != key;
+  });
 }
 
 bool PreparationController::has_successor(const std::string& key) const {
   const std::lock_guard lock(mutex_);
   return std::any_of(known_.begin(), known_.end(),
                      [&](const auto& entry) { return entry.second.open && entry.second.supersedes == key; });
-}
-
-Status PreparationController::take_over_debt(ClaimedRecord& claim) {
-  const auto record = claim.snapshot();
-  if (record.spec.supersedes.empty()) return Ok{};
-  const auto deadline = store_deadline();
-  auto old = store_.get(record.name_space, record.spec.supersedes, deadline);
-  if (!old) {
-    if (old.error().code != ErrorCode::NotFound) return old.error();
-    return Ok{};
-  }
-  // Frozen first: its runner loses its compare-and-set, so what is copied below is complete.
-  if (old->status.outcome != Outcome::Superseded && is_open(*old)) {
-    old->status.outcome = Outcome::Superseded;
-    old->status.stage = Stage::Closed;
-    old->status.message = "superseded by " + record.name;
-    auto frozen = store_.update_status(*old, deadline);
-    if (!frozen) return frozen.error();
-    old = std::move(frozen).value();
-    clusters_.emit_event(*old, false, "UpgradePreparationSuperseded", old->status.message);
-  }
-  if (!record.status.debt_taken_over) {
-    auto copied = claim.update(
-        [&](PreparationStatus& status) {
-          status.restore_owed = old->status.restore_owed;
-          // What is not owed any more is captured anew.
-          if (status.restore_owed) {
-            status.captured = old->status.captured;
-            status.undo = old->status.undo;
-            status.settings_leader = old->status.settings_leader;
-          }
-          status.debt_taken_over = true;
-        },
-        deadline);
-    if (!copied) return copied;
-  }
-  const bool scripts_left = !scripts_left_running(*old).empty();
-  if (!old->status.restore_owed && !scripts_left) return Ok{};
-  // Before the successor's hooks: two targets' scripts are not to run at once.
-  FencedScriptJobs scripts(peers_.scripts, claim);
-  auto removed = remove_left_scripts(scripts, *old, deadline);
-  if (removed && old->status.restore_owed) removed = remove_undo_scripts(scripts, *old, deadline);
-  if (!removed && out_of_reach(removed.error())) return removed;
-  if (!removed) log_.warn("scripts left to their time limit name={} error={}", key_of(*old), removed.error().message);
-  auto settled = old->status;
-  settle_left_scripts(*old, removed, clock_.wall_now(), settled);
-  settled.restore_owed = false;
-  old->status = std::move(settled);
-  if (auto cleared = store_.update_status(*old, deadline); !cleared) return cleared.error();
-  return Ok{};
-}
-
-void PreparationController::prune(const Preparation& closed) {
-  const auto deadline = store_deadline();
-  const auto records = store_.list_of_cluster(closed.name_space, closed.spec.cluster, deadline);
-  if (!records) return;  // the next closing prunes
-  std::size_t kept = 0;
-  for (const auto& record : *records) {  // newest first
-    if (is_open(record) || ++kept <= kClosedRecordsKept) continue;
-    if (auto removed = store_.remove(record.name_space, record.name, deadline); !removed) return;
-  }
 }
 
 void PreparationController::forget(const std::string& key) {
@@ -725,22 +339,39 @@ void PreparationController::renew_claims() {
       }
     }
   }
-  for (const auto& claim : due) {
-    if (auto renewed = claim->renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease())); !renewed) {
-      log_.warn("claim not renewed name={} error={}", claim->snapshot().name, renewed.error().message);
+  const auto renew = [this](ClaimedRecord& claim) {
+    if (auto renewed = claim.renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease())); !renewed) {
+      log_.warn("claim not renewed name={} error={}", claim.snapshot().name, renewed.error().message);
     }
+  };
+  // At the same time: one that a slow API server leaves waiting must not cost the others their lease. There are as many
+  // as workers at most.
+  std::vector<std::jthread> others;
+  for (std::size_t i = 1; i < due.size(); ++i) {
+    others.emplace_back([&renew, &claim = *due[i]] { renew(claim); });
   }
-  for (const auto& claim : due) mirror_.want(claim->snapshot());
+  if (!due.empty()) renew(*due.front());
 }
 
-void PreparationController::beat(const std::stop_token& stop) {
+void PreparationController::flush_mirrors() {
+  std::vector<std::shared_ptr<ClaimedRecord>> claims;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [key, tracked] : tracked_) {
+      if (tracked.claim) claims.push_back(tracked.claim);
+    }
+  }
+  for (const auto& claim : claims) mirror_.want(claim->snapshot());
+  mirror_.flush();
+}
+
+void PreparationController::repeat(const std::stop_token& stop, const std::function<void()>& beat) {
   std::mutex mutex;
   std::condition_variable_any pause;
   const auto period = std::clamp(options_.claim_renewal / 4, kBeatMin, kBeatMax);
   while (!stop.stop_requested()) {
     try {
-      renew_claims();
-      mirror_.flush();
+      beat();
     } catch (const std::exception& bug) {
       log_.error("heartbeat failed error={}", bug.what());
     }
@@ -762,11 +393,12 @@ ControllerStats PreparationController::stats() const {
       out.longest_overdue = std::max(out.longest_overdue, now - known.due.value_or(now));
     }
   }
-  out.prepared = prepared_;
-  out.failed = failed_;
-  out.restored = restored_;
-  out.reasserted = reasserted_;
-  out.bypassed = bypassed_;
+  out.prepared = lifecycle_.counts().prepared;
+  out.failed = lifecycle_.counts().failed;
+  out.restored = lifecycle_.counts().restored;
+  out.reasserted = lifecycle_.counts().reasserted;
+  out.bypassed = lifecycle_.counts().bypassed;
+  out.abandoned = lifecycle_.counts().abandoned;
   out.claims_taken_over = claims_taken_over_;
   return out;
 }

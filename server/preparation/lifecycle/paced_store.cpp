@@ -82,6 +82,10 @@ Result<Preparation> PacedStore::update_status(const Preparation& record, Deadlin
   return watch<Result<Preparation>>(Kind::Write, [&] { return store_.update_status(record, deadline); });
 }
 
+Status PacedStore::let_go(const std::string& name_space, const std::string& name, Deadline deadline) {
+  return watch<Status>(Kind::Write, [&] { return store_.let_go(name_space, name, deadline); });
+}
+
 Status PacedStore::remove(const std::string& name_space, const std::string& name, Deadline deadline) {
   return watch<Status>(Kind::Write, [&] { return store_.remove(name_space, name, deadline); });
 }

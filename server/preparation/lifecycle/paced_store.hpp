@@ -30,6 +30,7 @@ class PacedStore final : public PreparationStore {
                                                                  const std::string& cluster,
                                                                  Deadline deadline) override;
   [[nodiscard]] Result<Preparation> update_status(const Preparation& record, Deadline deadline) override;
+  [[nodiscard]] Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override;
   [[nodiscard]] Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override;
   [[nodiscard]] std::vector<Preparation> cached() const override { return store_.cached(); }
   [[nodiscard]] bool synced() const override { return store_.synced(); }

@@ -68,7 +68,7 @@ Result<RolloutObservation> RolloutLeader::observe_rollout(const Preparation& rec
     seen.unwell = access.error().message;
     return seen;
   }
-  FrontendFleet fleet(connector, std::move(access).value());
+  FrontendFleet fleet(connector, std::move(access).value(), clock_);
   const auto nodes = fleet.nodes(deadline);
   if (!nodes) {
     seen.unwell = nodes.error().message;
@@ -90,7 +90,7 @@ Result<RolloutObservation> RolloutLeader::observe_rollout(const Preparation& rec
 std::string RolloutLeader::push_image(const Preparation& record, FrontendConnector& connector, Deadline deadline) {
   auto access = clusters_.frontend_access(record.name_space, record.spec.cluster, deadline);
   if (!access) return access.error().message;
-  FrontendFleet fleet(connector, std::move(access).value());
+  FrontendFleet fleet(connector, std::move(access).value(), clock_);
   // The leader makes it and pushes it to the others. No statement tells when it has; the health readings that follow
   // include that no FE lags behind.
   const auto asked = fleet.execute_on_leader(kCreateImage, deadline);

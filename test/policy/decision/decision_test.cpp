@@ -211,13 +211,19 @@ TEST_CASE("a Completed for another target, other hooks or another object admits 
   SUBCASE("another image") { record.spec.changes[0].to = "starrocks/be-ubuntu:3.3.2"; }
   SUBCASE("another start") { record.spec.changes[0].from = "starrocks/be-ubuntu:3.2.9"; }
   SUBCASE("other hooks") { record.spec.hooks[0].timeout = std::chrono::seconds(7); }
-  SUBCASE("another object of the same name") { record.spec.object.uid = "uid-2"; }
+  bool same_object = true;
+  SUBCASE("another object of the same name") {
+    record.spec.object.uid = "uid-2";
+    same_object = false;
+  }
+  record.name = preparation_name(given.name, preparation_key(record.spec), 1);
   given.records = {record};
   given.read_back = ReadBack::Holds;
   const auto decision = decide(given);
   CHECK(decision.effect == Effect::Start);
   REQUIRE(decision.start);
-  CHECK(decision.start->supersedes == record.name);
+  // What the other object's record holds on the FE stays its own.
+  CHECK(decision.start->supersedes == (same_object ? record.name : ""));
 }
 
 TEST_CASE("verifying is another target than running: neither Completed admits the other") {
@@ -259,6 +265,16 @@ TEST_CASE("the way back to the images a rollout started from is never barred") {
   SUBCASE("plainly") {}
   SUBCASE("although the configuration is faulty") { given.configuration.faults = {{"f", "v", "a"}}; }
   SUBCASE("although the preparation failed") { given.records[0].status.phase = Phase::Failed; }
+  SUBCASE("past newer attempts that were never admitted") {
+    auto refused = facts();
+    refused.changes[0].to = "starrocks/be-ubuntu:3.3.9";
+    given.records.insert(given.records.begin(), record_for(refused, Phase::Failed, Stage::Closed));
+  }
+  SUBCASE("with no record open any more") {
+    given.records[0].status.stage = Stage::Closed;
+    given.records[0].status.outcome = Outcome::Expired;
+    given.records[0].status.admitted_time = kNow;
+  }
   SUBCASE("through the record that superseded the first one") {
     auto successor = record_for(begun, Phase::Running, Stage::Preparing);
     successor.name = "successor";
@@ -273,6 +289,103 @@ TEST_CASE("the way back to the images a rollout started from is never barred") {
   CHECK(decision.answer.allowed);
   CHECK(decision_annotation(decision) == "allowed-revert");
   CHECK(decision.answer.warnings.size() == 1);
+}
+
+TEST_CASE("a newer target leaves what protects a rollout under way where it is") {
+  struct Row {
+    const char* name;
+    Stage stage;
+    const char* present;
+    bool candidate;
+  };
+  for (const Row& row :
+       {Row{"rolling out", Stage::RollingOut, "be:2", true}, Row{"on its way back", Stage::RollingOut, "be:1", true},
+        Row{"admitted, and not noted yet", Stage::Prepared, "be:2", true},
+        Row{"not admitted", Stage::Prepared, "be:1", false}, Row{"restoring", Stage::Restoring, "be:1", false}}) {
+    INFO(row.name);
+    auto given = facts();
+    given.changes = {{Component::Backend, "be:1", "be:2"}};
+    auto base = record_for(given, Phase::Completed, row.stage);
+    base.name = "base";
+    if (row.stage == Stage::RollingOut) base.status.admitted_time = kNow;
+    given.changes = {{Component::Backend, row.present, "be:3"}};
+    given.records = {base};
+    auto decision = decide(given);
+    REQUIRE(decision.effect == Effect::Start);
+    CHECK(decision.start->candidate_of == (row.candidate ? "base" : ""));
+    CHECK(decision.start->supersedes == (row.candidate ? "" : "base"));
+    CHECK(decision.start->origins.size() == (row.candidate ? 1 : 0));
+    if (row.candidate) CHECK(decision.start->origins.front() == ComponentImage{Component::Backend, "be:1"});
+    // The next target supersedes the candidate, not the rollout.
+    if (!row.candidate) continue;
+    auto candidate = base;
+    candidate.name = "candidate";
+    candidate.spec = *decision.start;
+    candidate.status = {};
+    given.records = {candidate, base};
+    given.changes[0].to = "be:4";
+    decision = decide(given);
+    REQUIRE(decision.effect == Effect::Start);
+    CHECK(decision.start->candidate_of == "base");
+    CHECK(decision.start->supersedes == "candidate");
+  }
+}
+
+TEST_CASE("a change that replaces an image in the middle of its rollout is told what it cures") {
+  auto given = facts();
+  given.changes = {{Component::Frontend, "fe:1", "fe:2"}};
+  auto base = record_for(given, Phase::Completed, Stage::RollingOut);
+  base.status.admitted_time = kNow;
+  given.records = {base};
+  given.changes = {{Component::Frontend, "fe:2", "fe:3"}, {Component::Backend, "be:1", "be:3"}};
+  const auto decision = decide(given);
+  REQUIRE(decision.effect == Effect::Start);
+  CHECK(decision.start->cures == std::vector<Component>{Component::Frontend});
+  auto candidate = base;
+  candidate.spec = *decision.start;
+  candidate.name = decision.start_name;
+  candidate.status = {};
+  candidate.status.phase = Phase::Completed;
+  candidate.status.stage = Stage::Prepared;
+  given.records.insert(given.records.begin(), candidate);
+  given.read_back = ReadBack::Unreachable;
+  CHECK(decide(given).answer.allowed);  // an FE that is down is what this change is to cure
+  CHECK(decide(given).answer.warnings.size() == 1);
+  given.records.front().spec.cures = {Component::Backend};
+  CHECK(decide(given).effect == Effect::Reopen);
+  given.records.front().spec.cures = {Component::Frontend};
+  given.read_back = ReadBack::Drifted;
+  CHECK(decide(given).effect == Effect::Reopen);
+}
+
+TEST_CASE("an image in the middle of a chain is no way back, and neither is one of another object's records") {
+  auto given = facts();
+  given.changes = {{Component::Backend, "be:1", "be:2"}};
+  auto first = record_for(given, Phase::Completed, Stage::Closed);
+  first.status.outcome = Outcome::Superseded;
+  first.status.admitted_time = kNow;
+  given.changes = {{Component::Backend, "be:2", "be:3"}};
+  auto second = record_for(given, Phase::Completed, Stage::RollingOut);
+  second.status.admitted_time = kNow;
+  second.spec.origins = {{Component::Backend, "be:1"}};
+  given.records = {second, first};
+  given.changes = {{Component::Backend, "be:3", "be:2"}};
+  CHECK(decide(given).effect == Effect::Start);
+  given.changes = {{Component::Backend, "be:3", "be:1"}};
+  CHECK(decision_annotation(decide(given)) == "allowed-revert");
+  given.object_uid = "uid-2";
+  CHECK(decide(given).effect == Effect::Start);
+}
+
+TEST_CASE("nothing starts anew under a rollout whose settings were found drifted") {
+  auto given = facts();
+  auto record = record_for(given, Phase::Completed, Stage::RollingOut);
+  record.status.admitted_time = kNow;
+  given.records = {record};
+  given.read_back = ReadBack::Drifted;
+  const auto decision = decide(given);
+  CHECK(decision.effect == Effect::None);
+  CHECK(decision.answer.reason == reason::kRunning);
 }
 
 TEST_CASE("records that supersede each other in a circle do not hang the verdict") {

@@ -133,7 +133,8 @@ std::vector<std::pair<std::string, std::string>> texts() {
   out.emplace_back("the last line of every refusal", target_line("0123456789"));
   out.emplace_back("warning: dry run", dry_run_warning("not started"));
   out.emplace_back("warning: dry run of what would be refused", dry_run_refusal_warning("UpgradePathForbidden"));
-  out.emplace_back("warning: way back", revert_warning(failed));
+  out.emplace_back("warning: way back", revert_warning());
+  out.emplace_back("warning: the FE that is to be cured does not answer", unread_settings_warning());
   out.emplace_back("warning: path", path_warning(findings.front()));
   const auto bypass = parse_bypass("*; reason=disk is full; until=2027-01-15T09:00:00Z");
   REQUIRE(bypass.ok());
@@ -144,6 +145,8 @@ std::vector<std::pair<std::string, std::string>> texts() {
   out.emplace_back("warning: bypass ignored", bypass_ignored_warning(malformed.error().message));
   out.emplace_back("warning: hook failed",
                    failed_hook_warning({"create-image", HookPhase::Failed, 1, {}, {}, "ERROR 1064"}));
+  out.emplace_back("warning: skipped hook",
+                   skipped_hook_warning({"check-backends-alive", HookPhase::Skipped, 1, {}, {}, "not waited for"}));
   return out;
 }
 

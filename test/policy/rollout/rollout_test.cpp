@@ -35,6 +35,12 @@ Preparation backends_to(const std::string& from, const std::string& to) {
   return record;
 }
 
+RolloutGoal goal_of(const Preparation& record) {
+  std::vector<ComponentImage> images;
+  for (const auto& change : record.spec.changes) images.push_back({change.component, change.to});
+  return rollout_goal(record.spec, images);
+}
+
 std::vector<DatabaseNode> backends_rolled(const std::string& version = "3.3.1-bbbb") {
   auto nodes = before();
   for (auto& each : nodes) {
@@ -85,8 +91,19 @@ TEST_CASE("what the database still lacks") {
   for (const Row& row : {
            Row{"all new", [](auto&, auto&) {}, ""},
            Row{"one dead", [&](auto&, auto&nodes) { backend(nodes).alive = false; }, "be be-1:9050: not alive"},
-           Row{"dead, of a component that does not change", [](auto&, auto&nodes) { nodes[0].alive = false; },
-               "fe fe-0: not alive"},
+           Row{"dead, of a component that does not change", [](auto&, auto&nodes) { nodes[0].alive = false; }, ""},
+           Row{"dead before, and of no StatefulSet",
+               [&](auto&record, auto&nodes) {
+                 for (auto& known : record.status.nodes_before) known.alive = known.name != "be-1:9050";
+                 backend(nodes).alive = false;
+               },
+               ""},
+           Row{"joined meanwhile, and dead",
+               [](auto&, auto&nodes) {
+                 nodes.push_back(node(Component::Backend, "be-2:9050", kNew, "3.3.1-bbbb"));
+                 nodes.back().alive = false;
+               },
+               "be be-2:9050: not alive"},
            Row{"alive by its old row", [&](auto&, auto&nodes) { backend(nodes) = before()[2]; }, "not restarted yet"},
            Row{"new version, old start", [&](auto&, auto&nodes) { backend(nodes).started = kOld; }, "not restarted"},
            Row{"restarted on the old version", [&](auto&, auto&nodes) { backend(nodes).version = "3.3.0-aaaa"; },
@@ -133,8 +150,106 @@ TEST_CASE("what the database still lacks") {
     auto record = backends_to("3.3.0", "3.3.1");
     auto nodes = backends_rolled();
     row.change(record, nodes);
-    const auto lacks = unfinished_in_database(record, nodes);
+    const auto lacks = unfinished_in_database(record, goal_of(record), {}, nodes);
     CHECK_MESSAGE(lacks.empty() == (*row.lacks == '\0'), lacks);
     CHECK(lacks.find(row.lacks) != std::string::npos);
   }
+}
+
+namespace {
+
+DatabaseNode pod(Component component, const std::string& host, const std::string& started, bool alive = true) {
+  auto out = node(component, host + ".search.prod.svc.cluster.local:9050", started, "3.3.1-bbbb", "default_warehouse");
+  out.alive = alive;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("nodes whose host names are pods' are told apart by their StatefulSets") {
+  const auto cn = Component::ComputeNode;
+  struct Row {
+    const char* name;
+    const char* object;
+    Component component;
+    std::vector<DatabaseNode> before;
+    std::vector<DatabaseNode> after;
+    const char* lacks;
+  };
+  const std::vector<StatefulSetSize> sizes{{"sr-cn", 2}, {"default-warehouse-warehouse-cn", 1}};
+  for (const Row& row : {
+           Row{"a warehouse called as StarRocks' own does not wait for the cluster's nodes",
+               "default-warehouse",
+               Component::Warehouse,
+               {pod(cn, "sr-cn-0", kOld), pod(cn, "default-warehouse-warehouse-cn-0", kOld)},
+               {pod(cn, "sr-cn-0", kOld), pod(cn, "default-warehouse-warehouse-cn-0", kNew)},
+               ""},
+           Row{"nor does the cluster wait for that warehouse's",
+               "sr",
+               cn,
+               {pod(cn, "sr-cn-0", kOld), pod(cn, "default-warehouse-warehouse-cn-0", kOld)},
+               {pod(cn, "sr-cn-0", kNew), pod(cn, "default-warehouse-warehouse-cn-0", kOld)},
+               ""},
+           Row{"its own node counts",
+               "default-warehouse",
+               Component::Warehouse,
+               {pod(cn, "default-warehouse-warehouse-cn-0", kOld)},
+               {pod(cn, "sr-cn-0", kNew), pod(cn, "default-warehouse-warehouse-cn-0", kOld)},
+               "not restarted yet"},
+           Row{"dead before, scaled in",
+               "sr",
+               cn,
+               {pod(cn, "sr-cn-0", kOld), pod(cn, "sr-cn-2", kOld, false)},
+               {pod(cn, "sr-cn-0", kNew), pod(cn, "sr-cn-2", kOld, false)},
+               ""},
+           Row{"scaled in during the rollout",
+               "sr",
+               cn,
+               {pod(cn, "sr-cn-0", kOld), pod(cn, "sr-cn-2", kOld)},
+               {pod(cn, "sr-cn-0", kNew), pod(cn, "sr-cn-2", kOld, false)},
+               ""},
+           Row{"dead before, and a pod of the StatefulSet: it is to come back",
+               "sr",
+               cn,
+               {pod(cn, "sr-cn-0", kOld), pod(cn, "sr-cn-1", kOld, false)},
+               {pod(cn, "sr-cn-0", kNew), pod(cn, "sr-cn-1", kOld, false)},
+               "not alive"},
+           Row{"a cluster whose name begins as another's",
+               "sr",
+               cn,
+               {pod(cn, "sr-cn-0", kOld), pod(cn, "sr-cn-cn-0", kOld)},
+               {pod(cn, "sr-cn-0", kNew), pod(cn, "sr-cn-cn-0", kOld)},
+               ""},
+       }) {
+    INFO(row.name);
+    Preparation record;
+    record.spec.object = {row.component == cn ? "StarRocksCluster" : "StarRocksWarehouse", row.object, "uid"};
+    record.spec.cluster = "sr";
+    record.spec.changes = {{row.component, "cn:latest", "cn:newest"}};
+    record.status.nodes_before = nodes_to_restart(record.spec, row.before);
+    const auto lacks = unfinished_in_database(record, goal_of(record), sizes, row.after);
+    CHECK_MESSAGE(lacks.empty() == (*row.lacks == '\0'), lacks);
+    CHECK(lacks.find(row.lacks) != std::string::npos);
+  }
+}
+
+TEST_CASE("the way back asks for the version that the object has now, and for no restart") {
+  auto record = backends_to("3.3.0", "3.3.1");
+  const auto back = rollout_goal(record.spec, {{Component::Backend, "be:3.3.0"}});
+  CHECK_FALSE(back.forward);
+  CHECK(unfinished_in_database(record, back, {}, before()).empty());  // those that never left
+  auto nodes = before();
+  nodes[2].started = kNew;
+  CHECK(unfinished_in_database(record, back, {}, nodes).empty());
+  nodes[2].version = "3.3.1-bbbb";
+  CHECK(unfinished_in_database(record, back, {}, nodes).find("has version 3.3.1, not 3.3.0") != std::string::npos);
+  nodes[2].alive = false;
+  CHECK(unfinished_in_database(record, back, {}, nodes).find("not alive") != std::string::npos);
+  // A component that the object has no more has no nodes to wait for.
+  CHECK(unfinished_in_database(record, rollout_goal(record.spec, {}), {}, nodes).empty());
+}
+
+TEST_CASE("a date in a tag is not compared with the version that nodes report") {
+  auto record = backends_to("3.3.0", "2024.01.15");
+  CHECK(unfinished_in_database(record, goal_of(record), {}, backends_rolled("3.5.8-cccc")).empty());
 }

@@ -53,6 +53,9 @@ class WatchedStore final : public PreparationStore {
     if (!record.key.empty()) throw std::logic_error("a record without its body is written back");
     return store_.update_status(record, deadline);
   }
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return store_.let_go(name_space, name, deadline);
+  }
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
     return store_.remove(name_space, name, deadline);
   }

@@ -32,7 +32,8 @@ class OneCluster final : public ClusterAccess {
     return unused();
   }
   Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return unused(); }
-  Result<RolloutState> rollout_state(const Preparation&, Deadline) override { return unused(); }
+  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override { return unused(); }
+  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override { return unused(); }
   Status mirror_status(const Preparation&, Deadline) override { return Ok{}; }
   void emit_event(const Preparation&, bool, const std::string&, const std::string&) override {}
   Result<std::string> obstacle = std::string{};

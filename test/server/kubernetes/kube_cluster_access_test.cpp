@@ -158,8 +158,13 @@ TEST_CASE("a rollout is finished when every pod of every changed component is ne
   KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
   Preparation record = test::sample_record(name_space, "sr-0123456789-1");
   record.spec.changes = {{Component::Backend, "be:1", "be:2"}};
+  const auto goal = [&] {
+    RolloutGoal out;
+    for (const auto& change : record.spec.changes) out.images.push_back({change.component, change.to});
+    return out;
+  };
   const auto waiting_for = [&] {
-    const auto state = access.rollout_state(record, in_seconds(30));
+    const auto state = access.rollout_state(record, goal(), in_seconds(30));
     REQUIRE_MESSAGE(state.ok(), (state.ok() ? "" : state.error().message));
     CHECK(state->finished == state->waiting_for.empty());
     return state->waiting_for;

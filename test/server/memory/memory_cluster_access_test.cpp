@@ -24,7 +24,7 @@ TEST_CASE("without an API server no object is there and nothing rolls out") {
   const auto object = access.get_object("default", {"StarRocksCluster", "sr", "uid"}, Deadline::max());
   REQUIRE_FALSE(object.ok());
   CHECK(object.error().code == ErrorCode::NotFound);
-  const auto rollout = access.rollout_state({}, Deadline::max());
+  const auto rollout = access.rollout_state({}, {}, Deadline::max());
   REQUIRE(rollout.ok());
   CHECK(rollout->finished);
 }

@@ -106,9 +106,13 @@ class ScriptedClusters final : public ClusterAccess {
     if (!permissions_known_) return Error{ErrorCode::Unavailable, "connection refused"};
     return verb == "bypass" && bypassers_.contains(user.username);
   }
-  Result<RolloutState> rollout_state(const Preparation&, Deadline) override {
+  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal& goal, Deadline) override {
     const std::lock_guard lock(mutex_);
-    return rollout_;
+    return goal.forward ? rollout_ : way_back_;
+  }
+  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    return frontend_life_;
   }
   Status mirror_status(const Preparation& record, Deadline) override {
     {
@@ -149,7 +153,21 @@ class ScriptedClusters final : public ClusterAccess {
   }
   void set_pods_rolled_out() {
     const std::lock_guard lock(mutex_);
-    rollout_ = {true, ""};
+    rollout_ = {true, "", true, true, {}};
+  }
+  /// The forward rollout has begun, and what a way back looks like from now on.
+  void set_pods_moved(RolloutState way_back) {
+    const std::lock_guard lock(mutex_);
+    rollout_ = {false, "StatefulSet sr-fe: 1 of 3 updated", true, false, {}};
+    way_back_ = std::move(way_back);
+  }
+  void set_way_back(RolloutState way_back) {
+    const std::lock_guard lock(mutex_);
+    way_back_ = std::move(way_back);
+  }
+  void set_frontend_life(FrontendLife life) {
+    const std::lock_guard lock(mutex_);
+    frontend_life_ = life;
   }
   void set_bypasser(const std::string& username) {
     const std::lock_guard lock(mutex_);
@@ -180,7 +198,9 @@ class ScriptedClusters final : public ClusterAccess {
   std::map<std::string, std::map<std::string, std::string>> config_maps_;  // guarded by mutex_
   std::string config_maps_fault_;                                          // guarded by mutex_; empty: none
   std::map<std::string, std::string> secrets_;                             // guarded by mutex_; by "name/key"
-  RolloutState rollout_{false, "StatefulSet sr-fe"};                       // guarded by mutex_
+  RolloutState rollout_{false, "StatefulSet sr-fe", false, false, {}};     // guarded by mutex_; forward
+  RolloutState way_back_{true, "", true, true, {}};                        // guarded by mutex_; pods never left
+  FrontendLife frontend_life_ = FrontendLife::Gone;                        // guarded by mutex_
   std::vector<Preparation> mirrors_;                                       // guarded by mutex_
   std::vector<std::string> events_;                                        // guarded by mutex_
   std::set<std::string> bypassers_;                                        // guarded by mutex_
@@ -406,6 +426,7 @@ inline ControllerOptions quick_options(const std::string& identity) {
   ControllerOptions options;
   options.identity = identity;
   options.workers = 4;
+  options.look_distance = std::chrono::milliseconds(20);
   options.reassert_interval = std::chrono::seconds(1);
   options.claim_renewal = std::chrono::milliseconds(500);
   options.claim_stale_after = std::chrono::seconds(2);

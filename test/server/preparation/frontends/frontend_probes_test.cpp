@@ -16,7 +16,8 @@ Result<Observation> look(FrontendSimulator& simulator, Probe probe, std::size_t 
   MysqlFrontendConnector connector;
   FrontendAccess access;
   access.address = {"127.0.0.1", simulator.frontend(from).port()};
-  FrontendFleet fleet(connector, access);
+  const SystemClock clock;
+  FrontendFleet fleet(connector, access, clock);
   return observe(fleet, probe, ample());
 }
 

@@ -61,7 +61,7 @@ TEST_CASE("a check that never holds fails at the hook's timeout with what was ob
   CHECK(status.phase == Phase::Failed);
   CHECK(has(status.message, "critical hook \"check-tablets-healthy\" failed: 3 unhealthy and 0 inconsistent of 30"));
   CHECK(has(status.message, "gave up after 1 s"));
-  CHECK(has(status.message, "mend the cluster"));
+  CHECK(has(status.message, "fix the cluster"));
 }
 
 TEST_CASE("a query is compared by value, or row by row in a named column") {

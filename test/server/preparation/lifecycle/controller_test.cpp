@@ -58,18 +58,18 @@ TEST_CASE("prepared, admitted, rolled out, put back, closed") {
 }
 
 TEST_CASE("a rollout is not finished while a node is dead") {
-  World world({.backends = {{"be-0"}, {"be-1", false}}});
+  World world({.frontends = 2});
   const Replica replica(world);
-  world.clusters.set_rolled_out();
+  world.clusters.set_pods_rolled_out();
   world.create(record_of("r", {no_scheduling()}));
   REQUIRE(world.reaches("r", Stage::Prepared));
-  world.simulator.forget_statements();
   world.object_becomes(object_with("fe:2"));
-  REQUIRE(world.simulator.wait_for_statement("SHOW COMPUTE NODES", ample()));
   world.simulator.restart(0);
-  CHECK(world.get("r").status.stage == Stage::RollingOut);
+  world.simulator.stop(1);
   CHECK(world.signal.eventually([&] { return world.get("r").status.message.find("not alive") != std::string::npos; }));
-  world.simulator.set_backends({{"be-0"}, {"be-1"}});
+  CHECK(world.get("r").status.stage == Stage::RollingOut);
+  world.simulator.start(1);
+  world.simulator.restart(1);
   CHECK(world.reaches("r", Stage::Closed));
 }
 
@@ -128,10 +128,27 @@ TEST_CASE("what ends a prepared record early, and with what outcome") {
                kSchedulingDefault},
            Row{"rollout too long", true, [](World& world) { world.clock.move(7h); }, Outcome::Expired,
                kSchedulingDefault},
-           Row{"deleted, the FE lives on", false, [](World& world) { world.object_becomes({}); }, Outcome::Expired,
-               kSchedulingDefault},
+           Row{"deleted, the FE lives on", false,
+               [](World& world) {
+                 world.clusters.set_frontend_life(FrontendLife::MayLive);
+                 world.object_becomes({});
+               },
+               Outcome::Expired, kSchedulingDefault},
+           Row{"deleted in the middle of the rollout, the FE lives on", true,
+               [](World& world) {
+                 world.clusters.set_frontend_life(FrontendLife::MayLive);
+                 world.object_becomes({});
+               },
+               Outcome::Expired, kSchedulingDefault},
            Row{"another object of the name", false,
-               [](World& world) { world.object_becomes(object_with("fe:1", "uid-new")); }, Outcome::Expired, "0"},
+               [](World& world) { world.object_becomes(object_with("fe:1", "uid-new")); }, Outcome::Expired,
+               kSchedulingDefault},
+           Row{"another object of the name in the middle of the rollout", true,
+               [](World& world) { world.object_becomes(object_with("fe:2", "uid-new")); }, Outcome::Expired,
+               kSchedulingDefault},
+           Row{"the record is deleted before it is used", false,
+               [](World& world) { (void)world.store.remove("db", "r", ample()); }, Outcome::Expired,
+               kSchedulingDefault},
        }) {
     INFO(row.name);
     World world;
@@ -653,7 +670,7 @@ TEST_CASE("a replica that only pays prepares and holds nothing, and puts back wh
   options.pays_only = true;
   const Replica replica(world, options);
   REQUIRE(world.reaches("due", Stage::Closed));
-  CHECK(world.config() == kSchedulingDefault);
+  CHECK(world.config() == "0");  // the other record keeps it
   CHECK(world.get("held").status.runner.identity.empty());
   CHECK(world.get("new").status.phase == Phase::Pending);
   // It comes to be due.
@@ -662,6 +679,7 @@ TEST_CASE("a replica that only pays prepares and holds nothing, and puts back wh
     status.outcome = Outcome::Expired;
   });
   CHECK(world.reaches("held", Stage::Closed));
+  CHECK(world.config() == kSchedulingDefault);
 }
 
 TEST_CASE("one that was ended before it took its predecessor's debt over pays that, too") {

@@ -70,7 +70,8 @@ class LedClusters final : public ClusterAccess {
     return unused();
   }
   Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return unused(); }
-  Result<RolloutState> rollout_state(const Preparation&, Deadline) override { return unused(); }
+  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override { return unused(); }
+  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override { return unused(); }
   Status mirror_status(const Preparation&, Deadline) override { return Ok{}; }
 
  private:
@@ -125,7 +126,7 @@ struct Story {
     REQUIRE(made);
     made->status.phase = Phase::Completed;
     made->status.stage = Stage::RollingOut;
-    FrontendFleet fleet(connector, clusters.frontend_access("db", "sr", ample()).value());
+    FrontendFleet fleet(connector, clusters.frontend_access("db", "sr", ample()).value(), clock);
     const auto nodes = fleet.nodes(ample());
     REQUIRE(nodes);
     made->status.nodes_before = nodes_to_restart(wanted.spec, *nodes);

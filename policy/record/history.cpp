@@ -1,0 +1,105 @@
+#include "policy/record/history.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace gate {
+namespace {
+
+const ImageChange* change_of(const Preparation& record, Component component) {
+  const auto& changes = record.spec.changes;
+  const auto found = std::find_if(changes.begin(), changes.end(),
+                                  [&](const ImageChange& change) { return change.component == component; });
+  return found == changes.end() ? nullptr : &*found;
+}
+
+std::optional<std::string> remembered_origin(const Preparation& record, Component component) {
+  for (const auto& origin : record.spec.origins) {
+    if (origin.component == component) return origin.image;
+  }
+  return std::nullopt;
+}
+
+/// When the pods of the component were last found to stand.
+std::optional<WallTime> last_end(const std::vector<Preparation>& records, const std::string& object_uid,
+                                 Component component) {
+  std::optional<WallTime> last;
+  for (const auto& record : records) {
+    if (record.spec.object.uid != object_uid || change_of(record, component) == nullptr) continue;
+    // An older record follows its pods to where a newer one sends them, and may be the last to end.
+    last = std::max({last, record.status.rolled_out_time, record.status.rolled_back_time});
+  }
+  return last;
+}
+
+bool was_admitted(const Preparation& record) { return record.spec.bypass || record.status.admitted_time; }
+
+}  // namespace
+
+bool story_ended(const Preparation& record) {
+  return record.status.rolled_out_time.has_value() || record.status.rolled_back_time.has_value();
+}
+
+std::optional<std::string> origin_of(const std::vector<Preparation>& records, const std::string& object_uid,
+                                     const ComponentImage& present) {
+  const auto ended = last_end(records, object_uid, present.component);
+  std::optional<std::string> remembered;
+  for (const auto& record : records) {
+    if (record.spec.object.uid != object_uid) continue;
+    const ImageChange* change = change_of(record, present.component);
+    if (change == nullptr) continue;
+    if (story_ended(record)) return std::nullopt;
+    const auto begun = record.spec.bypass ? record.creation_time : record.status.admitted_time;
+    if (begun && ended > begun) return std::nullopt;
+    // What was unfinished when the record began may have ended before it was admitted: then its own `from` had arrived.
+    const bool stale = ended && record.creation_time && ended >= record.creation_time;
+    const auto inherited = stale ? std::nullopt : remembered_origin(record, present.component);
+    if (was_admitted(record) || change->to == present.image) return inherited ? inherited : change->from;
+    if (!remembered) remembered = inherited;
+  }
+  return remembered;
+}
+
+bool moves_pods(const Preparation& record, const std::vector<ComponentImage>& present) {
+  const auto& status = record.status;
+  if (record.spec.bypass || status.outcome == Outcome::Superseded) return false;
+  switch (status.stage) {
+    case Stage::RollingOut:
+      return true;
+    case Stage::Preparing:  // Also one that was admitted and then found to be no longer true.
+    case Stage::Prepared:
+      break;
+    case Stage::Restoring:
+    case Stage::Closed:
+      return false;
+  }
+  if (status.admitted_time) return true;
+  if (status.phase != Phase::Completed) return false;
+  return std::all_of(record.spec.changes.begin(), record.spec.changes.end(), [&](const ImageChange& change) {
+    return std::find(present.begin(), present.end(), ComponentImage{change.component, change.to}) != present.end();
+  });
+}
+
+std::vector<std::string> records_to_keep(const std::vector<Preparation>& records) {
+  std::vector<std::string> kept;
+  std::vector<std::pair<std::string, Component>> decided;  // of an object with this UID
+  for (const auto& record : records) {                     // newest first
+    if (is_open(record)) {
+      for (const auto& name : {record.spec.supersedes, record.spec.candidate_of}) {
+        if (!name.empty()) kept.push_back(name);
+      }
+    }
+    if (!story_ended(record) && !was_admitted(record)) continue;
+    bool decides = false;
+    for (const auto& change : record.spec.changes) {
+      const std::pair story{record.spec.object.uid, change.component};
+      if (std::find(decided.begin(), decided.end(), story) != decided.end()) continue;
+      decided.push_back(story);
+      decides = true;
+    }
+    if (decides) kept.push_back(record.name);
+  }
+  return kept;
+}
+
+}  // namespace gate

@@ -1,0 +1,125 @@
+#include "server/preparation/lifecycle/hand_over.hpp"
+
+#include <spdlog/logger.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "policy/record/history.hpp"
+#include "policy/record/neighbours.hpp"
+#include "server/preparation/hooks/fenced_peers.hpp"
+#include "server/preparation/hooks/hook_context.hpp"
+#include "server/preparation/hooks/left_scripts.hpp"
+
+namespace gate {
+
+std::vector<ComponentImage> present_images(const Preparation& record, const nlohmann::json& object) {
+  std::vector<ComponentImage> present;
+  for (const auto& change : record.spec.changes) {
+    auto image = component_image(object, change.component);
+    if (!image.empty()) present.push_back({change.component, std::move(image)});
+  }
+  return present;
+}
+
+Result<bool> HandOver::was_admitted(const Preparation& old, Deadline deadline) {
+  if (moves_pods(old, {})) return true;
+  if (old.status.phase != Phase::Completed || old.status.stage != Stage::Prepared) return false;
+  const auto object = clusters_.get_object(old.name_space, old.spec.object, deadline);
+  if (object) return moves_pods(old, present_images(old, *object));
+  if (object.error().code == ErrorCode::NotFound) return false;
+  return object.error();
+}
+
+Status HandOver::take_over(ClaimedRecord& claim, Deadline deadline) {
+  const auto record = claim.snapshot();
+  if (record.spec.supersedes.empty()) return Ok{};
+  auto old = store_.get(record.name_space, record.spec.supersedes, deadline);
+  if (!old) {
+    if (old.error().code != ErrorCode::NotFound) return old.error();
+    return Ok{};
+  }
+  if (old->status.outcome != Outcome::Superseded && is_open(*old)) {
+    if (record.status.debt_taken_over) return Ok{};
+    const auto admitted = was_admitted(*old, deadline);
+    if (!admitted) return admitted.error();
+    if (*admitted) {
+      return claim.update([](PreparationStatus& status) { status.debt_taken_over = true; }, deadline);
+    }
+    // Frozen first: its runner loses its compare-and-set, so what is copied below is complete.
+    old->status.outcome = Outcome::Superseded;
+    old->status.stage = Stage::Closed;
+    old->status.message = "superseded by " + record.name;
+    auto frozen = store_.update_status(*old, deadline);
+    if (!frozen) return frozen.error();
+    old = std::move(frozen).value();
+    clusters_.emit_event(*old, false, "UpgradePreparationSuperseded", old->status.message);
+  }
+  if (!record.status.debt_taken_over) {
+    auto copied = claim.update(
+        [&](PreparationStatus& status) {
+          // What is not owed any more is captured anew.
+          if (old->status.restore_owed) {
+            status.restore_owed = true;
+            status.captured = old->status.captured;
+            status.undo = old->status.undo;
+            status.settings_leader = old->status.settings_leader;
+          }
+          status.debt_taken_over = true;
+        },
+        deadline);
+    if (!copied) return copied;
+  }
+  return settle(claim, *old, deadline);
+}
+
+Status HandOver::settle(ClaimedRecord& claim, Preparation& old, Deadline deadline) {
+  if (old.status.outcome != Outcome::Superseded) return Ok{};
+  const bool scripts_left = !scripts_left_running(old).empty();
+  if (!old.status.restore_owed && !scripts_left) return Ok{};
+  // Before the successor's hooks: two targets' scripts are not to run at once.
+  FencedScriptJobs scripts(scripts_, claim);
+  auto removed = remove_left_scripts(scripts, old, deadline);
+  if (removed && old.status.restore_owed) removed = remove_undo_scripts(scripts, old, deadline);
+  if (!removed && out_of_reach(removed.error())) return removed;
+  if (!removed) {
+    log_.warn("scripts left to their time limit name={}/{} error={}", old.name_space, old.name,
+              removed.error().message);
+  }
+  auto settled = old.status;
+  settle_left_scripts(old, removed, clock_.wall_now(), settled);
+  settled.restore_owed = false;
+  old.status = std::move(settled);
+  if (auto cleared = store_.update_status(old, deadline); !cleared) return cleared.error();
+  return Ok{};
+}
+
+Result<std::vector<Preparation>> HandOver::open_neighbours(const Preparation& record, Deadline deadline) {
+  auto records = store_.list_of_cluster(record.name_space, record.spec.cluster, deadline);
+  if (!records) return records.error();
+  std::erase_if(*records, [&](const Preparation& other) { return other.name == record.name || !is_open(other); });
+  return records;
+}
+
+Status HandOver::learn(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline) {
+  const auto record = claim.snapshot();
+  if (whole_truth(record, others) == record.status.captured) return Ok{};
+  return claim.update(
+      [&](PreparationStatus& status) {
+        auto current = record;
+        current.status = status;
+        status.captured = whole_truth(current, others);
+        status.restore_owed = true;
+        status.restored_time.reset();
+      },
+      deadline);
+}
+
+Status HandOver::leave_to_others(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline) {
+  const auto record = claim.snapshot();
+  auto left = left_to_restore(record, others);
+  if (left == record.status.captured) return Ok{};
+  return claim.update([&](PreparationStatus& status) { status.captured = left; }, deadline);
+}
+
+}  // namespace gate

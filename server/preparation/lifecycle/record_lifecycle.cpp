@@ -1,0 +1,556 @@
+#include "server/preparation/lifecycle/record_lifecycle.hpp"
+
+#include <spdlog/logger.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "policy/hooks/hook_configuration.hpp"
+#include "policy/record/history.hpp"
+#include "policy/record/neighbours.hpp"
+#include "policy/rollout/rollout.hpp"
+#include "policy/text/text.hpp"
+
+namespace gate {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// One exchange with the API server.
+constexpr seconds kStoreTimeout{10};
+/// After the API server failed: soon enough for a person, rare enough for a server in trouble.
+constexpr milliseconds kStoreRetry{2000};
+/// One round over all settings and FEs while following or restoring.
+constexpr seconds kRoundBudget{30};
+/// Between two rounds in which some FE did not answer; doubled up to sixteen times, after this many tries each.
+constexpr milliseconds kUnconfirmedRetryMin{2000};
+constexpr int kTriesPerPause = 15;
+/// Between two looks at a script that undoes what another did.
+constexpr milliseconds kScriptPoll{2000};
+/// Between two tries to restore, doubled up to the second.
+constexpr milliseconds kRestoreRetryMin{1000};
+constexpr milliseconds kRestoreRetryMax{60000};
+/// Asking the database for its nodes must not hold up the hooks for long.
+constexpr seconds kNodesBudget{3};
+/// Closed records kept per cluster (design 2.8).
+constexpr std::size_t kClosedRecordsKept = 10;
+/// Where nobody can tell whether an FE lives on, it is tried for this long: an FE that restarts takes a minute or two.
+constexpr std::chrono::minutes kAbandonAfter{10};
+
+constexpr const char* kDrifted = "SettingsDrifted";
+constexpr const char* kRollingBack = "RollingBack";
+
+std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
+
+std::string uid_of(const nlohmann::json& object) {
+  const auto metadata = object.find("metadata");
+  return metadata != object.end() && metadata->is_object() ? metadata->value("uid", "") : std::string{};
+}
+
+/// Why the record's object is none any more; empty while it is, or while that cannot be known.
+std::string gone_because(const Preparation& record, const Result<nlohmann::json>& object) {
+  if (!object) return object.error().code == ErrorCode::NotFound ? "the object is gone" : "";
+  return uid_of(*object) == record.spec.object.uid ? "" : "the object is gone; another one has its name";
+}
+
+bool all_at(const Preparation& record, const std::vector<ComponentImage>& present,
+            const std::function<std::string(const ImageChange&)>& wanted) {
+  return std::all_of(record.spec.changes.begin(), record.spec.changes.end(), [&](const ImageChange& change) {
+    return std::find(present.begin(), present.end(), ComponentImage{change.component, wanted(change)}) != present.end();
+  });
+}
+
+bool all_at_from(const Preparation& record, const std::vector<ComponentImage>& present) {
+  return all_at(record, present, [](const ImageChange& change) { return change.from; });
+}
+
+/// Every component has what its pods last ran completely.
+bool all_at_origin(const Preparation& record, const std::vector<ComponentImage>& present) {
+  return all_at(record, present, [&](const ImageChange& change) {
+    for (const auto& origin : record.spec.origins) {
+      if (origin.component == change.component) return origin.image;
+    }
+    return change.from;
+  });
+}
+
+/// Event of a record whose settings are to be restored: reason, and whether it is a warning.
+std::pair<std::string, bool> restore_event(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Succeeded:
+      return {"UpgradeRolledOut", false};
+    case Outcome::Reverted:
+      return {"UpgradeReverted", false};
+    case Outcome::Superseded:
+      return {"UpgradePreparationSuperseded", false};
+    case Outcome::Expired:
+      return {"UpgradePreparationExpired", true};
+    case Outcome::None:
+    case Outcome::Failed:
+    case Outcome::Bypassed:
+      break;  // told elsewhere
+  }
+  return {};
+}
+
+}  // namespace
+
+struct RecordLifecycle::Look {
+  std::optional<nlohmann::json> object;  ///< nullopt: it cannot be known now.
+  std::vector<ComponentImage> present;
+  std::vector<Preparation> others;
+  bool back = false;                       ///< Pods go elsewhere than the record prepared.
+  std::optional<std::string> waiting_for;  ///< nullopt: not known, or nothing moves.
+};
+
+RecordLifecycle::RecordLifecycle(PreparationStore& store, const HookPeers& peers, StatusMirror& mirror,
+                                 const Clock& clock, spdlog::logger& log, LifecycleOptions options)
+    : store_(store),
+      peers_(peers),
+      clusters_(peers.clusters),
+      mirror_(mirror),
+      clock_(clock),
+      log_(log),
+      options_(std::move(options)),
+      hand_over_(store, peers.clusters, peers.scripts, clock, log),
+      leader_(peers.clusters, peers.connector, clock, log) {}
+
+Deadline RecordLifecycle::store_deadline() const { return clock_.steady_now() + kStoreTimeout; }
+
+RecordLifecycle::Again RecordLifecycle::advance(const std::shared_ptr<ClaimedRecord>& claim, RecordSession& session,
+                                                const std::stop_token& passes, const std::stop_token& stop) {
+  const auto record = claim->snapshot();
+  Again again;
+  switch (record.status.stage) {
+    case Stage::Preparing:
+      again = record.spec.bypass ? close_bypass(*claim) : prepare(*claim, session, passes);
+      break;
+    case Stage::Prepared:
+    case Stage::RollingOut:
+      again = follow(*claim, session, stop);
+      break;
+    case Stage::Restoring:
+    case Stage::Closed:  // still owing: see is_open()
+      again = restore(*claim, session.restore_failures, stop);
+      break;
+  }
+  if (claim->lost()) return kStoreRetry;
+  const auto after = claim->snapshot();
+  mirror_.want(after);
+  if (is_open(after)) return again;
+  prune(after);
+  if (auto free = store_.let_go(after.name_space, after.name, store_deadline()); !free) return kStoreRetry;
+  return std::nullopt;
+}
+
+// ---- Prepare ----
+
+Status RecordLifecycle::begin(ClaimedRecord& claim) {
+  if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return taken;
+  auto record = claim.snapshot();
+  if (record.status.phase == Phase::Pending) {
+    const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+    if (object && uid_of(*object) != record.spec.object.uid) {
+      return claim.update(
+          [&](PreparationStatus& status) { call_off(status, clock_.wall_now(), gone_because(record, object)); },
+          store_deadline());
+    }
+    const auto begun = claim.update(
+        [&](PreparationStatus& status) {
+          status.phase = Phase::Running;
+          status.start_time = clock_.wall_now();
+          if (status.reason.empty()) status.reason = "HooksRunning";
+        },
+        store_deadline());
+    if (!begun) return begun;
+    record = claim.snapshot();
+    clusters_.emit_event(record, false, "UpgradePreparationStarted",
+                         "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
+  }
+  mirror_.want(record);
+  // What other records have set is not what was there before.
+  return learn_from_neighbours(claim);
+}
+
+RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSession& session,
+                                                const std::stop_token& passes) {
+  auto runner = std::move(session.runner);
+  session.runner.reset();
+  if (!runner) {
+    if (auto begun = begin(claim); !begun) return kStoreRetry;
+    if (claim.snapshot().status.stage != Stage::Preparing) return milliseconds{0};
+    runner = std::make_shared<HookRunner>(claim, peers_, clock_, options_.hooks, passes);
+    // Before Completed is written: from then on the change may be admitted, and nodes restart.
+    remember_nodes(claim, *runner);
+  }
+  const auto pass = runner->prepare();
+  if (pass.end == RunEnd::ComeAgain) {
+    session.runner = std::move(runner);
+    return pass.again;
+  }
+  if (pass.end != RunEnd::Finished) return kStoreRetry;
+  const auto record = claim.snapshot();
+  if (record.status.phase == Phase::Failed) {
+    ++counts_.failed;
+    log_.warn("preparation failed name={} cause={}", key_of(record), record.status.message);
+    clusters_.emit_event(record, true, "UpgradePreparationFailed", record.status.message);
+    return milliseconds{0};
+  }
+  ++counts_.prepared;
+  log_.info("preparation completed name={} hooks={}", key_of(record), record.spec.hooks.size());
+  clusters_.emit_event(record, false, "UpgradePreparationCompleted", "pre-upgrade hooks completed; repeat the upgrade");
+  // One that began at the same moment may have set a value before this one looked at it, and after it was asked.
+  if (auto learned = learn_from_neighbours(claim); !learned) return kStoreRetry;
+  return options_.reassert_interval;
+}
+
+Status RecordLifecycle::learn_from_neighbours(ClaimedRecord& claim) {
+  const auto others = hand_over_.open_neighbours(claim.snapshot(), store_deadline());
+  if (!others) return others.error();
+  return hand_over_.learn(claim, *others, store_deadline());
+}
+
+void RecordLifecycle::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
+  const auto nodes = runner.nodes(clock_.steady_now() + kNodesBudget);
+  if (!nodes) return;
+  const auto record = claim.snapshot();
+  auto before = nodes_to_restart(record.spec, *nodes);
+  if (before == record.status.nodes_before) return;
+  if (auto stored =
+          claim.update([&](PreparationStatus& status) { status.nodes_before = std::move(before); }, store_deadline());
+      !stored) {
+    log_.info("nodes not stored name={} error={}", key_of(record), stored.error().message);
+  }
+}
+
+// ---- Follow ----
+
+RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSession& session,
+                                               const std::stop_token& stop) {
+  auto record = claim.snapshot();
+  auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+  if (const auto gone = gone_because(record, object); !gone.empty()) return restore_as(claim, Outcome::Expired, gone);
+  Look look;
+  if (object) {
+    if (asks_no_more(record, *object)) {
+      return restore_as(claim, Outcome::Reverted, "the object does not ask for upgrade hooks any more");
+    }
+    look.present = present_images(record, *object);
+    look.object = std::move(object).value();
+  }
+  if (session.shared) {
+    auto others = hand_over_.open_neighbours(record, store_deadline());
+    if (!others) return kStoreRetry;
+    if (auto learned = hand_over_.learn(claim, *others, store_deadline()); !learned) return kStoreRetry;
+    look.others = std::move(others).value();
+  }
+  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
+  if (record.status.stage == Stage::Prepared && look.object) {
+    if (const auto ended = watch_admission(claim, look, runner)) return *ended;
+  }
+  if (claim.snapshot().status.stage == Stage::RollingOut) {
+    if (const auto ended = watch_rollout(claim, look, runner)) return *ended;
+  }
+  record = claim.snapshot();
+  std::string detail;
+  const auto held = runner.reassert(kRoundBudget, detail, yielded_keys(record, look.others));
+  if (!detail.empty() && held) {
+    ++counts_.reasserted;
+    log_.info("settings set again name={} what={}", key_of(record), detail);
+  }
+  if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
+  const auto again = look.object ? lead(claim, look) : options_.reassert_interval;
+  report(claim, held, look);
+  if (held || !out_of_reach(held.error())) {
+    session.unconfirmed = 0;
+    return again;
+  }
+  // An FE that restarts lost its settings, and is back within seconds.
+  const auto wait = kUnconfirmedRetryMin * (1 << std::min(session.unconfirmed++ / kTriesPerPause, 4));
+  return std::min<milliseconds>(wait, again);
+}
+
+milliseconds RecordLifecycle::lead(ClaimedRecord& claim, Look& look) {
+  const auto record = claim.snapshot();
+  if (record.status.stage != Stage::RollingOut || look.back) return options_.reassert_interval;
+  const auto led = leader_.look(claim, *look.object, clock_.steady_now() + kRoundBudget);
+  if (!led) {
+    log_.warn("rollout not led further name={} error={}", key_of(record), led.error().message);
+    return kStoreRetry;
+  }
+  if (!led->led || led->finished) return options_.reassert_interval;
+  // In the mirror, so that the operator looks again at each step: an event on the cluster object starts its next pass.
+  look.waiting_for = led->waiting_for;
+  return std::min<milliseconds>(options_.reassert_interval, kLeadInterval);
+}
+
+std::optional<RecordLifecycle::Again> RecordLifecycle::watch_admission(ClaimedRecord& claim, Look& look,
+                                                                       HookRunner& runner) {
+  const auto record = claim.snapshot();
+  const auto now = clock_.wall_now();
+  if (rollout_goal(record.spec, look.present).forward) {
+    if (!follow_from_now(claim, true)) return kStoreRetry;
+    clusters_.emit_event(record, false, "UpgradeAdmitted", "the new images are on the object; following the rollout");
+    return std::nullopt;
+  }
+  // Somebody else's images, or it was admitted before and its pods are on their way: followed to the end.
+  const bool expired = now - record.status.completion_time.value_or(now) > options_.admit_within;
+  const bool moving = !all_at_from(record, look.present) || record.status.pods_moved;
+  if (!all_at_from(record, look.present) || (expired && moving)) {
+    if (!follow_from_now(claim, false)) return kStoreRetry;
+    return std::nullopt;
+  }
+  if (expired || record.deleting) {
+    // A change that was let through unprepared, and taken back, moves pods too.
+    const auto pods = clusters_.rollout_state(record, rollout_goal(record.spec, look.present), store_deadline());
+    if (!pods) return kStoreRetry;
+    if (pods->settled) {
+      return restore_as(claim, Outcome::Expired,
+                        expired ? "nobody repeated the upgrade in time" : "the record was deleted before it was used");
+    }
+    if (!follow_from_now(claim, false)) return kStoreRetry;
+    return std::nullopt;
+  }
+  remember_nodes(claim, runner);
+  return std::nullopt;
+}
+
+Status RecordLifecycle::follow_from_now(ClaimedRecord& claim, bool admitted) {
+  const auto now = clock_.wall_now();
+  return claim.update(
+      [&](PreparationStatus& status) {
+        status.stage = Stage::RollingOut;
+        if (admitted && !status.admitted_time) status.admitted_time = now;
+      },
+      store_deadline());
+}
+
+std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedRecord& claim, Look& look,
+                                                                     HookRunner& runner) {
+  auto record = claim.snapshot();
+  const auto now = clock_.wall_now();
+  const auto since = record.status.admitted_time ? record.status.admitted_time : record.status.completion_time;
+  if (now - since.value_or(now) > options_.max_hold) {
+    return restore_as(claim, Outcome::Expired, "the rollout did not finish in time: " + record.status.message);
+  }
+  if (!look.object) return std::nullopt;
+  const auto goal = rollout_goal(record.spec, look.present);
+  look.back = !goal.forward;
+  // It may have been admitted after it was seen on its way to somebody else's images.
+  if (goal.forward && !record.status.admitted_time) {
+    if (!follow_from_now(claim, true)) return kStoreRetry;
+  }
+  const auto* top = look.back ? admitted_on_top(record, look.others) : nullptr;
+  if (top != nullptr) return restore_as(claim, Outcome::Superseded, "superseded by " + top->name);
+  auto known = rollout_waits_for(claim, goal, runner);
+  if (!known) {
+    log_.info("rollout not known name={} error={}", key_of(record), known.error().message);
+    return std::nullopt;
+  }
+  if (!known->empty()) {
+    look.waiting_for = std::move(known).value();
+    return std::nullopt;
+  }
+  if (goal.forward) return restore_as(claim, Outcome::Succeeded, "", true);
+  return restore_as(claim, Outcome::Reverted,
+                    all_at_origin(record, look.present) ? "the pods run the images from before again"
+                                                        : "the pods run other images than those that were prepared",
+                    true);
+}
+
+Result<std::string> RecordLifecycle::rollout_waits_for(ClaimedRecord& claim, const RolloutGoal& goal,
+                                                       HookRunner& runner) {
+  auto record = claim.snapshot();
+  const auto rollout = clusters_.rollout_state(record, goal, store_deadline());
+  if (!rollout) return rollout.error();
+  // Durable before anything is concluded from its absence: a gate that starts later has not seen them move.
+  const bool moved = goal.forward ? rollout->begun : !rollout->settled && !rollout->finished;
+  if (moved && !record.status.pods_moved) {
+    const auto stored = claim.update([](PreparationStatus& status) { status.pods_moved = true; }, store_deadline());
+    if (!stored) return stored.error();
+    record = claim.snapshot();
+  }
+  // Pods that never left need not be well: nothing of ours is under way.
+  const bool never_left = !goal.forward && !record.status.pods_moved && all_at_origin(record, goal.images);
+  if (never_left && (rollout->settled || rollout->finished)) return std::string{};
+  if (!rollout->finished) return rollout->waiting_for;
+  const auto nodes = runner.nodes(clock_.steady_now() + kRoundBudget);
+  if (!nodes) return nodes.error();
+  return unfinished_in_database(record, goal, rollout->sizes, *nodes);
+}
+
+void RecordLifecycle::report(ClaimedRecord& claim, const Status& held, const Look& look) {
+  const auto record = claim.snapshot();
+  const bool was_drifted = record.status.reason == kDrifted;
+  const bool was_back = record.status.reason == kRollingBack;
+  const bool drifted = !held && record.spec.mode == PreparationMode::Verify;
+  auto reason = was_drifted || (was_back && look.object) ? "HooksCompleted" : record.status.reason;
+  auto message = was_drifted ? std::string{} : record.status.message;
+  if (look.back) {
+    reason = kRollingBack;
+    if (!was_back) message = "rolling back; the settings stay until the pods are there";
+  }
+  if (look.waiting_for) {
+    message = clean_text((look.back ? "rolling back; waiting for: " : "waiting for the rollout: ") + *look.waiting_for);
+  }
+  if (drifted) {
+    reason = kDrifted;
+    message = clean_text(held.error().message);
+  }
+  if (reason == record.status.reason && message == record.status.message) return;
+  const auto written = claim.update(
+      [&](PreparationStatus& status) {
+        status.reason = reason;
+        status.message = message;
+      },
+      store_deadline());
+  if (!written) log_.info("progress not stored name={} error={}", key_of(record), written.error().message);
+  if (written && drifted && !was_drifted) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
+  if (written && look.back && !was_back) clusters_.emit_event(record, false, "UpgradeRollingBack", message);
+}
+
+bool RecordLifecycle::asks_no_more(const Preparation& record, const nlohmann::json& object) const {
+  // Before the request is admitted, what asks for hooks may be part of it and not be on the object yet.
+  if (record.status.stage == Stage::Prepared && !record.spec.asked_before) return false;
+  return !resolve_hooks({object, options_.default_hooks, record.spec.changes, {}, {}}).configured;
+}
+
+// ---- Restore and close ----
+
+RecordLifecycle::Again RecordLifecycle::restore_as(ClaimedRecord& claim, Outcome outcome, const std::string& why,
+                                                   bool pods_stand) {
+  const auto begun = claim.update(
+      [&](PreparationStatus& status) {
+        status.stage = Stage::Restoring;
+        status.outcome = outcome;
+        status.restoring_time = clock_.wall_now();
+        if (pods_stand) {
+          auto& ended = outcome == Outcome::Succeeded ? status.rolled_out_time : status.rolled_back_time;
+          ended = status.restoring_time;
+        }
+        status.message = why;
+      },
+      store_deadline());
+  if (!begun) return kStoreRetry;
+  if (const auto [reason, warning] = restore_event(outcome); !reason.empty()) {
+    clusters_.emit_event(claim.snapshot(), warning, reason, why.empty() ? "every pod and node is new" : why);
+  }
+  return milliseconds{0};
+}
+
+RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failures, const std::stop_token& stop) {
+  // One that was ended before its runner came to it may still have to take over what its predecessor owes.
+  if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return kStoreRetry;
+  const auto record = claim.snapshot();
+  HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
+  if (auto stopped = runner.stop_scripts(); !stopped) return kStoreRetry;
+  if (record.status.restore_owed) {
+    // Not before trying: a namespace that is deleted is not to wait for an FE that is gone.
+    const auto gone = frontend_is_gone(record);
+    if (!gone) return kStoreRetry;
+    if (*gone) return abandon(claim);
+    const auto others = hand_over_.open_neighbours(record, store_deadline());
+    if (!others) return kStoreRetry;
+    if (auto learned = hand_over_.learn(claim, *others, store_deadline()); !learned) return kStoreRetry;
+    if (auto left = hand_over_.leave_to_others(claim, *others, store_deadline()); !left) return kStoreRetry;
+    const auto restored = runner.restore(kRoundBudget);
+    if (claim.lost() || stop.stop_requested()) return kStoreRetry;
+    if (restored && *restored == Restored::ScriptRuns) return kScriptPoll;
+    if (!restored) {
+      ++failures;
+      log_.warn("restore failed name={} tries={} error={}", key_of(record), failures, restored.error().message);
+      if (failures == 1) {
+        clusters_.emit_event(record, true, "UpgradeRestoreOwed",
+                             "settings are not restored yet: " + restored.error().message);
+      }
+      return std::min(kRestoreRetryMin * (1 << std::min(failures - 1, 6)), kRestoreRetryMax);
+    }
+  }
+  if (auto closed = close(claim, ""); !closed) return kStoreRetry;
+  ++counts_.restored;
+  const auto closed = claim.snapshot();
+  log_.info("record closed name={} outcome={}", key_of(closed), to_string(closed.status.outcome));
+  clusters_.emit_event(closed, false, "UpgradePreparationClosed",
+                       "outcome " + std::string(to_string(closed.status.outcome)) + "; captured settings are back");
+  return std::nullopt;
+}
+
+Result<bool> RecordLifecycle::frontend_is_gone(const Preparation& record) {
+  const ObjectRef cluster{std::string(kClusterKind), record.spec.cluster, {}};
+  const auto object = clusters_.get_object(record.name_space, cluster, store_deadline());
+  if (object) return false;
+  if (object.error().code != ErrorCode::NotFound) return object.error();
+  const auto life = clusters_.frontend_life(record.name_space, record.spec.cluster, store_deadline());
+  if (!life) return life.error();
+  switch (*life) {
+    case FrontendLife::MayLive:
+      return false;
+    case FrontendLife::Gone:
+      return true;
+    case FrontendLife::Unknown:
+      break;
+  }
+  const auto now = clock_.wall_now();
+  return now - restore_due_since(record).value_or(now) > kAbandonAfter;
+}
+
+RecordLifecycle::Again RecordLifecycle::abandon(ClaimedRecord& claim) {
+  const auto settings = claim.snapshot().status.captured.size();
+  const std::string why = "the cluster and its FE are gone; " + std::to_string(settings) + " settings are not restored";
+  if (auto closed = close(claim, why); !closed) return kStoreRetry;
+  ++counts_.abandoned;
+  const auto record = claim.snapshot();
+  log_.warn("record closed without restoring name={} why={}", key_of(record), why);
+  clusters_.emit_event(record, true, "UpgradeRestoreAbandoned", why);
+  return std::nullopt;
+}
+
+Status RecordLifecycle::close(ClaimedRecord& claim, const std::string& abandoned_because) {
+  return claim.update(
+      [&](PreparationStatus& status) {
+        status.stage = Stage::Closed;
+        if (status.restore_owed && abandoned_because.empty()) status.restored_time = clock_.wall_now();
+        status.restore_owed = false;
+        if (status.outcome == Outcome::None) status.outcome = Outcome::Expired;
+        if (!abandoned_because.empty()) status.message = abandoned_because;
+      },
+      store_deadline());
+}
+
+RecordLifecycle::Again RecordLifecycle::close_bypass(ClaimedRecord& claim) {
+  const auto reason = claim.snapshot().spec.bypass->reason;
+  const auto closed = claim.update(
+      [&](PreparationStatus& status) {
+        status.stage = Stage::Closed;
+        status.outcome = Outcome::Bypassed;
+        status.completion_time = clock_.wall_now();
+        status.reason = "Bypassed";
+        status.message = "let through unprepared: " + reason;
+      },
+      store_deadline());
+  if (!closed) return kStoreRetry;
+  ++counts_.bypassed;
+  const auto record = claim.snapshot();
+  log_.warn("bypassed name={} user={} why={}", key_of(record), clean_text(record.spec.requested_by.username),
+            record.spec.bypass->reason);
+  clusters_.emit_event(record, true, "UpgradeGateBypassed",
+                       clean_text(record.spec.requested_by.username) +
+                           " let the upgrade through unprepared: " + record.spec.bypass->reason);
+  return std::nullopt;
+}
+
+void RecordLifecycle::prune(const Preparation& closed) {
+  const auto deadline = store_deadline();
+  const auto records = store_.list_of_cluster(closed.name_space, closed.spec.cluster, deadline);
+  if (!records) return;  // the next closing prunes
+  const auto needed = records_to_keep(*records);
+  std::size_t kept = 0;
+  for (const auto& record : *records) {  // newest first
+    if (is_open(record) || ++kept <= kClosedRecordsKept) continue;
+    if (std::find(needed.begin(), needed.end(), record.name) != needed.end()) continue;
+    if (auto removed = store_.remove(record.name_space, record.name, deadline); !removed) return;
+  }
+}
+
+}  // namespace gate

@@ -1,0 +1,114 @@
+#pragma once
+// What becomes of one record from its hooks to its closing (design 2.8). Level-triggered: each look reads the record
+// and the world anew and takes it one step on.
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "server/preparation/hooks/hook_runner.hpp"
+#include "server/preparation/lifecycle/hand_over.hpp"
+#include "server/preparation/lifecycle/rollout_leader.hpp"
+#include "server/preparation/lifecycle/status_mirror.hpp"
+
+namespace gate {
+
+struct LifecycleOptions {
+  std::chrono::seconds reassert_interval{30};  ///< Between two read-backs while the settings must hold.
+  std::chrono::seconds admit_within{3600};     ///< A preparation that nobody uses is undone after this.
+  std::chrono::seconds max_hold{6 * 3600};     ///< A rollout that does not end keeps the settings no longer.
+  std::vector<std::string> default_hooks{};    ///< The gate's own: with them every object asks for hooks.
+  HookRunnerOptions hooks;
+};
+
+struct LifecycleCounts {
+  std::atomic<std::uint64_t> prepared{0};
+  std::atomic<std::uint64_t> failed{0};
+  std::atomic<std::uint64_t> restored{0};
+  std::atomic<std::uint64_t> abandoned{0};
+  std::atomic<std::uint64_t> reasserted{0};
+  std::atomic<std::uint64_t> bypassed{0};
+};
+
+/// What is kept of a record between two looks.
+struct RecordSession {
+  bool shared = false;                 ///< Other open records of its cluster are known.
+  int restore_failures = 0;            ///< In a row.
+  int unconfirmed = 0;                 ///< Rounds in a row in which some FE did not answer.
+  std::shared_ptr<HookRunner> runner;  ///< Between two passes over its hooks; refers to the claim.
+};
+
+/// Thread safe, as long as each record is with one thread at a time.
+class RecordLifecycle {
+ public:
+  /// When to look again; nullopt: the record is done with.
+  using Again = std::optional<std::chrono::milliseconds>;
+
+  /// All outlive this.
+  RecordLifecycle(PreparationStore& store, const HookPeers& peers, StatusMirror& mirror, const Clock& clock,
+                  spdlog::logger& log, LifecycleOptions options);
+
+  /// One look at the claimed record. `passes` stops a runner that is kept between looks, `stop` this look. Blocks as
+  /// HookRunner does.
+  [[nodiscard]] Again advance(const std::shared_ptr<ClaimedRecord>& claim, RecordSession& session,
+                              const std::stop_token& passes, const std::stop_token& stop);
+
+  [[nodiscard]] const LifecycleCounts& counts() const { return counts_; }
+
+ private:
+  /// What one look while following found.
+  struct Look;
+
+  /// One pass over the hooks; see HookRunner::prepare().
+  [[nodiscard]] Again prepare(ClaimedRecord& claim, RecordSession& session, const std::stop_token& passes);
+  /// Up to the first hook; success with the stage moved on where there is nothing to prepare for any more.
+  [[nodiscard]] Status begin(ClaimedRecord& claim);
+  [[nodiscard]] Again follow(ClaimedRecord& claim, RecordSession& session, const std::stop_token& stop);
+  [[nodiscard]] Again restore(ClaimedRecord& claim, int& failures, const std::stop_token& stop);
+  [[nodiscard]] Again close_bypass(ClaimedRecord& claim);
+
+  /// Compares the object with a record that nobody was seen to use yet. A value: the look ends with it.
+  [[nodiscard]] std::optional<Again> watch_admission(ClaimedRecord& claim, Look& look, HookRunner& runner);
+  [[nodiscard]] std::optional<Again> watch_rollout(ClaimedRecord& claim, Look& look, HookRunner& runner);
+  [[nodiscard]] Status follow_from_now(ClaimedRecord& claim, bool admitted);
+  /// What the rollout to the look's goal waits for, empty when it is over. Error: it cannot be known now.
+  [[nodiscard]] Result<std::string> rollout_waits_for(ClaimedRecord& claim, const RolloutGoal& goal,
+                                                      HookRunner& runner);
+  /// Takes a led rollout a step on, and says what it waits for; returns when to look again.
+  [[nodiscard]] std::chrono::milliseconds lead(ClaimedRecord& claim, Look& look);
+  [[nodiscard]] Status learn_from_neighbours(ClaimedRecord& claim);
+  /// The record's one message between two looks, written when it changed: in verify mode a drift, which nobody fixes
+  /// (an event, too, when it begins); otherwise what the rollout waits for, if that is known.
+  void report(ClaimedRecord& claim, const Status& held, const Look& look);
+  [[nodiscard]] bool asks_no_more(const Preparation& record, const nlohmann::json& object) const;
+  /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
+  void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
+  [[nodiscard]] Again restore_as(ClaimedRecord& claim, Outcome outcome, const std::string& why,
+                                 bool pods_stand = false);
+  /// Whether nothing is left of the FE that a record's settings are on: its object, its cluster and its StatefulSet are
+  /// gone; or there is nobody who could know, and it has not answered for long.
+  [[nodiscard]] Result<bool> frontend_is_gone(const Preparation& record);
+  [[nodiscard]] Again abandon(ClaimedRecord& claim);
+  [[nodiscard]] Status close(ClaimedRecord& claim, const std::string& abandoned_because);
+  void prune(const Preparation& closed);
+  [[nodiscard]] Deadline store_deadline() const;
+
+  PreparationStore& store_;
+  const HookPeers peers_;
+  ClusterAccess& clusters_;  // of peers_
+  StatusMirror& mirror_;
+  const Clock& clock_;
+  spdlog::logger& log_;
+  const LifecycleOptions options_;
+  HandOver hand_over_;
+  RolloutLeader leader_;
+  LifecycleCounts counts_;
+};
+
+}  // namespace gate

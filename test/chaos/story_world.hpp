@@ -1,0 +1,245 @@
+#pragma once
+// A cluster in one process and one thread, small enough for tens of thousands of stories: an object, an operator,
+// pods that roll one by one, one FE that keeps settings in memory, records, and the gate's own code over them.
+
+#include <spdlog/logger.h>
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "policy/decision/decision.hpp"
+#include "policy/hooks/sql.hpp"
+#include "policy/record/history.hpp"
+#include "server/memory/memory_preparation_store.hpp"
+#include "server/memory/memory_script_jobs.hpp"
+#include "server/preparation/lifecycle/record_lifecycle.hpp"
+
+namespace gate::test {
+
+inline const std::map<std::string, std::string> kOriginal = {{"tablet_sched_max_scheduling_tablets", "10000"},
+                                                             {"disable_balance", "false"}};
+
+/// Moves on a little whenever it is asked, so that nothing waits for ever on what does not come.
+class TickingClock final : public Clock {
+ public:
+  [[nodiscard]] SteadyTime steady_now() const override { return SteadyTime{} + (steady_ += std::chrono::seconds(1)); }
+  [[nodiscard]] WallTime wall_now() const override { return WallTime{std::chrono::seconds(1'800'000'000)} + wall_; }
+  void move(std::chrono::seconds by) { wall_ += by; }
+
+ private:
+  mutable std::chrono::seconds steady_{1};
+  std::chrono::seconds wall_{0};
+};
+
+/// The store of a gate that dies after some calls: none gets through any more.
+class DyingStore final : public PreparationStore {
+ public:
+  explicit DyingStore(MemoryPreparationStore& store) : store_(store) {}
+  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
+    return call<Result<Preparation>>([&] { return store_.create(record, deadline); });
+  }
+  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return call<Result<Preparation>>([&] { return store_.get(name_space, name, deadline); });
+  }
+  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
+                                                   Deadline deadline) override {
+    return call<Result<std::vector<Preparation>>>(
+        [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
+  }
+  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
+    return call<Result<Preparation>>([&] { return store_.update_status(record, deadline); });
+  }
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return call<Status>([&] { return store_.let_go(name_space, name, deadline); });
+  }
+  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return call<Status>([&] { return store_.remove(name_space, name, deadline); });
+  }
+  std::vector<Preparation> cached() const override { return store_.cached(); }
+  bool synced() const override { return true; }
+  void observe(Observer observer) override { store_.observe(std::move(observer)); }
+
+  int calls_left = -1;  ///< -1: it lives.
+
+ private:
+  template <class Out, class Call>
+  Out call(const Call& make) {
+    if (calls_left == 0) return Error{ErrorCode::Unavailable, "dead"};
+    if (calls_left > 0) --calls_left;
+    return make();
+  }
+  MemoryPreparationStore& store_;
+};
+
+struct StoryPod {
+  std::string image;
+  int started = 0;
+};
+
+/// Pods of one component.
+struct StoryStatefulSet {
+  std::string image;  ///< Of the template.
+  std::vector<StoryPod> pods;
+};
+
+/// A tag that ends in "x" never starts.
+inline bool works(const std::string& image) { return !image.ends_with('x'); }
+
+class StoryWorld final : public ClusterAccess, public FrontendConnector {
+ public:
+  StoryWorld() { be.pods.resize(2, {"be:a"}); }
+
+  // ---- What happens ----
+  void operator_pass() {
+    if (!exists) return;
+    fe.image = images.at(Component::Frontend);
+    be.image = images.at(Component::Backend);
+  }
+  /// One pod that is not of its template starts anew, the next one waits for it; as StatefulSets do, but for a pod that
+  /// does not come up, which is replaced.
+  void roll_one_pod() {
+    for (auto* set : {&fe, &be}) {
+      for (auto& pod : set->pods) {
+        if (pod.image == set->image) {
+          if (!works(pod.image)) break;
+          continue;
+        }
+        pod = {set->image, ++starts};
+        if (set == &fe) settings = kOriginal;  // they lived in its memory
+        return;
+      }
+    }
+  }
+  void frontend_restarts() {
+    fe.pods.front().started = ++starts;
+    settings = kOriginal;
+  }
+  [[nodiscard]] bool frontend_up() const { return !frontend_crashed && works(fe.pods.front().image); }
+
+  [[nodiscard]] static bool stands(const StoryStatefulSet& set, const std::string& image) {
+    return set.image == image && std::all_of(set.pods.begin(), set.pods.end(),
+                                             [&](const StoryPod& pod) { return pod.image == image && works(image); });
+  }
+  [[nodiscard]] const StoryStatefulSet& set_of(Component component) const {
+    return component == Component::Frontend ? fe : be;
+  }
+  [[nodiscard]] bool has_to_move(Component component) const {
+    const auto& set = set_of(component);
+    return std::any_of(set.pods.begin(), set.pods.end(),
+                       [&](const StoryPod& pod) { return pod.image != images.at(component); });
+  }
+
+  // ---- ClusterAccess ----
+  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override {
+    return FrontendAccess{};
+  }
+  Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override {
+    if (!exists) return Error{ErrorCode::NotFound, "gone"};
+    return object();
+  }
+  [[nodiscard]] nlohmann::json object() const {
+    return {{"kind", "StarRocksCluster"},
+            {"metadata", {{"namespace", "db"}, {"name", "sr"}, {"uid", uid}}},
+            {"spec",
+             {{"starRocksFeSpec", {{"image", images.at(Component::Frontend)}}},
+              {"starRocksBeSpec", {{"image", images.at(Component::Backend)}}}}}};
+  }
+  Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string&, Deadline) override {
+    return Error{ErrorCode::NotFound, "none"};
+  }
+  Result<std::string> secret_value(const std::string&, const std::string&, const std::string&, Deadline) override {
+    return Error{ErrorCode::NotFound, "none"};
+  }
+  Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return true; }
+  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal& goal, Deadline) override {
+    RolloutState state{true, "", false, true, {}};
+    for (const auto& [component, image] : goal.images) {
+      const auto& set = set_of(component);
+      state.begun = state.begun || set.image == image;
+      const bool settled = set.image == image && std::all_of(set.pods.begin(), set.pods.end(),
+                                                             [&](const auto& pod) { return pod.image == image; });
+      state.settled = state.settled && settled;
+      state.finished = state.finished && stands(set, image);
+    }
+    if (!state.finished) state.waiting_for = "pods";
+    return state;
+  }
+  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override {
+    return FrontendLife::MayLive;  // deleted objects leave their pods here
+  }
+  Status mirror_status(const Preparation&, Deadline) override { return Ok{}; }
+  void emit_event(const Preparation&, bool, const std::string&, const std::string&) override {}
+
+  // ---- FrontendConnector ----
+  Result<std::unique_ptr<FrontendSession>> connect(const FrontendAccess&, Deadline) override {
+    if (!frontend_up()) return Error{ErrorCode::Unavailable, "connection refused"};
+    return std::unique_ptr<FrontendSession>(std::make_unique<Session>(*this));
+  }
+  void interrupt() override {}
+
+  std::map<Component, std::string> images = {{Component::Frontend, "fe:a"}, {Component::Backend, "be:a"}};
+  std::string uid = "uid-1";
+  bool exists = true;
+  StoryStatefulSet fe{"fe:a", {{"fe:a"}}};
+  StoryStatefulSet be{"be:a", {}};
+  int starts = 0;
+  bool frontend_crashed = false;
+  std::map<std::string, std::string> settings = kOriginal;
+  std::function<void(const std::string& key, const std::string& value)> on_set = [](const auto&, const auto&) {};
+
+ private:
+  class Session final : public FrontendSession {
+   public:
+    explicit Session(StoryWorld& world) : world_(world) {}
+    Result<QueryResult> execute(std::string_view sql, Deadline) override {
+      if (!world_.frontend_up()) return Error{ErrorCode::Unavailable, "connection reset"};
+      return world_.answer(std::string(sql));
+    }
+
+   private:
+    StoryWorld& world_;
+  };
+
+  QueryResult answer(std::string sql) {
+    std::erase(sql, '\\');  // LIKE patterns
+    const auto cell = [](const std::string& text) { return std::optional<std::string>(text); };
+    QueryResult out;
+    if (sql == "SHOW FRONTENDS") {
+      out.columns = {"Name", "IP", "QueryPort", "Role", "Alive", "StartTime", "Version"};
+      out.rows = {{cell("fe"), cell("fe"), cell("9030"), cell("LEADER"), cell("true"),
+                   cell(std::to_string(fe.pods.front().started)), cell("main")}};
+      return out;
+    }
+    if (sql == "SHOW BACKENDS") {
+      out.columns = {"BackendId", "IP", "HeartbeatPort", "Alive", "LastStartTime", "Version"};
+      for (std::size_t i = 0; i < be.pods.size(); ++i) {
+        out.rows.push_back({cell(std::to_string(i)), cell("be-" + std::to_string(i)), cell("9050"),
+                            cell(works(be.pods[i].image) ? "true" : "false"), cell(std::to_string(be.pods[i].started)),
+                            cell("main")});
+      }
+      return out;
+    }
+    for (auto& [key, value] : settings) {
+      if (sql.find(key) == std::string::npos) continue;
+      if (sql.starts_with("ADMIN SET")) {
+        const auto end = sql.rfind('"');
+        const auto begin = sql.rfind('"', end - 1);
+        value = sql.substr(begin + 1, end - begin - 1);
+        on_set(key, value);
+        return out;
+      }
+      out.columns = {"Key", "Value", "Type", "IsMutable"};
+      out.rows.push_back(
+          {cell(key), cell(value), cell(value == "true" || value == "false" ? "boolean" : "int"), cell("true")});
+      return out;
+    }
+    return out;
+  }
+};
+
+}  // namespace gate::test
