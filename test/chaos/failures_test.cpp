@@ -204,7 +204,11 @@ TEST_CASE("failure 2: an upgrade that is abandoned leaves no protection off, in 
                  site.world.clock.move(2h);
                },
                Outcome::Expired},
-           Row{"the cluster is deleted and its FE lives on", [](Site& site) { site.world.object_becomes({}); },
+           Row{"the cluster is deleted and its FE lives on",
+               [](Site& site) {
+                 site.world.clusters.set_frontend_life(FrontendLife::MayLive);
+                 site.world.object_becomes({});
+               },
                Outcome::Expired},
        }) {
     INFO(row.name);
@@ -516,6 +520,9 @@ TEST_CASE("failure 14: a hook is run once, however many ask for it, and a SET th
     Site site;
     site.world.simulator.break_broadcast_to(1);
     CHECK_FALSE(site.change("fe:1", "fe:2").allowed);
+    // It is tried again until the hook's time is over.
+    site.world.clock.move(1h);
+    REQUIRE(site.world.signal.eventually([&] { return site.records().front().status.phase == Phase::Failed; }));
     site.world.simulator.break_broadcast_to(1, false);
     REQUIRE(site.newest_reaches(Stage::Closed));
     CHECK(site.records().front().status.outcome == Outcome::Failed);

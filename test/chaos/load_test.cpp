@@ -388,6 +388,7 @@ TEST_CASE("1,000 clusters and 10,000 records: bounded in memory and in requests 
       stored.status.outcome = Outcome::Succeeded;
       stored.status.captured = {{kScheduling, kSchedulingDefault, "0"}};
       REQUIRE(memory.update_status(stored, ample()).ok());
+      REQUIRE(memory.let_go(stored.name_space, stored.name, ample()).ok());
     }
   }
   const auto with_records = used();

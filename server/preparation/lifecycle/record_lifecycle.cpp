@@ -353,10 +353,25 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
     return std::nullopt;
   }
   if (goal.forward) return restore_as(claim, Outcome::Succeeded, "", true);
+  const auto successor = all_at_origin(record, look.present) ? std::string{} : rolled_out_on_top(record, look.present);
+  if (!successor.empty()) {
+    return restore_as(claim, Outcome::Superseded, "superseded by " + successor, true);
+  }
   return restore_as(claim, Outcome::Reverted,
                     all_at_origin(record, look.present) ? "the pods run the images from before again"
                                                         : "the pods run other images than those that were prepared",
                     true);
+}
+
+std::string RecordLifecycle::rolled_out_on_top(const Preparation& record, const std::vector<ComponentImage>& present) {
+  const auto records = store_.list_of_cluster(record.name_space, record.spec.cluster, store_deadline());
+  if (!records) return {};
+  for (const auto& other : *records) {
+    const bool ended = other.status.outcome == Outcome::Succeeded && other.spec.object == record.spec.object &&
+                       other.creation_time >= record.creation_time;
+    if (ended && other.name != record.name && rollout_goal(other.spec, present).forward) return other.name;
+  }
+  return {};
 }
 
 Result<std::string> RecordLifecycle::rollout_waits_for(ClaimedRecord& claim, const RolloutGoal& goal,

@@ -103,6 +103,8 @@ TEST_CASE("clients that read no answers cost no thread, and those who come meanw
   for (std::size_t i = 0; i + 2 < kPlaces; ++i) {
     fill_with_answers(holders.emplace_back(server.port()), post("/validate", std::string(4'000, 'x')));
   }
+  // Until the server has noticed that they are stuck, one try may come too early.
+  REQUIRE(eventually([&] { return Client(server.port()).ask(post("/validate", "x")).has_value(); }));
   Client first(server.port());
   Client second(server.port());
   Client third(server.port());

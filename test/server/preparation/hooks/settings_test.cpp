@@ -173,7 +173,7 @@ TEST_CASE("a check of the gate's own goes on after an SQL error; a privilege tha
   CHECK(count(refused.simulator, "SHOW BACKENDS") == 1);
 }
 
-TEST_CASE("a pass never waits: what is waited for comes again at its time, and its time goes on whoever takes it") {
+TEST_CASE("a pass never waits: what is waited for comes again at its time, which begins anew with whoever takes it") {
   World world({.backends = {{.host = "be-0", .alive = false}}});
   Run run(world, {hook_of("check-backends-alive", ProbeAction{Probe::BackendsAlive})});
   CHECK(run.runner->prepare().end == RunEnd::ComeAgain);
@@ -185,11 +185,10 @@ TEST_CASE("a pass never waits: what is waited for comes again at its time, and i
   const auto pass = run.runner->prepare();
   CHECK(pass.end == RunEnd::ComeAgain);
   CHECK(pass.again > 0ms);
-  CHECK(run.hook(0).start_time == began);
+  CHECK(run.hook(0).start_time > began);
   CHECK(count(world.simulator, "SHOW BACKENDS") == looks + 1);
   // Past the hook's time one look is due, and it decides.
   world.clock.move(kAmple);
-  run.again();
   CHECK(run.runner->prepare().end == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(count(world.simulator, "SHOW BACKENDS") == looks + 2);
