@@ -82,7 +82,8 @@ TEST_CASE("slow hook: on hold with a reason, nothing written, the record tells t
   CHECK(scene.to("3.3.1").exit_code == 0);
   CHECK(scene.image() == "starrocks/be-ubuntu:3.3.1");
   CHECK(scene.records().size() == 1);
-  CHECK(scene.set_statements().size() == 2);
+  // A SET that an FE is slow with is given up after some seconds and sent again; its value is the same.
+  CHECK(scene.set_statements().size() >= 2);
 }
 
 TEST_CASE("critical hook fails: refused with hook and SQL error, captured settings put back, succeeds once mended") {
@@ -162,20 +163,24 @@ TEST_CASE("a Completed is used for its own target only, and only while it is tru
     const auto back = scene.to("3.3.0");
     INFO(back.err);
     CHECK(back.exit_code == 0);
-    CHECK(contains(back.err, "Warning: upgrade gate: back to the images before"));
+    CHECK(contains(back.err, "Warning: upgrade gate: back to what the pods last ran completely"));
     CHECK(scene.record_becomes("outcome", "Reverted"));
     CHECK(eventually(kPatience, [&] { return scene.config("disable_balance") == "false"; }));
     CHECK(scene.to("3.3.2").exit_code == 0);
     CHECK(scene.records().size() == 2);
     CHECK(scene.config("disable_balance") == "true");
   }
-  SUBCASE("A to B in progress, then B to C: superseded, and the first value is still the one captured") {
+  SUBCASE("A to B in progress, then B to C: each record knows the first value, and both keep the settings") {
     CHECK(scene.to("3.3.2").exit_code == 0);
     const auto records = scene.records();
     REQUIRE(records.size() == 2);
-    const auto& successor = records[0]["spec"].contains("supersedes") ? records[0] : records[1];
-    CHECK(successor.at("status").at("captured")[0]["value"] == "false");
-    CHECK(successor.at("status").at("restoreOwed") == true);
+    for (const auto& record : records) {
+      INFO(record.dump(1));
+      REQUIRE(record.at("status").value("captured", json::array()).size() >= 1);
+      CHECK(record.at("status").at("captured")[0]["value"] == "false");
+      CHECK(record.at("status").at("restoreOwed") == true);
+    }
+    CHECK(scene.config("disable_balance") == "true");
   }
 }
 

@@ -353,7 +353,7 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
     return std::nullopt;
   }
   if (goal.forward) return restore_as(claim, Outcome::Succeeded, "", true);
-  const auto successor = all_at_origin(record, look.present) ? std::string{} : rolled_out_on_top(record, look.present);
+  const auto successor = all_at_origin(record, look.present) ? std::string{} : used_on_top(record, look.present);
   if (!successor.empty()) {
     return restore_as(claim, Outcome::Superseded, "superseded by " + successor, true);
   }
@@ -363,13 +363,15 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
                     true);
 }
 
-std::string RecordLifecycle::rolled_out_on_top(const Preparation& record, const std::vector<ComponentImage>& present) {
+std::string RecordLifecycle::used_on_top(const Preparation& record, const std::vector<ComponentImage>& present) {
   const auto records = store_.list_of_cluster(record.name_space, record.spec.cluster, store_deadline());
   if (!records) return {};
   for (const auto& other : *records) {
-    const bool ended = other.status.outcome == Outcome::Succeeded && other.spec.object == record.spec.object &&
-                       other.creation_time >= record.creation_time;
-    if (ended && other.name != record.name && rollout_goal(other.spec, present).forward) return other.name;
+    // Completed, with its images there: it was admitted, whether that was noted yet or not.
+    const bool used = other.status.phase == Phase::Completed &&
+                      (other.status.outcome == Outcome::None || other.status.outcome == Outcome::Succeeded);
+    const bool newer = other.spec.object == record.spec.object && other.creation_time >= record.creation_time;
+    if (used && newer && other.name != record.name && rollout_goal(other.spec, present).forward) return other.name;
   }
   return {};
 }

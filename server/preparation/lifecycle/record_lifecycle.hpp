@@ -77,8 +77,8 @@ class RecordLifecycle {
   [[nodiscard]] std::optional<Again> watch_admission(ClaimedRecord& claim, Look& look, HookRunner& runner);
   [[nodiscard]] std::optional<Again> watch_rollout(ClaimedRecord& claim, Look& look, HookRunner& runner);
   [[nodiscard]] Status follow_from_now(ClaimedRecord& claim, bool admitted);
-  /// Name of a record of the same object that rolled out to the images that are there now; empty: none.
-  [[nodiscard]] std::string rolled_out_on_top(const Preparation& record, const std::vector<ComponentImage>& present);
+  /// Name of a newer record of the same object whose images are there now; empty: none.
+  [[nodiscard]] std::string used_on_top(const Preparation& record, const std::vector<ComponentImage>& present);
   /// What the rollout to the look's goal waits for, empty when it is over. Error: it cannot be known now.
   [[nodiscard]] Result<std::string> rollout_waits_for(ClaimedRecord& claim, const RolloutGoal& goal,
                                                       HookRunner& runner);
