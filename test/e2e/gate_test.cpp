@@ -174,7 +174,9 @@ TEST_CASE("a Completed is used for its own target only, and only while it is tru
     CHECK(scene.to("3.3.2").exit_code == 0);
     const auto records = scene.records();
     REQUIRE(records.size() == 2);
+    // The older one leaves what it has captured to the newer one once that has been admitted.
     for (const auto& record : records) {
+      if (!contains(record.at("spec").at("changes")[0].at("to").get<std::string>(), "3.3.2")) continue;
       INFO(record.dump(1));
       REQUIRE(record.at("status").value("captured", json::array()).size() >= 1);
       CHECK(record.at("status").at("captured")[0]["value"] == "false");
@@ -270,7 +272,7 @@ TEST_CASE("hooks in a ConfigMap are judged when they are written, and run when t
   CHECK(contains(refused.err, "data[prepare.yaml].hooks[0].sql"));
   CHECK(contains(refused.err, R"(the value of disable_balance must be "true" or "false")"));
   CHECK(contains(refused.err, "data[prepare.yaml].hooks[1].sql"));
-  CHECK(contains(refused.err, R"(data[prepare.yaml].hooks[1]: value "critcal")"));
+  CHECK(contains(refused.err, R"(data[prepare.yaml].hooks[1]: invalid value "critcal")"));
 
   const auto annotate = [&](const std::string& value) {
     return scene.plane.kubectl(
