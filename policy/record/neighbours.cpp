@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "policy/hooks/frontend_setting.hpp"
+
 namespace gate {
 namespace {
 
@@ -12,10 +14,12 @@ bool same(std::string_view left, std::string_view right) {
                     [&](char a, char b) { return lower(a) == lower(b); });
 }
 
+/// Whether a hook of it sets `key`: hooks may name an alias, what is captured has the FE's own name.
 bool sets(const PreparationSpec& spec, std::string_view key) {
   return std::any_of(spec.hooks.begin(), spec.hooks.end(), [&](const Hook& hook) {
     const auto* setting = setting_of(hook);
-    return setting != nullptr && hook.restore == RestoreMode::Captured && same(setting->key, key);
+    return setting != nullptr && hook.restore == RestoreMode::Captured &&
+           same(canonical_setting(setting->key), canonical_setting(key));
   });
 }
 
