@@ -404,8 +404,12 @@ std::optional<Result<Look>> HookRunner::judge(HookContext& context, Progress& pr
       return std::nullopt;
     }
   }
-  // What was seen until a look failed is what people want to know.
-  if (!progress.seen.empty()) error.message = progress.seen + "; then: " + error.message;
+  // What was seen until a look failed is what people want to know; where it failed for a reason of its own, that first,
+  // since a long text is cut.
+  if (!progress.seen.empty()) {
+    error.message = error.code == ErrorCode::Rejected ? error.message + "; before that: " + progress.seen
+                                                      : progress.seen + "; then: " + error.message;
+  }
   return Result<Look>(error);
 }
 
