@@ -112,7 +112,8 @@ void MemberReader::refuse_near_members(const json& object, const std::string& fi
     return out;
   };
   if (!object.is_object()) return;
-  for (const auto& [key, value] : object.items()) {
+  for (const auto& member : object.items()) {
+    const std::string& key = member.key();
     if (key.size() > kNameMax || std::find(known.begin(), known.end(), key) != known.end()) continue;
     const auto near = std::find_if(known.begin(), known.end(), [&](std::string_view name) {
       return edit_distance(folded(key), folded(name)) <= kTypingErrors;

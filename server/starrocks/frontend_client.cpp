@@ -294,7 +294,7 @@ class MysqlFrontendSession final : public FrontendSession {
         row[i].emplace(values[i], lengths[i]);
         bytes += lengths[i];
       }
-      bytes += columns * sizeof(row[0]) + sizeof(row);
+      bytes += columns * sizeof(std::optional<std::string>) + sizeof(row);
       out.rows.push_back(std::move(row));
       if (bytes > kResultBytesMax)
         return give_up(ErrorCode::Unavailable,

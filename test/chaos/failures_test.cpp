@@ -521,7 +521,7 @@ TEST_CASE("failure 14: a hook is run once, however many ask for it, and a SET th
     site.world.simulator.break_broadcast_to(1);
     CHECK_FALSE(site.change("fe:1", "fe:2").allowed);
     // It is tried again until the hook's time is over.
-    site.world.clock.move(2h);
+    site.world.clock.pass(2h);
     REQUIRE(site.world.signal.eventually([&] {
       // Time that is moved by hand wakes nobody: an event does.
       site.world.object_becomes(site.object("fe:1"));

@@ -66,7 +66,7 @@ class Fleet final : public ClusterAccess {
   }
   Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override {
     ++calls_.reads;
-    return RolloutState{rolled_out, rolled_out ? "" : "StatefulSet"};
+    return RolloutState{rolled_out, rolled_out ? "" : "StatefulSet", true, rolled_out, {}};
   }
   Status mirror_status(const Preparation&, Deadline) override {
     ++calls_.writes;

@@ -199,10 +199,10 @@ class Story {
     facts.name = facts.cluster = "sr";
     facts.object_uid = world_.uid;
     facts.changes = std::move(changes);
-    for (const auto& [component, image] : world_.images) {
+    for (const auto& running : world_.images) {
       const bool changes_it = std::any_of(facts.changes.begin(), facts.changes.end(),
-                                          [&](const auto& change) { return change.component == component; });
-      if (!changes_it) facts.unchanged.push_back({component, image});
+                                          [&](const auto& change) { return change.component == running.first; });
+      if (!changes_it) facts.unchanged.push_back({running.first, running.second});
     }
     facts.configuration.configured = true;
     facts.configuration.hooks = hooks_;

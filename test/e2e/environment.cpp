@@ -358,18 +358,19 @@ Status KubernetesEnvironment::wait_until_ready() {
 }
 
 Status KubernetesEnvironment::start_controller_manager() {
+  const std::string controllers =
+      "statefulset-controller,job-controller,garbage-collector-controller,namespace-controller,"
+      "serviceaccount-controller,endpointslice-controller";
   if (binaries_.controller_manager.empty()) {
     return Error{ErrorCode::NotFound, "no kube-controller-manager beside " + binaries_.api_server.string() +
                                           "; build it with Go from test/e2e/kubernetes"};
   }
-  controller_manager_ = start_process(
-      binaries_.controller_manager,
-      {"--kubeconfig=" + kubeconfig().string(), "--authentication-kubeconfig=" + kubeconfig().string(),
-       "--authorization-kubeconfig=" + kubeconfig().string(), "--leader-elect=false", "--secure-port=0",
-       "--kube-api-qps=200", "--kube-api-burst=400",
-       "--controllers=statefulset-controller,job-controller,garbage-collector-controller,namespace-controller,"
-       "serviceaccount-controller,endpointslice-controller"},
-      directory_ / "kube-controller-manager.log");
+  controller_manager_ =
+      start_process(binaries_.controller_manager,
+                    {"--kubeconfig=" + kubeconfig().string(), "--authentication-kubeconfig=" + kubeconfig().string(),
+                     "--authorization-kubeconfig=" + kubeconfig().string(), "--leader-elect=false", "--secure-port=0",
+                     "--kube-api-qps=200", "--kube-api-burst=400", "--controllers=" + controllers},
+                    directory_ / "kube-controller-manager.log");
   return controller_manager_ > 0 ? Status(Ok{}) : Status(fault("cannot start kube-controller-manager"));
 }
 

@@ -162,7 +162,9 @@ TEST_CASE("every text that people meet, at 80 columns") {
 }
 
 TEST_CASE("the first line of a refusal has the error, and says that nothing was applied") {
-  for (const auto& [name, text] : texts()) {
+  for (const auto& row : texts()) {
+    const auto& name = row.first;
+    const auto& text = row.second;
     if (name.starts_with("warning") || name.starts_with("the last line")) {
       if (name.starts_with("warning")) CHECK(text.size() <= kWarningMax);
       continue;

@@ -21,7 +21,7 @@ std::string base64(const std::string& text) {
   return out;
 }
 
-json crd(std::vector<std::string> paths) {
+json crd(const std::vector<std::string>& paths) {
   json schema;
   for (const auto& path : paths) {
     const auto dot = path.find('.');

@@ -29,18 +29,27 @@ inline constexpr std::chrono::seconds kAmple{30};  // For what must come, on a s
 
 inline Deadline ample() { return std::chrono::steady_clock::now() + kAmple; }
 
-/// Real for waiting; the wall can be moved.
+/// Real for waiting; what it shows can be moved.
 class MovableClock final : public Clock {
  public:
-  [[nodiscard]] SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
+  [[nodiscard]] SteadyTime steady_now() const override {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(passed_.load());
+  }
   [[nodiscard]] WallTime wall_now() const override {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) +
            std::chrono::seconds(ahead_.load());
   }
+  /// As if somebody set the wall clock: nothing that is measured notices.
   void move(std::chrono::seconds by) { ahead_ += by.count(); }
+  /// As if time went by: what is waited for is due, once something wakes who waits.
+  void pass(std::chrono::seconds by) {
+    ahead_ += by.count();
+    passed_ += by.count();
+  }
 
  private:
   std::atomic<std::int64_t> ahead_{0};
+  std::atomic<std::int64_t> passed_{0};
 };
 
 /// Something moved: whoever waits looks again.

@@ -188,7 +188,7 @@ TEST_CASE("a pass never waits: what is waited for comes again at its time, which
   CHECK(run.hook(0).start_time > began);
   CHECK(count(world.simulator, "SHOW BACKENDS") == looks + 1);
   // Past the hook's time one look is due, and it decides.
-  world.clock.move(kHookTimeoutMax);
+  world.clock.pass(kHookTimeoutMax);
   CHECK(run.runner->prepare().end == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(count(world.simulator, "SHOW BACKENDS") == looks + 2);
