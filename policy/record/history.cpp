@@ -20,14 +20,30 @@ std::optional<std::string> remembered_origin(const Preparation& record, Componen
   return std::nullopt;
 }
 
-/// When the pods of the component were last found to stand.
-std::optional<WallTime> last_end(const std::vector<Preparation>& records, const std::string& object_uid,
-                                 Component component) {
-  std::optional<WallTime> last;
+/// The pods of a component were found to stand.
+struct Standing {
+  WallTime time;
+  std::string image;  ///< Empty where the record does not tell it.
+};
+
+/// The last time.
+std::optional<Standing> last_standing(const std::vector<Preparation>& records, const std::string& object_uid,
+                                      Component component) {
+  std::optional<Standing> last;
   for (const auto& record : records) {
-    if (record.spec.object.uid != object_uid || change_of(record, component) == nullptr) continue;
+    const ImageChange* change = change_of(record, component);
+    if (record.spec.object.uid != object_uid || change == nullptr) continue;
     // An older record follows its pods to where a newer one sends them, and may be the last to end.
-    last = std::max({last, record.status.rolled_out_time, record.status.rolled_back_time});
+    const auto& status = record.status;
+    if (status.rolled_out_time && (!last || *status.rolled_out_time > last->time)) {
+      last = {*status.rolled_out_time, change->to};
+    }
+    if (status.rolled_back_time && (!last || *status.rolled_back_time > last->time)) {
+      const auto& images = status.rolled_back_to;
+      const auto image = std::find_if(images.begin(), images.end(),
+                                      [&](const ComponentImage& each) { return each.component == component; });
+      last = {*status.rolled_back_time, image == images.end() ? std::string{} : image->image};
+    }
   }
   return last;
 }
@@ -42,7 +58,7 @@ bool story_ended(const Preparation& record) {
 
 std::optional<std::string> origin_of(const std::vector<Preparation>& records, const std::string& object_uid,
                                      const ComponentImage& present) {
-  const auto ended = last_end(records, object_uid, present.component);
+  const auto stood = last_standing(records, object_uid, present.component);
   std::optional<std::string> remembered;
   for (const auto& record : records) {
     if (record.spec.object.uid != object_uid) continue;
@@ -50,9 +66,13 @@ std::optional<std::string> origin_of(const std::vector<Preparation>& records, co
     if (change == nullptr) continue;
     if (story_ended(record)) return std::nullopt;
     const auto begun = record.spec.bypass ? record.creation_time : record.status.admitted_time;
-    if (begun && ended > begun) return std::nullopt;
-    // What was unfinished when the record began may have ended before it was admitted: then its own `from` had arrived.
-    const bool stale = ended && record.creation_time && ended >= record.creation_time;
+    // The pods stood after the record was made: what it knew of before is over. Where they stood is told, or else is
+    // what the record began from, unless it was admitted before.
+    const bool stale = stood && record.creation_time && stood->time >= *record.creation_time;
+    if (stale && !stood->image.empty()) {
+      return stood->image == present.image ? std::nullopt : std::optional(stood->image);
+    }
+    if (begun && stood && stood->time > *begun) return std::nullopt;
     const auto inherited = stale ? std::nullopt : remembered_origin(record, present.component);
     if (was_admitted(record) || change->to == present.image) return inherited ? inherited : change->from;
     if (!remembered) remembered = inherited;

@@ -340,6 +340,17 @@ HookAction read_action(const json& element, FieldReader& reader) {
   return action;
 }
 
+std::vector<ComponentImage> component_images(FieldReader& reader, const char* field, std::string& fault) {
+  std::vector<ComponentImage> out;
+  reader.list(field, [&](const json& element, const std::string& path) {
+    FieldReader entry(element, path, fault);
+    const auto component = component_from(entry.required_text("component"));
+    if (!component) entry.fail("component", "fe, be, cn or warehouse");
+    out.push_back({component.value_or(Component::Frontend), entry.required_text("image")});
+  });
+  return out;
+}
+
 PreparationSpec read_spec(FieldReader spec, std::string& fault) {
   PreparationSpec out;
   auto object = spec.child("objectRef");
@@ -376,12 +387,7 @@ PreparationSpec read_spec(FieldReader spec, std::string& fault) {
   });
   out.supersedes = spec.text("supersedes");
   out.candidate_of = spec.text("candidateOf");
-  spec.list("origins", [&](const json& element, const std::string& path) {
-    FieldReader origin(element, path, fault);
-    const auto component = component_from(origin.required_text("component"));
-    if (!component) origin.fail("component", "fe, be, cn or warehouse");
-    out.origins.push_back({component.value_or(Component::Frontend), origin.required_text("image")});
-  });
+  out.origins = component_images(spec, "origins", fault);
   spec.list("cures", [&](const json& element, const std::string&) {
     const auto component = element.is_string() ? component_from(element.get<std::string>()) : std::nullopt;
     if (!component) return spec.fail("cures", "fe, be, cn or warehouse");
@@ -426,6 +432,7 @@ PreparationStatus read_status(FieldReader status, std::string& fault) {
   out.admitted_time = status.time("admittedTime");
   out.rolled_out_time = status.time("rolledOutTime");
   out.rolled_back_time = status.time("rolledBackTime");
+  out.rolled_back_to = component_images(status, "rolledBackTo", fault);
   out.pods_moved = status.boolean("podsMoved", false);
   out.restoring_time = status.time("restoringTime");
   out.restored_time = status.time("restoredTime");
@@ -589,6 +596,7 @@ json status_to_json(const Preparation& record) {
   put(out, "admittedTime", status.admitted_time);
   put(out, "rolledOutTime", status.rolled_out_time);
   put(out, "rolledBackTime", status.rolled_back_time);
+  if (!status.rolled_back_to.empty()) out["rolledBackTo"] = array_of(status.rolled_back_to);
   if (status.pods_moved) out["podsMoved"] = true;
   put(out, "restoringTime", status.restoring_time);
   put(out, "restoredTime", status.restored_time);

@@ -41,6 +41,12 @@ Hook alive(const std::string& name, Probe probe) {
   return hook;
 }
 
+/// What is to stay while a component's pods move.
+struct Hold {
+  WallTime since{};  ///< For --max-hold.
+  std::set<std::string> keys;
+};
+
 class Story {
  public:
   Story(std::uint32_t seed, bool told) : random_(seed), told_(told) {
@@ -81,7 +87,6 @@ class Story {
       case 9:
         if (random_() % 4 != 0) return;
         tell("seven hours pass");
-        protected_.clear();  // --max-hold
         return clock_.move(7h);
       case 10:
         return bypass();
@@ -144,6 +149,7 @@ class Story {
   }
   void breaks(const std::string& rule) {
     tell("BROKEN: " + rule);
+    for (const auto& record : store_.cached()) tell(to_json(record).dump(2));
     broken_.push_back(rule);
   }
 
@@ -253,11 +259,8 @@ class Story {
         case Effect::None:
           tell(described(changes) + (decision.answer.allowed ? " is admitted" : " is refused"));
           if (!decision.answer.allowed) return false;
-          for (const auto& change : changes) {
-            world_.images[change.component] = change.to;
-            // Where the FE could not be asked, nothing is known to be in force.
-            if (world_.frontend_up()) protected_.insert(change.component);
-          }
+          protect(changes);
+          for (const auto& change : changes) world_.images[change.component] = change.to;
           return true;
         case Effect::Start:
           create(decision);
@@ -286,6 +289,22 @@ class Story {
     return false;
   }
 
+  /// From now on; a way back has no settings of its own, and keeps those that are there as long as they were to stay.
+  void protect(const std::vector<ImageChange>& changes) {
+    const bool way_back = std::all_of(changes.begin(), changes.end(), [this](const ImageChange& change) {
+      return last_complete_[change.component] == change.to;
+    });
+    // Where the FE could not be asked, nothing is known to be in force.
+    if (way_back || !world_.frontend_up()) return;
+    for (const auto& change : changes) {
+      auto& hold = protected_[change.component];
+      if (!world_.has_to_move(change.component)) hold.keys.clear();  // what was before it is over
+      hold.since = clock_.wall_now();
+      for (const auto& hook : hooks_) {
+        if (const auto* wanted = setting_of(hook)) hold.keys.insert(wanted->key);
+      }
+    }
+  }
   [[nodiscard]] bool holds() {
     return std::all_of(hooks_.begin(), hooks_.end(), [&](const Hook& hook) {
       const auto* wanted = setting_of(hook);
@@ -325,6 +344,11 @@ class Story {
       const auto record = store_.get("db", name, {});
       // What is closed may go, and with it what it knew, unless it still decides what came from where.
       if (!is_open(*record) || record->spec.bypass || record->status.admitted_time) return;
+      const auto& changes = record->spec.changes;
+      if (std::any_of(changes.begin(), changes.end(),
+                      [&](const ImageChange& change) { return world_.images[change.component] == change.to; })) {
+        return;  // Admitted, if not noted yet.
+      }
       tell("somebody deletes " + name);
       (void)store_.remove("db", name, {});
     } else if (world_.exists) {
@@ -354,19 +378,25 @@ class Story {
   void judge_set(const std::string& key, const std::string& value) {
     tell("SET " + key + " = " + value);
     if (value != kOriginal.at(key)) return;
-    for (const auto component : protected_) {
+    for (const auto& [component, hold] : protected_) {
+      if (!hold.keys.contains(key) || clock_.wall_now() - hold.since > LifecycleOptions{}.max_hold) continue;
       if (world_.has_to_move(component)) breaks(key + " is given back while " + world_.images[component] + " rolls");
     }
   }
   void judge_record(const Preparation& record) {
+    std::string captured;
+    for (const auto& one : record.status.captured) {
+      captured += " [" + one.key + ": " + one.value + " -> " + one.set_to + "]";
+    }
     tell(record.name + " " + std::string(to_string(record.status.phase)) + " " +
          std::string(to_string(record.status.stage)) + " " + std::string(to_string(record.status.outcome)) + " " +
-         record.status.message);
+         record.status.message + captured);
     const bool too_long = record.status.outcome == Outcome::Expired && record.status.admitted_time;
     for (const auto& change : record.spec.changes) {
       if (too_long) protected_.erase(change.component);
     }
     if (!story_ended(record) || !judged_.insert(record.name).second) return;
+    if (record.deleting) return;  // What it found is gone with it.
     if (record.spec.object.uid != world_.uid) return;
     for (const auto& change : record.spec.changes) {
       const auto& image = world_.images[change.component];
@@ -400,7 +430,7 @@ class Story {
   int uids_ = 1;
   std::vector<Hook> hooks_;
   std::map<Component, std::string> last_complete_;
-  std::set<Component> protected_;  ///< A change was admitted, and its rollout is not over.
+  std::map<Component, Hold> protected_;  ///< A change was admitted, and its rollout is not over.
   std::set<std::string> judged_;
   std::vector<std::string> broken_;
 };

@@ -77,8 +77,10 @@ class HookRunner {
   [[nodiscard]] Status stop_scripts() { return gate::stop_scripts(context_); }
 
   /// Restores every captured value where the FE still has what the gate set, and does every other undo that is owed,
-  /// the last first. What fails keeps nothing else from being done.
-  [[nodiscard]] Result<Restored> restore(std::chrono::seconds budget);
+  /// the last first. What fails keeps nothing else from being done. `left`: what of the captured values is this
+  /// record's to restore; nullopt: all.
+  [[nodiscard]] Result<Restored> restore(std::chrono::seconds budget,
+                                         std::optional<std::vector<CapturedSetting>> left = std::nullopt);
 
   /// Whether every setting of the record's hooks holds on every alive FE (and, in verify mode, whether who prepares
   /// this cluster still says Completed). Never writes.

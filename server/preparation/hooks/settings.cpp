@@ -313,15 +313,14 @@ Status Settings::forget(const std::string& key) {
       store_deadline());
 }
 
-Status Settings::restore(std::size_t first, Deadline deadline) {
-  const auto status = record_.snapshot().status;
-  const auto captured = by_key(status.captured, first);
+Status Settings::restore(const std::vector<CapturedSetting>& settings, std::size_t first, Deadline deadline) {
+  const auto captured = by_key(settings, first);
   if (captured.empty()) return Ok{};
   std::vector<std::string> keys;
   for (const auto& one : captured) keys.push_back(one.key);
   auto reading = fleet_.read(keys, deadline);
   if (!reading) return reading.error();
-  const bool leader_restarted = reading->leader.empty() || reading->leader != status.settings_leader;
+  const bool leader_restarted = reading->leader.empty() || reading->leader != record_.snapshot().status.settings_leader;
   Status all = Ok{};
   std::map<std::size_t, std::string> set;  // by setting: the statement
   std::map<std::size_t, Error> trouble;    // by setting

@@ -37,9 +37,9 @@ class Settings {
   [[nodiscard]] Status apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline, std::string& detail,
                              const std::vector<std::string>& yielded = {});
 
-  /// Gives back every captured value where an FE has what the gate set. `first` turns the order: a setting whose
+  /// Restores the values of `settings` where an FE has what the gate set. `first` turns the order: a setting whose
   /// broadcast hangs must not be the one that each try begins with. Ok: proven, on every alive FE.
-  [[nodiscard]] Status restore(std::size_t first, Deadline deadline);
+  [[nodiscard]] Status restore(const std::vector<CapturedSetting>& settings, std::size_t first, Deadline deadline);
 
  private:
   /// One hook's SET, as it ended.

@@ -115,11 +115,4 @@ Status HandOver::learn(ClaimedRecord& claim, const std::vector<Preparation>& oth
       deadline);
 }
 
-Status HandOver::leave_to_others(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline) {
-  const auto record = claim.snapshot();
-  auto left = left_to_restore(record, others);
-  if (left == record.status.captured) return Ok{};
-  return claim.update([&](PreparationStatus& status) { status.captured = left; }, deadline);
-}
-
 }  // namespace gate

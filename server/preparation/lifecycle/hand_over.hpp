@@ -34,9 +34,6 @@ class HandOver {
   /// Writes to the claimed record what `others` know of the settings that it sets.
   [[nodiscard]] Status learn(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline);
 
-  /// Takes out of the claimed record, which is stored as restoring, what `others` keep in force.
-  [[nodiscard]] Status leave_to_others(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline);
-
  private:
   [[nodiscard]] Result<bool> was_admitted(const Preparation& old, Deadline deadline);
   [[nodiscard]] Status settle(ClaimedRecord& claim, Preparation& old, Deadline deadline);

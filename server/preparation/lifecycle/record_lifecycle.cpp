@@ -352,15 +352,15 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
     look.waiting_for = std::move(known).value();
     return std::nullopt;
   }
-  if (goal.forward) return restore_as(claim, Outcome::Succeeded, "", true);
+  if (goal.forward) return restore_as(claim, Outcome::Succeeded, "", &goal.images);
   const auto successor = all_at_origin(record, look.present) ? std::string{} : used_on_top(record, look.present);
   if (!successor.empty()) {
-    return restore_as(claim, Outcome::Superseded, "superseded by " + successor, true);
+    return restore_as(claim, Outcome::Superseded, "superseded by " + successor, &goal.images);
   }
   return restore_as(claim, Outcome::Reverted,
                     all_at_origin(record, look.present) ? "the pods run the images from before again"
                                                         : "the pods run other images than those that were prepared",
-                    true);
+                    &goal.images);
 }
 
 std::string RecordLifecycle::used_on_top(const Preparation& record, const std::vector<ComponentImage>& present) {
@@ -436,15 +436,17 @@ bool RecordLifecycle::asks_no_more(const Preparation& record, const nlohmann::js
 // ---- Restore and close ----
 
 RecordLifecycle::Again RecordLifecycle::restore_as(ClaimedRecord& claim, Outcome outcome, const std::string& why,
-                                                   bool pods_stand) {
+                                                   const std::vector<ComponentImage>* stand_at) {
   const auto begun = claim.update(
       [&](PreparationStatus& status) {
         status.stage = Stage::Restoring;
         status.outcome = outcome;
         status.restoring_time = clock_.wall_now();
-        if (pods_stand) {
-          auto& ended = outcome == Outcome::Succeeded ? status.rolled_out_time : status.rolled_back_time;
-          ended = status.restoring_time;
+        if (stand_at != nullptr && outcome == Outcome::Succeeded) {
+          status.rolled_out_time = status.restoring_time;
+        } else if (stand_at != nullptr) {
+          status.rolled_back_time = status.restoring_time;
+          status.rolled_back_to = *stand_at;
         }
         status.message = why;
       },
@@ -470,8 +472,8 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
     const auto others = hand_over_.open_neighbours(record, store_deadline());
     if (!others) return kStoreRetry;
     if (auto learned = hand_over_.learn(claim, *others, store_deadline()); !learned) return kStoreRetry;
-    if (auto left = hand_over_.leave_to_others(claim, *others, store_deadline()); !left) return kStoreRetry;
-    const auto restored = runner.restore(kRoundBudget);
+    // Found anew each time, and never stored: who keeps a setting now may be gone before this record has restored it.
+    const auto restored = runner.restore(kRoundBudget, left_to_restore(claim.snapshot(), *others));
     if (claim.lost() || stop.stop_requested()) return kStoreRetry;
     if (restored && *restored == Restored::ScriptRuns) return kScriptPoll;
     if (!restored) {

@@ -91,8 +91,9 @@ class RecordLifecycle {
   [[nodiscard]] bool asks_no_more(const Preparation& record, const nlohmann::json& object) const;
   /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
   void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
+  /// `stand_at`: what every pod and node was found to run; nullptr where that is not known.
   [[nodiscard]] Again restore_as(ClaimedRecord& claim, Outcome outcome, const std::string& why,
-                                 bool pods_stand = false);
+                                 const std::vector<ComponentImage>* stand_at = nullptr);
   /// Whether nothing is left of the FE that a record's settings are on: its object, its cluster and its StatefulSet are
   /// gone; or there is nobody who could know, and it has not answered for long.
   [[nodiscard]] Result<bool> frontend_is_gone(const Preparation& record);
