@@ -95,8 +95,9 @@ bool moves_pods(const Preparation& record, const std::vector<ComponentImage>& pr
   }
   if (status.admitted_time) return true;
   if (status.phase != Phase::Completed) return false;
-  return std::all_of(record.spec.changes.begin(), record.spec.changes.end(), [&](const ImageChange& change) {
-    return std::find(present.begin(), present.end(), ComponentImage{change.component, change.to}) != present.end();
+  return std::any_of(present.begin(), present.end(), [&](const ComponentImage& now) {
+    const ImageChange* change = change_of(record, now.component);
+    return change != nullptr && now.image != change->from;
   });
 }
 

@@ -74,7 +74,8 @@ Result<bool> take(const json& variable, const std::string& field, FrontendCreden
   const json& value = at(variable, {"value"});
   const json& source = at(variable, {"valueFrom"});
   if (!source.is_null()) {
-    if (!value.is_null() && value != "") return unreadable(field, "it has both value and valueFrom");
+    if (!value.is_null() && !(value.is_string() && value.get_ref<const std::string&>().empty()))
+      return unreadable(field, "it has both value and valueFrom");
     auto reference = reference_of(source, field);
     if (!reference) return reference.error();
     const bool optional = reference->optional;

@@ -294,7 +294,7 @@ class MysqlFrontendSession final : public FrontendSession {
         row[i].emplace(values[i], lengths[i]);
         bytes += lengths[i];
       }
-      bytes += columns * sizeof(std::optional<std::string>) + sizeof(row);
+      bytes += columns * sizeof(std::optional<std::string>) + sizeof(std::vector<std::optional<std::string>>);
       out.rows.push_back(std::move(row));
       if (bytes > kResultBytesMax)
         return give_up(ErrorCode::Unavailable,

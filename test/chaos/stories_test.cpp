@@ -109,6 +109,7 @@ class Story {
     facts.configuration.faults = {{"annotation", "nonsense", "something else"}};
     facts.read_back = ReadBack::Unreachable;
     for (const auto& [component, image] : world_.images) {
+      if (forgotten_.contains(component)) continue;
       if (last_complete_.at(component) != image) facts.changes.push_back({component, image, last_complete_[component]});
     }
     if (facts.changes.empty()) return;
@@ -298,8 +299,8 @@ class Story {
     if (way_back || !world_.frontend_up()) return;
     for (const auto& change : changes) {
       auto& hold = protected_[change.component];
-      if (!world_.has_to_move(change.component)) hold.keys.clear();  // what was before it is over
-      hold.since = clock_.wall_now();
+      if (!world_.has_to_move(change.component)) hold = {};  // what was before it is over
+      if (hold.keys.empty()) hold.since = clock_.wall_now();
       for (const auto& hook : hooks_) {
         if (const auto* wanted = setting_of(hook)) hold.keys.insert(wanted->key);
       }
@@ -350,6 +351,9 @@ class Story {
         return;  // Admitted, if not noted yet.
       }
       tell("somebody deletes " + name);
+      for (const auto& change : changes) {
+        if (story_ended(*record)) forgotten_.insert(change.component);
+      }
       (void)store_.remove("db", name, {});
     } else if (world_.exists) {
       tell("the object is deleted, its pods stay");
@@ -365,6 +369,7 @@ class Story {
     world_.exists = true;
     world_.uid = "uid-" + std::to_string(++uids_);
     last_complete_ = world_.images;  // nothing is known of before
+    forgotten_.clear();
     protected_.clear();
   }
 
@@ -396,7 +401,6 @@ class Story {
       if (too_long) protected_.erase(change.component);
     }
     if (!story_ended(record) || !judged_.insert(record.name).second) return;
-    if (record.deleting) return;  // What it found is gone with it.
     if (record.spec.object.uid != world_.uid) return;
     for (const auto& change : record.spec.changes) {
       const auto& image = world_.images[change.component];
@@ -405,6 +409,8 @@ class Story {
         breaks(record.name + " says that " + image + " is rolled out");
       }
       last_complete_[change.component] = image;
+      forgotten_.erase(change.component);
+      if (record.deleting) forgotten_.insert(change.component);
       protected_.erase(change.component);
     }
   }
@@ -431,6 +437,7 @@ class Story {
   std::vector<Hook> hooks_;
   std::map<Component, std::string> last_complete_;
   std::map<Component, Hold> protected_;  ///< A change was admitted, and its rollout is not over.
+  std::set<Component> forgotten_;        ///< Who found where its pods stand was deleted by hand, and that with it.
   std::set<std::string> judged_;
   std::vector<std::string> broken_;
 };

@@ -158,8 +158,9 @@ class StoryWorld final : public ClusterAccess, public FrontendConnector {
   Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return true; }
   Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal& goal, Deadline) override {
     RolloutState state{true, "", false, true, {}};
-    for (const auto& [component, image] : goal.images) {
-      const auto& set = set_of(component);
+    for (const auto& wanted : goal.images) {
+      const auto& image = wanted.image;
+      const auto& set = set_of(wanted.component);
       state.begun = state.begun || set.image == image;
       const bool settled = set.image == image && std::all_of(set.pods.begin(), set.pods.end(),
                                                              [&](const auto& pod) { return pod.image == image; });

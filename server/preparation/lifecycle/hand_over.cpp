@@ -7,6 +7,7 @@
 
 #include "policy/record/history.hpp"
 #include "policy/record/neighbours.hpp"
+#include "policy/rollout/rollout.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
 #include "server/preparation/hooks/hook_context.hpp"
 #include "server/preparation/hooks/left_scripts.hpp"
@@ -26,9 +27,14 @@ Result<bool> HandOver::was_admitted(const Preparation& old, Deadline deadline) {
   if (moves_pods(old, {})) return true;
   if (old.status.phase != Phase::Completed || old.status.stage != Stage::Prepared) return false;
   const auto object = clusters_.get_object(old.name_space, old.spec.object, deadline);
-  if (object) return moves_pods(old, present_images(old, *object));
-  if (object.error().code == ErrorCode::NotFound) return false;
-  return object.error();
+  if (!object && object.error().code == ErrorCode::NotFound) return false;
+  if (!object) return object.error();
+  const auto present = present_images(old, *object);
+  if (moves_pods(old, present)) return true;
+  // Admitted and taken back before anybody looked: its pods are on their way back.
+  const auto pods = clusters_.rollout_state(old, rollout_goal(old.spec, present), deadline);
+  if (!pods) return pods.error();
+  return !pods->settled;
 }
 
 Status HandOver::take_over(ClaimedRecord& claim, Deadline deadline) {

@@ -57,10 +57,7 @@ TEST_CASE("foreign text can neither break a line nor pretend to be a member") {
       {"line feeds", "a\r\n{\"level\":\"error\"}", "a  {\"level\":\"error\"}"},
       {"NUL", std::string("a\0b", 3), "a b"},
       {"terminal sequences", "a\x1b[31mb\xC2\x9B", "a [31mb "},
-      {"marks that reorder",
-       "a\xE2\x80\xAE"
-       "b",
-       "a b"},
+      {"marks that reorder", std::string("a\xE2") + "\x80\xAE" + "b", "a b"},
       {"invalid UTF-8", "a\xFF", "a\xEF\xBF\xBD"},
       {"letters of others", "кластер", "кластер"},
       {"a format", "{} %s", "{} %s"},
