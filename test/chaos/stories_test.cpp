@@ -261,7 +261,7 @@ class Story {
           tell(described(changes) + (decision.answer.allowed ? " is admitted" : " is refused"));
           if (!decision.answer.allowed) return false;
           protect(changes);
-          for (const auto& change : changes) world_.images[change.component] = change.to;
+          apply(changes);
           return true;
         case Effect::Start:
           create(decision);
@@ -306,6 +306,12 @@ class Story {
       }
     }
   }
+  void apply(const std::vector<ImageChange>& changes) {
+    for (const auto& change : changes) {
+      world_.images[change.component] = change.to;
+      if (!world_.has_to_move(change.component)) protected_.erase(change.component);  // taken back in time
+    }
+  }
   [[nodiscard]] bool holds() {
     return std::all_of(hooks_.begin(), hooks_.end(), [&](const Hook& hook) {
       const auto* wanted = setting_of(hook);
@@ -334,7 +340,7 @@ class Story {
     const auto decision = decide(facts);
     if (decision.effect == Effect::RecordBypass) create(decision);
     tell(described(facts.changes) + " is let through unprepared");
-    if (decision.answer.allowed) world_.images[component] = wanted;
+    if (decision.answer.allowed) apply(facts.changes);
   }
 
   void delete_something() {
