@@ -97,7 +97,7 @@ bool moves_pods(const Preparation& record, const std::vector<ComponentImage>& pr
   if (status.phase != Phase::Completed) return false;
   return std::any_of(present.begin(), present.end(), [&](const ComponentImage& now) {
     const ImageChange* change = change_of(record, now.component);
-    return change != nullptr && now.image != change->from;
+    return change != nullptr && now.image == change->to;
   });
 }
 

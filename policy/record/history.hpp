@@ -23,8 +23,8 @@ namespace gate {
 [[nodiscard]] std::optional<std::string> origin_of(const std::vector<Preparation>& records,
                                                    const std::string& object_uid, const ComponentImage& present);
 
-/// The record whose pods may be moving: it was admitted and is not over, or the object has other images than it began
-/// from although nobody has noted that yet (part of what was admitted may have been taken back meanwhile).
+/// The record whose pods may be moving: it was admitted and is not over, or the object has one of its images already
+/// although nobody has noted that yet (the others may have been taken back meanwhile).
 [[nodiscard]] bool moves_pods(const Preparation& record, const std::vector<ComponentImage>& present);
 
 /// Records that must outlive their closing: without them a component's origin could not be known, or an open record

@@ -542,6 +542,10 @@ bool is_open(const Preparation& record) {
   return record.status.stage != Stage::Closed || record.status.restore_owed || !scripts_left_running(record).empty();
 }
 
+bool is_handed_over(const Preparation& record) {
+  return record.status.outcome == Outcome::Superseded && record.status.stage == Stage::Closed;
+}
+
 void call_off(PreparationStatus& status, WallTime now, const std::string& why) {
   if (status.phase != Phase::Completed) {
     status.phase = Phase::Failed;

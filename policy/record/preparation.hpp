@@ -200,6 +200,10 @@ inline constexpr std::string_view kClusterLabel = "gate.starrocks.com/cluster";
 /// Not Closed, or still owing a restore or the end of a script.
 [[nodiscard]] bool is_open(const Preparation& record);
 
+/// Its successor has frozen it, and takes over what it has still to restore. (One that ends as Superseded on its own,
+/// since a newer rollout has taken its pods along, restores for itself.)
+[[nodiscard]] bool is_handed_over(const Preparation& record);
+
 /// Ends an open record from outside of its runner: what it captured is to be put back, and nothing else.
 void call_off(PreparationStatus& status, WallTime now, const std::string& why);
 

@@ -10,6 +10,7 @@
 // to shrink one, lower the steps.
 
 #include <doctest/doctest.h>
+#include <spdlog/sinks/stdout_sinks.h>
 
 #include <cstdlib>
 
@@ -54,6 +55,7 @@ class Story {
     store_.observe([this](const Preparation& record, bool removed) {
       if (!removed) judge_record(record);
     });
+    if (told_) log_.sinks().push_back(std::make_shared<spdlog::sinks::stdout_sink_st>());
     restart_gate();
     last_complete_ = world_.images;
   }
@@ -185,7 +187,7 @@ class Story {
             return is_open(other) && other.spec.supersedes == record->name;
           });
         }();
-        if (record->status.outcome == Outcome::Superseded && has_successor) break;
+        if (is_handed_over(*record) && has_successor) break;
         record->status.runner = {identity_, clock_.wall_now()};
         auto stored = dying_->update_status(*record, {});
         if (!stored) break;

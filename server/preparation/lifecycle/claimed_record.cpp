@@ -12,7 +12,7 @@ ClaimedRecord::ClaimedRecord(PreparationStore& store, const Clock& clock, std::s
       clock_(clock),
       identity_(std::move(identity)),
       lease_(lease),
-      claimed_superseded_(record.status.outcome == Outcome::Superseded),
+      claimed_superseded_(is_handed_over(record)),
       held_until_(lease == kNoLease ? SteadyTime::max() : claimed_at + lease),
       record_(std::move(record)) {}
 

@@ -110,7 +110,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
                      record.status.start_time,
                      restore_due_since(record)};
     }
-    if (record.status.outcome == Outcome::Superseded) {
+    if (is_handed_over(record)) {
       // What its worker sets from now on would be set against the successor.
       if (const auto found = tracked_.find(key); found != tracked_.end() && found->second.claim) {
         found->second.claim->superseded();
@@ -205,8 +205,8 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     if (!record.held || store_.let_go(name_space, name, store_deadline())) return std::nullopt;
     return kStoreRetry;
   }
-  // The successor takes the debt over; this one is worked on only where there is none.
-  if (record.status.outcome == Outcome::Superseded && has_successor(key)) return options_.reassert_interval;
+  // The successor restores it; this one is worked on only where there is none.
+  if (is_handed_over(record) && has_successor(key)) return options_.reassert_interval;
   if (options_.pays_only && record.status.stage != Stage::Restoring && record.status.stage != Stage::Closed) {
     return std::nullopt;  // comes back as an event once it is due
   }

@@ -80,7 +80,7 @@ Status HandOver::take_over(ClaimedRecord& claim, Deadline deadline) {
 }
 
 Status HandOver::settle(ClaimedRecord& claim, Preparation& old, Deadline deadline) {
-  if (old.status.outcome != Outcome::Superseded) return Ok{};
+  if (!is_handed_over(old)) return Ok{};
   const bool scripts_left = !scripts_left_running(old).empty();
   if (!old.status.restore_owed && !scripts_left) return Ok{};
   // Before the successor's hooks: two targets' scripts are not to run at once.
