@@ -393,6 +393,7 @@ ControllerStats PreparationController::stats() const {
       out.longest_overdue = std::max(out.longest_overdue, now - known.due.value_or(now));
     }
   }
+  for (std::size_t i = 0; i < kClosingOutcomes.size(); ++i) out.closed[i] = lifecycle_.closed(kClosingOutcomes[i]);
   out.prepared = lifecycle_.counts().prepared;
   out.failed = lifecycle_.counts().failed;
   out.restored = lifecycle_.counts().restored;

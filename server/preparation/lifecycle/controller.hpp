@@ -2,6 +2,7 @@
 // The loop behind admission: claims open records, prepares, follows the rollout, puts back (design 2.8 and 2.9).
 // Level-triggered: every look reads the record and the world anew, so events only make it look sooner.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -46,6 +47,8 @@ struct ControllerStats {
   std::size_t restores_owed = 0;
   std::chrono::seconds oldest_debt{};      ///< Age of the oldest captured value that is not back.
   std::chrono::seconds longest_overdue{};  ///< Since when putting back is due but has not been proven, at most.
+  /// Records closed by this replica, by outcome in the order of kClosingOutcomes.
+  std::array<std::uint64_t, kClosingOutcomes.size()> closed{};
   std::uint64_t prepared = 0;
   std::uint64_t failed = 0;
   std::uint64_t restored = 0;

@@ -59,6 +59,7 @@ Status HandOver::take_over(ClaimedRecord& claim, Deadline deadline) {
     auto frozen = store_.update_status(*old, deadline);
     if (!frozen) return frozen.error();
     old = std::move(frozen).value();
+    ++superseded_;
     clusters_.emit_event(*old, false, "UpgradePreparationSuperseded", old->status.message);
   }
   if (!record.status.debt_taken_over) {

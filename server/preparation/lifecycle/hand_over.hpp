@@ -2,6 +2,8 @@
 // What the open records of one cluster have to do with each other: a newer target that takes over what an unused one
 // holds, and records that stand side by side on one FE (policy/record/neighbours.hpp).
 
+#include <atomic>
+#include <cstdint>
 #include <vector>
 
 #include "server/ports/cluster_access.hpp"
@@ -34,6 +36,9 @@ class HandOver {
   /// Writes to the claimed record what `others` know of the settings that it sets.
   [[nodiscard]] Status learn(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline);
 
+  /// How many records take_over() has frozen.
+  [[nodiscard]] std::uint64_t superseded() const { return superseded_; }
+
  private:
   [[nodiscard]] Result<bool> was_admitted(const Preparation& old, Deadline deadline);
   [[nodiscard]] Status settle(ClaimedRecord& claim, Preparation& old, Deadline deadline);
@@ -43,6 +48,7 @@ class HandOver {
   ScriptJobs& scripts_;
   const Clock& clock_;
   spdlog::logger& log_;
+  std::atomic<std::uint64_t> superseded_{0};
 };
 
 /// The images that the record's components have in `object`; what the object has not is left out.

@@ -488,6 +488,8 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
   }
   if (auto closed = close(claim, ""); !closed) return kStoreRetry;
   ++counts_.restored;
+  // One that was closed before, and owed on, is counted.
+  if (record.status.stage != Stage::Closed) count_closed(claim.snapshot().status.outcome);
   const auto closed = claim.snapshot();
   log_.info("record closed name={} outcome={}", key_of(closed), to_string(closed.status.outcome));
   clusters_.emit_event(closed, false, "UpgradePreparationClosed",
@@ -517,12 +519,26 @@ Result<bool> RecordLifecycle::frontend_is_gone(const Preparation& record) {
 RecordLifecycle::Again RecordLifecycle::abandon(ClaimedRecord& claim) {
   const auto settings = claim.snapshot().status.captured.size();
   const std::string why = "the cluster and its FE are gone; " + std::to_string(settings) + " settings are not restored";
+  const bool was_closed = claim.snapshot().status.stage == Stage::Closed;
   if (auto closed = close(claim, why); !closed) return kStoreRetry;
   ++counts_.abandoned;
   const auto record = claim.snapshot();
+  if (!was_closed) count_closed(record.status.outcome);
   log_.warn("record closed without restoring name={} why={}", key_of(record), why);
   clusters_.emit_event(record, true, "UpgradeRestoreAbandoned", why);
   return std::nullopt;
+}
+
+void RecordLifecycle::count_closed(Outcome outcome) {
+  const auto found = std::find(kClosingOutcomes.begin(), kClosingOutcomes.end(), outcome);
+  if (found != kClosingOutcomes.end()) ++counts_.closed[static_cast<std::size_t>(found - kClosingOutcomes.begin())];
+}
+
+std::uint64_t RecordLifecycle::closed(Outcome outcome) const {
+  const auto found = std::find(kClosingOutcomes.begin(), kClosingOutcomes.end(), outcome);
+  if (found == kClosingOutcomes.end()) return 0;
+  const auto here = counts_.closed[static_cast<std::size_t>(found - kClosingOutcomes.begin())].load();
+  return outcome == Outcome::Superseded ? here + hand_over_.superseded() : here;
 }
 
 Status RecordLifecycle::close(ClaimedRecord& claim, const std::string& abandoned_because) {
@@ -550,6 +566,7 @@ RecordLifecycle::Again RecordLifecycle::close_bypass(ClaimedRecord& claim) {
       store_deadline());
   if (!closed) return kStoreRetry;
   ++counts_.bypassed;
+  count_closed(Outcome::Bypassed);
   const auto record = claim.snapshot();
   log_.warn("bypassed name={} user={} why={}", key_of(record), clean_text(record.spec.requested_by.username),
             record.spec.bypass->reason);

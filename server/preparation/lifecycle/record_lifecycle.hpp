@@ -2,6 +2,7 @@
 // What becomes of one record from its hooks to its closing (design 2.8). Level-triggered: each look reads the record
 // and the world anew and takes it one step on.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -27,7 +28,13 @@ struct LifecycleOptions {
   HookRunnerOptions hooks;
 };
 
+/// Those that a closed record may have.
+inline constexpr std::array kClosingOutcomes = {Outcome::Succeeded,  Outcome::Failed,  Outcome::Reverted,
+                                                Outcome::Superseded, Outcome::Expired, Outcome::Bypassed};
+
 struct LifecycleCounts {
+  /// Records that were closed, by outcome.
+  std::array<std::atomic<std::uint64_t>, kClosingOutcomes.size()> closed{};
   std::atomic<std::uint64_t> prepared{0};
   std::atomic<std::uint64_t> failed{0};
   std::atomic<std::uint64_t> restored{0};
@@ -60,6 +67,8 @@ class RecordLifecycle {
                               const std::stop_token& passes, const std::stop_token& stop);
 
   [[nodiscard]] const LifecycleCounts& counts() const { return counts_; }
+  /// Records closed with `outcome` here.
+  [[nodiscard]] std::uint64_t closed(Outcome outcome) const;
 
  private:
   /// What one look while following found.
@@ -111,6 +120,8 @@ class RecordLifecycle {
   const LifecycleOptions options_;
   HandOver hand_over_;
   RolloutLeader leader_;
+  void count_closed(Outcome outcome);
+
   LifecycleCounts counts_;
 };
 

@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <numeric>
+
 #include "test/server/preparation/world.hpp"
 
 using namespace std::chrono_literals;
@@ -15,6 +18,15 @@ using namespace test;
 
 std::size_t count(const std::vector<std::string>& all, const std::string& wanted) {
   return static_cast<std::size_t>(std::count(all.begin(), all.end(), wanted));
+}
+
+std::uint64_t closed_as(const ControllerStats& stats, Outcome outcome) {
+  const auto at = std::find(kClosingOutcomes.begin(), kClosingOutcomes.end(), outcome) - kClosingOutcomes.begin();
+  return stats.closed.at(static_cast<std::size_t>(at));
+}
+
+std::uint64_t closed_in_all(const ControllerStats& stats) {
+  return std::accumulate(stats.closed.begin(), stats.closed.end(), std::uint64_t{0});
 }
 
 /// A record of another time: prepared, its setting on the FE, nobody working on it.
@@ -54,6 +66,8 @@ TEST_CASE("prepared, admitted, rolled out, put back, closed") {
   const auto stats = replica.controller.stats();
   CHECK(stats.prepared == 1);
   CHECK(stats.restored == 1);
+  CHECK(closed_as(stats, Outcome::Succeeded) == 1);
+  CHECK(closed_in_all(stats) == 1);
   CHECK(stats.restores_owed == 0);
 }
 
@@ -215,6 +229,9 @@ TEST_CASE("a successor takes captured values and debt over, once") {
   world.clusters.set_rolled_out();
   REQUIRE(world.reaches("new", Stage::Closed));
   CHECK(world.config() == kSchedulingDefault);
+  CHECK(world.signal.eventually([&] { return closed_in_all(replica.controller.stats()) == 2; }));
+  CHECK(closed_as(replica.controller.stats(), Outcome::Superseded) == 1);
+  CHECK(closed_as(replica.controller.stats(), Outcome::Succeeded) == 1);
 }
 
 TEST_CASE("a successor with another value for the key puts the first value back") {
@@ -262,6 +279,10 @@ TEST_CASE("a superseded record whose successor is gone pays its debt itself") {
   const Replica replica(world);
   CHECK(world.signal.eventually([&] { return !world.get("old").status.restore_owed; }));
   CHECK(world.config() == kSchedulingDefault);
+  // It was counted when it was closed.
+  REQUIRE(world.signal.eventually([&] { return replica.controller.stats().queued == 0; }));
+  CHECK(replica.controller.stats().restored == 1);
+  CHECK(closed_in_all(replica.controller.stats()) == 0);
 }
 
 Hook left_script(const std::string& name, bool post_upgrade = false) {
@@ -648,6 +669,7 @@ TEST_CASE("a bypass is closed at once, told, and touches neither the FE nor what
   CHECK(status.hooks.empty());
   CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradeGateBypassed") == 1; }));
   CHECK(replica.controller.stats().bypassed == 1);
+  CHECK(closed_as(replica.controller.stats(), Outcome::Bypassed) == 1);
   CHECK(world.get("open").status.restore_owed);
   CHECK(world.get("open").status.stage == Stage::Prepared);
   // Its images on the object end the open record, which pays its debt itself.
