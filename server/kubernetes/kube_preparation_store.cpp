@@ -180,6 +180,13 @@ std::vector<Preparation> KubePreparationStore::cached() const {
   return out;
 }
 
+void KubePreparationStore::visit_cached(const std::function<void(const Preparation&)>& visit) const {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [cluster, records] : cache_) {
+    for (const auto& [name, record] : records) visit(record);
+  }
+}
+
 bool KubePreparationStore::synced() const { return watch_.synced(); }
 
 void KubePreparationStore::observe(Observer observer) { observers_.push_back(std::move(observer)); }

@@ -40,6 +40,7 @@ class KubePreparationStore final : public PreparationStore {
   Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override;
   Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override;
   std::vector<Preparation> cached() const override;
+  void visit_cached(const std::function<void(const Preparation&)>& visit) const override;
   bool synced() const override;
   void observe(Observer observer) override;
 

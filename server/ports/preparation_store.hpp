@@ -58,6 +58,11 @@ class PreparationStore {
   /// behind.
   [[nodiscard]] virtual std::vector<Preparation> cached() const = 0;
 
+  /// The same records, without a copy of them. `visit` must neither block nor call the store, and keep no reference.
+  virtual void visit_cached(const std::function<void(const Preparation&)>& visit) const {
+    for (const auto& record : cached()) visit(record);
+  }
+
   /// True once the first list is complete and while the watch is not known to be broken.
   [[nodiscard]] virtual bool synced() const = 0;
 

@@ -261,6 +261,11 @@ inline void check_preparation_store_contract(const StoreFactory& make_store, con
     REQUIRE(created.ok());
     REQUIRE(observed.wait_for(about("seen-1", [](const auto& change) { return !change.removed; })));
     CHECK(cached("seen-1"));
+    std::size_t visited = 0;
+    store->visit_cached([&](const Preparation& record) {
+      if (record.name == "seen-1" && record.name_space == name_space && record.uid == created->uid) ++visited;
+    });
+    CHECK(visited == 1);
     // The last object of the first list may be seen a moment before the list counts as complete.
     for (const auto deadline = soon(); !store->synced() && std::chrono::steady_clock::now() < deadline;) {
       std::this_thread::yield();
