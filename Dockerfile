@@ -9,9 +9,10 @@ COPY build-support/install-packages.sh /src/build-support/
 RUN /src/build-support/install-packages.sh build && rm -rf /var/lib/apt/lists/*
 COPY . /src
 WORKDIR /src
+ARG REVISION=unknown
 # --strip: the debug information stays in the build; the image ships code only.
 RUN --mount=type=cache,target=/root/.cache/ccache \
-    cmake --preset release && cmake --build --preset release --target upgrade-gate \
+    cmake --preset release -DGATE_REVISION="${REVISION}" && cmake --build --preset release --target upgrade-gate \
     && DESTDIR=/out cmake --install build/release --prefix /usr --strip
 
 FROM ${BASE}

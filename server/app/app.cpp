@@ -13,6 +13,7 @@
 #include "policy/text/url.hpp"
 #include "server/admission/admission_service.hpp"
 #include "server/admission/callers.hpp"
+#include "server/app/counting_connector.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
 #include "server/base/descriptors.hpp"
@@ -97,7 +98,7 @@ class App::Impl {
   spdlog::logger& log;
   std::string only_namespace;  // of the records; empty: all
   SystemClock clock;
-  Metrics metrics;
+  Metrics metrics{{std::string(kVersion), std::string(kRevision)}};
   std::atomic<bool> draining{false};
   std::unique_ptr<CertificateWatcher> certificate;
 
@@ -106,6 +107,7 @@ class App::Impl {
   KubePreparationStore* kube_store = nullptr;  // the same as `store` when on Kubernetes
   std::unique_ptr<ClusterAccess> clusters;
   MysqlFrontendConnector connector{{.password_to_unverified = options.frontend_password_to_unverified}};
+  CountingConnector frontends{connector};
   std::unique_ptr<HttpCaller> http_caller;
   std::unique_ptr<ScriptJobs> script_jobs;
   std::unique_ptr<OutcomeWaiters> waiters;
@@ -216,7 +218,7 @@ void App::Impl::make_controller(bool pays_only) {
   controller_options.pays_only = pays_only;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller = std::make_unique<PreparationController>(
-      *store, HookPeers{*clusters, connector, *http_caller, *script_jobs}, clock, log, controller_options);
+      *store, HookPeers{*clusters, frontends, *http_caller, *script_jobs}, clock, log, controller_options);
 }
 
 Status App::Impl::start_controller() {
@@ -376,6 +378,10 @@ std::string App::Impl::metrics_text() {
   snapshot.certificate_not_after_seconds = static_cast<double>(certificate->not_after().time_since_epoch().count());
   snapshot.certificate_load_failures = certificate->counters().failed;
   snapshot.ready = !why_not_ready();
+  snapshot.preparations = open_preparations(*store);
+  snapshot.now = clock.wall_now();
+  snapshot.process = read_process_facts();
+  snapshot.frontend_connects = frontends.counts();
   return metrics.scrape(snapshot);
 }
 

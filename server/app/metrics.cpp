@@ -6,7 +6,10 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <array>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <sstream>
 
@@ -16,6 +19,20 @@ namespace {
 /// From the fast path (microseconds) to the longest admission wait.
 const prometheus::Histogram::BucketBoundaries kReviewSeconds{0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1,
                                                              0.5,    1,      2.5,   5,     10};
+
+/// What each path may answer, the most frequent first. A decision that is not among them is counted all the same, from
+/// its first time on.
+const std::vector<std::pair<std::string_view, std::vector<std::string_view>>> kDecisions = {
+    {AdmissionService::kGatePath,
+     {"allowed-no-image-change", "allowed-not-configured", "allowed-prepared", "denied", "allowed-revert",
+      "allowed-dry-run", "allowed-bypass", "allowed-held", "malformed", "error"}},
+    {AdmissionService::kStatusPath, {"allowed", "denied", "malformed", "error"}},
+    {AdmissionService::kConfigurationPath, {"allowed", "denied", "malformed", "error"}},
+    {StatefulSetHandler::kPath,
+     {"allowed", "denied", "statefulset-passed", "statefulset-held", "statefulset-steered", "malformed", "error"}},
+};
+/// Of the webhook port's answers.
+constexpr std::array kStatuses = {200, 400, 403, 404, 405, 408, 411, 413, 415, 431, 500, 503};
 
 void set_to(prometheus::Counter& counter, std::uint64_t value) {
   const double more = static_cast<double>(value) - counter.Value();
@@ -70,10 +87,15 @@ class Metrics::Impl {
       counter("upgrade_gate_preparations_completed_total", "Preparations that completed on this replica");
   prometheus::Counter& failed =
       counter("upgrade_gate_preparations_failed_total", "Preparations that failed on this replica");
-  prometheus::Counter& closed =
-      counter("upgrade_gate_preparations_closed_total", "Records closed on this replica, everything restored");
-  prometheus::Counter& reasserted =
-      counter("upgrade_gate_settings_reasserted_total", "Rounds that re-applied settings an FE had lost");
+  prometheus::Family<prometheus::Counter>& closed = prometheus::BuildCounter()
+                                                        .Name("upgrade_gate_preparations_closed_total")
+                                                        .Help("Records closed on this replica, by outcome")
+                                                        .Register(registry);
+  prometheus::Counter& reapplied =
+      counter("upgrade_gate_settings_reapplied_total", "Rounds that re-applied settings an FE had lost");
+  prometheus::Counter& connects = counter("upgrade_gate_frontend_connects_total", "Logins to an FE that succeeded");
+  prometheus::Counter& connect_failures =
+      counter("upgrade_gate_frontend_connect_failures_total", "Logins to an FE that failed");
   prometheus::Counter& bypassed =
       counter("upgrade_gate_bypasses_total", "Image changes let through unprepared, recorded by this replica");
   prometheus::Counter& taken_over =
@@ -106,11 +128,22 @@ class Metrics::Impl {
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
   prometheus::Gauge& not_after =
-      gauge("upgrade_gate_certificate_not_after_seconds", "Expiry of the serving certificate, Unix time");
+      gauge("upgrade_gate_certificate_expiration_timestamp_seconds", "Expiry of the serving certificate, Unix time");
   prometheus::Gauge& ready = gauge("upgrade_gate_ready", "1 when /readyz says so");
 };
 
-Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
+Metrics::Metrics(const BuildInfo& build) : impl_(std::make_unique<Impl>()) {
+  prometheus::BuildGauge()
+      .Name("upgrade_gate_build_info")
+      .Help("1, with what this replica was built from")
+      .Register(impl_->registry)
+      .Add({{"version", build.version}, {"revision", build.revision}})
+      .Set(1);
+  for (const auto& [path, decisions] : kDecisions) {
+    for (const auto decision : decisions) impl_->series_of({path, std::string(decision)});
+  }
+  for (const int status : kStatuses) impl_->answers.Add({{"status", std::to_string(status)}});
+}
 Metrics::~Metrics() = default;
 
 void Metrics::count(const ReviewOutcome& outcome) {
@@ -123,8 +156,13 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   const std::lock_guard lock(impl_->scrape_mutex);
   set_to(impl_->prepared, snapshot.controller.prepared);
   set_to(impl_->failed, snapshot.controller.failed);
-  set_to(impl_->closed, snapshot.controller.restored);
-  set_to(impl_->reasserted, snapshot.controller.reasserted);
+  for (std::size_t i = 0; i < kClosingOutcomes.size(); ++i) {
+    set_to(impl_->closed.Add({{"outcome", std::string(to_string(kClosingOutcomes[i]))}}),
+           snapshot.controller.closed[i]);
+  }
+  set_to(impl_->reapplied, snapshot.controller.reasserted);
+  set_to(impl_->connects, snapshot.frontend_connects.succeeded);
+  set_to(impl_->connect_failures, snapshot.frontend_connects.failed);
   set_to(impl_->bypassed, snapshot.controller.bypassed);
   set_to(impl_->taken_over, snapshot.controller.claims_taken_over);
   set_to(impl_->tls_errors, snapshot.http.tls_errors);
@@ -147,8 +185,12 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   impl_->connections.Set(static_cast<double>(snapshot.http.connections_open));
   impl_->not_after.Set(snapshot.certificate_not_after_seconds);
   impl_->ready.Set(snapshot.ready ? 1 : 0);
+  auto families = impl_->registry.Collect();
+  for (auto made : {preparation_families(snapshot.preparations, snapshot.now), process_families(snapshot.process)}) {
+    std::move(made.begin(), made.end(), std::back_inserter(families));
+  }
   std::ostringstream out;
-  prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
+  prometheus::TextSerializer().Serialize(out, families);
   return out.str();
 }
 

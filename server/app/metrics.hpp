@@ -3,8 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/admission/admission_service.hpp"
+#include "server/app/counting_connector.hpp"
+#include "server/app/preparation_metrics.hpp"
+#include "server/app/process_metrics.hpp"
 #include "server/http/http_server.hpp"
 
 namespace gate {
@@ -17,12 +21,23 @@ struct MetricsSnapshot {
   double certificate_not_after_seconds = 0;  ///< Unix time.
   std::uint64_t certificate_load_failures = 0;
   bool ready = false;
+  std::vector<OpenPreparation> preparations;  ///< All that are open; Metrics keeps the series within their bound.
+  WallTime now{};                             ///< The ages of the preparations count to it.
+  ConnectCounts frontend_connects;
+  ProcessFacts process;
 };
 
-/// Thread safe.
+/// What this process was built from.
+struct BuildInfo {
+  std::string version;
+  std::string revision;
+};
+
+/// Thread safe. Every series that a rate() may be asked of is there from the first scrape on: the first refusal after a
+/// start is an increase, not a beginning.
 class Metrics {
  public:
-  Metrics();
+  explicit Metrics(const BuildInfo& build = {});
   ~Metrics();
   void count(const ReviewOutcome& outcome);
   /// Prometheus text format.

@@ -262,6 +262,10 @@ func TestEachValueDoesWhatItSays(t *testing.T) {
 				t.Errorf("no %s", name)
 			}
 		}
+		// Else Prometheus takes the label namespace of a preparation for that of the gate's pod.
+		if got := at(all["PodMonitor upgrade-gate"], "spec", "podMetricsEndpoints", 0, "honorLabels"); got != true {
+			t.Errorf("honorLabels: %v", got)
+		}
 		rule, _ := json.Marshal(at(all["PrometheusRule upgrade-gate"], "spec", "groups"))
 		if !strings.Contains(string(rule), "{{ $labels.namespace }}") {
 			t.Error("the alerts lost their templates")
