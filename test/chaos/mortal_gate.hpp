@@ -78,14 +78,16 @@ class HandMovedTime {
 class MachineClock final : public Clock {
  public:
   MachineClock(const HandMovedTime& time, std::chrono::milliseconds error) : time_(time), error_(error) {}
-  [[nodiscard]] SteadyTime steady_now() const override { return std::chrono::steady_clock::now() + off(); }
+  [[nodiscard]] SteadyTime steady_now() const override { return std::chrono::steady_clock::now() + kUptime + off(); }
   [[nodiscard]] WallTime wall_now() const override {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now() + off());
   }
   /// What sockets wait by.
-  [[nodiscard]] Deadline real(Deadline deadline) const { return deadline - off(); }
+  [[nodiscard]] Deadline real(Deadline deadline) const { return deadline - off() - kUptime; }
 
  private:
+  /// A steady clock counts from 0, however far behind this one is and however young the test's own machine.
+  static constexpr std::chrono::hours kUptime{24};
   [[nodiscard]] std::chrono::milliseconds off() const { return time_.ahead() + error_; }
   const HandMovedTime& time_;
   const std::chrono::milliseconds error_;

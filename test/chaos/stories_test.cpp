@@ -342,7 +342,9 @@ class Story {
     const auto decision = decide(facts);
     if (decision.effect == Effect::RecordBypass) create(decision);
     tell(described(facts.changes) + " is let through unprepared");
-    if (decision.answer.allowed) apply(facts.changes);
+    if (!decision.answer.allowed) return;
+    if (!world_.has_to_move(component)) protected_.erase(component);  // a rollout of nobody's
+    apply(facts.changes);
   }
 
   void delete_something() {
