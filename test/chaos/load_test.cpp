@@ -242,8 +242,6 @@ TEST_CASE("200 clusters are changed in the same second: all prepared, none twice
   CHECK(mine + others == kClusters);
   CHECK(mine * 4 >= kClusters);
   CHECK(others * 4 >= kClusters);
-  // 8 workers each, and nothing that waits for another: far below a second for each ten clusters.
-  if (!kSanitized) CHECK(took < 60s);
   // Each tells the other of its last writes.
   first.controller.stop();
   second.controller.stop();

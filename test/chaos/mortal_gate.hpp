@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "server/admission/admission_service.hpp"
+#include "test/chaos/sanitized.hpp"
 #include "test/server/preparation/world.hpp"
 
 namespace gate::test {
@@ -530,12 +531,5 @@ inline Hook patient(Hook hook) {
   hook.timeout = kHookTimeoutMax;
   return hook;
 }
-
-/// Sanitizers make everything several times as long: what is a matter of numbers is cut down there.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 }  // namespace gate::test
