@@ -303,7 +303,7 @@ ScriptJobState KubeScriptJobs::state_of(const Preparation& record, const json& j
   std::string reason;
   if (const json& failed = true_condition(job, "Failed"); failed.is_object()) {
     state.phase = ScriptJobState::Phase::Failed;
-    reason = "Job " + name + " failed: " + text(at(failed, {"reason"}));
+    reason = "Job " + name + " failed: " + reason_and_message(failed);
   } else if (true_condition(job, "Complete").is_object()) {
     state.phase = ScriptJobState::Phase::Succeeded;
   } else {

@@ -405,8 +405,9 @@ std::optional<Result<Look>> HookRunner::judge(HookContext& context, Progress& pr
     }
   }
   // What was seen until a look failed is what people want to know; where it failed for a reason of its own, that first,
-  // since a long text is cut.
-  if (!progress.seen.empty()) {
+  // since a long text is cut. What a script's Job says in the end tells all by itself.
+  const bool tells_all = error.code == ErrorCode::Rejected && std::holds_alternative<ScriptAction>(hook.action);
+  if (!progress.seen.empty() && !tells_all) {
     error.message = error.code == ErrorCode::Rejected ? error.message + "; before that: " + progress.seen
                                                       : progress.seen + "; then: " + error.message;
   }
