@@ -174,3 +174,39 @@ TEST_CASE("a story that ended while a newer target was held, or by an older reco
   base.status.rolled_back_time.reset();
   CHECK(origin_of({bypass, base}, "uid-1", {Component::Backend, "c"}) == "a");
 }
+
+TEST_CASE("where a rollback ended is told, and decides what was begun before it") {
+  using enum Became;
+  // a -> b was admitted; before its end b -> c was let through, and the pods were found at c.
+  auto old = attempt("a", "b", Admitted);
+  old.creation_time = old.status.admitted_time = kNow - std::chrono::hours(3);
+  old.status.rolled_back_time = kNow - std::chrono::hours(1);
+  old.status.rolled_back_to = {{Component::Backend, "c"}};
+  auto top = attempt("b", "c", Admitted, {{Component::Backend, "a"}});
+  top.creation_time = kNow - std::chrono::hours(2);
+  for (const auto noted : {std::chrono::minutes(90), std::chrono::minutes(30)}) {  // before the end, or after it
+    top.status.admitted_time = kNow - noted;
+    CHECK_FALSE(origin_of({top, old}, "uid-1", {Component::Backend, "c"}));
+    CHECK(origin_of({top, old}, "uid-1", {Component::Backend, "d"}) == "c");
+  }
+  // What begins after that has its own story.
+  auto next = attempt("c", "d", Admitted);
+  next.creation_time = next.status.admitted_time = kNow;
+  CHECK(origin_of({next, top, old}, "uid-1", {Component::Backend, "d"}) == "c");
+}
+
+TEST_CASE("a change of several components that was taken back in part may be moving pods") {
+  auto prepared = attempt("a", "b", Became::Held);
+  prepared.spec.changes.push_back({Component::Frontend, "x", "y"});
+  prepared.status.phase = Phase::Completed;
+  prepared.status.stage = Stage::Prepared;
+  CHECK(moves_pods(prepared, {{Component::Backend, "a"}, {Component::Frontend, "y"}}));
+  CHECK_FALSE(moves_pods(prepared, {{Component::Backend, "a"}, {Component::Frontend, "x"}}));
+}
+
+TEST_CASE("a record that ended as superseded on its own is not handed over") {
+  auto record = attempt("a", "b", Became::Superseded);
+  CHECK(is_handed_over(record));
+  record.status.stage = Stage::Restoring;
+  CHECK_FALSE(is_handed_over(record));
+}
