@@ -54,6 +54,14 @@ const Projection& of_stateful_set() {
   return kStatefulSet;
 }
 
+const Projection& of_frontend_environment() {
+  static const Projection kContainers =
+      keep_elements("containers", keep_members("", {keep_all("name"), keep_all("env")}));
+  static const Projection kStatefulSet =
+      keep_members("", {keep_members("spec", {keep_members("template", {keep_members("spec", {kContainers})})})});
+  return kStatefulSet;
+}
+
 /// These entries of a Secret or of a ConfigMap, and no others.
 Projection entries(const std::vector<std::string>& keys) {
   std::vector<Projection> members;
@@ -165,7 +173,12 @@ KubeClusterAccess::~KubeClusterAccess() = default;
 
 Result<FrontendAccess> KubeClusterAccess::frontend_access(const std::string& name_space, const std::string& cluster,
                                                           Deadline deadline) {
-  const auto object = client_.get(kube::kClusters, name_space, cluster, deadline, of_object());
+  auto object = client_.get(kube::kClusters, name_space, cluster, deadline, of_object());
+  if (!object && object.error().code == ErrorCode::NotFound) {
+    // Deleted with --cascade=orphan: its FE lives on, and its settings are still to be restored.
+    auto orphan = orphaned_frontend(name_space, cluster, deadline);
+    if (orphan || orphan.error().code != ErrorCode::NotFound) object = std::move(orphan);
+  }
   if (!object) return object.error();
   FrontendAccess access;
   access.tls = options_.frontend_tls;
@@ -175,6 +188,20 @@ Result<FrontendAccess> KubeClusterAccess::frontend_access(const std::string& nam
   access.address = std::move(*address);
   if (auto read = read_credentials(name_space, *object, access, deadline); !read) return read.error();
   return access;
+}
+
+Result<json> KubeClusterAccess::orphaned_frontend(const std::string& name_space, const std::string& cluster,
+                                                  Deadline deadline) {
+  const auto stateful_set =
+      client_.get(kube::kStatefulSets, name_space, cluster + "-fe", deadline, of_frontend_environment());
+  if (!stateful_set) return stateful_set.error();
+  json variables = json::array();
+  const json& containers = at(*stateful_set, {"spec", "template", "spec", "containers"});
+  for (std::size_t i = 0; containers.is_array() && i < containers.size(); ++i) {
+    const json& environment = at(containers[i], {"env"});
+    if (text(at(containers[i], {"name"})) == "fe" && environment.is_array()) variables = environment;
+  }
+  return json{{"spec", {{"starRocksFeSpec", {{"feEnvVars", std::move(variables)}}}}}};
 }
 
 Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& name_space, const std::string& cluster,

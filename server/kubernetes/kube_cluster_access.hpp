@@ -63,6 +63,10 @@ class KubeClusterAccess final : public ClusterAccess {
     std::string body;  // the Event object as JSON text
   };
 
+  /// What the pods of an FE whose cluster object is gone tell of its login, in the shape of that object. NotFound: they
+  /// are gone, too.
+  [[nodiscard]] Result<nlohmann::json> orphaned_frontend(const std::string& name_space, const std::string& cluster,
+                                                         Deadline deadline);
   [[nodiscard]] Result<FrontendAddress> frontend_address(const std::string& name_space, const std::string& cluster,
                                                          Deadline deadline);
   [[nodiscard]] Status read_credentials(const std::string& name_space, const nlohmann::json& object,

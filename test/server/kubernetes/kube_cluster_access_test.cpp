@@ -141,6 +141,26 @@ TEST_CASE("what stands in the way of reaching the frontend is named, passwords n
   CHECK(path.error().code == ErrorCode::InvalidInput);
 }
 
+TEST_CASE("an FE whose cluster object was deleted without it is reached by what its pods have") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
+  apply_yaml(name_space, kService);
+  apply_yaml(name_space, "apiVersion: v1\nkind: Secret\nmetadata: {name: login}\nstringData: {password: kept}\n");
+  CHECK(access.frontend_access(name_space, "sr", in_seconds(30)).error().code == ErrorCode::NotFound);
+  apply_yaml(name_space,
+             "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: sr-fe}\nspec:\n  serviceName: sr\n"
+             "  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec:\n"
+             "      containers:\n"
+             "      - {name: sidecar, image: x, env: [{name: MYSQL_PWD, value: another}]}\n"
+             "      - {name: fe, image: 'fe:1', env: [{name: HOST_TYPE, value: FQDN}, {name: MYSQL_PWD, valueFrom: "
+             "{secretKeyRef: {name: login, key: password}}}]}\n");
+  const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_MESSAGE(found.ok(), (found.ok() ? "" : found.error().message));
+  CHECK(found->username == "root");
+  CHECK(found->password == "kept");
+}
+
 TEST_CASE("the address can be overridden where there is no cluster DNS") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
