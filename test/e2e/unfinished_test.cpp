@@ -149,3 +149,77 @@ TEST_CASE("annotations ask for it whatever the operator's CRD is applied again")
   plane.must({"patch", "crd", "starrocksclusters.starrocks.com", "--type=json", "--patch-file",
               kSource + "/manifests/crd-extension/starrocksclusters-patch.yaml"});
 }
+
+TEST_CASE("a refused third target leaves the rollout under way its protection") {
+  Story story("third-target", asked());
+  const auto from = stop_in_the_middle(story);
+  // The FE's image: BEs that are down are nothing that this change could cure.
+  story.until("the third target is refused for good", [&] {
+    return contains(story.patch({{"fe", "3.3.2"}}).err, "UpgradePreparationFailed");
+  });
+  CHECK(protected_everywhere(story));
+  story.world.clear_rules();
+  ends_well(story, "3.3.1", from);
+  CHECK(story.rolled("sr-fe", "3.3.0"));
+}
+
+TEST_CASE("the cure of a broken tag is admitted while what it cures is down") {
+  Story story("cure", asked());
+  const auto from = story.timeline().size();
+  story.patch_until_admitted({{"be", "3.3.1-broken"}});
+  story.until("a BE is down", [&] { return story.ready_pods("be").size() == 2; });
+  story.patch_until_admitted({{"be", "3.3.1"}});
+  ends_well(story, "3.3.1", from);
+}
+
+TEST_CASE("a rollback in the middle keeps the settings until the pods are back") {
+  Story story("rollback", asked());
+  const auto from = stop_in_the_middle(story);
+  story.world.rule("sr-be", "start=1s");
+  const auto back = story.patch({{"be", "3.3.0"}});
+  INFO(back.err);
+  REQUIRE(back.exit_code == 0);
+  ends_well(story, "3.3.0", from);
+}
+
+TEST_CASE("a cluster that is deleted and leaves its pods gets its settings back") {
+  Story story("orphan", asked());
+  stop_in_the_middle(story);
+  story.must({"delete", "starrockscluster", "sr", "--cascade=orphan", "--timeout=60s"});
+  story.until("every setting is as before", [&] { return as_before(story); });
+}
+
+TEST_CASE("records that people delete take nothing pending with them") {
+  Story story("records", asked());
+  const auto from = stop_in_the_middle(story);
+  story.must({"delete", "upgradepreparations", "--all", "--wait=false"});
+  story.world.clear_rules();
+  story.until("the BEs are new", [&] { return story.rolled("sr-be", "3.3.1"); });
+  story.until("every setting is as before", [&] { return as_before(story); });
+  CHECK(story.timeline().size() > from);
+}
+
+TEST_CASE("a warehouse that is deleted while the FE refuses logins leaves the cluster's settings as they were") {
+  Story story("warehouse", asked({.backends = 1}));
+  const json warehouse{
+      {"apiVersion", "starrocks.com/v1"},
+      {"kind", "StarRocksWarehouse"},
+      {"metadata", {{"name", "wh"}, {"annotations", with_hooks(kHooks)}}},
+      {"spec", {{"starRocksCluster", "sr"}, {"template", {{"image", "starrocks/cn-ubuntu:3.3.0"}, {"replicas", 2}}}}}};
+  story.must({"create", "-f", "-"}, {.input = warehouse.dump()});
+  story.until("it runs", [&] { return story.rolled("wh-warehouse-cn", "3.3.0"); });
+  story.world.rule("wh-warehouse-cn-0", "start=never");
+  story.until("its new image is admitted", [&] {
+    return story
+               .kubectl({"patch", "starrockswarehouse", "wh", "--type=merge", "-p",
+                         R"({"spec":{"template":{"image":"starrocks/cn-ubuntu:3.3.1"}}})"})
+               .exit_code == 0;
+  });
+  story.until("one of its CNs is new", [&] { return story.ready_pods("cn").size() == 1; });
+  CHECK(protected_everywhere(story));
+  story.database("fail-login 1045:28000:Access denied");
+  story.must({"delete", "starrockswarehouse", "wh", "--wait=false"});
+  story.until("its StatefulSet is gone", [&] { return !story.object("statefulsets", "wh-warehouse-cn"); });
+  story.database("clear");
+  story.until("every setting is as before", [&] { return as_before(story); });
+}
