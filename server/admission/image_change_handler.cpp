@@ -5,6 +5,7 @@
 
 #include "policy/decision/bypass.hpp"
 #include "policy/hooks/either_configuration.hpp"
+#include "policy/record/history.hpp"
 #include "policy/review/stored_object.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
@@ -175,7 +176,10 @@ AdmissionAnswer ImageChangeHandler::decide_in_rounds() {
       confirm(decision);
       continue;
     }
-    if (decision.effect == Effect::None) return decision.answer;
+    if (decision.effect == Effect::None) {
+      if (decision.answer.allowed) note_what_is_replaced();
+      return decision.answer;
+    }
     if (decision.effect == Effect::RecordBypass) return record_bypass(decision);
     carry_out(decision);
   }
@@ -186,6 +190,25 @@ AdmissionAnswer ImageChangeHandler::decide_in_rounds() {
   facts_.store_reachable = false;
   facts_.store_error = "the record keeps changing";
   return decide(facts_).answer;
+}
+
+void ImageChangeHandler::note_what_is_replaced() {
+  if (facts_.dry_run || !facts_.store_reachable || !facts_.stored_difference.empty()) return;
+  auto present = facts_.unchanged;
+  for (const auto& change : facts_.changes) present.push_back({change.component, change.from});
+  for (const auto& known : facts_.records) {
+    if (known.spec.object.uid != facts_.object_uid || known.status.stage != Stage::Prepared) continue;
+    if (!moves_pods(known, present)) continue;
+    auto record = peers_.store.get(facts_.name_space, known.name, within(kStoreTimeout));
+    if (!record || record->status.stage != Stage::Prepared || !moves_pods(*record, present)) continue;
+    record->status.stage = Stage::RollingOut;
+    record->status.admitted_time = facts_.now;
+    // Its runner may have been quicker.
+    if (auto written = peers_.store.update_status(*record, within(kStoreTimeout)); !written) {
+      log_info(peers_.log, "admission not noted",
+               {{"uid", request_.uid}, {"preparation", known.name}, {"error", written.error().message}});
+    }
+  }
 }
 
 void ImageChangeHandler::gather_records() {

@@ -59,6 +59,9 @@ class ImageChangeHandler {
   void ask_permission();
   void wait_for(const std::string& name);
   [[nodiscard]] const Preparation* record_of(const std::string& name) const;
+  /// The object has images that a record prepared, and this change replaces them before its runner has seen them:
+  /// without a note it would not know that pods have moved. Best effort.
+  void note_what_is_replaced();
   [[nodiscard]] Result<Preparation> create(const Decision& decision);
   [[nodiscard]] AdmissionAnswer record_bypass(const Decision& decision);
   void start(const Decision& decision);

@@ -406,6 +406,14 @@ TEST_CASE("going back to the image that is running is allowed while a preparatio
   CHECK(gate.records().size() == 1);
 }
 
+TEST_CASE("a change that replaces what a record prepared tells that record that it was admitted") {
+  Gate gate;
+  REQUIRE(gate.review(upgrade()).at("allowed") == true);
+  gate.world.clusters.set_object(configured("fe:2"));
+  CHECK(gate.review(review_of(configured("fe:2"), configured("fe:1"))).at("allowed") == true);
+  CHECK(gate.records().at(0).status.admitted_time);
+}
+
 TEST_CASE("a bypass by somebody who may: allowed, recorded as the user's, audited, the FE untouched") {
   Gate gate;
   set_date(gate.world);
