@@ -1,7 +1,5 @@
 #include "server/admission/stateful_set_handler.hpp"
 
-#include <spdlog/logger.h>
-
 #include <nlohmann/json.hpp>
 
 #include "policy/decision/decision.hpp"
@@ -9,6 +7,7 @@
 #include "policy/rollout/turns.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/log.hpp"
 
 namespace gate {
 namespace {
@@ -50,8 +49,8 @@ AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Dead
   if (write->old_image == write->new_image && !write->marked) return allow();
   auto known = order(request, *write, deadline);
   if (!known) {
-    log_.warn("rollout not known namespace={} statefulset={} error={}", request.name_space, write->name,
-              known.error().message);
+    log_warning(log_, "rollout not known",
+                {{"namespace", request.name_space}, {"statefulset", write->name}, {"error", known.error().message}});
     if (!write->marked) {
       return deny(kDenialCode, std::string(reason::kUnavailable),
                   "upgrade gate: it is not known whether StatefulSet " + write->name + " may go to another image (" +
@@ -63,8 +62,11 @@ AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Dead
   const auto verdict = to_text(known->verdict);
   answer.audit.push_back({"decision", "statefulset-" + std::string(verdict)});
   if (!answer.json_patch.is_null() && !answer.json_patch.empty()) {
-    log_.debug("statefulset {} namespace={} name={} partition={}", verdict, request.name_space, write->name,
-               known->partition);
+    log_debug(log_, "statefulset changed",
+              {{"namespace", request.name_space},
+               {"statefulset", write->name},
+               {"verdict", verdict},
+               {"partition", known->partition}});
   }
   return answer;
 }

@@ -1,13 +1,12 @@
 #include "server/preparation/frontends/frontend_questions.hpp"
 
-#include <spdlog/logger.h>
-
 #include <algorithm>
 #include <future>
 #include <memory>
 #include <system_error>
 #include <utility>
 
+#include "server/base/log.hpp"
 #include "server/preparation/frontends/running_nodes.hpp"
 
 namespace gate {
@@ -55,7 +54,8 @@ void FrontendQuestions::grow() {
   try {
     state_.threads.emplace_back([this](const std::stop_token& stop) { answer(stop); });
   } catch (const std::system_error& error) {
-    log_.warn("no further thread for questions to FEs error={}", error.what());  // those that are there answer
+    log_warning(log_, "no further thread for questions to FEs",
+                {{"error", error.what()}});  // those that are there answer
   }
 }
 
@@ -97,7 +97,7 @@ Answer FrontendQuestions::ask(const std::string& cluster, Deadline deadline,
            try {
              if (!stop.stop_requested() && clock_.steady_now() < deadline) found = look(stop);
            } catch (const std::exception& bug) {
-             log_.error("question to the FE failed error={}", bug.what());
+             log_error(log_, "question to the FE failed", {{"error", bug.what()}});
            }
            promise->set_value(std::move(found));
          }});
@@ -117,7 +117,9 @@ ReadBack FrontendQuestions::read_back(const Preparation& record, Deadline deadli
         FrontendFleet fleet(peers_.connector, std::move(access).value(), clock_);
         std::string drifted;
         const auto holds = settings_hold(record, fleet, peers_.clusters, deadline, drifted);
-        if (!drifted.empty()) log_.info("settings drifted name={} what={}", record.name, drifted);
+        if (!drifted.empty())
+          log_info(log_, "settings drifted",
+                   {{"preparation", record.name_space + "/" + record.name}, {"what", drifted}});
         return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
       });
 }

@@ -1,9 +1,9 @@
 #include "server/preparation/lifecycle/controller.hpp"
 
-#include <spdlog/logger.h>
-
 #include <algorithm>
 #include <condition_variable>
+
+#include "server/base/log.hpp"
 
 namespace gate {
 namespace {
@@ -86,7 +86,7 @@ void PreparationController::stop() {
     if (!record || record->status.runner.identity != options_.identity) continue;
     record->status.runner = {};
     if (auto released = store_.update_status(*record, deadline); !released) {
-      log_.info("claim not released name={} error={}", key, released.error().message);
+      log_info(log_, "claim not released", {{"preparation", key}, {"error", released.error().message}});
     }
   }
 }
@@ -156,7 +156,7 @@ void PreparationController::work(const std::stop_token& stop) {
     try {
       again = reconcile(*key, stop);
     } catch (const std::exception& bug) {
-      log_.error("look at record failed name={} error={}", *key, bug.what());
+      log_error(log_, "look at record failed", {{"preparation", *key}, {"error", bug.what()}});
       again = kStoreRetry;
     }
     queue_.done(*key);
@@ -285,7 +285,7 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
       look_again = std::chrono::ceil<milliseconds>(stale_at - now);
       return Error{ErrorCode::Conflict, "claimed by " + runner.identity};
     }
-    log_.info("claim taken over name={} from={}", key, runner.identity);
+    log_info(log_, "claim taken over", {{"preparation", key}, {"from", runner.identity}});
     ++claims_taken_over_;
   }
   auto wanted = record;
@@ -341,7 +341,8 @@ void PreparationController::renew_claims() {
   }
   const auto renew = [this](ClaimedRecord& claim) {
     if (auto renewed = claim.renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease())); !renewed) {
-      log_.warn("claim not renewed name={} error={}", claim.snapshot().name, renewed.error().message);
+      log_warning(log_, "claim not renewed",
+                  {{"preparation", key_of(claim.snapshot())}, {"error", renewed.error().message}});
     }
   };
   // At the same time: one that a slow API server leaves waiting must not cost the others their lease. There are as many
@@ -373,7 +374,7 @@ void PreparationController::repeat(const std::stop_token& stop, const std::funct
     try {
       beat();
     } catch (const std::exception& bug) {
-      log_.error("heartbeat failed error={}", bug.what());
+      log_error(log_, "heartbeat failed", {{"error", bug.what()}});
     }
     std::unique_lock lock(mutex);
     pause.wait_for(lock, stop, period, [&] { return stop.stop_requested(); });

@@ -1,13 +1,12 @@
 #include "server/preparation/lifecycle/hand_over.hpp"
 
-#include <spdlog/logger.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "policy/record/history.hpp"
 #include "policy/record/neighbours.hpp"
 #include "policy/rollout/rollout.hpp"
+#include "server/base/log.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
 #include "server/preparation/hooks/hook_context.hpp"
 #include "server/preparation/hooks/left_scripts.hpp"
@@ -90,8 +89,8 @@ Status HandOver::settle(ClaimedRecord& claim, Preparation& old, Deadline deadlin
   if (removed && old.status.restore_owed) removed = remove_undo_scripts(scripts, old, deadline);
   if (!removed && out_of_reach(removed.error())) return removed;
   if (!removed) {
-    log_.warn("scripts left to their time limit name={}/{} error={}", old.name_space, old.name,
-              removed.error().message);
+    log_warning(log_, "scripts left to their time limit",
+                {{"preparation", old.name_space + "/" + old.name}, {"error", removed.error().message}});
   }
   auto settled = old.status;
   settle_left_scripts(old, removed, clock_.wall_now(), settled);

@@ -1,13 +1,12 @@
 #include "server/preparation/lifecycle/hold_retry.hpp"
 
-#include <spdlog/logger.h>
-
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "policy/text/json_member.hpp"
 #include "server/base/backoff.hpp"
+#include "server/base/log.hpp"
 
 namespace gate {
 namespace {
@@ -65,12 +64,12 @@ void HoldRetry::retry(const Preparation& failed) {
   const auto made = store_.create(next, deadline);
   if (!made) {
     if (made.error().code != ErrorCode::AlreadyExists) {
-      log_.warn("held upgrade not tried again namespace={} name={} error={}", next.name_space, next.name,
-                made.error().message);
+      log_warning(log_, "held upgrade not tried again",
+                  {{"object", next.name_space + "/" + next.name}, {"error", made.error().message}});
     }
     return;
   }
-  log_.info("held upgrade tried again namespace={} name={}", next.name_space, next.name);
+  log_info(log_, "held upgrade tried again", {{"object", next.name_space + "/" + next.name}});
   clusters_.emit_event(*made, false, "UpgradePreparationRetried",
                        "attempt " + std::to_string(next.spec.attempt) + "; the StatefulSets stay held");
   created_(*made);

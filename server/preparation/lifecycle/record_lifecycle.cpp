@@ -1,7 +1,5 @@
 #include "server/preparation/lifecycle/record_lifecycle.hpp"
 
-#include <spdlog/logger.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +8,7 @@
 #include "policy/record/neighbours.hpp"
 #include "policy/rollout/rollout.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/log.hpp"
 
 namespace gate {
 namespace {
@@ -193,12 +192,12 @@ RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSess
   const auto record = claim.snapshot();
   if (record.status.phase == Phase::Failed) {
     ++counts_.failed;
-    log_.warn("preparation failed name={} cause={}", key_of(record), record.status.message);
+    log_warning(log_, "preparation failed", {{"preparation", key_of(record)}, {"cause", record.status.message}});
     clusters_.emit_event(record, true, "UpgradePreparationFailed", record.status.message);
     return milliseconds{0};
   }
   ++counts_.prepared;
-  log_.info("preparation completed name={} hooks={}", key_of(record), record.spec.hooks.size());
+  log_info(log_, "preparation completed", {{"preparation", key_of(record)}, {"hooks", record.spec.hooks.size()}});
   clusters_.emit_event(record, false, "UpgradePreparationCompleted", "pre-upgrade hooks completed; repeat the upgrade");
   // One that began at the same moment may have set a value before this one looked at it, and after it was asked.
   if (auto learned = learn_from_neighbours(claim); !learned) return kStoreRetry;
@@ -220,7 +219,7 @@ void RecordLifecycle::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
   if (auto stored =
           claim.update([&](PreparationStatus& status) { status.nodes_before = std::move(before); }, store_deadline());
       !stored) {
-    log_.info("nodes not stored name={} error={}", key_of(record), stored.error().message);
+    log_info(log_, "nodes not stored", {{"preparation", key_of(record)}, {"error", stored.error().message}});
   }
 }
 
@@ -257,9 +256,10 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   const auto held = runner.reassert(kRoundBudget, detail, yielded_keys(record, look.others));
   if (!detail.empty() && held) {
     ++counts_.reasserted;
-    log_.info("settings set again name={} what={}", key_of(record), detail);
+    log_info(log_, "settings set again", {{"preparation", key_of(record)}, {"what", detail}});
   }
-  if (!held) log_.warn("settings not confirmed name={} error={}", key_of(record), held.error().message);
+  if (!held)
+    log_warning(log_, "settings not confirmed", {{"preparation", key_of(record)}, {"error", held.error().message}});
   const auto again = look.object ? lead(claim, look) : options_.reassert_interval;
   report(claim, held, look);
   if (held || !out_of_reach(held.error())) {
@@ -276,7 +276,7 @@ milliseconds RecordLifecycle::lead(ClaimedRecord& claim, Look& look) {
   if (record.status.stage != Stage::RollingOut || look.back) return options_.reassert_interval;
   const auto led = leader_.look(claim, *look.object, clock_.steady_now() + kRoundBudget);
   if (!led) {
-    log_.warn("rollout not led further name={} error={}", key_of(record), led.error().message);
+    log_warning(log_, "rollout not led further", {{"preparation", key_of(record)}, {"error", led.error().message}});
     return kStoreRetry;
   }
   if (!led->led || led->finished) return options_.reassert_interval;
@@ -345,7 +345,7 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
   if (top != nullptr) return restore_as(claim, Outcome::Superseded, "superseded by " + top->name);
   auto known = rollout_waits_for(claim, goal, runner);
   if (!known) {
-    log_.info("rollout not known name={} error={}", key_of(record), known.error().message);
+    log_info(log_, "rollout not known", {{"preparation", key_of(record)}, {"error", known.error().message}});
     return std::nullopt;
   }
   if (!known->empty()) {
@@ -422,7 +422,8 @@ void RecordLifecycle::report(ClaimedRecord& claim, const Status& held, const Loo
         status.message = message;
       },
       store_deadline());
-  if (!written) log_.info("progress not stored name={} error={}", key_of(record), written.error().message);
+  if (!written)
+    log_info(log_, "progress not stored", {{"preparation", key_of(record)}, {"error", written.error().message}});
   if (written && drifted && !was_drifted) clusters_.emit_event(record, true, "UpgradeSettingsDrifted", message);
   if (written && look.back && !was_back) clusters_.emit_event(record, false, "UpgradeRollingBack", message);
 }
@@ -478,7 +479,8 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
     if (restored && *restored == Restored::ScriptRuns) return kScriptPoll;
     if (!restored) {
       ++failures;
-      log_.warn("restore failed name={} tries={} error={}", key_of(record), failures, restored.error().message);
+      log_warning(log_, "restore failed",
+                  {{"preparation", key_of(record)}, {"tries", failures}, {"error", restored.error().message}});
       if (failures == 1) {
         clusters_.emit_event(record, true, "UpgradeRestoreOwed",
                              "settings are not restored yet: " + restored.error().message);
@@ -491,7 +493,7 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
   // One that was closed before, and owed on, is counted.
   if (record.status.stage != Stage::Closed) count_closed(claim.snapshot().status.outcome);
   const auto closed = claim.snapshot();
-  log_.info("record closed name={} outcome={}", key_of(closed), to_string(closed.status.outcome));
+  log_info(log_, "record closed", {{"preparation", key_of(closed)}, {"outcome", to_string(closed.status.outcome)}});
   clusters_.emit_event(closed, false, "UpgradePreparationClosed",
                        "outcome " + std::string(to_string(closed.status.outcome)) + "; captured settings are back");
   return std::nullopt;
@@ -524,7 +526,7 @@ RecordLifecycle::Again RecordLifecycle::abandon(ClaimedRecord& claim) {
   ++counts_.abandoned;
   const auto record = claim.snapshot();
   if (!was_closed) count_closed(record.status.outcome);
-  log_.warn("record closed without restoring name={} why={}", key_of(record), why);
+  log_warning(log_, "record closed without restoring", {{"preparation", key_of(record)}, {"why", why}});
   clusters_.emit_event(record, true, "UpgradeRestoreAbandoned", why);
   return std::nullopt;
 }
@@ -568,8 +570,10 @@ RecordLifecycle::Again RecordLifecycle::close_bypass(ClaimedRecord& claim) {
   ++counts_.bypassed;
   count_closed(Outcome::Bypassed);
   const auto record = claim.snapshot();
-  log_.warn("bypassed name={} user={} why={}", key_of(record), clean_text(record.spec.requested_by.username),
-            record.spec.bypass->reason);
+  log_warning(log_, "bypassed",
+              {{"preparation", key_of(record)},
+               {"user", clean_text(record.spec.requested_by.username)},
+               {"why", record.spec.bypass->reason}});
   clusters_.emit_event(record, true, "UpgradeGateBypassed",
                        clean_text(record.spec.requested_by.username) +
                            " let the upgrade through unprepared: " + record.spec.bypass->reason);

@@ -1,7 +1,5 @@
 #include "server/preparation/lifecycle/rollout_leader.hpp"
 
-#include <spdlog/logger.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +7,7 @@
 #include "policy/hooks/rollout_configuration.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/log.hpp"
 #include "server/preparation/frontends/frontend_probes.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
 
@@ -113,7 +112,8 @@ Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json&
       move.progress.image_pushed = true;
       move.events.push_back({false, "UpgradeImagePushed", "every FE gets an image of the metadata before FEs restart"});
     } else {
-      log_.warn("image not pushed namespace={} name={} error={}", record.name_space, record.name, failed);
+      log_warning(log_, "image not pushed",
+                  {{"preparation", record.name_space + "/" + record.name}, {"error", failed}});
     }
   }
   if (move.progress != record.status.rollout) {
@@ -122,8 +122,9 @@ Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json&
     if (!stored) return stored.error();
   }
   for (const auto& event : move.events) {
-    log_.info("rollout namespace={} name={} event={} what={}", record.name_space, record.name, event.reason,
-              event.message);
+    log_info(
+        log_, "rollout",
+        {{"preparation", record.name_space + "/" + record.name}, {"event", event.reason}, {"what", event.message}});
     clusters_.emit_event(record, event.warning, event.reason, event.message);
   }
   out.waiting_for = headline(move.progress);
