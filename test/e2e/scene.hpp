@@ -48,13 +48,17 @@ class ControlPlane {
   }
   void apply(const json& object) { must({"apply", "-f", "-"}, {.input = object.dump()}); }
 
+  /// Whose webhooks register_webhooks() takes.
+  std::string kustomization = "manifests/base";
+
   /// Points our webhook configurations to a gate on `port` and waits until the API server uses them.
   void register_webhooks(std::uint16_t port) {
     if (port == registered_port_) return;
-    const auto rendered = run_process("/bin/bash",
-                                      {kSource + "/test/e2e/webhooks-by-url.sh",
-                                       "https://127.0.0.1:" + std::to_string(port), file("ca.crt").string()},
-                                      {.environment = {"KUBECTL=" + environment_->kubectl_path().string()}});
+    const auto rendered =
+        run_process("/bin/bash",
+                    {kSource + "/test/e2e/webhooks-by-url.sh", "https://127.0.0.1:" + std::to_string(port),
+                     file("ca.crt").string(), kSource + "/" + kustomization},
+                    {.environment = {"KUBECTL=" + environment_->kubectl_path().string()}});
     INFO(rendered.err);
     REQUIRE(rendered.exit_code == 0);
     must({"apply", "-f", "-"}, {.input = rendered.out});

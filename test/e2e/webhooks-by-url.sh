@@ -19,6 +19,7 @@ cat_documents | awk -v url="${url%/}" -v ca="$ca" '
     path["clusters"] = path["warehouses"] = "/validate"
     path["configuration"] = path["configmaps"] = "/validate-configuration"
     path["status"] = "/mutate"
+    path["statefulsets"] = "/mutate-statefulsets"
   }
   /^- admissionReviewVersions:/ || /^---$/ { flush() }
   /^  name: [a-z-]+[.]gate[.]starrocks[.]com$/ { split($2, words, "."); webhook = words[1] }

@@ -99,6 +99,8 @@ void World::install_gate() {
   for (const char* file : {"namespace", "rbac"}) {
     plane.must({"apply", "-f", kSource + "/manifests/base/" + file + ".yaml"});
   }
+  plane.must({"apply", "-f", kSource + "/manifests/rollouts/rbac.yaml"});
+  plane.kustomization = "test/e2e/rollouts";
   const auto made =
       plane.must({"create", "token", "upgrade-gate", "--namespace=starrocks-upgrade-gate", "--duration=24h"});
   const auto token = made.substr(0, made.find('\n'));

@@ -1,0 +1,118 @@
+// Goal: where a cluster asks for it, one change of all images rolls in the order that is safe, whatever the operator
+// does, and nothing of the cluster is touched where it does not ask.
+// Method: as in world_test.cpp, with the component manifests/rollouts, and the operator in both of its ways to write.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "test/e2e/world.hpp"
+
+using namespace gate;
+using namespace gate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string kHooks = "check-backends-alive,disable-tablet-clone,disable-balancer";
+const std::vector<std::vector<std::string>> kWriteStyles{{"--resync=2s", "--write-style=three-way"},
+                                                         {"--resync=2s", "--write-style=merge"}};
+
+StoryOptions led(json annotations) {
+  annotations["starrocks.com/upgrade-timeout-seconds"] = "3";
+  annotations["starrocks.com/upgrade-health-readings"] = "1";
+  StoryOptions options;
+  options.annotations = with_hooks(kHooks, annotations);
+  options.gate_flags = {"--admission-wait", "1s"};
+  return options;
+}
+
+void allow_leading(Story& story) {
+  story.world.plane.must({"label", "namespace", story.name_space(), "gate.starrocks.com/rollouts=enabled"});
+}
+
+bool as_before(Story& story) {
+  return story.everywhere("disable_balance", "false") &&
+         story.everywhere("tablet_sched_max_scheduling_tablets", "10000");
+}
+
+void ends_with_all(Story& story, const std::string& version) {
+  story.until(
+      "BEs and FEs are all " + version,
+      [&] { return story.rolled("sr-be", version) && story.rolled("sr-fe", version); }, 120s);
+  story.until("every setting is as before", [&] { return as_before(story); });
+  story.until("the record is closed", [&] { return story.newest().value("stage", "") == "Closed"; });
+}
+
+std::string component_of(const std::string& pod) { return pod.substr(3, 2); }
+
+/// BEs, then FEs.
+void check_order(Story& story, std::size_t from) {
+  const auto came = story.restarts(from);
+  INFO(story.how_things_stand());
+  const auto first_frontend =
+      std::find_if(came.begin(), came.end(), [](const std::string& pod) { return component_of(pod) == "fe"; });
+  CHECK(first_frontend - came.begin() == 3);
+  CHECK(std::all_of(first_frontend, came.end(), [](const std::string& pod) { return component_of(pod) == "fe"; }));
+  CHECK(came.size() == 4);
+}
+
+}  // namespace
+
+TEST_CASE("ordered: one patch of FE and BE rolls the BEs first, in both ways in which operators write") {
+  for (std::size_t style = 0; style < kWriteStyles.size(); ++style) {
+    INFO(kWriteStyles[style].back());
+    Story story("ordered-" + std::to_string(style), led({{"starrocks.com/upgrade-rollout", "ordered"}}));
+    story.world.restart_operator(kWriteStyles[style]);
+    allow_leading(story);
+    const auto from = story.timeline().size();
+    story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
+    ends_with_all(story, "3.3.1");
+    check_order(story, from);
+  }
+}
+
+TEST_CASE("hold: admitted at once, nothing moves before the preparation is completed, then in order") {
+  Story story("hold", led({{"starrocks.com/upgrade-rollout", "ordered"}, {"starrocks.com/upgrade-admission", "hold"}}));
+  allow_leading(story);
+  story.database("fail-login 1045:28000:no");
+  const auto from = story.timeline().size();
+  const auto admitted = story.patch({{"fe", "3.3.1"}, {"be", "3.3.1"}});
+  INFO(admitted.err);
+  REQUIRE(admitted.exit_code == 0);
+  CHECK(contains(admitted.err, "Warning: "));
+  const auto passes = story.operator_passes();
+  story.until("the operator has tried several times", [&] { return story.operator_passes() >= passes + 6; });
+  CHECK(story.restarts(from).empty());
+  story.database("clear");
+  ends_with_all(story, "3.3.1");
+  check_order(story, from);
+}
+
+TEST_CASE("stepwise: a pod that does not come up stops the rollout, and the old image takes it back") {
+  Story story("stepwise", led({{"starrocks.com/upgrade-rollout", "stepwise"}}));
+  allow_leading(story);
+  story.world.rule("sr-be-2", "start=never");
+  const auto from = story.timeline().size();
+  story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
+  story.until("the first BE is down", [&] { return story.ready_pods("be").size() == 2; });
+  const auto passes = story.operator_passes();
+  story.until("the operator has looked several times", [&] { return story.operator_passes() >= passes + 6; });
+  CHECK(story.restarts(from).empty());
+  CHECK(story.rolled("sr-fe", "3.3.0"));
+  story.world.clear_rules();
+  story.world.rule("sr-be", "start=1s");
+  const auto back = story.patch({{"fe", "3.3.0"}, {"be", "3.3.0"}});
+  INFO(back.err);
+  REQUIRE(back.exit_code == 0);
+  ends_with_all(story, "3.3.0");
+  const auto came = story.restarts(from);
+  CHECK(std::all_of(came.begin(), came.end(), [](const std::string& pod) { return pod == "sr-be-2"; }));
+}
+
+TEST_CASE("a cluster that asks to be led where nobody can lead is refused, and told what is missing") {
+  Story story("unlabelled", led({{"starrocks.com/upgrade-rollout", "ordered"}}));
+  const auto refused = story.patch({{"be", "3.3.1"}});
+  CHECK(refused.exit_code != 0);
+  CHECK(contains(refused.err, "gate.starrocks.com/rollouts"));
+}
