@@ -74,7 +74,8 @@ struct Turn {
 /// Part of the status.
 struct RolloutProgress {
   std::vector<Turn> turns;  ///< In the order in which they roll; empty until the first may.
-  bool back = false;        ///< The turns lead back to the images that the record came from.
+  /// The turns lead back to the images that the record came from. Without turns: nothing is kept back any more.
+  bool back = false;
   bool image_pushed =
       false;           ///< Every FE has been asked for an image of its metadata since the nodes before it rolled.
   std::string resume;  ///< The resume annotation as last seen: the same value resumes nothing twice.

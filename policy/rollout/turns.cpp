@@ -245,7 +245,9 @@ SetOrder forward(const Preparation& record, Component component) {
   if (record.spec.rollout.mode == RolloutMode::Operator) return {};
   if (over(record) && record.status.outcome == Outcome::Succeeded) return {};
   const auto* turn = turn_of(record, component);
-  if (turn == nullptr || record.status.rollout.back) return held();
+  const auto& progress = record.status.rollout;
+  if (turn == nullptr && progress.back) return {};  // let go
+  if (turn == nullptr || progress.back) return held();
   switch (turn->phase) {
     case TurnPhase::Held:
       return held();

@@ -110,6 +110,21 @@ TEST_CASE("stepwise: a pod that does not come up stops the rollout, and the old 
   CHECK(std::all_of(came.begin(), came.end(), [](const std::string& pod) { return pod == "sr-be-2"; }));
 }
 
+TEST_CASE("a part that is taken back goes back, and the rest is not held for ever") {
+  Story story("part", led({{"starrocks.com/upgrade-rollout", "ordered"}}));
+  allow_leading(story);
+  story.world.rule("sr-be-2", "start=never");
+  story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
+  story.until("the first BE is down", [&] { return story.ready_pods("be").size() == 2; });
+  story.world.clear_rules();
+  story.world.rule("sr-be", "start=1s");
+  story.patch_until_admitted({{"be", "3.3.0"}});
+  story.until(
+      "BEs are back and FEs are new", [&] { return story.rolled("sr-be", "3.3.0") && story.rolled("sr-fe", "3.3.1"); },
+      120s);
+  story.until("every setting is as before", [&] { return as_before(story); });
+}
+
 TEST_CASE("a cluster that asks to be led where nobody can lead is refused, and told what is missing") {
   Story story("unlabelled", led({{"starrocks.com/upgrade-rollout", "ordered"}}));
   const auto refused = story.patch({{"be", "3.3.1"}});

@@ -273,7 +273,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
 
 milliseconds RecordLifecycle::lead(ClaimedRecord& claim, Look& look) {
   const auto record = claim.snapshot();
-  if (record.status.stage != Stage::RollingOut || look.back) return options_.reassert_interval;
+  if (record.status.stage != Stage::RollingOut) return options_.reassert_interval;
   const auto led = leader_.look(claim, *look.object, clock_.steady_now() + kRoundBudget);
   if (!led) {
     log_warning(log_, "rollout not led further", {{"preparation", key_of(record)}, {"error", led.error().message}});

@@ -96,11 +96,30 @@ std::string RolloutLeader::push_image(const Preparation& record, FrontendConnect
   return asked ? std::string{} : asked.error().message;
 }
 
+/// A part was taken back, or has somebody else's image: there is no order any more in which the rest could go. Nothing
+/// is kept back; the settings stay until the pods are where the object has them.
+Status RolloutLeader::let_go(ClaimedRecord& claim, const Preparation& record, Deadline deadline) {
+  RolloutProgress progress;
+  progress.back = true;
+  if (record.status.rollout == progress) return Ok{};
+  auto stored = claim.update([&](PreparationStatus& status) { status.rollout = progress; }, deadline);
+  if (stored) {
+    clusters_.emit_event(record, true, "UpgradeRolloutLetGo",
+                         "the object has other images than this rollout leads to or came from; its pods are not held");
+  }
+  return stored;
+}
+
 Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json& object, Deadline deadline) {
   const auto record = claim.snapshot();
   LeadLook out;
   const auto forward = direction(record.spec, object);
-  if (record.spec.rollout.mode == RolloutMode::Operator || !forward) return out;
+  if (record.spec.rollout.mode == RolloutMode::Operator) return out;
+  if (!forward) {
+    auto stored = let_go(claim, record, deadline);
+    if (!stored) return stored.error();
+    return out;
+  }
   out.led = true;
   FencedConnector connector(connector_, claim);
   const auto seen = observe_rollout(record, object, !*forward, connector, deadline);

@@ -39,6 +39,7 @@ class RolloutLeader {
   [[nodiscard]] Result<LeadLook> look(ClaimedRecord& claim, const nlohmann::json& object, Deadline deadline);
 
  private:
+  [[nodiscard]] Status let_go(ClaimedRecord& claim, const Preparation& record, Deadline deadline);
   [[nodiscard]] Result<RolloutObservation> observe_rollout(const Preparation& record, const nlohmann::json& object,
                                                            bool back, FrontendConnector& connector, Deadline deadline);
   /// "" once every FE was asked for an image; else why not.

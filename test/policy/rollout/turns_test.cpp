@@ -334,6 +334,9 @@ TEST_CASE("orders: what a StatefulSet may go to") {
     StatefulSetWrite write;
     SetOrder order;
   };
+  auto let_go = steered;
+  let_go.status.rollout = {};
+  let_go.status.rollout.back = true;
   const auto forward = write("be:3.3.0", "be:3.3.1");
   const SetOrder hold{SetVerdict::Hold, 0};
   const SetOrder pass{};
@@ -357,6 +360,8 @@ TEST_CASE("orders: what a StatefulSet may go to") {
         Row{"back, before the leader has seen it", {steered}, write("be:3.3.1", "be:3.3.0"), hold},
         Row{"back, what never moved, before the leader has seen it", {steered}, write("be:3.3.0", "be:3.3.0"), hold},
         Row{"back, alone", {alone}, write("be:3.3.1", "be:3.3.0"), pass},
+        Row{"let go, forward", {let_go}, forward, pass},
+        Row{"let go, back", {let_go}, write("be:3.3.1", "be:3.3.0"), pass},
         Row{"another object's record", {other}, forward, hold}}) {
     CAPTURE(row.name);
     CHECK(order_of(row.write, row.records, true) == row.order);
