@@ -491,11 +491,11 @@ Result<bool> settings_hold(const Preparation& record, FrontendFleet& fleet, Clus
   return vouched;
 }
 
-Result<Restored> HookRunner::restore(seconds budget, std::optional<std::vector<CapturedSetting>> left) {
+Result<Restored> HookRunner::restore(seconds budget, const std::optional<std::vector<CapturedSetting>>& left) {
   const Deadline deadline = clock_.steady_now() + budget;
   Status all = Ok{};
   const auto status = record_.snapshot().status;
-  const auto captured = left ? std::move(*left) : status.captured;
+  const auto& captured = left ? *left : status.captured;
   if (!captured.empty()) {
     const auto frontends = context_.fleet(deadline);
     all = frontends ? Settings(record_, **frontends, clock_).restore(captured, std::random_device{}(), deadline)

@@ -80,7 +80,7 @@ class HookRunner {
   /// the last first. What fails keeps nothing else from being done. `left`: what of the captured values is this
   /// record's to restore; nullopt: all.
   [[nodiscard]] Result<Restored> restore(std::chrono::seconds budget,
-                                         std::optional<std::vector<CapturedSetting>> left = std::nullopt);
+                                         const std::optional<std::vector<CapturedSetting>>& left = std::nullopt);
 
   /// Whether every setting of the record's hooks holds on every alive FE (and, in verify mode, whether who prepares
   /// this cluster still says Completed). Never writes.
