@@ -199,7 +199,8 @@ TEST_CASE("own writes are known at once, and no older word of the watch undoes t
   records.put(to_json(record("a-2", "a")));
   records.tell("ADDED", records.stored("a-2"));
   REQUIRE(eventually([&] { return store.known_of_cluster("ns", "a", soon())->size() == 2; }));
-  for (const auto& known : *store.known_of_cluster("ns", "a", soon())) {
+  const auto both = store.known_of_cluster("ns", "a", soon());
+  for (const auto& known : *both) {
     if (known.name == "a-1") CHECK(known.status.phase == Phase::Completed);
   }
   // A newer word counts.
