@@ -146,8 +146,8 @@ struct PreparationStatus {
   /// The same for another image: after a rollback, or where the object went on to an image of somebody else's.
   std::optional<WallTime> rolled_back_time;
   std::vector<ComponentImage> rolled_back_to;  ///< That image, of each component of the record.
-  bool pods_moved = false;                 ///< The new images were seen on a StatefulSet.
-  std::optional<WallTime> restoring_time;  ///< When putting back began; that of a failure is its completion_time.
+  bool pods_moved = false;                     ///< The new images were seen on a StatefulSet.
+  std::optional<WallTime> restoring_time;      ///< When putting back began; that of a failure is its completion_time.
   std::optional<WallTime> restored_time;
   std::optional<WallTime> reopened_time;  ///< When a Completed was last found to be no longer true.
   std::vector<NodeBefore> nodes_before;   ///< Of the changed components; empty when the FE could not be asked.

@@ -194,7 +194,6 @@ TEST_CASE("own writes are known at once, and no older word of the watch undoes t
   created->status.phase = Phase::Completed;
   REQUIRE(store.update_status(*created, soon()).ok());
   CHECK(store.known_of_cluster("ns", "a", soon())->at(0).status.phase == Phase::Completed);
-  std::atomic<int> seen{0};
   records.tell("ADDED", first);
   records.put(to_json(record("a-2", "a")));
   records.tell("ADDED", records.stored("a-2"));
