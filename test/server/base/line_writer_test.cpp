@@ -62,8 +62,20 @@ TEST_CASE("with a full pipe lines are lost and counted; a reader who comes back 
   for (int i = 0; i < kLines; ++i) writer.write(line);
   const auto lost = writer.lost();
   REQUIRE(lost > 0);
-  for (std::uint64_t i = 0; i < kLines - lost; ++i) REQUIRE(pipe.line() == line);
-  CHECK(pipe.line() == tell(lost));
+  // A writer that is slow to begin may tell of the first losses before the pipe is full.
+  const std::string words = tell(0).substr(0, tell(0).size() - 1);
+  std::uint64_t came = 0;
+  std::uint64_t told = 0;
+  while (came + told < kLines) {
+    const auto next = pipe.line();
+    if (next == line) {
+      ++came;
+      continue;
+    }
+    REQUIRE(next.starts_with(words));
+    told += std::stoull(next.substr(words.size()));
+  }
+  CHECK(told == lost);
   writer.write("next");
   CHECK(pipe.line() == "next");
   CHECK(writer.lost() == lost);
