@@ -368,6 +368,7 @@ class World {
     store.observe([this](const Preparation& record, bool removed) {
       {
         const std::lock_guard lock(mutex_);
+        last_[record.name] = record;
         for (auto* controller : controllers_) controller->record_changed(record, removed);
       }
       signal.notify();
@@ -387,6 +388,11 @@ class World {
   [[nodiscard]] Preparation get(const std::string& name) {
     auto found = store.get("db", name, ample());
     return found ? *found : Preparation{};
+  }
+  /// As it was written last, also of one that is gone.
+  [[nodiscard]] Preparation last(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    return last_[name];
   }
   /// The status of a record is written as if by somebody else.
   void write(const std::string& name, const std::function<void(PreparationStatus&)>& change) {
@@ -422,6 +428,7 @@ class World {
   friend class Replica;
   std::mutex mutex_;
   std::vector<PreparationController*> controllers_;  // guarded by mutex_
+  std::map<std::string, Preparation> last_;          // guarded by mutex_
 };
 
 inline HookRunnerOptions quick_hooks() {

@@ -125,7 +125,7 @@ TEST_CASE("a restart between the preparation and its admission does not count as
 
 TEST_CASE("what ends a prepared record early, and with what outcome") {
   struct Row {
-    const char* name;
+    std::string name;
     bool admitted;
     std::function<void(World&)> then;
     Outcome outcome;
@@ -174,9 +174,10 @@ TEST_CASE("what ends a prepared record early, and with what outcome") {
       REQUIRE(world.reaches("r", Stage::RollingOut));
     }
     row.then(world);
-    REQUIRE(world.reaches("r", Stage::Closed));
-    CHECK(world.get("r").status.outcome == row.outcome);
-    CHECK_FALSE(world.get("r").status.restore_owed);
+    REQUIRE(world.signal.eventually([&] { return world.last("r").status.stage == Stage::Closed; }));
+    REQUIRE(world.signal.eventually([&] { return !world.last("r").status.restore_owed; }));
+    CHECK(world.last("r").status.outcome == row.outcome);
+    CHECK_FALSE(world.last("r").status.restore_owed);
     CHECK(world.config() == row.left);
   }
 }
