@@ -133,7 +133,7 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   return {200, "application/json", render(api_version, uid, internal_error(path, uid))};
 }
 
-std::optional<ReviewReply> AdmissionService::review_at_a_glance(std::string_view path, std::string_view body) {
+std::optional<ReviewReply> AdmissionService::try_fast_path(std::string_view path, std::string_view body) {
   if (path != kGatePath || body.size() > kQuickBytesMax) return std::nullopt;
   std::unique_ptr<ReviewGlancer> glancer;
   {

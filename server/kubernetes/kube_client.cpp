@@ -19,6 +19,7 @@
 #include <thread>
 #include <utility>
 
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/httplib.hpp"
 #include "server/kubernetes/answer_stream.hpp"
@@ -95,19 +96,13 @@ Result<TlsMaterial> parse_material(const KubeConfig& config) {
   return out;
 }
 
-std::string text_at(const json& object, const char* key) {
-  if (!object.is_object()) return {};
-  const auto field = object.find(key);
-  return field != object.end() && field->is_string() ? field->get<std::string>() : std::string();
-}
-
 /// An answer that is not 2xx, or an ERROR event of a watch, as an Error.
 Error failure(const std::string& what, int status, const std::string& body) {
   static const Projection kStatus = keep_members("", {keep_all("reason"), keep_all("message")});
   const auto projected = project_json(body, kStatus);
   const json parsed = projected ? *projected : json();
-  const std::string kube_reason = text_at(parsed, "reason");
-  std::string message = text_at(parsed, "message");
+  const std::string kube_reason = text_member(parsed, "reason");
+  std::string message = text_member(parsed, "message");
   if (message.empty()) message = body;
   ErrorCode code = ErrorCode::Rejected;
   if (status == 404 && kube_reason == "NotFound") {
@@ -280,8 +275,8 @@ class KubeClient::Impl {
         return Error{ErrorCode::Unavailable, what + ": the answer is not a list"};
       }
       const json metadata = frame->value("metadata", json::object());
-      const std::string next = text_at(metadata, "continue");
-      if (next.empty()) return text_at(metadata, "resourceVersion");
+      const std::string next = text_member(metadata, "continue");
+      if (next.empty()) return text_member(metadata, "resourceVersion");
       if (next == token) break;
       token = next;
     }
@@ -615,7 +610,7 @@ class KubeClient::Impl {
     static const Projection kType =
         keep_members("", {keep_all("type"), Projection{"object", Projection::Keep::Nothing, {}, false}});
     const auto event = projector.project(kType);
-    const std::string type = event ? text_at(*event, "type") : std::string();
+    const std::string type = event ? text_member(*event, "type") : std::string();
     if (!event || !event->is_object() || !event->contains("object") || !(*event)["object"].is_object()) {
       return Error{ErrorCode::Unavailable, what + ": an event is not what a watch sends"};
     }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/record/preparation_codec.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 

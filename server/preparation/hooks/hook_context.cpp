@@ -49,16 +49,16 @@ Result<std::string> HookContext::run_mode(Deadline deadline) {
   return run_mode_;
 }
 
-Status HookContext::owe(const OwedUndo& undo) {
-  const auto owed = [&](const PreparationStatus& status) {
+Status HookContext::record_undo(const PendingUndo& undo) {
+  const auto pending = [&](const PreparationStatus& status) {
     return std::find(status.undo.begin(), status.undo.end(), undo) != status.undo.end();
   };
-  if (owed(record.snapshot().status)) return Ok{};
+  if (pending(record.snapshot().status)) return Ok{};
   return record.update(
       [&](PreparationStatus& status) {
-        if (owed(status)) return;
+        if (pending(status)) return;
         status.undo.push_back(undo);
-        status.restore_owed = true;
+        status.restore_pending = true;
         status.restored_time.reset();
       },
       store_deadline());

@@ -25,7 +25,7 @@ struct HookPeers {
 };
 
 /// A step that timed out or met a broken connection says nothing about its hook: it is repeated.
-[[nodiscard]] inline bool out_of_reach(const Error& error) {
+[[nodiscard]] inline bool is_transient(const Error& error) {
   return error.code == ErrorCode::Unavailable || error.code == ErrorCode::DeadlineExceeded;
 }
 
@@ -49,7 +49,7 @@ class HookContext {
   /// "shared_nothing" or "shared_data"; asked once.
   [[nodiscard]] Result<std::string> run_mode(Deadline deadline);
   /// Writes `undo` to the record unless it is there.
-  [[nodiscard]] Status owe(const OwedUndo& undo);
+  [[nodiscard]] Status record_undo(const PendingUndo& undo);
   [[nodiscard]] bool verifies_only() const { return mode_ == PreparationMode::Verify; }
   /// `deadline`, or `look` from now where that is earlier.
   [[nodiscard]] Deadline within(std::chrono::seconds look, Deadline deadline) const {

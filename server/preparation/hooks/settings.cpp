@@ -166,7 +166,7 @@ Status Settings::capture(const SettingReading& reading, const std::string& leade
   if (record_.lost()) return Error{ErrorCode::Conflict, "the claim is lost"};
   const auto& wanted = setting_of(hook)->value;
   if (hook.restore == RestoreMode::None) return Ok{};
-  const OwedUndo undo{hook.name, hook.restore_sql, {}, hook.timeout};
+  const PendingUndo undo{hook.name, hook.restore_sql, {}, hook.timeout};
   const bool by_statement = hook.restore == RestoreMode::Statement;
   const auto* current = reading.leader_value();
   // Without a leader any FE tells what all had; where there is one, its value is the cluster's.
@@ -194,7 +194,7 @@ Status Settings::capture(const SettingReading& reading, const std::string& leade
           status.captured.push_back(*missing_capture(status, reading, before, wanted));
           status.settings_leader = leader;
         }
-        status.restore_owed = true;
+        status.restore_pending = true;
         status.restored_time.reset();
       },
       store_deadline());

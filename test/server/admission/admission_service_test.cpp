@@ -431,7 +431,7 @@ TEST_CASE("a bypass by somebody who may: allowed, recorded as the user's, audite
   const auto record = gate.world.get(name);
   CHECK(record.status.outcome == Outcome::Bypassed);
   CHECK(record.spec.requested_by.username == "alice");
-  CHECK_FALSE(record.status.restore_owed);
+  CHECK_FALSE(record.status.restore_pending);
   CHECK(gate.world.simulator.logins().empty());
   CHECK(gate.world.clusters.permission_questions() == 1);
 }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 
+#include "policy/record/preparation_codec.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/fake_api_server.hpp"

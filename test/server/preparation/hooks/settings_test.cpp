@@ -23,7 +23,7 @@ TEST_CASE("an FE that is called alive and refuses connections keeps nobody else 
   std::string detail;
   auto held = run.runner->reassert(kAmple, detail);
   REQUIRE_FALSE(held.ok());
-  CHECK(out_of_reach(held.error()));
+  CHECK(is_transient(held.error()));
   CHECK(world.config(1) == "0");
   CHECK(has(detail, std::to_string(world.simulator.frontend(1).port())));
   std::string drifted;
@@ -36,7 +36,7 @@ TEST_CASE("an FE that is called alive and refuses connections keeps nobody else 
   world.simulator.stop(2);
   const auto restored = run.runner->restore(kAmple);
   REQUIRE_FALSE(restored.ok());
-  CHECK(out_of_reach(restored.error()));
+  CHECK(is_transient(restored.error()));
   CHECK(world.config(0) == kSchedulingDefault);
   CHECK(world.config(1) == kSchedulingDefault);
   world.simulator.start(2);
