@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/record/conditions.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/names.hpp"
 
@@ -270,47 +271,6 @@ std::string blocking_hook(const PreparationStatus& status) {
     }
   }
   return {};
-}
-
-/// A condition holds once its instant is recorded; `reason` is what the state is called meanwhile.
-json condition(const char* type, bool holds, const std::optional<WallTime>& since, const std::string& reason,
-               const std::string& message) {
-  json out{{"type", type},
-           {"status", holds ? "True" : "False"},
-           {"reason", reason},
-           {"message", message},
-           {"observedGeneration", 1}};  // spec is immutable, so the generation never moves
-  put(out, "lastTransitionTime", since);
-  return out;
-}
-
-json conditions(const Preparation& record) {
-  const auto& status = record.status;
-  // What never came about is so since the record exists.
-  const auto since = [&](const std::optional<WallTime>& time) { return time ? time : record.creation_time; };
-  const bool prepared = status.phase == Phase::Completed;
-  const bool due = restore_due_since(record).has_value();
-  json out = json::array();
-  out.push_back(condition("Prepared", prepared, since(prepared ? status.completion_time : status.reopened_time),
-                          prepared ? "Completed" : std::string(to_string(status.phase)), status.message));
-  out.push_back(condition("Admitted", status.admitted_time.has_value(), since(status.admitted_time),
-                          status.admitted_time ? "Admitted" : "NotYet", ""));
-  out.push_back(condition("RolledOut", status.rolled_out_time.has_value(), since(status.rolled_out_time),
-                          status.rolled_out_time ? "RolledOut" : "NotYet",
-                          status.stage == Stage::RollingOut ? status.message : ""));
-  const bool restored = !status.restore_owed && status.restored_time.has_value();
-  out.push_back(condition("Restored", restored, since(status.restored_time),
-                          restored ? "Restored" : (status.restore_owed ? "Owed" : "NothingOwed"), ""));
-  // Captured in the first moments of the hooks' run: their start is near enough.
-  out.push_back(condition("RestoreOwed", status.restore_owed,
-                          since(status.restore_owed ? status.start_time : status.restored_time),
-                          status.restore_owed ? (due ? "Due" : "HeldForRollout") : "NothingOwed", ""));
-  if (record.spec.bypass) {
-    out.push_back(condition("Bypassed", true, record.creation_time, "Bypassed", record.spec.bypass->reason));
-  }
-  // The API server refuses a condition without a time; nothing has happened to the record yet.
-  for (auto it = out.begin(); it != out.end();) it = it->contains("lastTransitionTime") ? it + 1 : out.erase(it);
-  return out;
 }
 
 HookAction read_action(const json& element, FieldReader& reader) {
@@ -589,7 +549,8 @@ json status_to_json(const Preparation& record) {
                             std::to_string(record.spec.hooks.size())},
            {"from", images_column(record.spec.changes, &ImageChange::from)},
            {"to", images_column(record.spec.changes, &ImageChange::to)},
-           {"conditions", conditions(record)}};
+           {"conditions", to_json(conditions_of(record))},
+           {"observedGeneration", kObservedGeneration}};
   put(out, "reason", status.reason);
   put(out, "message", status.message);
   put(out, "settingsLeader", status.settings_leader);
