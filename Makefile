@@ -69,6 +69,15 @@ bench: ## Speed and memory beside controller-runtime and nginx (8 minutes; docs/
 	$(call build,release,upgrade-gate)
 	test/bench/bench.sh build/release
 
+##@ Release
+install.yaml: ## Everything in one file for kubectl apply: build/install.yaml, with IMAGE if given
+	@mkdir -p build
+	build-support/install-yaml.sh >build/install.yaml.new && mv build/install.yaml.new build/install.yaml
+
+release-files: ## What a release has beside the image, with checksums: build/release-files
+	$(call build,release,upgrade-gate)
+	build-support/release-files.sh build/release-files build/release/server/app/upgrade-gate
+
 ##@ Prepare
 kubernetes: ## Builds kube-apiserver and kubectl for the e2e tests, once, into the user's cache
 	build-support/build-kubernetes.sh
@@ -84,13 +93,13 @@ clean: ## Removes build/; the cached kube-apiserver stays
 
 help: ## This text
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z0-9.-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 define build
 cmake --preset $(1) $(if $(filter true,$(CI)),-DGATE_WERROR=ON)
 cmake --build --preset $(1) --parallel $(JOBS) $(if $(2),--target $(2))
 endef
 
-.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+.PHONY: $(shell sed -n 's/^\([a-z0-9.-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 -include Makefile.local

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "policy/record/conditions.hpp"
 #include "policy/text/field_codec.hpp"
 
 namespace gate {
@@ -252,47 +253,6 @@ std::string blocking_hook(const PreparationStatus& status) {
   return {};
 }
 
-/// A condition holds once its instant is recorded; `reason` is what the state is called meanwhile.
-json condition(const char* type, bool holds, const std::optional<WallTime>& since, const std::string& reason,
-               const std::string& message) {
-  json out{{"type", type},
-           {"status", holds ? "True" : "False"},
-           {"reason", reason},
-           {"message", message},
-           {"observedGeneration", 1}};  // spec is immutable, so the generation never moves
-  if (since) out["lastTransitionTime"] = format_time(*since);
-  return out;
-}
-
-json conditions(const Preparation& record) {
-  const auto& status = record.status;
-  // What never came about is so since the record exists.
-  const auto since = [&](const std::optional<WallTime>& time) { return time ? time : record.creation_time; };
-  const bool prepared = status.phase == Phase::Completed;
-  const bool due = restore_due_since(record).has_value();
-  json out = json::array();
-  out.push_back(condition("Prepared", prepared, since(prepared ? status.completion_time : status.reopened_time),
-                          prepared ? "Completed" : std::string(to_string(status.phase)), status.message));
-  out.push_back(condition("Admitted", status.admitted_time.has_value(), since(status.admitted_time),
-                          status.admitted_time ? "Admitted" : "NotYet", ""));
-  out.push_back(condition("RolledOut", status.rolled_out_time.has_value(), since(status.rolled_out_time),
-                          status.rolled_out_time ? "RolledOut" : "NotYet",
-                          status.stage == Stage::RollingOut ? status.message : ""));
-  const bool restored = !status.restore_pending && status.restored_time.has_value();
-  out.push_back(condition("Restored", restored, since(status.restored_time),
-                          restored ? "Restored" : (status.restore_pending ? "Pending" : "NothingToRestore"), ""));
-  // Captured in the first moments of the hooks' run: their start is near enough.
-  out.push_back(condition("RestoreOwed", status.restore_pending,
-                          since(status.restore_pending ? status.start_time : status.restored_time),
-                          status.restore_pending ? (due ? "Due" : "HeldForRollout") : "NothingToRestore", ""));
-  if (record.spec.bypass) {
-    out.push_back(condition("Bypassed", true, record.creation_time, "Bypassed", record.spec.bypass->reason));
-  }
-  // The API server refuses a condition without a time; nothing has happened to the record yet.
-  for (auto it = out.begin(); it != out.end();) it = it->contains("lastTransitionTime") ? it + 1 : out.erase(it);
-  return out;
-}
-
 }  // namespace
 
 json status_to_json(const Preparation& record) {
@@ -308,7 +268,8 @@ json status_to_json(const Preparation& record) {
                     std::to_string(record.spec.hooks.size());
   out["from"] = images_column(record.spec.changes, &ImageChange::from);
   out["to"] = images_column(record.spec.changes, &ImageChange::to);
-  out["conditions"] = conditions(record);
+  out["conditions"] = to_json(conditions_of(record));
+  out["observedGeneration"] = kObservedGeneration;
   fields.text("blocking", blocking_hook(status));
   fields.text("turn", turn_column(status.rollout.turns));
   return out;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "test/fakes/quiet_log.hpp"
@@ -51,11 +52,12 @@ TEST_CASE("kubectl get shows what a person wants to know") {
   REQUIRE(record.ok());
   record->status = test::sample_status();
   record->status.phase = Phase::Failed;
+  record->status.outcome = Outcome::Reverted;
   REQUIRE(store.update_status(*record, test::soon()).ok());
   const auto shown = test::api_server().kubectl({"get", "srup", "-n", name_space});
   REQUIRE(shown.exit_code == 0);
-  for (const char* part : {"CLUSTER", "FROM", "TO", "PHASE", "STAGE", "HOOKS", "BLOCKING", "AGE", "Failed", "Restoring",
-                           "1/2", "look", "3.3.1", "3.4.0"}) {
+  for (const char* part : {"CLUSTER", "FROM", "TO", "PHASE", "STAGE", "OUTCOME", "HOOKS", "BLOCKING", "AGE", "Failed",
+                           "Reverted", "Restoring", "1/2", "look", "3.3.1", "3.4.0"}) {
     INFO(part);
     CHECK_MESSAGE(contains(shown.out, part), shown.out);
   }
@@ -89,6 +91,75 @@ TEST_CASE("a record that the gate could not have written is refused") {
     const auto created = test::api_server().kubectl({"create", "-f", "-"}, {.input = object});
     CHECK(created.exit_code != 0);
     CHECK_MESSAGE(contains(created.err, row.complaint), created.err);
+  }
+}
+
+TEST_CASE("a record is one of the category starrocks") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubePreparationStore store(*client, test::quiet_log());
+  REQUIRE(store.create(test::sample_record(name_space, "listed-1"), test::soon()).ok());
+  const auto listed = test::api_server().kubectl({"get", "starrocks", "-n", name_space, "-o", "name"});
+  CHECK_MESSAGE(contains(listed.out, "upgradepreparation.gate.starrocks.com/listed-1"), listed.err);
+}
+
+TEST_CASE("a record that has no status yet is not taken for one that is ready") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubePreparationStore store(*client, test::quiet_log());
+  auto sample = test::sample_record(name_space, "fresh-1");
+  sample.spec.bypass.reset();
+  auto record = store.create(sample, test::soon());
+  REQUIRE(record.ok());
+  const auto status = [&](const char* path) {
+    return test::api_server()
+        .kubectl({"get", "srup", "fresh-1", "-n", name_space, "-o", std::string("jsonpath={.status") + path + "}"})
+        .out;
+  };
+  CHECK(status(".observedGeneration") == "-1");
+  record->status = test::sample_status();
+  REQUIRE(store.update_status(*record, test::soon()).ok());
+  CHECK(status(".observedGeneration") == "1");
+  CHECK(status(".conditions[?(@.type=='Ready')].status") == "False");
+  CHECK(status(".conditions[?(@.type=='Reconciling')].status") == "True");
+}
+
+TEST_CASE(
+    "a condition of a type that the CRD does not know is taken: a newer gate writes it before the CRD is renewed") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubePreparationStore store(*client, test::quiet_log());
+  REQUIRE(store.create(test::sample_record(name_space, "newer-1"), test::soon()).ok());
+  const auto patched = test::api_server().kubectl(
+      {"patch", "srup", "newer-1", "-n", name_space, "--subresource=status", "--type=merge", "-p",
+       R"({"status":{"conditions":[{"type":"Verified","status":"True","reason":"Why","message":"",)"
+       R"("lastTransitionTime":"2026-01-01T00:00:00Z"}]}})"});
+  CHECK_MESSAGE(patched.exit_code == 0, patched.err);
+}
+
+namespace {
+
+/// Paths of the fields below `schema` that lack a description.
+void undescribed(const nlohmann::json& schema, const std::string& path, std::vector<std::string>& out) {
+  if (path == ".metadata") return;  // the API server's own; it refuses a description here
+  if (!schema.contains("description") || schema["description"].get<std::string>().empty()) out.push_back(path);
+  if (schema.contains("properties")) {
+    for (const auto& [name, field] : schema["properties"].items()) undescribed(field, path + "." + name, out);
+  }
+  if (schema.contains("items")) undescribed(schema["items"], path + "[]", out);
+}
+
+}  // namespace
+
+TEST_CASE("every field of a record has a description, which the API server prints") {
+  const auto stored =
+      test::api_server().kubectl({"get", "crd", "upgradepreparations.gate.starrocks.com", "-o", "json"});
+  REQUIRE_MESSAGE(stored.exit_code == 0, stored.err);
+  const auto crd = nlohmann::json::parse(stored.out);
+  for (const auto& version : crd["spec"]["versions"]) {
+    std::vector<std::string> bare;
+    undescribed(version["schema"]["openAPIV3Schema"], "", bare);
+    for (const auto& path : bare) FAIL_CHECK("no description: " << path);
   }
 }
 
