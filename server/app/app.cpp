@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/hooks/sql.hpp"
 #include "policy/text/url.hpp"
 #include "server/admission/admission_service.hpp"
 #include "server/admission/callers.hpp"
@@ -217,6 +218,11 @@ void App::Impl::make_controller(bool restore_only) {
   controller_options.default_hooks = options.default_hooks;
   controller_options.restore_only = restore_only;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
+  controller_options.hooks.further_sql = options.allowed_sql;
+  if (pays_only) {
+    // `release` is not told what the replicas allow, and what they began is to be undone.
+    for (const auto& further : further_sql()) controller_options.hooks.further_sql.push_back(further.kind);
+  }
   controller = std::make_unique<PreparationController>(
       *store, HookPeers{*clusters, frontends, *http_caller, *script_jobs}, clock, log, controller_options);
 }
@@ -370,6 +376,7 @@ std::string App::Impl::metrics_text() {
   MetricsSnapshot snapshot;
   snapshot.controller = controller->stats();
   snapshot.waiting_admissions = waiters->waiting();
+  if (kube_store != nullptr) snapshot.unreadable_records = kube_store->unreadable_records();
   snapshot.http = webhooks->counters();
   snapshot.certificate_not_after_seconds = static_cast<double>(certificate->not_after().time_since_epoch().count());
   snapshot.certificate_load_failures = certificate->counters().failed;

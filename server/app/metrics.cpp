@@ -126,6 +126,8 @@ class Metrics::Impl {
   prometheus::Gauge& overdue =
       gauge("upgrade_gate_longest_overdue_restore_seconds", "How long the longest due restore has not succeeded");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
+  prometheus::Gauge& unreadable =
+      gauge("upgrade_gate_unreadable_records", "Records that cannot be read, so that nobody works on them");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
   prometheus::Gauge& not_after =
       gauge("upgrade_gate_certificate_expiration_timestamp_seconds", "Expiry of the serving certificate, Unix time");
@@ -182,6 +184,7 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   impl_->oldest_unrestored.Set(static_cast<double>(snapshot.controller.oldest_unrestored.count()));
   impl_->overdue.Set(static_cast<double>(snapshot.controller.longest_overdue.count()));
   impl_->waiting.Set(static_cast<double>(snapshot.waiting_admissions));
+  impl_->unreadable.Set(static_cast<double>(snapshot.unreadable_records));
   impl_->connections.Set(static_cast<double>(snapshot.http.connections_open));
   impl_->not_after.Set(snapshot.certificate_not_after_seconds);
   impl_->ready.Set(snapshot.ready ? 1 : 0);

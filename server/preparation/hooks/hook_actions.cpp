@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
+
+#include "policy/hooks/sent_sql.hpp"
 
 namespace gate {
 namespace {
@@ -17,11 +20,13 @@ std::optional<PendingUndo> undo_of(const Hook& hook) {
   return PendingUndo{hook.name, {}, script->script, hook.timeout};
 }
 
-}  // namespace
+Result<Look> hidden(const HookContext& context, Result<Look> looked) {
+  if (!looked) return context.hide(looked.error());
+  looked->text = context.hide(std::move(looked->text));
+  return looked;
+}
 
-Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline deadline) {
-  const auto record = context.record.snapshot();
-  const Hook& hook = record.spec.hooks[index];
+Result<Look> look_at(HookContext& context, const Hook& hook, std::size_t index, Deadline deadline) {
   if (!hook.run_mode.empty()) {
     const auto mode = context.run_mode(deadline);
     if (!mode) return mode.error();
@@ -29,6 +34,7 @@ Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline dead
       return Look{Look::State::Skipped, "for " + hook.run_mode + " clusters; this one is " + *mode, {}};
     }
   }
+  if (auto judged = judge_sent_sql(hook, context.further_sql); !judged) return judged.error();
   if (const auto undo = undo_of(hook); undo && !context.verifies_only()) {
     if (auto pending = context.record_undo(*undo); !pending) return pending.error();
   }
@@ -48,7 +54,7 @@ Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline dead
   return std::visit(Visitor{context, hook, index, deadline}, hook.action);
 }
 
-Result<Look> undo(HookContext& context, const PendingUndo& pending, Deadline deadline) {
+Result<Look> undo_now(HookContext& context, const PendingUndo& pending, Deadline deadline) {
   const auto settle = [&] {
     return context.record.update(
         [&](PreparationStatus& status) {
@@ -58,6 +64,7 @@ Result<Look> undo(HookContext& context, const PendingUndo& pending, Deadline dea
         context.store_deadline());
   };
   if (pending.script.empty()) {
+    if (auto judged = judge_sent_sql(pending.sql, context.further_sql); !judged) return judged.error();
     const auto frontends = context.fleet(deadline);
     if (!frontends) return frontends.error();
     const auto done = (*frontends)->execute_unbounded(pending.sql, deadline);
@@ -66,6 +73,17 @@ Result<Look> undo(HookContext& context, const PendingUndo& pending, Deadline dea
     return Look{};
   }
   return undo_by_script(context, pending, settle, deadline);
+}
+
+}  // namespace
+
+Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline deadline) {
+  const auto record = context.record.snapshot();
+  return hidden(context, look_at(context, record.spec.hooks[index], index, deadline));
+}
+
+Result<Look> undo(HookContext& context, const PendingUndo& pending, Deadline deadline) {
+  return hidden(context, undo_now(context, pending, deadline));
 }
 
 Result<ExternalPreparation> external_preparation_of(ClusterAccess& clusters, const Preparation& record,

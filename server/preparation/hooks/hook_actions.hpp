@@ -20,7 +20,8 @@ struct Look {
 };
 
 /// One look at hook `index` of the record, which says already that it runs. What is to be undone whatever becomes of it
-/// is in the record before anything has an effect. An Error is the failure of this look.
+/// is in the record before anything has an effect. SQL that is not allowed is not sent: InvalidInput. An Error is the
+/// failure of this look.
 [[nodiscard]] Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline deadline);
 
 // By action; one file each.

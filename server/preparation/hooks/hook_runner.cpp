@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "policy/hooks/sent_sql.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
 #include "server/preparation/hooks/settings.hpp"
@@ -139,13 +140,14 @@ std::string advice(const Hook& hook, const Error& error) {
   return "correct the hook, or fix what it talks to";
 }
 
-std::string failure_text(const Hook& hook, const Error& error, seconds given) {
+/// Says what the hook was about, but for SQL that is not sent: it may hold a password.
+std::string failure_text(const Hook& hook, const Error& error, seconds given, const std::vector<SqlKind>& further_sql) {
   std::string text =
       (hook.critical ? "critical hook \"" : "hook \"") + hook.name + "\" failed: " + clean_text(error.message, 400);
   if (error.code == ErrorCode::DeadlineExceeded || error.code == ErrorCode::Unavailable) {
     text += " (gave up after " + std::to_string(given.count()) + " s)";
   }
-  const std::string subject = subject_of(hook);
+  const std::string subject = judge_sent_sql(hook, further_sql) ? subject_of(hook) : std::string{};
   if (!subject.empty() && error.message.find(subject) == std::string::npos) {
     text += "; it was: " + clean_text(subject, kShownStatementMax);
   }
@@ -179,7 +181,12 @@ struct HookRunner::Progress {
 
 HookRunner::HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock,
                        const HookRunnerOptions& options, const std::stop_token& stop)
-    : record_(record), peers_(peers), clock_(clock), options_(options), stop_(stop), context_(record, peers, clock) {}
+    : record_(record),
+      peers_(peers),
+      clock_(clock),
+      options_(options),
+      stop_(stop),
+      context_(record, peers, clock, options.further_sql) {}
 
 HookRunner::~HookRunner() = default;
 
@@ -304,7 +311,7 @@ Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepara
   if (last - first == 1) return run_hook(context_, progress_of(first), first, preparation_deadline);
   for (std::size_t i = first; i < last; ++i) {
     auto& progress = progress_of(i);
-    if (!progress.own) progress.own = std::make_unique<HookContext>(record_, peers_, clock_);
+    if (!progress.own) progress.own = std::make_unique<HookContext>(record_, peers_, clock_, options_.further_sql);
   }
   std::atomic<std::size_t> next{first};
   std::mutex mutex;
@@ -441,7 +448,7 @@ Pass HookRunner::end_hook(HookContext& context, Progress& progress, const Hook& 
                       : end->state == Look::State::Skipped ? HookPhase::Skipped
                                                            : HookPhase::Completed;
         entry.completion_time = clock_.wall_now();
-        entry.message = end ? end->text : failure_text(hook, end.error(), took);
+        entry.message = end ? end->text : failure_text(hook, end.error(), took, options_.further_sql);
         status.message.clear();
       },
       context.store_deadline());
@@ -479,7 +486,9 @@ Status HookRunner::reassert(seconds budget, std::string& detail, const std::vect
   if (hooks.empty()) return Ok{};
   const auto frontends = context_.fleet(deadline);
   if (!frontends) return frontends.error();
-  return Settings(record_, **frontends, clock_).apply(hooks, false, deadline, detail, yielded);
+  const auto applied =
+      Settings(record_, **frontends, clock_, options_.further_sql).apply(hooks, false, deadline, detail, yielded);
+  return applied ? applied : Status(context_.hide(applied.error()));
 }
 
 Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
@@ -515,7 +524,8 @@ Result<Restored> HookRunner::restore(seconds budget, const std::optional<std::ve
   const auto& captured = left ? *left : status.captured;
   if (!captured.empty()) {
     const auto frontends = context_.fleet(deadline);
-    all = frontends ? Settings(record_, **frontends, clock_).restore(captured, std::random_device{}(), deadline)
+    all = frontends ? Settings(record_, **frontends, clock_, options_.further_sql)
+                          .restore(captured, std::random_device{}(), deadline)
                     : Status(frontends.error());
   }
   auto end = Restored::Proven;
@@ -530,7 +540,7 @@ Result<Restored> HookRunner::restore(seconds budget, const std::optional<std::ve
       all = Error{done.error().code, "undo of hook \"" + pending->hook + "\": " + done.error().message};
     }
   }
-  if (!all) return all.error();
+  if (!all) return context_.hide(all.error());
   return end;
 }
 

@@ -28,6 +28,8 @@ struct HookRunnerOptions {
   std::chrono::seconds preparation_timeout{3600};
   /// No pause between two looks is longer, whatever a hook says; tests shorten it.
   std::chrono::milliseconds poll_max{kHookTimeoutMax};
+  /// Kinds of statements that the gate's owner allows beyond the usual ones (--allow-sql): see judge_sent_sql().
+  std::vector<SqlKind> further_sql{};
 };
 
 /// How a pass ended.

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "policy/hooks/frontend_setting.hpp"
+#include "policy/hooks/sent_sql.hpp"
 #include "policy/hooks/sql.hpp"
 #include "policy/text/text.hpp"
 
@@ -242,6 +243,10 @@ Status Settings::apply(const std::vector<const Hook*>& hooks, bool strict, Deadl
       continue;
     }
     if (std::find(yielded.begin(), yielded.end(), setting.canonical_key) != yielded.end()) continue;
+    if (auto judged = judge_sent_sql(*hooks[i], further_sql_); !judged) {
+      note(all, judged);
+      continue;
+    }
     const auto* missing = setting.differing(setting_of(*hooks[i])->value);
     if (missing == nullptr) continue;  // Somebody wants it so, and it stays so afterwards; or it is ours already.
     if (auto captured = capture(setting, reading->leader, *hooks[i]); !captured) {

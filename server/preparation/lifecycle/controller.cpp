@@ -60,6 +60,7 @@ void PreparationController::start() {
   // Apart: mirrors are for people, and a write that hangs must not cost a claim.
   threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [this] { renew_claims(); }); });
   threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [this] { flush_mirrors(); }); });
+  threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [&] { tell_turns(stop); }); });
   for (const auto& record : store_.cached()) record_changed(record, false);
 }
 
@@ -364,6 +365,10 @@ void PreparationController::flush_mirrors() {
   }
   for (const auto& claim : claims) mirror_.want(claim->snapshot());
   mirror_.flush();
+}
+
+void PreparationController::tell_turns(const std::stop_token& stop) {
+  if (!options_.pays_only && !store_.backing_off()) turns_.tell(stop);
 }
 
 void PreparationController::repeat(const std::stop_token& stop, const std::function<void()>& beat) {

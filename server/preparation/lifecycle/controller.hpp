@@ -23,6 +23,7 @@
 #include "server/preparation/lifecycle/paced_store.hpp"
 #include "server/preparation/lifecycle/record_lifecycle.hpp"
 #include "server/preparation/lifecycle/status_mirror.hpp"
+#include "server/preparation/lifecycle/turn_notices.hpp"
 #include "server/preparation/lifecycle/work_queue.hpp"
 
 namespace gate {
@@ -139,6 +140,7 @@ class PreparationController {
   void drop_if_idle(const std::string& key);  // requires mutex_
   void renew_claims();
   void flush_mirrors();
+  void tell_turns(const std::stop_token& stop);
   [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }
   [[nodiscard]] Deadline store_deadline() const;
 
@@ -154,6 +156,7 @@ class PreparationController {
   StatusMirror mirror_{clusters_, clock_};
   RecordLifecycle lifecycle_;
   FrontendReader questions_{peers_, clock_, log_};
+  TurnNotices turns_{store_, clock_, queue_};  // of one thread
   std::atomic<std::uint64_t> claims_taken_over_{0};
 
   mutable std::mutex mutex_;

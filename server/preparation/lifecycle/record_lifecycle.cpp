@@ -9,6 +9,7 @@
 #include "policy/rollout/rollout.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
+#include "server/preparation/lifecycle/turn_notices.hpp"
 
 namespace gate {
 namespace {
@@ -159,6 +160,7 @@ Status RecordLifecycle::begin(ClaimedRecord& claim) {
         [&](PreparationStatus& status) {
           status.phase = Phase::Running;
           status.start_time = clock_.wall_now();
+          if (is_turn_notice(status.message)) status.message.clear();
           if (status.reason.empty()) status.reason = "HooksRunning";
         },
         store_deadline());

@@ -132,13 +132,14 @@ TEST_CASE("values are compared as the FE keeps them, and what it shows can be se
 
 TEST_CASE("a value that the FE hides is not captured, and its setting not touched") {
   World world;
-  world.simulator.frontend(0).set_config("cloud_secret", "old");
-  Run run(world, {setting_hook("secret", "cloud_secret", "new")});
+  const std::string key = "statistic_auto_analyze_start_time";
+  world.simulator.frontend(0).set_config(key, "******");
+  Run run(world, {setting_hook("masked", key, "01:00:00")});
   CHECK(run.prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   INFO(run.status().message);
   CHECK(has(run.status().message, "cannot be captured; want restore: none or a statement"));
-  CHECK(world.config(0, "cloud_secret") == "old");
+  CHECK(world.config(0, key) == "******");
   CHECK(count(world.simulator, "ADMIN SET") == 0);
 }
 
