@@ -219,7 +219,7 @@ void App::Impl::make_controller(bool restore_only) {
   controller_options.restore_only = restore_only;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller_options.hooks.further_sql = options.allowed_sql;
-  if (pays_only) {
+  if (restore_only) {
     // `release` is not told what the replicas allow, and what they began is to be undone.
     for (const auto& further : further_sql()) controller_options.hooks.further_sql.push_back(further.kind);
   }

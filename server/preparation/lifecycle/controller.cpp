@@ -368,7 +368,7 @@ void PreparationController::flush_mirrors() {
 }
 
 void PreparationController::tell_turns(const std::stop_token& stop) {
-  if (!options_.pays_only && !store_.backing_off()) turns_.tell(stop);
+  if (!options_.restore_only && !store_.backing_off()) turns_.tell(stop);
 }
 
 void PreparationController::repeat(const std::stop_token& stop, const std::function<void()>& beat) {
