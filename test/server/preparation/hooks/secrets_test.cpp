@@ -1,5 +1,6 @@
 // What is read from Secrets is in nothing that a record, a refusal or a log says.
 
+#include "policy/record/preparation_codec.hpp"
 #include "test/server/preparation/run.hpp"
 
 using namespace std::chrono_literals;
