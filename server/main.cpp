@@ -1,5 +1,5 @@
 // upgrade-gate: reads the command line; then serves until SIGTERM or SIGINT, logging JSON lines to standard error, or
-// pays what is owed, or plans.
+// restores before an uninstall, or plans.
 
 #include <malloc.h>
 #include <sys/ioctl.h>
@@ -101,10 +101,10 @@ int serve(const gate::ServeOptions& options, const Signals& signals) {
 /// May be ended by any signal: another run, or a serving replica, goes on from the records.
 int release(const gate::CommandLine& line) {
   const Log log(line.options.log_level);
-  const auto paid = gate::App::release(line.options, line.release_options, *log.logger,
-                                       [](const std::string& step) { std::cout << step << std::endl; });
-  if (!paid) std::cerr << "upgrade-gate release: " << paid.error().message << '\n';
-  return paid && *paid ? 0 : 1;
+  const auto released = gate::App::release(line.options, line.release_options, *log.logger,
+                                           [](const std::string& step) { std::cout << step << std::endl; });
+  if (!released) std::cerr << "upgrade-gate release: " << released.error().message << '\n';
+  return released && *released ? 0 : 1;
 }
 
 /// What was found goes to standard output alone: whoever started it inside of a pod reads that.

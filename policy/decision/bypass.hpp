@@ -1,6 +1,6 @@
 #pragma once
-// The emergency exit: an annotation that lets one image change through unprepared, for a reason and until a time, if
-// the user who makes the change has the right to.
+// The break-glass bypass: an annotation that lets one image change through unprepared, for a reason and until a time,
+// if the user who makes the change has the right to.
 
 #include <chrono>
 #include <optional>
@@ -19,7 +19,7 @@ inline constexpr std::string_view kRetry = "starrocks.com/retry-upgrade-preparat
 
 /// What the user must be allowed on upgradepreparations.gate.starrocks.com in the object's namespace.
 inline constexpr std::string_view kBypassVerb = "bypass";
-/// An exit that stays open is no emergency exit: `until` may be this far ahead at most.
+/// A bypass that stays valid is not for emergencies: `until` may be this far ahead at most.
 inline constexpr std::chrono::hours kBypassAheadMax{7 * 24};
 
 /// "<target key or *>; reason=<text>; until=<RFC 3339>", blanks around the parts do not matter, nor does the order of

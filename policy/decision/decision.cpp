@@ -22,8 +22,8 @@ std::vector<ComponentImage> present_images(const AdmissionFacts& facts) {
   return present;
 }
 
-/// The object's newest record that holds or owes something and matches; superseded ones have handed theirs over. The
-/// records of other objects on the same FE stand beside it: each knows what all found there.
+/// The object's newest record that holds something or has a restore pending, and matches; superseded ones have handed
+/// theirs over. The records of other objects on the same FE stand beside it: each knows what all found there.
 template <class Matches>
 const Preparation* open_record(const AdmissionFacts& facts, Matches matches) {
   for (const auto& record : facts.records) {  // newest first
@@ -139,7 +139,7 @@ Decision start_attempt(const AdmissionFacts& facts, const std::string& key, int 
   return out;
 }
 
-Decision decide_completed(const AdmissionFacts& facts, const Preparation& record) {
+Decision decide_completed(const AdmissionFacts& facts, EffectsLeft left, const Preparation& record) {
   if (facts.dry_run) return admitted(record);
   switch (facts.read_back) {
     case ReadBack::Holds:
@@ -155,15 +155,15 @@ Decision decide_completed(const AdmissionFacts& facts, const Preparation& record
     case ReadBack::NotDone:
       break;
   }
-  if (facts.read_back_possible) return effect(Effect::ReadBack, record);
+  if (left.read_back) return effect(Effect::ReadBack, record);
   return denied(reason::kRunning, running_message(facts, &record), &record);
 }
 
-Decision decide_in_progress(const AdmissionFacts& facts, const Preparation& record) {
+Decision decide_in_progress(const AdmissionFacts& facts, EffectsLeft left, const Preparation& record) {
   if (facts.dry_run) {
     return dry_run_allowed(std::string(to_string(record.status.phase)) + " " + progress(record), &record);
   }
-  if (!facts.waited) return effect(Effect::Wait, record);
+  if (left.wait) return effect(Effect::Wait, record);
   return denied(reason::kRunning, running_message(facts, &record), &record);
 }
 
@@ -178,28 +178,28 @@ Decision decide_failed(const AdmissionFacts& facts, const Preparation& record, c
 }
 
 /// Over for good: what it prepared has been, or is being, undone.
-bool spent(const Preparation& record) {
+bool is_over(const Preparation& record) {
   return record.spec.bypass || record.status.outcome != Outcome::None || record.status.stage == Stage::Restoring ||
          record.status.stage == Stage::Closed;
 }
 
-Decision decide_prepared(const AdmissionFacts& facts) {
+Decision decide_prepared(const AdmissionFacts& facts, EffectsLeft left) {
   const std::string key = target_key(facts);
   const Preparation* record = latest_attempt(facts, key);
   if (record == nullptr) {
     return facts.dry_run ? dry_run_allowed("not started", nullptr) : start_attempt(facts, key, 1);
   }
   if (record->status.phase == Phase::Failed) return decide_failed(facts, *record, key);
-  if (spent(*record)) {
+  if (is_over(*record)) {
     return facts.dry_run ? dry_run_allowed("not started", nullptr)
                          : start_attempt(facts, key, record->spec.attempt + 1);
   }
   switch (record->status.phase) {
     case Phase::Completed:
-      return decide_completed(facts, *record);
+      return decide_completed(facts, left, *record);
     case Phase::Pending:
     case Phase::Running:
-      return decide_in_progress(facts, *record);
+      return decide_in_progress(facts, left, *record);
     case Phase::Failed:
       break;  // handled above
   }
@@ -207,17 +207,17 @@ Decision decide_prepared(const AdmissionFacts& facts) {
 }
 
 /// The way between the versions first, then the preparation of it.
-Decision decide_on_path(const AdmissionFacts& facts) {
+Decision decide_on_path(const AdmissionFacts& facts, EffectsLeft left) {
   Decision read;
   read.effect = Effect::ReadVersions;
-  const bool readable = facts.version_policy != VersionPolicy::Off && !facts.running_read && !facts.dry_run;
+  const bool readable = facts.version_policy != VersionPolicy::Off && left.read_versions && !facts.dry_run;
   const bool enforced = facts.version_policy == VersionPolicy::Enforce;
   if (enforced && readable) return read;
   const auto findings = path_findings(facts);
   const bool forbidden = !findings.empty() && findings.front().severity == PathSeverity::Forbidden;
   Decision decision;
   if (!enforced || !forbidden) {
-    decision = decide_prepared(facts);
+    decision = decide_prepared(facts, left);
     // Only what is about to be admitted is worth a question to the FE; a denial is warned by the tags.
     if (readable && decision.effect == Effect::None && decision.answer.allowed) return read;
   } else if (facts.dry_run) {
@@ -308,7 +308,7 @@ std::optional<Decision> decide_bypass(const AdmissionFacts& facts, std::vector<s
     case Permission::Refused:
       return ignored("user " + clean_text(facts.username, 40) + " may not bypass upgradepreparations here");
     case Permission::Unknown:
-      return ignored("the API server did not say whether the user may");
+      return ignored("permission check failed");
   }
   return std::nullopt;
 }
@@ -325,8 +325,8 @@ Decision admitted_on_hold(const AdmissionFacts& facts, Decision decision) {
   return final(std::move(answer), "allowed-held", find_record(facts.records, decision.subject));
 }
 
-/// Everything but the emergency exit.
-Decision decide_regularly(const AdmissionFacts& facts) {
+/// Everything but the break-glass bypass.
+Decision decide_regularly(const AdmissionFacts& facts, EffectsLeft left) {
   if (!facts.store_reachable) {
     if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
     return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
@@ -339,7 +339,7 @@ Decision decide_regularly(const AdmissionFacts& facts) {
     if (facts.dry_run) return dry_run_allowed("a ConfigMap cannot be read", nullptr);
     return denied(reason::kUnavailable, hooks_unread_message(facts), nullptr);
   }
-  auto decision = decide_on_path(facts);
+  auto decision = decide_on_path(facts, left);
   if (decision.effect == Effect::None) {
     auto& warnings = decision.answer.warnings;
     warnings.insert(warnings.end(), facts.configuration.warnings.begin(), facts.configuration.warnings.end());
@@ -366,7 +366,7 @@ AdmissionAnswer hooks_invalid(const AdmissionFacts& facts) {
   return deny(kDenialCode, std::string(reason::kHooksInvalid), hooks_invalid_message(facts));
 }
 
-Decision decide(const AdmissionFacts& facts) {
+Decision decide(const AdmissionFacts& facts, EffectsLeft left) {
   if (facts.changes.empty()) return final(allow(), "allowed-no-image-change", nullptr);
   if (!facts.configuration.configured) {
     auto answer = allow();
@@ -383,10 +383,10 @@ Decision decide(const AdmissionFacts& facts) {
   if (!facts.stored_difference.empty()) {
     return denied(reason::kObjectChanged, object_changed_message(facts), nullptr);
   }
-  // Before the records are needed: the emergency exit must not depend on what may be broken.
+  // Before the records are needed: the bypass must not depend on what may be broken.
   std::vector<std::string> warnings;
   if (auto decision = decide_bypass(facts, warnings)) return *std::move(decision);
-  auto decision = admitted_on_hold(facts, decide_regularly(facts));
+  auto decision = admitted_on_hold(facts, decide_regularly(facts, left));
   if (decision.effect == Effect::Start) {
     if (auto refusal = too_many_records(facts)) decision = *std::move(refusal);
   }

@@ -36,14 +36,11 @@ struct AdmissionFacts {
   std::vector<ComponentImage> unchanged;  ///< The object's other components: they matter to the order.
   VersionPolicy version_policy = VersionPolicy::Off;
   std::vector<RunningNode> running;  ///< Empty until read, and where the FE did not answer.
-  bool running_read = false;         ///< `running` is final.
   HookConfiguration configuration;
   std::vector<Preparation> records;  ///< Of `cluster`, newest first.
   bool store_reachable = true;
   std::string store_error;
   ReadBack read_back = ReadBack::NotDone;
-  bool read_back_possible = true;  ///< False once the time for it is used up.
-  bool waited = false;             ///< The bounded wait is over (or not wanted).
   WallTime now{};
   FailureBackoff backoff;
   std::string username;  ///< Who asks; for texts.
@@ -79,15 +76,23 @@ struct Decision {
   std::string start_name;
 };
 
-[[nodiscard]] Decision decide(const AdmissionFacts& facts);
+/// What a review may still do: each of these once.
+struct EffectsLeft {
+  bool read_versions = true;
+  bool read_back = true;
+  bool wait = true;
+  [[nodiscard]] static EffectsLeft none() { return {false, false, false}; }
+};
+
+[[nodiscard]] Decision decide(const AdmissionFacts& facts, EffectsLeft left = {});
 
 /// What the rules of StarRocks' versions say to the change, by what is known so far. Empty with VersionPolicy::Off.
 [[nodiscard]] std::vector<PathFinding> path_findings(const AdmissionFacts& facts);
 /// The key of the change that is asked for: what a bypass is bound to, and part of the record's name.
 [[nodiscard]] std::string target_key(const AdmissionFacts& facts);
 
-/// Records of one cluster that hold or owe something, at most: each newer target takes over from the one before, so
-/// more than a few are a loop that somebody has built.
+/// Records of one cluster that hold something or have a restore pending, at most: each newer target takes over from the
+/// one before, so more than a few are a loop that somebody has built.
 inline constexpr std::size_t kOpenRecordsMax = 10;
 /// New records of one cluster within kNewRecordsWindow: as many as are kept of a cluster, so that none is pruned before
 /// it has been counted. A person who retries by hand makes one in half a minute.

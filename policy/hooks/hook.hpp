@@ -74,7 +74,7 @@ struct HttpAction {
 /// A shell script with pre_upgrade() and perhaps post_upgrade(), run as a Kubernetes Job.
 struct ScriptAction {
   std::string script;
-  bool post_upgrade = false;  ///< It defines post_upgrade(): owed after the rollout, whatever its outcome.
+  bool post_upgrade = false;  ///< It defines post_upgrade(): to be run after the rollout, whatever its outcome.
   friend bool operator==(const ScriptAction&, const ScriptAction&) = default;
 };
 

@@ -1,8 +1,7 @@
 #pragma once
-// What a record says about a rollout that the gate leads (design 2.10): what was asked for, and how far it has come.
+// What a record says about a rollout that the gate leads: what was asked for, and how far it has come.
 
 #include <chrono>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,6 +34,7 @@ enum class TurnPhase {
 [[nodiscard]] std::string_view to_string(TurnPhase phase);     // "Held", "Rolling", "Paused", "Done"
 [[nodiscard]] std::optional<RolloutMode> rollout_mode_from(std::string_view text);
 [[nodiscard]] std::optional<AdmissionMode> admission_mode_from(std::string_view text);
+[[nodiscard]] std::optional<TurnPhase> turn_phase_from(std::string_view text);
 
 /// Readings of health in a row before the next step: one alone may be that of a heartbeat that has not failed yet.
 inline constexpr int kReadingsDefault = 3;
@@ -81,13 +81,6 @@ struct RolloutProgress {
   std::string resume;  ///< The resume annotation as last seen: the same value resumes nothing twice.
   friend bool operator==(const RolloutProgress&, const RolloutProgress&) = default;
 };
-
-[[nodiscard]] nlohmann::json to_json(const LedRollout& rollout);
-/// Whatever is absent has its default; of what has a wrong type or an unknown value, `fault` names the first.
-[[nodiscard]] LedRollout led_rollout_from(const nlohmann::json& json, std::string& fault);
-/// Into and from the fields of a status: turns, turn (the printer column), rollingBack, imagePushed, resumeSeen.
-void write_progress(const RolloutProgress& progress, nlohmann::json& status);
-[[nodiscard]] RolloutProgress progress_from(const nlohmann::json& status, std::string& fault);
 
 /// "be 2/3" or "fe Held", of the turn that is under way; "" where no turn was planned or all are over.
 [[nodiscard]] std::string turn_column(const std::vector<Turn>& turns);

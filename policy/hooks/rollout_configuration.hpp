@@ -1,6 +1,5 @@
 #pragma once
-// How a cluster's owner wants its rollouts led: annotations, spec.upgradePreparation, the gate's own defaults
-// (design 2.10).
+// How a cluster's owner wants its rollouts led: annotations, spec.upgradePreparation, the gate's own defaults.
 
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>

@@ -89,7 +89,7 @@ void add_story(const Preparation& record, Conditions& out) {
   const auto since = [&](const std::optional<WallTime>& time) { return time ? time : record.creation_time; };
   const bool prepared = status.phase == Phase::Completed;
   const bool due = restore_due_since(record).has_value();
-  const bool restored = !status.restore_owed && status.restored_time.has_value();
+  const bool restored = !status.restore_pending && status.restored_time.has_value();
   out.add("Prepared", prepared, since(prepared ? status.completion_time : status.reopened_time),
           prepared ? "Completed" : std::string(to_string(status.phase)), status.message);
   out.add("Admitted", status.admitted_time.has_value(), since(status.admitted_time),
@@ -97,10 +97,11 @@ void add_story(const Preparation& record, Conditions& out) {
   out.add("RolledOut", status.rolled_out_time.has_value(), since(status.rolled_out_time),
           status.rolled_out_time ? "RolledOut" : "NotYet", status.stage == Stage::RollingOut ? status.message : "");
   out.add("Restored", restored, since(status.restored_time),
-          restored ? "Restored" : (status.restore_owed ? "Owed" : "NothingOwed"));
+          restored ? "Restored" : (status.restore_pending ? "Pending" : "NothingToRestore"));
   // Captured in the first moments of the hooks' run: their start is near enough.
-  out.add("RestoreOwed", status.restore_owed, since(status.restore_owed ? status.start_time : status.restored_time),
-          status.restore_owed ? (due ? "Due" : "HeldForRollout") : "NothingOwed");
+  out.add("RestoreOwed", status.restore_pending,
+          since(status.restore_pending ? status.start_time : status.restored_time),
+          status.restore_pending ? (due ? "Due" : "HeldForRollout") : "NothingToRestore");
   if (record.spec.bypass) out.add("Bypassed", true, record.creation_time, "Bypassed", record.spec.bypass->reason);
 }
 

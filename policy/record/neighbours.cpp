@@ -71,7 +71,7 @@ std::vector<CapturedSetting> whole_truth(const Preparation& mine, const std::vec
   auto captured = mine.status.captured;
   if (mine.spec.mode == PreparationMode::Verify) return captured;
   for (const auto& other : others) {
-    if (!other.status.restore_owed) continue;
+    if (!other.status.restore_pending) continue;
     // In the order in which they were set, so that what is wanted last stays last.
     auto learned = captured;
     for (const auto& one : other.status.captured) {

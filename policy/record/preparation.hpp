@@ -20,7 +20,7 @@ namespace gate {
 inline constexpr std::string_view kPreparationApiVersion = "gate.starrocks.com/v1alpha1";
 inline constexpr std::string_view kPreparationKind = "UpgradePreparation";
 
-/// On a record from its creation until it is closed and nothing is owed: whoever deletes it, or its owner, does not
+/// On a record from its creation until it is closed and nothing is pending: whoever deletes it, or its owner, does not
 /// take what is captured in it along.
 inline constexpr std::string_view kRestoreFinalizer = "gate.starrocks.com/restore";
 
@@ -33,6 +33,11 @@ enum class HookPhase { Pending, Running, Completed, Failed, Skipped };
 [[nodiscard]] std::string_view to_string(Stage stage);
 [[nodiscard]] std::string_view to_string(Outcome outcome);  // "" for None
 [[nodiscard]] std::string_view to_string(HookPhase phase);
+/// Inverses of to_string; nothing for any other text.
+[[nodiscard]] std::optional<Phase> phase_from(std::string_view text);
+[[nodiscard]] std::optional<Stage> stage_from(std::string_view text);
+[[nodiscard]] std::optional<Outcome> outcome_from(std::string_view text);
+[[nodiscard]] std::optional<HookPhase> hook_phase_from(std::string_view text);
 
 /// The object whose images change.
 struct ObjectRef {
@@ -66,7 +71,7 @@ struct PreparationSpec {
   std::vector<Hook> hooks;  ///< In the order they run.
   PreparationMode mode = PreparationMode::Run;
   RequestedBy requested_by;
-  std::string supersedes;    ///< Name of the record whose captured values and debt this one takes over; may be empty.
+  std::string supersedes;  ///< Name of the record whose values and pending restores this one takes over; may be empty.
   std::string candidate_of;  ///< Name of the record whose rollout was under way when this one began; may be empty.
   /// Of components whose story had not ended when this record began: what their pods last ran completely
   /// (policy/record/history.hpp).
@@ -77,7 +82,7 @@ struct PreparationSpec {
   std::string retry_token;    ///< The retry annotation when this attempt began: the same value starts no other one.
   bool asked_before = false;  ///< The object asked for hooks before the request, too: if it ceases to, they are undone.
   LedRollout rollout;         ///< How its rollout is led, if it is.
-  std::optional<Bypass> bypass;  ///< Set: nothing is run and nothing is owed; the record is there to be seen.
+  std::optional<Bypass> bypass;  ///< Set: nothing is run and nothing is pending; the record is there to be seen.
   friend bool operator==(const PreparationSpec&, const PreparationSpec&) = default;
 };
 
@@ -100,12 +105,12 @@ struct CapturedSetting {
 };
 
 /// An undo other than a captured setting: written to the record before its hook runs, taken out once it was done.
-struct OwedUndo {
+struct PendingUndo {
   std::string hook;
   std::string sql;     ///< One statement, or
   std::string script;  ///< a script whose post_upgrade() is to run.
   std::chrono::seconds timeout = kHookTimeoutDefault;
-  friend bool operator==(const OwedUndo&, const OwedUndo&) = default;
+  friend bool operator==(const PendingUndo&, const PendingUndo&) = default;
 };
 
 /// A node that the rollout is to restart, as the database knew it before.
@@ -135,9 +140,9 @@ struct PreparationStatus {
   std::vector<CapturedSetting> captured;
   /// Name and start of the FE that led when settings were set last: one that started again since has its file's values.
   std::string settings_leader;
-  std::vector<OwedUndo> undo;
-  bool restore_owed = false;
-  bool debt_taken_over = false;  ///< Captured values of spec.supersedes were copied into this record.
+  std::vector<PendingUndo> undo;
+  bool restore_pending = false;
+  bool taken_over = false;  ///< Captured values of spec.supersedes were copied into this record.
   std::optional<WallTime> start_time;
   std::optional<WallTime> completion_time;
   std::optional<WallTime> admitted_time;
@@ -147,7 +152,7 @@ struct PreparationStatus {
   std::optional<WallTime> rolled_back_time;
   std::vector<ComponentImage> rolled_back_to;  ///< That image, of each component of the record.
   bool pods_moved = false;                     ///< The new images were seen on a StatefulSet.
-  std::optional<WallTime> restoring_time;      ///< When putting back began; that of a failure is its completion_time.
+  std::optional<WallTime> restoring_time;      ///< When the restore began; that of a failure is its completion_time.
   std::optional<WallTime> restored_time;
   std::optional<WallTime> reopened_time;  ///< When a Completed was last found to be no longer true.
   std::vector<NodeBefore> nodes_before;   ///< Of the changed components; empty when the FE could not be asked.
@@ -172,7 +177,7 @@ struct Preparation {
 /// First 10 hex digits of SHA-256 over (object UID, changes, hooks) in canonical JSON: the identity of a target.
 [[nodiscard]] std::string preparation_key(std::string_view object_uid, const std::vector<ImageChange>& changes,
                                           const std::vector<Hook>& hooks, PreparationMode mode = PreparationMode::Run);
-/// The key of an existing record.
+/// The key of an existing record: the one in its name, else that of its spec. A projection need not have its hooks.
 [[nodiscard]] std::string preparation_key(const PreparationSpec& spec);
 [[nodiscard]] std::string preparation_key(const Preparation& record);
 
@@ -185,27 +190,24 @@ inline constexpr std::string_view kClusterLabel = "gate.starrocks.com/cluster";
 /// out. Not for working on the record.
 [[nodiscard]] Preparation without_bodies(Preparation record);
 
-/// The key in the record's name, else the key of its spec: a projection of a record need not have its hooks.
-[[nodiscard]] std::string preparation_key(const Preparation& record);
-
 /// `<object>-<key>-<attempt>`; the object's name is cut so that the whole is a valid DNS-1123 name of at most 253.
 [[nodiscard]] std::string preparation_name(std::string_view object_name, std::string_view key, int attempt);
 
-/// Since when putting back is due; nothing while it is not, or when it is done.
+/// Since when the restore is due; nothing while it is not, or when it is done.
 [[nodiscard]] std::optional<WallTime> restore_due_since(const Preparation& record);
 
 /// Indexes of the script hooks whose Jobs may still run although the record prepares no more.
 [[nodiscard]] std::vector<std::size_t> scripts_left_running(const Preparation& record);
 
-/// Not Closed, or still owing a restore or the end of a script.
+/// Not Closed, or with a restore or the end of a script still pending.
 [[nodiscard]] bool is_open(const Preparation& record);
 
 /// Its successor has frozen it, and takes over what it has still to restore. (One that ends as Superseded on its own,
 /// since a newer rollout has taken its pods along, restores for itself.)
 [[nodiscard]] bool is_handed_over(const Preparation& record);
 
-/// Ends an open record from outside of its runner: what it captured is to be put back, and nothing else.
-void call_off(PreparationStatus& status, WallTime now, const std::string& why);
+/// Ends an open record from outside of its runner: what it captured is to be restored, and nothing else.
+void cancel(PreparationStatus& status, WallTime now, const std::string& why);
 
 /// Names of hooks in `phase`, in order.
 [[nodiscard]] std::vector<std::string> hooks_in(const PreparationStatus& status, HookPhase phase);
@@ -216,14 +218,5 @@ struct FailureBackoff {
   std::chrono::seconds max{600};
 };
 [[nodiscard]] WallTime next_attempt_time(const Preparation& failed, const FailureBackoff& backoff);
-
-// --- Codec -------------------------------------------------------------------------------------------------------
-/// The whole object: apiVersion, kind, metadata (ownerReferences to spec.object), spec, status with the derived
-/// printer-column fields (progress "2/4", blocking, target). Never fails.
-[[nodiscard]] nlohmann::json to_json(const Preparation& record);
-[[nodiscard]] nlohmann::json status_to_json(const Preparation& record);
-
-/// Tolerates unknown fields and an absent status; InvalidInput names the field that is missing or of a wrong type.
-[[nodiscard]] Result<Preparation> preparation_from_json(const nlohmann::json& object);
 
 }  // namespace gate

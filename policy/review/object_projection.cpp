@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "policy/review/status_preservation.hpp"
 #include "policy/versions/image_change.hpp"
 
 namespace gate {
@@ -35,7 +36,7 @@ Projection starrocks_spec(std::vector<Projection> of_frontend) {
 }
 
 Projection starrocks_status() {
-  return keep_members("status", {keep_all("upgradePreparationStatus"), keep_all("conditions"),
+  return keep_members("status", {keep_all(std::string(kMirrorField)), keep_all("conditions"),
                                  keep_all("observedGeneration"), keep_all("phase")});
 }
 
@@ -54,8 +55,9 @@ Projection review_projection(std::string_view kind, std::string_view subresource
   if (kind == "StatefulSet") return stateful_set();
   const auto about = metadata({ours("annotations"), ours("labels")});
   if (kind != kClusterKind && kind != kWarehouseKind) return keep_members("", {about});
-  // The two webhooks read one half each: what is large in the other must not matter.
-  if (!subresource.empty()) return keep_members("", {about, starrocks_status()});
+  // The two webhooks read one half each, and of the status the mirror alone: what is large elsewhere must not matter.
+  if (!subresource.empty())
+    return keep_members("", {about, keep_members("status", {keep_all(std::string(kMirrorField))})});
   return keep_members("", {about, starrocks_spec({})});
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The operator's writes of StatefulSets, and how one is answered so that nothing rolls before its time (design 2.10).
+// The operator's writes of StatefulSets, and how one is answered so that nothing rolls before its time.
 //
 // The operator compares only its hash annotation with what it wants, and computes what to delete from the annotation of
 // what it applied last. A held write is therefore answered with the old template, a hash that matches nothing and the

@@ -1,6 +1,6 @@
 #pragma once
-// Leading a rollout: which components may roll, pod by pod, by what the StatefulSets and the database show
-// (design 2.10). Pure: the record says how far it has come, an observation what is there, and the answer is the
+// Leading a rollout: which components may roll, pod by pod, by what the StatefulSets and the database show.
+// Pure: the record says how far it has come, an observation what is there, and the answer is the
 // record's next progress. Written before it is acted on, so that a kill at any moment costs a repetition of the same
 // look.
 

@@ -10,10 +10,7 @@ const nlohmann::json& member(const nlohmann::json& object, std::string_view key)
   return found == object.end() ? absent : *found;
 }
 
-std::string text_member(const nlohmann::json& object, std::string_view key) {
-  const nlohmann::json& value = member(object, key);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
+std::string text_member(const nlohmann::json& object, std::string_view key) { return text_of(member(object, key)); }
 
 const nlohmann::json& list_member(const nlohmann::json& object, std::string_view key) {
   static const nlohmann::json none = nlohmann::json::array();
@@ -28,6 +25,20 @@ std::map<std::string, std::string> text_members(const nlohmann::json& object) {
     if (value.is_string()) texts.emplace(key, value.get<std::string>());
   }
   return texts;
+}
+
+const nlohmann::json& member_at(const nlohmann::json& object, std::initializer_list<const char*> path) {
+  const nlohmann::json* here = &object;
+  for (const char* key : path) here = &member(*here, key);
+  return *here;
+}
+
+std::string text_of(const nlohmann::json& value) {
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+std::int64_t number_of(const nlohmann::json& value, std::int64_t fallback) {
+  return value.is_number_integer() ? value.get<std::int64_t>() : fallback;
 }
 
 }  // namespace gate

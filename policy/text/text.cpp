@@ -84,4 +84,19 @@ std::string clean_text(std::string_view foreign, std::size_t characters_max) {
   return out + text.substr(begin_of_last(text, at_end));
 }
 
+std::string without_secrets(std::string text, const std::vector<std::string>& secrets) {
+  constexpr std::string_view kHidden = "(hidden)";
+  for (const auto& secret : secrets) {
+    if (secret.size() < kHiddenSecretMin) continue;
+    std::string out;
+    std::size_t from = 0;
+    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, from)) {
+      out.append(text, from, at - from).append(kHidden);
+      from = at + secret.size();
+    }
+    text = out.append(text, from);
+  }
+  return text;
+}
+
 }  // namespace gate

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gate {
 
@@ -20,5 +21,10 @@ inline constexpr std::size_t kWarningMax = 120;
 /// Flux reads as an immutable-field error (fluxcd/pkg ssa/errors/immutable.go: the regexes
 /// `.*is\simmutable.*` and `.*immutable\sfield.*`), on which it may delete and recreate the object.
 [[nodiscard]] std::string clean_text(std::string_view foreign, std::size_t characters_max = kForeignTextMax);
+
+/// A shorter secret is not looked for: it is part of many words, and what is hidden there would tell it.
+inline constexpr std::size_t kHiddenSecretMin = 4;
+/// `text` with "(hidden)" wherever it repeats one of `secrets`. Before clean_text(), which may cut one in its middle.
+[[nodiscard]] std::string without_secrets(std::string text, const std::vector<std::string>& secrets);
 
 }  // namespace gate

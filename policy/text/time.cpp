@@ -7,9 +7,9 @@ namespace gate {
 namespace {
 
 /// Reads fixed-width decimal fields from the front of a text.
-class FieldReader {
+class DigitReader {
  public:
-  explicit FieldReader(std::string_view text) : rest_(text) {}
+  explicit DigitReader(std::string_view text) : rest_(text) {}
 
   int digits(std::size_t count) {
     int value = 0;
@@ -61,7 +61,7 @@ std::string format_time(WallTime time) {
 
 std::optional<WallTime> parse_time(std::string_view text) {
   using namespace std::chrono;
-  FieldReader reader(text);
+  DigitReader reader(text);
   const int year_number = reader.digits(4);
   reader.required("-");
   const int month_number = reader.digits(2);

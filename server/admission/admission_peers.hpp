@@ -9,13 +9,10 @@
 #include "policy/record/preparation.hpp"
 #include "policy/versions/upgrade_path.hpp"
 #include "server/admission/outcome_waiters.hpp"
+#include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
-
-namespace spdlog {
-class logger;
-}
 
 namespace gate {
 
@@ -26,7 +23,7 @@ struct AdmissionPeers {
   PreparationController& controller;
   OutcomeWaiters& waiters;
   const Clock& clock;
-  spdlog::logger& log;
+  Logger& log;
 };
 
 struct AdmissionServiceOptions {

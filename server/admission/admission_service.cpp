@@ -39,8 +39,14 @@ std::string decision_of(const AdmissionAnswer& answer) {
   return answer.allowed ? "allowed" : "denied";
 }
 
+/// Losing the mirror of a status, which is written again, is a smaller harm than stopping the operator's own writes.
+AdmissionAnswer status_allowed_unread() {
+  auto answer = allow();
+  answer.audit.push_back({"decision", "allowed-unread"});
+  return answer;
+}
+
 AdmissionAnswer internal_error(std::string_view path, std::string_view uid) {
-  // Losing the mirror of a status is a smaller harm than stopping the operator's own writes.
   auto answer = path == AdmissionService::kStatusPath
                     ? allow()
                     : deny(kDenialCode, "InternalError",
@@ -107,6 +113,7 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
       const int code = request.error().peer_code == 0 ? 400 : request.error().peer_code;
       // Without a UID no answer can be well formed: plain HTTP says what is wrong.
       if (uid.empty()) return {code, "text/plain; charset=utf-8", clean_text(request.error().message) + "\n"};
+      if (path == kStatusPath) return {200, "application/json", render("", uid, status_allowed_unread())};
       return {200, "application/json", render("", uid, deny(code, "BadRequest", clean_text(request.error().message)))};
     }
     api_version = request->api_version;
@@ -133,7 +140,7 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   return {200, "application/json", render(api_version, uid, internal_error(path, uid))};
 }
 
-std::optional<ReviewReply> AdmissionService::review_at_a_glance(std::string_view path, std::string_view body) {
+std::optional<ReviewReply> AdmissionService::try_fast_path(std::string_view path, std::string_view body) {
   if (path != kGatePath || body.size() > kQuickBytesMax) return std::nullopt;
   std::unique_ptr<ReviewGlancer> glancer;
   {

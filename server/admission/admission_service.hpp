@@ -54,7 +54,7 @@ class AdmissionService {
                                    std::chrono::milliseconds timeout = kReviewTimeoutMax);
 
   /// The answer of review(), when the bytes alone tell it and are not many: nearly always. Does not block.
-  [[nodiscard]] std::optional<ReviewReply> review_at_a_glance(std::string_view path, std::string_view body);
+  [[nodiscard]] std::optional<ReviewReply> try_fast_path(std::string_view path, std::string_view body);
 
   /// The gate's own user name at the API server, once known; its own status writes are not patched.
   void set_own_username(std::string username);

@@ -171,7 +171,7 @@ void ImageChangeHandler::gather_facts() {
 AdmissionAnswer ImageChangeHandler::decide_in_rounds() {
   for (int round = 0; round < kRoundsMax; ++round) {
     facts_.now = peers_.clock.wall_now();
-    const auto decision = decide(facts_);
+    const auto decision = decide(facts_, left_);
     if (rests_on_memory(decision)) {
       confirm(decision);
       continue;
@@ -184,12 +184,9 @@ AdmissionAnswer ImageChangeHandler::decide_in_rounds() {
     carry_out(decision);
   }
   // Others keep moving the record; the next request finds it calmer.
-  facts_.waited = true;
-  facts_.read_back_possible = false;
-  facts_.running_read = true;
   facts_.store_reachable = false;
   facts_.store_error = "the record keeps changing";
-  return decide(facts_).answer;
+  return decide(facts_, EffectsLeft::none()).answer;
 }
 
 void ImageChangeHandler::note_what_is_replaced() {
@@ -295,12 +292,12 @@ void ImageChangeHandler::carry_out(const Decision& decision) {
       const auto* record = record_of(decision.subject);
       facts_.read_back =
           record == nullptr ? ReadBack::NotDone : peers_.controller.read_back(*record, within(kReadBackTimeout));
-      facts_.read_back_possible = false;
+      left_.read_back = false;
       return;
     }
     case Effect::ReadVersions:
       facts_.running = peers_.controller.running_nodes(facts_.name_space, facts_.cluster, within(kVersionsTimeout));
-      facts_.running_read = true;
+      left_.read_versions = false;
       return;
     case Effect::Wait:
       wait_for(decision.subject);
@@ -318,7 +315,7 @@ void ImageChangeHandler::ask_permission() {
 
 void ImageChangeHandler::wait_for(const std::string& name) {
   peers_.waiters.wait(facts_.name_space, name, wait_until_);
-  facts_.waited = true;
+  left_.wait = false;
   gather_records();
   const auto* record = record_of(name);
   // What has completed while this request waited was read back from every FE a moment ago.

@@ -76,6 +76,7 @@ class ImageChangeHandler {
   const Deadline wait_until_;
   nlohmann::json stored_;  ///< Null until it is read, and where it is not.
   AdmissionFacts facts_;
+  EffectsLeft left_;
   std::set<std::string> confirmed_;  ///< Names of records that were read since they were last gathered.
   bool all_confirmed_ = false;
 };

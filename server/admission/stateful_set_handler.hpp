@@ -1,6 +1,6 @@
 #pragma once
 // The webhook on the operator's writes of StatefulSets: what the records say about a component becomes the answer to
-// its write (design 2.10).
+// its write.
 
 #include <string_view>
 
@@ -8,12 +8,9 @@
 #include "policy/hooks/led_rollout.hpp"
 #include "policy/review/admission_review.hpp"
 #include "policy/rollout/stateful_set.hpp"
+#include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
-
-namespace spdlog {
-class logger;
-}
 
 namespace gate {
 
@@ -23,7 +20,7 @@ class StatefulSetHandler {
   static constexpr std::string_view kPath = "/mutate-statefulsets";
 
   /// All outlive this. `defaults`: what the gate's owner wants of objects that say nothing.
-  StatefulSetHandler(PreparationStore& store, ClusterAccess& clusters, spdlog::logger& log, LedRollout defaults)
+  StatefulSetHandler(PreparationStore& store, ClusterAccess& clusters, Logger& log, LedRollout defaults)
       : store_(store), clusters_(clusters), log_(log), defaults_(std::move(defaults)) {}
 
   /// Blocks until `deadline` at the latest. Where it cannot be known what may roll, a StatefulSet that is held stays as
@@ -36,7 +33,7 @@ class StatefulSetHandler {
 
   PreparationStore& store_;
   ClusterAccess& clusters_;
-  spdlog::logger& log_;
+  Logger& log_;
   const LedRollout defaults_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -10,12 +9,14 @@
 #include <thread>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/hooks/sql.hpp"
 #include "policy/text/url.hpp"
 #include "server/admission/admission_service.hpp"
 #include "server/admission/callers.hpp"
 #include "server/app/counting_connector.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
+#include "server/base/backoff.hpp"
 #include "server/base/descriptors.hpp"
 #include "server/base/log.hpp"
 #include "server/http/descriptor_budget.hpp"
@@ -75,7 +76,7 @@ Result<std::string> read_password(const std::string& path) {
 
 class App::Impl {
  public:
-  Impl(const ServeOptions& serve_options, spdlog::logger& logger) : options(serve_options), log(logger) {}
+  Impl(const ServeOptions& serve_options, Logger& logger) : options(serve_options), log(logger) {}
   ~Impl() {
     // The store is older than the parts that its watch tells of changes, so the watch ends before they do.
     if (kube_store != nullptr) kube_store->stop();
@@ -86,7 +87,7 @@ class App::Impl {
   Status start_certificate();
   void start_http_hooks();
   Status start_backend();
-  void make_controller(bool pays_only);
+  void make_controller(bool restore_only);
   Status start_controller();
   Status start_servers();
   void start_callers();
@@ -96,7 +97,7 @@ class App::Impl {
   [[nodiscard]] std::string metrics_text();
 
   const ServeOptions options;
-  spdlog::logger& log;
+  Logger& log;
   std::string only_namespace;  // of the records; empty: all
   std::string own_namespace;   // where the gate runs; empty outside of the cluster
   SystemClock clock;
@@ -209,7 +210,7 @@ Status App::Impl::start_backend() {
   return Ok{};
 }
 
-void App::Impl::make_controller(bool pays_only) {
+void App::Impl::make_controller(bool restore_only) {
   ControllerOptions controller_options;
   controller_options.identity = options.identity;
   controller_options.workers = options.workers;
@@ -219,8 +220,13 @@ void App::Impl::make_controller(bool pays_only) {
   controller_options.claim_stale_after = options.claim_stale_after;
   controller_options.claim_renewal = std::chrono::milliseconds(options.claim_stale_after) / 4;
   controller_options.default_hooks = options.default_hooks;
-  controller_options.pays_only = pays_only;
+  controller_options.restore_only = restore_only;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
+  controller_options.hooks.further_sql = options.allowed_sql;
+  if (restore_only) {
+    // `release` is not told what the replicas allow, and what they began is to be undone.
+    for (const auto& further : further_sql()) controller_options.hooks.further_sql.push_back(further.kind);
+  }
   controller = std::make_unique<PreparationController>(
       *store, HookPeers{*clusters, frontends, *http_caller, *script_jobs}, clock, log, controller_options);
 }
@@ -276,16 +282,12 @@ Status App::Impl::start_controller() {
 }
 
 void App::Impl::learn_own_name(const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any pause;
-  while (!stop.stop_requested()) {
+  do {
     if (auto name = kube->who_am_i(clock.steady_now() + kIdentityRetry)) {
       admission->set_own_username(*name);
       return;
     }
-    std::unique_lock lock(mutex);
-    pause.wait_for(lock, stop, kIdentityRetry, [&] { return stop.stop_requested(); });
-  }
+  } while (pause_for(kIdentityRetry, stop));
 }
 
 void App::Impl::start_callers() {
@@ -345,7 +347,7 @@ Status App::Impl::start_servers() {
   start_callers();
   HttpHandlers handlers(
       [this, to_http](const HttpCall& call) -> std::optional<HttpReply> {
-        auto reply = admission->review_at_a_glance(call.path, call.body);
+        auto reply = admission->try_fast_path(call.path, call.body);
         if (!reply) return std::nullopt;
         return to_http(std::move(*reply));
       },
@@ -383,6 +385,7 @@ std::string App::Impl::metrics_text() {
   MetricsSnapshot snapshot;
   snapshot.controller = controller->stats();
   snapshot.waiting_admissions = waiters->waiting();
+  if (kube_store != nullptr) snapshot.unreadable_records = kube_store->unreadable_records();
   snapshot.http = webhooks->counters();
   snapshot.certificate_not_after_seconds = static_cast<double>(certificate->not_after().time_since_epoch().count());
   snapshot.certificate_load_failures = certificate->counters().failed;
@@ -398,7 +401,7 @@ std::string App::Impl::metrics_text() {
 App::App(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 App::~App() = default;
 
-Result<std::unique_ptr<App>> App::start(const ServeOptions& options, spdlog::logger& log) {
+Result<std::unique_ptr<App>> App::start(const ServeOptions& options, Logger& log) {
   auto impl = std::make_unique<Impl>(options, log);
   for (auto step : {&Impl::start_certificate, &Impl::start_backend, &Impl::start_controller, &Impl::start_servers}) {
     if (auto done = (impl.get()->*step)(); !done) return done.error();
@@ -406,7 +409,7 @@ Result<std::unique_ptr<App>> App::start(const ServeOptions& options, spdlog::log
   return std::unique_ptr<App>(new App(std::move(impl)));
 }
 
-Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& release_options, spdlog::logger& log,
+Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& release_options, Logger& log,
                           const std::function<void(const std::string&)>& say) {
   Impl impl(options, log);
   impl.only_namespace = release_options.name_space;
@@ -428,8 +431,8 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
   const auto open = release_records(*impl.store, impl.clock, times, say);
   impl.controller->stop();
   if (!open) return open.error();
-  for (const auto& record : *open) say("still owed, " + record);
-  if (open->empty()) say("nothing is owed");
+  for (const auto& record : *open) say("still pending, " + record);
+  if (open->empty()) say("nothing left to restore");
   return open->empty();
 }
 

@@ -7,10 +7,7 @@
 
 #include "policy/text/result.hpp"
 #include "server/app/options.hpp"
-
-namespace spdlog {
-class logger;
-}
+#include "server/base/log.hpp"
 
 namespace gate {
 
@@ -18,14 +15,14 @@ namespace gate {
 class App {
  public:
   /// Everything up to the point where the servers answer. An error names the option or the file at fault.
-  [[nodiscard]] static Result<std::unique_ptr<App>> start(const ServeOptions& options, spdlog::logger& log);
+  [[nodiscard]] static Result<std::unique_ptr<App>> start(const ServeOptions& options, Logger& log);
   ~App();
 
-  /// `upgrade-gate release`: ends every open record, pays what is owed, and tells each step to `say`. Works beside
-  /// serving replicas and without them. True: nothing is owed any more. Blocks for ReleaseOptions::timeout at most,
-  /// plus the seconds that a hung FE takes to be let go.
+  /// `upgrade-gate release`: ends every open record, does every pending restore, and tells each step to `say`. Works
+  /// beside serving replicas and without them. True: nothing is left to restore. Blocks for ReleaseOptions::timeout at
+  /// most, plus the seconds that a hung FE takes to be let go.
   [[nodiscard]] static Result<bool> release(const ServeOptions& options, const ReleaseOptions& release_options,
-                                            spdlog::logger& log, const std::function<void(const std::string&)>& say);
+                                            Logger& log, const std::function<void(const std::string&)>& say);
 
   /// `upgrade-gate probe`. Blocks for ProbeOptions::timeout at most, plus the seconds that a hung FE takes to be let
   /// go.

@@ -130,12 +130,14 @@ class Metrics::Impl {
   prometheus::Counter& certificate_failures =
       counter("upgrade_gate_certificate_load_failures_total", "Failed certificate reloads");
   prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
-  prometheus::Gauge& owed = gauge("upgrade_gate_restores_pending", "Records with settings still to restore");
-  prometheus::Gauge& oldest_debt =
+  prometheus::Gauge& pending = gauge("upgrade_gate_restores_pending", "Records with settings still to restore");
+  prometheus::Gauge& oldest_unrestored =
       gauge("upgrade_gate_oldest_unrestored_seconds", "Age of the oldest captured setting that is not restored");
   prometheus::Gauge& overdue =
       gauge("upgrade_gate_longest_overdue_restore_seconds", "How long the longest due restore has not succeeded");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
+  prometheus::Gauge& unreadable =
+      gauge("upgrade_gate_unreadable_records", "Records that cannot be read, so that nobody works on them");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
   prometheus::Gauge& not_after =
       gauge("upgrade_gate_certificate_expiration_timestamp_seconds", "Expiry of the serving certificate, Unix time");
@@ -188,10 +190,11 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   impl_->body_bytes.Set(static_cast<double>(snapshot.http.body_bytes));
   set_to(impl_->certificate_failures, snapshot.certificate_load_failures);
   impl_->queued.Set(static_cast<double>(snapshot.controller.queued));
-  impl_->owed.Set(static_cast<double>(snapshot.controller.restores_owed));
-  impl_->oldest_debt.Set(static_cast<double>(snapshot.controller.oldest_debt.count()));
+  impl_->pending.Set(static_cast<double>(snapshot.controller.restores_pending));
+  impl_->oldest_unrestored.Set(static_cast<double>(snapshot.controller.oldest_unrestored.count()));
   impl_->overdue.Set(static_cast<double>(snapshot.controller.longest_overdue.count()));
   impl_->waiting.Set(static_cast<double>(snapshot.waiting_admissions));
+  impl_->unreadable.Set(static_cast<double>(snapshot.unreadable_records));
   impl_->connections.Set(static_cast<double>(snapshot.http.connections_open));
   impl_->not_after.Set(snapshot.certificate_not_after_seconds);
   impl_->ready.Set(snapshot.ready ? 1 : 0);

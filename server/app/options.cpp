@@ -384,7 +384,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   CLI::App* release = app.add_subcommand(
       "release", "Restore all captured settings, then exit (0: nothing left to restore); before uninstalling");
   add_common_options(*release, line.options);
-  add_script_image(*release, line.options.script_hook_image);  // a post_upgrade() may be owed
+  add_script_image(*release, line.options.script_hook_image);  // a post_upgrade() may be pending
   add_release_options(*release, line.release_options);
   CLI::App* probe =
       app.add_subcommand("probe", "Ask from within the cluster: the gate through the API server, every FE");

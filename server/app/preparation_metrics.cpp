@@ -38,7 +38,7 @@ OpenPreparation open_preparation(const Preparation& record) {
         return hook.phase == HookPhase::Completed || hook.phase == HookPhase::Skipped;
       }));
   // Captured in the first moments of the hooks' run: their start is near enough.
-  if (status.restore_owed) out.settings_held_since = status.start_time ? status.start_time : record.creation_time;
+  if (status.restore_pending) out.settings_held_since = status.start_time ? status.start_time : record.creation_time;
   out.restore_due_since = restore_due_since(record);
   return out;
 }
@@ -101,7 +101,7 @@ std::vector<OpenPreparation> open_preparations(const PreparationStore& store) {
     }
     if (!is_open(record)) return;
     open.push_back(open_preparation(record));
-    const bool inherits = status.restore_owed && status.debt_taken_over && !record.spec.supersedes.empty();
+    const bool inherits = status.restore_pending && status.taken_over && !record.spec.supersedes.empty();
     if (inherits) heirs.emplace_back(open.size() - 1, record.spec.supersedes);
   });
   for (auto& [place, before] : heirs) look_back(open[place], std::move(before), superseded);

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
-#include "server/kubernetes/json_fields.hpp"
 
 namespace gate {
 namespace {
@@ -58,8 +58,8 @@ Result<KeyReference> reference_of(const json& source, const std::string& field) 
                               std::pair{"configMapKeyRef", KeyReference::Kind::ConfigMap}};
   for (const auto& [member, kind] : kKinds) {
     if (name != member) continue;
-    const json& optional = at(*reference, {"optional"});
-    KeyReference out{kind, text(at(*reference, {"name"})), text(at(*reference, {"key"})),
+    const json& optional = member_at(*reference, {"optional"});
+    KeyReference out{kind, text_of(member_at(*reference, {"name"})), text_of(member_at(*reference, {"key"})),
                      optional.is_boolean() && optional.get<bool>()};
     if (out.name.empty() || out.key.empty()) {
       return unreadable(field + ".valueFrom." + name, "it needs a name and a key");
@@ -71,8 +71,8 @@ Result<KeyReference> reference_of(const json& source, const std::string& field) 
 
 /// Adds what one entry says. True: what stands before it counts no more.
 Result<bool> take(const json& variable, const std::string& field, FrontendCredentials& out) {
-  const json& value = at(variable, {"value"});
-  const json& source = at(variable, {"valueFrom"});
+  const json& value = member_at(variable, {"value"});
+  const json& source = member_at(variable, {"valueFrom"});
   if (!source.is_null()) {
     if (!value.is_null() && !(value.is_string() && value.get_ref<const std::string&>().empty()))
       return unreadable(field, "it has both value and valueFrom");
@@ -96,18 +96,18 @@ Result<FrontendCredentials> frontend_credentials(const json& cluster) {
   using Source = FrontendCredentials::Source;
   FrontendCredentials out;
   const std::string annotation_key(annotation::kCredentialsSecret);
-  const json& named = at(cluster, {"metadata", "annotations", annotation_key.c_str()});
+  const json& named = member_at(cluster, {"metadata", "annotations", annotation_key.c_str()});
   if (!named.is_null()) {
     const std::string field = "metadata.annotations[" + annotation_key + "]";
-    if (text(named).empty()) return Error{ErrorCode::InvalidInput, field + ": want the name of a Secret"};
+    if (text_of(named).empty()) return Error{ErrorCode::InvalidInput, field + ": want the name of a Secret"};
     out.source = Source::LoginSecret;
-    out.login_secret = text(named);
+    out.login_secret = text_of(named);
     return out;
   }
-  const json& variables = at(cluster, {"spec", "starRocksFeSpec", "feEnvVars"});
+  const json& variables = member_at(cluster, {"spec", "starRocksFeSpec", "feEnvVars"});
   if (!variables.is_null() && !variables.is_array()) return unreadable(std::string(kField), "it is not a list");
   for (std::size_t i = variables.size(); i-- > 0;) {
-    if (text(at(variables[i], {"name"})) != kPasswordVariable) continue;
+    if (text_of(member_at(variables[i], {"name"})) != kPasswordVariable) continue;
     out.source = Source::Variable;
     const auto final = take(variables[i], std::string(kField) + "[" + std::to_string(i) + "]", out);
     if (!final) return final.error();

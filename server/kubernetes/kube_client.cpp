@@ -19,9 +19,11 @@
 #include <thread>
 #include <utility>
 
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/httplib.hpp"
 #include "server/kubernetes/answer_stream.hpp"
+#include "server/kubernetes/bounded_client.hpp"
 #include "server/kubernetes/kube_path.hpp"
 
 namespace gate {
@@ -95,19 +97,13 @@ Result<TlsMaterial> parse_material(const KubeConfig& config) {
   return out;
 }
 
-std::string text_at(const json& object, const char* key) {
-  if (!object.is_object()) return {};
-  const auto field = object.find(key);
-  return field != object.end() && field->is_string() ? field->get<std::string>() : std::string();
-}
-
 /// An answer that is not 2xx, or an ERROR event of a watch, as an Error.
 Error failure(const std::string& what, int status, const std::string& body) {
   static const Projection kStatus = keep_members("", {keep_all("reason"), keep_all("message")});
   const auto projected = project_json(body, kStatus);
   const json parsed = projected ? *projected : json();
-  const std::string kube_reason = text_at(parsed, "reason");
-  std::string message = text_at(parsed, "message");
+  const std::string kube_reason = text_member(parsed, "reason");
+  std::string message = text_member(parsed, "message");
   if (message.empty()) message = body;
   ErrorCode code = ErrorCode::Rejected;
   if (status == 404 && kube_reason == "NotFound") {
@@ -280,8 +276,8 @@ class KubeClient::Impl {
         return Error{ErrorCode::Unavailable, what + ": the answer is not a list"};
       }
       const json metadata = frame->value("metadata", json::object());
-      const std::string next = text_at(metadata, "continue");
-      if (next.empty()) return text_at(metadata, "resourceVersion");
+      const std::string next = text_member(metadata, "continue");
+      if (next.empty()) return text_member(metadata, "resourceVersion");
       if (next == token) break;
       token = next;
     }
@@ -291,7 +287,7 @@ class KubeClient::Impl {
   Status watch(const WatchRequest& request, const std::string& path, const std::stop_token& stop) {
     const std::string what = "watch of " + std::string(request.resource.plural);
     const auto connection = std::make_unique<Connection>();
-    connection->client = make_client();
+    connection->client = make_client(connection->framing);
     auto& client = *connection->client;
     client.set_connection_timeout(kConnectTimeout.count());
     client.set_write_timeout(kConnectTimeout.count());
@@ -306,6 +302,7 @@ class KubeClient::Impl {
     httplib::Request out = outgoing(plain);
     out.response_handler = [&](const httplib::Response& response) {
       status = response.status;
+      connection->framing.head_is_over();
       if (status == 200 && request.on_open) request.on_open();
       return !stop.stop_requested();
     };
@@ -334,13 +331,14 @@ class KubeClient::Impl {
       if (status == 401) forget_token();
       return failure(what, status, error_body);
     }
-    if (!result) return Error{ErrorCode::Unavailable, what + ": " + why_failed(result.error())};
+    if (!result) return Error{ErrorCode::Unavailable, what + ": " + why_failed(result.error(), connection->framing)};
     return Ok{};
   }
 
  private:
   /// One kept-alive connection; used by one thread at a time.
   struct Connection {
+    FramingLimit framing;
     std::unique_ptr<httplib::ClientImpl> client;
     SteadyTime last_used{};
     bool used = false;
@@ -351,12 +349,12 @@ class KubeClient::Impl {
   };
   using Lease = std::shared_ptr<Connection>;
 
-  std::unique_ptr<httplib::ClientImpl> make_client() const {
+  std::unique_ptr<httplib::ClientImpl> make_client(FramingLimit& framing) const {
     std::unique_ptr<httplib::ClientImpl> client;
     if (!config_.tls) {
-      client = std::make_unique<httplib::ClientImpl>(config_.host, config_.port);
+      client = std::make_unique<BoundedClient<httplib::ClientImpl>>(framing, config_.host, config_.port);
     } else {
-      auto secure = std::make_unique<httplib::SSLClient>(config_.host, config_.port);
+      auto secure = std::make_unique<BoundedClient<httplib::SSLClient>>(framing, config_.host, config_.port);
       // OpenSSL verifies within the handshake, the name included: httplib's own check knows no name but the host's.
       secure->enable_server_certificate_verification(false);
       prepare_context(secure->ssl_context());
@@ -438,6 +436,7 @@ class KubeClient::Impl {
     httplib::Request out = outgoing(request);
     out.response_handler = [&](const httplib::Response& response) {
       answer.status = response.status;
+      connection.framing.head_is_over();
       return true;
     };
     out.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
@@ -457,7 +456,7 @@ class KubeClient::Impl {
       // httplib reports its time-outs as read or connection errors: the clock tells.
       if (std::chrono::steady_clock::now() + milliseconds(5) >= deadline) return deadline_error(request);
       return Error{ErrorCode::Unavailable, request.what() + ": " + config_.host + ":" + std::to_string(config_.port) +
-                                               ": " + why_failed(result.error())};
+                                               ": " + why_failed(result.error(), connection.framing)};
     }
     answer.status = result->status;
     const std::string wait = result->get_header_value("Retry-After");
@@ -470,7 +469,8 @@ class KubeClient::Impl {
   }
 
   /// For people; httplib names its enumerators.
-  static std::string why_failed(httplib::Error error) {
+  static std::string why_failed(httplib::Error error, const FramingLimit& framing) {
+    if (framing.exceeded()) return "the answer has a line, or a head, that is too long";
     switch (error) {
       case httplib::Error::Connection:
         return "connection refused, or no route to it";
@@ -527,7 +527,7 @@ class KubeClient::Impl {
     }
     if (!lease) {
       lease = std::make_shared<Connection>();
-      lease->client = make_client();
+      lease->client = make_client(lease->framing);
     }
     lease->deadline = deadline;
     leased_.push_back(lease);
@@ -615,7 +615,7 @@ class KubeClient::Impl {
     static const Projection kType =
         keep_members("", {keep_all("type"), Projection{"object", Projection::Keep::Nothing, {}, false}});
     const auto event = projector.project(kType);
-    const std::string type = event ? text_at(*event, "type") : std::string();
+    const std::string type = event ? text_member(*event, "type") : std::string();
     if (!event || !event->is_object() || !event->contains("object") || !(*event)["object"].is_object()) {
       return Error{ErrorCode::Unavailable, what + ": an event is not what a watch sends"};
     }

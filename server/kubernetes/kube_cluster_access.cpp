@@ -9,10 +9,10 @@
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/review/object_projection.hpp"
 #include "policy/rollout/stateful_set.hpp"
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/kubernetes/base64.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
-#include "server/kubernetes/json_fields.hpp"
 
 namespace gate {
 namespace {
@@ -71,7 +71,7 @@ Projection entries(const std::vector<std::string>& keys) {
 
 /// A key of a Secret's data, decoded; nullopt when it is absent or damaged.
 std::optional<std::string> secret_text(const json& secret, const std::string& key) {
-  const json& value = at(secret, {"data", key.c_str()});
+  const json& value = member_at(secret, {"data", key.c_str()});
   return value.is_string() ? decode_base64(value.get_ref<const std::string&>()) : std::nullopt;
 }
 
@@ -98,19 +98,19 @@ std::string_view container_of(Component component) {
 
 /// The image of `container` in the pod template, of the first container where none has that name.
 std::string template_image(const json& stateful_set, std::string_view container) {
-  const json& containers = at(stateful_set, {"spec", "template", "spec", "containers"});
+  const json& containers = member_at(stateful_set, {"spec", "template", "spec", "containers"});
   if (!containers.is_array() || containers.empty()) return {};
   for (const json& candidate : containers) {
-    if (text(at(candidate, {"name"})) == container) return text(at(candidate, {"image"}));
+    if (text_of(member_at(candidate, {"name"})) == container) return text_of(member_at(candidate, {"image"}));
   }
-  return text(at(containers.front(), {"image"}));
+  return text_of(member_at(containers.front(), {"image"}));
 }
 
 /// Why pods stay old until somebody acts: a rollout that is held back is not a finished one.
 std::string held_back(const json& stateful_set) {
-  const json& strategy = at(stateful_set, {"spec", "updateStrategy"});
-  if (text(at(strategy, {"type"})) == "OnDelete") return " (updateStrategy OnDelete: delete the other pods)";
-  const auto partition = number(at(strategy, {"rollingUpdate", "partition"}), 0);
+  const json& strategy = member_at(stateful_set, {"spec", "updateStrategy"});
+  if (text_of(member_at(strategy, {"type"})) == "OnDelete") return " (updateStrategy OnDelete: delete the other pods)";
+  const auto partition = number_of(member_at(strategy, {"rollingUpdate", "partition"}), 0);
   return partition > 0 ? " (updateStrategy partition " + std::to_string(partition) + ")" : "";
 }
 
@@ -122,23 +122,23 @@ struct Missing {
 
 Missing missing_of(const json& stateful_set, std::string_view container, const std::string& image) {
   if (template_image(stateful_set, container) != image) return {"does not have the new image yet", {}};
-  const auto generation = number(at(stateful_set, {"metadata", "generation"}), 0);
-  if (number(at(stateful_set, {"status", "observedGeneration"}), -1) < generation) {
+  const auto generation = number_of(member_at(stateful_set, {"metadata", "generation"}), 0);
+  if (number_of(member_at(stateful_set, {"status", "observedGeneration"}), -1) < generation) {
     return {"change not observed yet", {}};
   }
-  const auto replicas = number(at(stateful_set, {"spec", "replicas"}), 1);
-  const auto existing = number(at(stateful_set, {"status", "replicas"}), 0);
+  const auto replicas = number_of(member_at(stateful_set, {"spec", "replicas"}), 1);
+  const auto existing = number_of(member_at(stateful_set, {"status", "replicas"}), 0);
   // Counts no pod that is being deleted; "ready" does, so it proves something only together with the others.
-  const auto updated = number(at(stateful_set, {"status", "updatedReplicas"}), 0);
-  const auto ready = number(at(stateful_set, {"status", "readyReplicas"}), 0);
+  const auto updated = number_of(member_at(stateful_set, {"status", "updatedReplicas"}), 0);
+  const auto ready = number_of(member_at(stateful_set, {"status", "readyReplicas"}), 0);
   const std::string of = " of " + std::to_string(replicas);
   if (updated < replicas) return {std::to_string(updated) + of + " updated" + held_back(stateful_set), {}};
   if (ready < replicas) return {{}, std::to_string(ready) + of + " ready"};
   if (existing > replicas) return {std::to_string(existing - replicas) + " surplus pods", {}};
-  const auto current = text(at(stateful_set, {"status", "currentRevision"}));
-  const auto update = text(at(stateful_set, {"status", "updateRevision"}));
+  const auto current = text_of(member_at(stateful_set, {"status", "currentRevision"}));
+  const auto update = text_of(member_at(stateful_set, {"status", "updateRevision"}));
   // With OnDelete the controller never moves the current revision.
-  const bool on_delete = text(at(stateful_set, {"spec", "updateStrategy", "type"})) == "OnDelete";
+  const bool on_delete = text_of(member_at(stateful_set, {"spec", "updateStrategy", "type"})) == "OnDelete";
   if (!on_delete && current != update) return {"revision " + current + " is not given up yet", {}};
   return {};
 }
@@ -196,10 +196,10 @@ Result<json> KubeClusterAccess::orphaned_frontend(const std::string& name_space,
       client_.get(kube::kStatefulSets, name_space, cluster + "-fe", deadline, of_frontend_environment());
   if (!stateful_set) return stateful_set.error();
   json variables = json::array();
-  const json& containers = at(*stateful_set, {"spec", "template", "spec", "containers"});
+  const json& containers = member_at(*stateful_set, {"spec", "template", "spec", "containers"});
   for (std::size_t i = 0; containers.is_array() && i < containers.size(); ++i) {
-    const json& environment = at(containers[i], {"env"});
-    if (text(at(containers[i], {"name"})) == "fe" && environment.is_array()) variables = environment;
+    const json& environment = member_at(containers[i], {"env"});
+    if (text_of(member_at(containers[i], {"name"})) == "fe" && environment.is_array()) variables = environment;
   }
   return json{{"spec", {{"starRocksFeSpec", {{"feEnvVars", std::move(variables)}}}}}};
 }
@@ -219,10 +219,10 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
   FrontendAddress address;
   address.host =
       name + "." + name_space + ".svc" + (options_.cluster_domain.empty() ? "" : "." + options_.cluster_domain);
-  const json& ports = at(*service, {"spec", "ports"});
+  const json& ports = member_at(*service, {"spec", "ports"});
   for (std::size_t i = 0; ports.is_array() && i < ports.size(); ++i) {
-    const auto port = number(at(ports[i], {"port"}), 0);
-    if (text(at(ports[i], {"name"})) == "query" && port > 0 && port <= 65535) {
+    const auto port = number_of(member_at(ports[i], {"port"}), 0);
+    if (text_of(member_at(ports[i], {"name"})) == "query" && port > 0 && port <= 65535) {
       address.port = static_cast<std::uint16_t>(port);
       return address;
     }
@@ -272,7 +272,7 @@ Status KubeClusterAccess::read_password(const std::string& name_space, const Fro
     if (!object) {
       return Error{object.error().code, what + ": " + object.error().message + where, object.error().peer_code};
     }
-    const json& value = at(*object, {"data", reference.key.c_str()});
+    const json& value = member_at(*object, {"data", reference.key.c_str()});
     if (value.is_null() && reference.optional) continue;
     auto password = in_secret ? secret_text(*object, reference.key)
                               : (value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt);
@@ -304,7 +304,7 @@ Result<std::map<std::string, std::string>> KubeClusterAccess::config_map(const s
                  object.error().peer_code};
   }
   std::map<std::string, std::string> entries;
-  for (const auto& [key, value] : at(*object, {"data"}).items()) entries[key] = text(value);
+  for (const auto& [key, value] : member_at(*object, {"data"}).items()) entries[key] = text_of(value);
   return entries;
 }
 
@@ -325,7 +325,7 @@ Result<RolloutState> KubeClusterAccess::rollout_state(const Preparation& record,
       const auto container = container_of(component);
       missing = missing_of(*stateful_set, container, image);
       state.begun = state.begun || template_image(*stateful_set, container) == image;
-      state.sizes.push_back({name, number(at(*stateful_set, {"spec", "replicas"}), 1)});
+      state.sizes.push_back({name, number_of(member_at(*stateful_set, {"spec", "replicas"}), 1)});
     } else if (goal.forward) {
       missing.replaced = "does not exist";
     }
@@ -362,7 +362,7 @@ Result<bool> KubeClusterAccess::may(const UserInfo& user, std::string_view verb,
       {"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SubjectAccessReview"}, {"spec", std::move(spec)}};
   const auto answer = client_.create_object(kube::kAccessReviews, {}, review, deadline);
   if (!answer) return answer.error();
-  const json& allowed = at(*answer, {"status", "allowed"});
+  const json& allowed = member_at(*answer, {"status", "allowed"});
   return allowed.is_boolean() && allowed.get<bool>();
 }
 
@@ -453,7 +453,8 @@ void KubeClusterAccess::write_event(const PendingEvent& event, Deadline deadline
   if (failure.code == ErrorCode::AlreadyExists) {
     const auto known = client_.get(kube::kEvents, event.name_space, event.name, deadline);
     if (known) {
-      const json patch{{"count", number(at(*known, {"count"}), 1) + 1}, {"lastTimestamp", body.at("lastTimestamp")}};
+      const json patch{{"count", number_of(member_at(*known, {"count"}), 1) + 1},
+                       {"lastTimestamp", body.at("lastTimestamp")}};
       const auto patched = client_.merge_patch(kube::kEvents, event.name_space, event.name, {}, patch, deadline);
       if (patched) return;
       failure = patched.error();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/record/preparation_codec.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
@@ -231,10 +232,27 @@ std::optional<Preparation> KubePreparationStore::forget(const Key& name) {
   return std::move(node.mapped());
 }
 
+void KubePreparationStore::note_readable(const json& object, bool readable) {
+  const json& metadata = member(object, "metadata");
+  Key name{text_member(metadata, "namespace"), text_member(metadata, "name")};
+  const std::scoped_lock lock(mutex_);
+  if (readable) {
+    unreadable_names_.erase(name);
+  } else {
+    unreadable_names_.insert(std::move(name));
+  }
+}
+
+std::size_t KubePreparationStore::unreadable_records() const {
+  const std::scoped_lock lock(mutex_);
+  return unreadable_names_.size();
+}
+
 void KubePreparationStore::on_change(const json& object, bool removed) {
   std::optional<Preparation> changed;
   if (removed) {
     // What a missed removal carries is too little for a record: the cache has the last one known.
+    note_readable(object, true);
     const json& metadata = object.at("metadata");
     changed = forget({metadata.value("namespace", ""), metadata.value("name", "")});
   } else if (changed = readable(object); changed) {
@@ -242,6 +260,7 @@ void KubePreparationStore::on_change(const json& object, bool removed) {
     const std::scoped_lock lock(mutex_);
     if (!has_label(object)) unlabelled_.insert({changed->name_space, changed->name});
   }
+  if (!removed) note_readable(object, changed.has_value());
   if (!changed) return;
   for (const Observer& observer : observers_) observer(*changed, removed);
 }

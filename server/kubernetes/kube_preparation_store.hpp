@@ -44,12 +44,17 @@ class KubePreparationStore final : public PreparationStore {
   bool synced() const override;
   void observe(Observer observer) override;
 
+  /// Records that the watch told of and that cannot be read: nobody works on them.
+  [[nodiscard]] std::size_t unreadable_records() const;
+
  private:
   using Key = std::pair<std::string, std::string>;  // namespace, and name or cluster
 
   void on_change(const nlohmann::json& object, bool removed);
   /// Unless the cache has a newer one.
   void remember(const Preparation& record);
+  /// `readable`: as it is stored now, or gone.
+  void note_readable(const nlohmann::json& object, bool readable);
   [[nodiscard]] std::optional<Preparation> forget(const Key& name);
   [[nodiscard]] Result<Preparation> remembered(Result<nlohmann::json> answer);
   [[nodiscard]] std::optional<Preparation> readable(const nlohmann::json& object);
@@ -61,6 +66,7 @@ class KubePreparationStore final : public PreparationStore {
   mutable std::mutex mutex_;
   std::map<Key, std::map<std::string, Preparation>> cache_;  // by namespace and cluster, then name; guarded by mutex_
   std::map<Key, std::string> cluster_of_;                    // by namespace and name; guarded by mutex_
+  std::set<Key> unreadable_names_;                           // as they are stored now; guarded by mutex_
   std::set<Key> unlabelled_;                                 // names; made by an older gate; guarded by mutex_
   std::atomic<bool> listed_{false};                          // the watch was synced once
   std::vector<Observer> observers_;                          // fixed once start() was called

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/rollout_configuration.hpp"
-#include "server/kubernetes/json_fields.hpp"
+#include "policy/text/json_member.hpp"
 #include "server/kubernetes/kube_cluster_access.hpp"
 
 namespace gate {
@@ -36,10 +36,11 @@ Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& na
   }
   if (!webhooks) return failure;
   // With another failure policy an outage of the gate would let everything roll.
-  const auto& list = at(*webhooks, {"webhooks"});
+  const auto& list = member_at(*webhooks, {"webhooks"});
   bool holds = false;
   for (std::size_t i = 0; list.is_array() && i < list.size(); ++i) {
-    holds = holds || (text(at(list[i], {"name"})) == kWebhook && text(at(list[i], {"failurePolicy"})) == "Fail");
+    holds = holds || (text_of(member_at(list[i], {"name"})) == kWebhook &&
+                      text_of(member_at(list[i], {"failurePolicy"})) == "Fail");
   }
   if (!holds) {
     return "MutatingWebhookConfiguration " + std::string(kWebhooks) + " has no webhook " + std::string(kWebhook) +
@@ -47,7 +48,7 @@ Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& na
   }
   const auto object = client_.get(kube::kNamespaces, {}, name_space, deadline);
   if (!object) return object.error();
-  const auto label = text(at(*object, {"metadata", "labels", std::string(kRolloutsLabel).c_str()}));
+  const auto label = text_of(member_at(*object, {"metadata", "labels", std::string(kRolloutsLabel).c_str()}));
   if (label == kRolloutsEnabled) return std::string{};
   return "namespace " + name_space + " has not the label " + std::string(kRolloutsLabel) + "=" +
          std::string(kRolloutsEnabled);

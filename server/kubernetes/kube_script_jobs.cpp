@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
-#include "server/kubernetes/json_fields.hpp"
 
 namespace gate {
 namespace {
@@ -186,16 +186,18 @@ json job_object(const Preparation& record, const ScriptJob& job, const std::stri
 const json kNothing;
 
 bool is_owned_by(const json& object, const std::string& uid) {
-  const json& owners = at(object, {"metadata", "ownerReferences"});
-  return !uid.empty() && owners.is_array() &&
-         std::any_of(owners.begin(), owners.end(), [&](const json& owner) { return text(at(owner, {"uid"})) == uid; });
+  const json& owners = member_at(object, {"metadata", "ownerReferences"});
+  return !uid.empty() && owners.is_array() && std::any_of(owners.begin(), owners.end(), [&](const json& owner) {
+    return text_of(member_at(owner, {"uid"})) == uid;
+  });
 }
 
 /// The condition of `type` when it is True, or null.
 const json& true_condition(const json& object, const std::string& type) {
-  const json& conditions = at(object, {"status", "conditions"});
+  const json& conditions = member_at(object, {"status", "conditions"});
   for (std::size_t i = 0; conditions.is_array() && i < conditions.size(); ++i) {
-    if (text(at(conditions[i], {"type"})) == type && text(at(conditions[i], {"status"})) == "True") {
+    if (text_of(member_at(conditions[i], {"type"})) == type &&
+        text_of(member_at(conditions[i], {"status"})) == "True") {
       return conditions[i];
     }
   }
@@ -203,31 +205,32 @@ const json& true_condition(const json& object, const std::string& type) {
 }
 
 std::string reason_and_message(const json& holder) {
-  const std::string reason = text(at(holder, {"reason"}));
-  const std::string message = text(at(holder, {"message"}));
+  const std::string reason = text_of(member_at(holder, {"reason"}));
+  const std::string message = text_of(member_at(holder, {"message"}));
   return message.empty() || reason.empty() ? reason + message : reason + ": " + message;
 }
 
 /// What a pod that does not run waits for, or how its container ended; "" while it runs.
 std::string state_of_pod(const json& pod) {
-  const json& containers = at(pod, {"status", "containerStatuses"});
-  const json& state = containers.is_array() && !containers.empty() ? at(containers[0], {"state"}) : kNothing;
-  if (const json& ended = at(state, {"terminated"}); ended.is_object()) {
-    return "the script ended with exit code " + std::to_string(number(at(ended, {"exitCode"}), -1)) +
-           (text(at(ended, {"reason"})) == "OOMKilled" ? " (out of memory)" : "");
+  const json& containers = member_at(pod, {"status", "containerStatuses"});
+  const json& state = containers.is_array() && !containers.empty() ? member_at(containers[0], {"state"}) : kNothing;
+  if (const json& ended = member_at(state, {"terminated"}); ended.is_object()) {
+    return "the script ended with exit code " + std::to_string(number_of(member_at(ended, {"exitCode"}), -1)) +
+           (text_of(member_at(ended, {"reason"})) == "OOMKilled" ? " (out of memory)" : "");
   }
-  if (const json& waiting = at(state, {"waiting"}); waiting.is_object()) {
+  if (const json& waiting = member_at(state, {"waiting"}); waiting.is_object()) {
     return "its container waits: " + reason_and_message(waiting);
   }
-  const json& conditions = at(pod, {"status", "conditions"});
+  const json& conditions = member_at(pod, {"status", "conditions"});
   for (std::size_t i = 0; conditions.is_array() && i < conditions.size(); ++i) {
-    if (text(at(conditions[i], {"type"})) == "PodScheduled" && text(at(conditions[i], {"status"})) == "False") {
+    if (text_of(member_at(conditions[i], {"type"})) == "PodScheduled" &&
+        text_of(member_at(conditions[i], {"status"})) == "False") {
       return "its pod waits for a node: " + reason_and_message(conditions[i]);
     }
   }
-  if (text(at(pod, {"status", "phase"})) == "Failed")
-    return "its pod failed: " + reason_and_message(at(pod, {"status"}));
-  return text(at(pod, {"status", "phase"})) == "Running" ? "" : "its pod is not started yet";
+  if (text_of(member_at(pod, {"status", "phase"})) == "Failed")
+    return "its pod failed: " + reason_and_message(member_at(pod, {"status"}));
+  return text_of(member_at(pod, {"status", "phase"})) == "Running" ? "" : "its pod is not started yet";
 }
 
 /// The cause is in an Event that outlives the Job; the gate may not list Events.
@@ -271,7 +274,7 @@ Result<ScriptJobState> KubeScriptJobs::run(const Preparation& record, const Scri
   if (!is_owned_by(*object, record.uid)) {
     return Error{ErrorCode::Rejected, "Job " + name + " exists and does not belong to " + record.name + ": delete it"};
   }
-  if (at(*object, {"metadata", "deletionTimestamp"}).is_string()) {
+  if (member_at(*object, {"metadata", "deletionTimestamp"}).is_string()) {
     // An earlier one of that name, whose outcome was taken already: the next look finds none and makes it anew.
     return ScriptJobState{ScriptJobState::Phase::Running, "Job " + name + " of before is being deleted"};
   }
@@ -298,7 +301,7 @@ Result<json> KubeScriptJobs::create(const Preparation& record, const ScriptJob& 
 }
 
 ScriptJobState KubeScriptJobs::state_of(const Preparation& record, const json& job, Deadline deadline) {
-  const std::string name = text(at(job, {"metadata", "name"}));
+  const std::string name = text_of(member_at(job, {"metadata", "name"}));
   ScriptJobState state;
   std::string reason;
   if (const json& failed = true_condition(job, "Failed"); failed.is_object()) {
@@ -312,7 +315,7 @@ ScriptJobState KubeScriptJobs::state_of(const Preparation& record, const json& j
 
   // The pod explains, it does not decide: whatever goes wrong here changes nothing above.
   const auto pods = client_.list(kube::kPods, record.name_space, deadline, "job-name=" + name);
-  const std::string uid = text(at(job, {"metadata", "uid"}));
+  const std::string uid = text_of(member_at(job, {"metadata", "uid"}));
   const json* pod = nullptr;
   if (pods) {
     for (const json& candidate : pods->items) {
@@ -335,7 +338,7 @@ ScriptJobState KubeScriptJobs::state_of(const Preparation& record, const json& j
   if (!more.empty()) reason += (reason.empty() ? "" : "; ") + more;
   state.detail = at_most(reason, kReasonBytesMax);
   if (pod == nullptr) return state;
-  const auto lines = last_lines(record, text(at(*pod, {"metadata", "name"})), deadline);
+  const auto lines = last_lines(record, text_of(member_at(*pod, {"metadata", "name"})), deadline);
   if (lines.empty()) return state;
   // How a script ended stands at the end, which is what is kept of a long text.
   state.detail = ended ? "last output: " + lines + (state.detail.empty() ? "" : "; " + state.detail)

@@ -1,44 +1,30 @@
 #include "server/kubernetes/resource_watch.hpp"
 
-#include <algorithm>
-#include <condition_variable>
 #include <exception>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
 
+#include "policy/text/json_member.hpp"
 #include "policy/versions/image_change.hpp"
+#include "server/base/backoff.hpp"
 
 namespace gate {
 namespace {
 
 using nlohmann::json;
-using std::chrono::milliseconds;
 
 constexpr int kExpired = 410;
 /// A watch that ends sooner did not do what it was asked for.
 constexpr std::chrono::seconds kShortWatch{1};
 
-std::string metadata_text(const json& object, const char* key) {
-  const auto metadata = object.find("metadata");
-  if (metadata == object.end() || !metadata->is_object()) return {};
-  const auto field = metadata->find(key);
-  return field != metadata->end() && field->is_string() ? field->get<std::string>() : std::string();
-}
+std::string metadata_text(const json& object, const char* key) { return text_of(member_at(object, {"metadata", key})); }
 
 /// `least` to one and a half times as much.
 template <class Duration>
 Duration jittered(Duration least) {
   thread_local std::minstd_rand random(std::random_device{}());
   return least + Duration(std::uniform_int_distribution<typename Duration::rep>(0, least.count() / 2)(random));
-}
-
-void wait(milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  never.wait_for(lock, stop, time, [] { return false; });
 }
 
 }  // namespace
@@ -58,7 +44,7 @@ void ResourceWatch::stop() {
 }
 
 void ResourceWatch::run(const std::stop_token& stop) {
-  auto backoff = options_.backoff_base;
+  Backoff backoff(options_.backoff_base, options_.backoff_max);
   while (!stop.stop_requested()) {
     const bool relisted = resource_version_.empty();
     const auto started = std::chrono::steady_clock::now();
@@ -71,10 +57,10 @@ void ResourceWatch::run(const std::stop_token& stop) {
     if (stop.stop_requested()) break;
     const auto lasted = std::chrono::steady_clock::now() - started;
     // One that opens and breaks at once, for ever, is in trouble as much as one that does not open.
-    if (outcome.ok() || (opened_ && lasted >= options_.steady_after)) backoff = options_.backoff_base;
+    if (outcome.ok() || (opened_ && lasted >= options_.steady_after)) backoff.reset();
     if (outcome.ok()) {
       // The server ended it in good order. One that does so all the time must not be called in a tight loop.
-      if (lasted < kShortWatch) wait(jittered(backoff), stop);
+      if (lasted < kShortWatch) pause_for(backoff.next(), stop);
       continue;
     }
     // Behind by an unknown amount until the stream is open again, or a new list is through.
@@ -87,8 +73,7 @@ void ResourceWatch::run(const std::stop_token& stop) {
                   {{"resource", resource_.plural}, {"error", outcome.error().message}});
       interruption_told_ = true;
     }
-    wait(jittered(backoff), stop);
-    backoff = std::min(backoff * 2, options_.backoff_max);
+    pause_for(backoff.next(), stop);
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "policy/decision/decision.hpp"
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/record/preparation_codec.hpp"
 #include "policy/text/characters.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
@@ -336,7 +337,9 @@ void judge(ObjectPlan& out, const json& before, const json& after) {
     out.message = denial.message;
     return;
   }
-  const auto decision = decide(facts);
+  EffectsLeft left;
+  left.read_versions = false;  // the tags are all there is
+  const auto decision = decide(facts, left);
   if (decision.effect != Effect::None) {
     out.verdict = Verdict::Held;
     out.message = facts.configuration.mode == PreparationMode::Verify
@@ -377,7 +380,6 @@ Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const
   facts.changes = image_changes(key.kind, change.before, change.after);
   facts.unchanged = unchanged_images(key.kind, change.after, facts.changes);
   facts.version_policy = options.version_policy;
-  facts.running_read = true;  // by nobody: the tags are all there is
   if (!change.after.is_null()) {
     if (const auto resolved = resolve(out, change.after, manifests, options); !resolved) return resolved.error();
   }

@@ -47,7 +47,7 @@ class PreparationStore {
   [[nodiscard]] virtual Result<Preparation> update_status(const Preparation& record, Deadline deadline) = 0;
 
   /// Takes the finalizer off that create() put on: from now on the record goes when somebody deletes it, at once where
-  /// somebody has. For a closed record that owes nothing. NotFound is success.
+  /// somebody has. For a closed record with nothing pending. NotFound is success.
   [[nodiscard]] virtual Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) = 0;
 
   /// Of a record that was not let go, remove() only has it marked as deleting. NotFound is success: the aim is that it

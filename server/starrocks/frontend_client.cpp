@@ -426,7 +426,7 @@ Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, co
   return std::unique_ptr<FrontendSession>(std::make_unique<MysqlFrontendSession>(std::move(mysql), peer, interruption));
 }
 
-/// Once, by the first to connect: a gate that has no upgrade to prepare pays neither the time nor the memory.
+/// Once, by the first to connect: a gate that has no upgrade to prepare spends neither the time nor the memory.
 const Status& client_library() {
   static const Status started = [] {
     if (mysql_library_init(0, nullptr, nullptr) != 0)

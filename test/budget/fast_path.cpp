@@ -100,7 +100,7 @@ struct Gate {
   std::vector<HttpRoute> routes{{"POST", std::string(AdmissionService::kGatePath), "application/json"}};
   HttpLimits limits{.body_bytes_max = kReviewBytesMax};
   HttpHandlers handlers{[this](const HttpCall& call) -> std::optional<HttpReply> {
-                          auto reply = service.review_at_a_glance(call.path, call.body);
+                          auto reply = service.try_fast_path(call.path, call.body);
                           if (!reply) return std::nullopt;
                           return HttpReply{reply->status, std::move(reply->content_type), std::move(reply->body)};
                         },

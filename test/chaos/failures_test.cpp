@@ -218,7 +218,7 @@ TEST_CASE("failure 2: an upgrade that is abandoned leaves no protection off, in 
     row.abandon(site);
     REQUIRE(site.newest_reaches(Stage::Closed));
     CHECK(site.records().front().status.outcome == row.outcome);
-    CHECK_FALSE(site.records().front().status.restore_owed);
+    CHECK_FALSE(site.records().front().status.restore_pending);
     for (const std::size_t fe : {0, 1}) CHECK(site.world.config(fe) == kSchedulingDefault);
   }
 }
@@ -232,7 +232,7 @@ TEST_CASE("failure 3: nothing is undone too early: an FE that restarts while oth
     REQUIRE(site.world.signal.eventually([&] { return site.world.config(restarted) == "0"; }));
   }
   CHECK(site.received(set_config_sql(kScheduling, kSchedulingDefault)) == 0);
-  CHECK(site.records().front().status.restore_owed);
+  CHECK(site.records().front().status.restore_pending);
   CHECK(site.records().front().status.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
 }
 
@@ -311,7 +311,7 @@ TEST_CASE("failure 6: the way back from a bad image is open, at once, with the d
   CHECK(site.change("fe:2", "fe:1").allowed);
   CHECK(std::chrono::steady_clock::now() - began < 2s);
   REQUIRE(site.newest_reaches(Stage::Restoring));
-  // And what is owed is paid when the FE is back with it.
+  // And what is pending is restored when the FE is back with it.
   site.world.simulator.start(0);
   site.world.simulator.frontend(0).set_config(kScheduling, "0");
   REQUIRE(site.newest_reaches(Stage::Closed));
@@ -640,7 +640,7 @@ TEST_CASE("failure 19: ready pods and living nodes are not the new ones unless t
   site.world.simulator.restart(1);
   looked_at_twice();
   CHECK(site.records().front().status.stage == Stage::RollingOut);
-  CHECK(site.records().front().status.restore_owed);
+  CHECK(site.records().front().status.restore_pending);
   site.world.simulator.restart(0);
   REQUIRE(site.newest_reaches(Stage::Closed));
   CHECK(site.records().front().status.outcome == Outcome::Succeeded);

@@ -159,7 +159,7 @@ Life live(const Story& story, const Kill& kill, const std::string& second_identi
   for (const auto& record : records) {
     INFO(record.name);
     CHECK(record.status.stage == Stage::Closed);
-    CHECK_FALSE(record.status.restore_owed);
+    CHECK_FALSE(record.status.restore_pending);
     const bool superseded = record.name == "r" && records.size() > 1;
     CHECK(record.status.outcome == (superseded ? Outcome::Superseded : story.outcome));
   }

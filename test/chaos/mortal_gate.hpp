@@ -410,20 +410,20 @@ class ChaosWorld {
     broken_.push_back(std::move(rule));
   }
 
-  /// Write-ahead: what a statement overwrites is owed before the statement arrives; what it puts back is the truth.
+  /// Write-ahead: what a statement overwrites is pending before the statement arrives; what it restores is the truth.
   void judge(const ReceivedStatement& statement) {
     for (const auto& [key, old] : before) {
       if (statement.sql.find("ADMIN SET") == std::string::npos) continue;
       if (statement.sql.find('"' + key + '"') == std::string::npos) continue;
       if (statement.sql == set_config_sql(key, old)) continue;
-      bool owed = false;
+      bool pending = false;
       for (const auto& record : world.store.cached()) {
         for (const auto& captured : record.status.captured) {
-          owed = owed || (record.status.restore_owed && captured.key == key && captured.value == old &&
-                          statement.sql == set_config_sql(key, captured.set_to));
+          pending = pending || (record.status.restore_pending && captured.key == key && captured.value == old &&
+                                statement.sql == set_config_sql(key, captured.set_to));
         }
       }
-      if (!owed) breaks("not owed when it arrived: " + statement.sql);
+      if (!pending) breaks("not pending when it arrived: " + statement.sql);
     }
   }
   void judge(const Preparation& record) {

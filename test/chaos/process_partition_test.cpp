@@ -241,7 +241,7 @@ TEST_CASE("of two processes the one that is cut off leaves the FE alone before t
   REQUIRE(story.reaches(Stage::Closed));
   const auto done = story.record().status;
   CHECK(done.outcome == Outcome::Succeeded);
-  CHECK_FALSE(done.restore_owed);
+  CHECK_FALSE(done.restore_pending);
   CHECK(done.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
   CHECK(story.frontends.frontend(0).config(kScheduling) == kSchedulingDefault);
   for (const char* value : {"0", kSchedulingDefault}) CHECK(story.times(set_config_sql(kScheduling, value)) == 1);

@@ -1,7 +1,7 @@
 // An hour of a cluster's life with two replicas, by a clock moved by hand and a fixed seed: images change and go back,
 // rollouts end or do not, FEs restart and are away, gates are killed and cut off, machines disagree about the time.
 // After each step: nothing was broken that the world watches (ChaosWorld::judge), and no FE has a value of ours that is
-// not owed. In the end, when all is well for long enough: everything is as it was before.
+// not pending. In the end, when all is well for long enough: everything is as it was before.
 
 #include <doctest/doctest.h>
 
@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "policy/record/preparation_codec.hpp"
 #include "test/chaos/mortal_gate.hpp"
 #include "test/server/admission/review_of.hpp"
 
@@ -111,7 +112,7 @@ class Soak {
                     report());
     judge();
     for (const auto& record : chaos_.world.store.cached()) {
-      CHECK_FALSE(record.status.restore_owed);
+      CHECK_FALSE(record.status.restore_pending);
       ++outcomes_[std::string(to_string(record.status.outcome))];
     }
     for (std::size_t fe = 0; fe < kFrontends; ++fe) {
@@ -198,12 +199,13 @@ class Soak {
       for (std::size_t fe = 0; fe < kFrontends; ++fe) {
         if (chaos_.frontends_down[fe] || chaos_.world.config(fe, key) == setting.second) continue;
         const auto records = chaos_.world.store.cached();
-        const bool owed = std::any_of(records.begin(), records.end(), [&](const Preparation& record) {
+        const bool pending = std::any_of(records.begin(), records.end(), [&](const Preparation& record) {
           const auto& captured = record.status.captured;
-          return record.status.restore_owed && std::any_of(captured.begin(), captured.end(),
-                                                           [&](const CapturedSetting& one) { return one.key == key; });
+          return record.status.restore_pending &&
+                 std::any_of(captured.begin(), captured.end(),
+                             [&](const CapturedSetting& one) { return one.key == key; });
         });
-        CHECK_MESSAGE(owed, key << " is off on FE " << fe << " and nobody owes it\n" << report());
+        CHECK_MESSAGE(pending, key << " is off on FE " << fe << " and no record has it pending\n" << report());
       }
     }
   }

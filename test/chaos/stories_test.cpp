@@ -15,6 +15,7 @@
 #include <cstdlib>
 
 #include "policy/decision/bypass.hpp"
+#include "policy/record/preparation_codec.hpp"
 #include "test/chaos/sanitized.hpp"
 #include "test/chaos/story_world.hpp"
 
@@ -256,9 +257,10 @@ class Story {
   /// One request. True: it was admitted.
   bool change_to(const std::vector<ImageChange>& changes) {
     auto facts = facts_for(changes);
-    facts.waited = true;
+    EffectsLeft left;
+    left.wait = false;
     for (int round = 0; round < 8; ++round) {
-      const auto decision = decide(facts);
+      const auto decision = decide(facts, left);
       switch (decision.effect) {
         case Effect::None:
           tell(described(changes) + (decision.answer.allowed ? " is admitted" : " is refused"));

@@ -88,7 +88,7 @@ TEST_CASE("slow hook: on hold with a reason, nothing written, the record tells t
   CHECK(std::set<std::string>(sent.begin(), sent.end()).size() == 2);
 }
 
-TEST_CASE("critical hook fails: refused with hook and SQL error, captured settings put back, succeeds once mended") {
+TEST_CASE("critical hook fails: refused with hook and SQL error, captured settings restored, succeeds once fixed") {
   Scene scene("critical", with_hooks("disable-tablet-clone,disable-balancer"));
   scene.frontends().fail("disable_balance\" =", {5203, "42000", "Access denied; you need OPERATE"});
   const auto refused = scene.to("3.3.1");
@@ -188,7 +188,7 @@ TEST_CASE("a Completed is used for its own target only, and only while it is tru
   }
 }
 
-TEST_CASE("a setting put back by hand after Completed is noticed at admission and prepared again") {
+TEST_CASE("a setting reset by hand after Completed is noticed at admission and prepared again") {
   Scene scene("drift", with_hooks("disable-balancer"), {}, {"--admission-wait", "1s"});
   scene.frontends().delay("ADMIN SET", 3s);
   CHECK(scene.to("3.3.1").exit_code == 1);

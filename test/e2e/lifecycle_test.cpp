@@ -104,7 +104,7 @@ TEST_CASE("kubectl annotate starts a failed preparation again at once, and once 
   }
 }
 
-TEST_CASE("release pays every debt: with the gate serving, and after it was killed") {
+TEST_CASE("release does every pending restore: with the gate serving, and after it was killed") {
   Scene scene("release", with_hooks("disable-tablet-clone,disable-balancer"));
   REQUIRE(scene.to("3.3.1").exit_code == 0);
   REQUIRE(scene.record_becomes("stage", "RollingOut"));
@@ -131,13 +131,13 @@ TEST_CASE("release pays every debt: with the gate serving, and after it was kill
   INFO(stuck.out << stuck.err);
   CHECK(stuck.exit_code == 1);
   CHECK(contains(stuck.out, ": called off"));
-  CHECK(contains(stuck.out, "still owed, default/release-"));
+  CHECK(contains(stuck.out, "still pending, default/release-"));
   CHECK(scene.config("disable_balance") == "true");
   scene.frontends().clear_faults();
   const auto done = release({"--timeout", "100s", "--namespace", "default"});
   INFO(done.out << done.err);
   CHECK(done.exit_code == 0);
-  CHECK(contains(done.out, "nothing is owed\n"));
+  CHECK(contains(done.out, "nothing left to restore\n"));
   CHECK(scene.config("disable_balance") == "false");
   CHECK(scene.config("max_scheduling_tablets") == "10000");
   CHECK(scene.records().back()["status"]["outcome"] == "Expired");

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "policy/hooks/hook_configuration.hpp"
-#include "policy/record/preparation.hpp"
+#include "policy/record/preparation_codec.hpp"
 #include "policy/text/yaml.hpp"
 #include "test/fuzz/require.hpp"
 

@@ -63,8 +63,8 @@ inline PreparationStatus sample_status() {
   status.hooks = {{"disable-balancer", HookPhase::Completed, 2, time, time + std::chrono::seconds(3), ""},
                   {"look", HookPhase::Failed, 1, time, time + std::chrono::seconds(4), "ERROR 1064 (HY000): no"}};
   status.captured = {{"disable_balance", "false", "true"}, {"empty_before", "", "1"}};
-  status.restore_owed = true;
-  status.debt_taken_over = true;
+  status.restore_pending = true;
+  status.taken_over = true;
   status.start_time = time;
   status.completion_time = time + std::chrono::seconds(5);
   status.admitted_time = time + std::chrono::seconds(6);

@@ -3,25 +3,30 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
+
+#include "policy/hooks/sent_sql.hpp"
 
 namespace gate {
 namespace {
 
 /// What is to be undone whatever becomes of the hook. A setting is not among it: it is captured when its old value is
 /// known.
-std::optional<OwedUndo> undo_of(const Hook& hook) {
+std::optional<PendingUndo> undo_of(const Hook& hook) {
   if (setting_of(hook) != nullptr || hook.restore == RestoreMode::None) return std::nullopt;
-  if (hook.restore == RestoreMode::Statement) return OwedUndo{hook.name, hook.restore_sql, {}, hook.timeout};
+  if (hook.restore == RestoreMode::Statement) return PendingUndo{hook.name, hook.restore_sql, {}, hook.timeout};
   const auto* script = std::get_if<ScriptAction>(&hook.action);
   if (script == nullptr || !script->post_upgrade) return std::nullopt;
-  return OwedUndo{hook.name, {}, script->script, hook.timeout};
+  return PendingUndo{hook.name, {}, script->script, hook.timeout};
 }
 
-}  // namespace
+Result<Look> hidden(const HookContext& context, Result<Look> looked) {
+  if (!looked) return context.hide(looked.error());
+  looked->text = context.hide(std::move(looked->text));
+  return looked;
+}
 
-Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline deadline) {
-  const auto record = context.record.snapshot();
-  const Hook& hook = record.spec.hooks[index];
+Result<Look> look_at(HookContext& context, const Hook& hook, std::size_t index, Deadline deadline) {
   if (!hook.run_mode.empty()) {
     const auto mode = context.run_mode(deadline);
     if (!mode) return mode.error();
@@ -29,8 +34,9 @@ Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline dead
       return Look{Look::State::Skipped, "for " + hook.run_mode + " clusters; this one is " + *mode, {}};
     }
   }
+  if (auto judged = judge_sent_sql(hook, context.further_sql); !judged) return judged.error();
   if (const auto undo = undo_of(hook); undo && !context.verifies_only()) {
-    if (auto owed = context.owe(*undo); !owed) return owed.error();
+    if (auto pending = context.record_undo(*undo); !pending) return pending.error();
   }
   struct Visitor {
     HookContext& context;
@@ -48,24 +54,36 @@ Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline dead
   return std::visit(Visitor{context, hook, index, deadline}, hook.action);
 }
 
-Result<Look> undo(HookContext& context, const OwedUndo& owed, Deadline deadline) {
+Result<Look> undo_now(HookContext& context, const PendingUndo& pending, Deadline deadline) {
   const auto settle = [&] {
     return context.record.update(
         [&](PreparationStatus& status) {
-          const auto found = std::find(status.undo.begin(), status.undo.end(), owed);
+          const auto found = std::find(status.undo.begin(), status.undo.end(), pending);
           if (found != status.undo.end()) status.undo.erase(found);
         },
         context.store_deadline());
   };
-  if (owed.script.empty()) {
+  if (pending.script.empty()) {
+    if (auto judged = judge_sent_sql(pending.sql, context.further_sql); !judged) return judged.error();
     const auto frontends = context.fleet(deadline);
     if (!frontends) return frontends.error();
-    const auto done = (*frontends)->execute_unbounded(owed.sql, deadline);
+    const auto done = (*frontends)->execute_unbounded(pending.sql, deadline);
     if (!done) return done.error();
     if (auto settled = settle(); !settled) return settled.error();
     return Look{};
   }
-  return undo_by_script(context, owed, settle, deadline);
+  return undo_by_script(context, pending, settle, deadline);
+}
+
+}  // namespace
+
+Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline deadline) {
+  const auto record = context.record.snapshot();
+  return hidden(context, look_at(context, record.spec.hooks[index], index, deadline));
+}
+
+Result<Look> undo(HookContext& context, const PendingUndo& pending, Deadline deadline) {
+  return hidden(context, undo_now(context, pending, deadline));
 }
 
 Result<ExternalPreparation> external_preparation_of(ClusterAccess& clusters, const Preparation& record,

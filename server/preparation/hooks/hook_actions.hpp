@@ -20,7 +20,8 @@ struct Look {
 };
 
 /// One look at hook `index` of the record, which says already that it runs. What is to be undone whatever becomes of it
-/// is in the record before anything has an effect. An Error is the failure of this look.
+/// is in the record before anything has an effect. SQL that is not allowed is not sent: InvalidInput. An Error is the
+/// failure of this look.
 [[nodiscard]] Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline deadline);
 
 // By action; one file each.
@@ -41,10 +42,10 @@ void clean_up_hook(HookContext& context, std::size_t index);
 /// again; what may not be deleted is left to its own time limit.
 [[nodiscard]] Status stop_scripts(HookContext& context);
 
-/// Does one owed undo and takes it out of the record. NotYet: its script runs.
-[[nodiscard]] Result<Look> undo(HookContext& context, const OwedUndo& owed, Deadline deadline);
+/// Does one pending undo and takes it out of the record. NotYet: its script runs.
+[[nodiscard]] Result<Look> undo(HookContext& context, const PendingUndo& pending, Deadline deadline);
 /// The same by a script's Job; `settle` takes it out of the record.
-[[nodiscard]] Result<Look> undo_by_script(HookContext& context, const OwedUndo& owed,
+[[nodiscard]] Result<Look> undo_by_script(HookContext& context, const PendingUndo& pending,
                                           const std::function<Status()>& settle, Deadline deadline);
 
 /// Verify mode: what somebody else who prepares this cluster says about the record's target.

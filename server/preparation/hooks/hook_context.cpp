@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "policy/hooks/sql.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -17,12 +16,13 @@ constexpr seconds kReadTimeout{5};
 
 }  // namespace
 
-HookContext::HookContext(ClaimedRecord& claim, const HookPeers& peers, const Clock& time)
+HookContext::HookContext(ClaimedRecord& claim, const HookPeers& peers, const Clock& time, std::vector<SqlKind> further)
     : record(claim),
       clusters(peers.clusters),
       http(peers.http, claim),
       scripts(peers.scripts, claim),
       clock(time),
+      further_sql(std::move(further)),
       connector_(peers.connector, claim),
       mode_(claim.snapshot().spec.mode) {}
 
@@ -33,9 +33,19 @@ Result<FrontendFleet*> HookContext::fleet(Deadline deadline) {
     const auto now = record.snapshot();
     auto access = clusters.frontend_access(now.name_space, now.spec.cluster, within(kStoreTimeout, deadline));
     if (!access) return access.error();
+    keep_secret(access->password);
     fleet_.emplace(connector_, std::move(access).value(), clock);
   }
   return &*fleet_;
+}
+
+void HookContext::keep_secret(const std::string& value) {
+  if (std::find(secrets_.begin(), secrets_.end(), value) == secrets_.end()) secrets_.push_back(value);
+}
+
+Error HookContext::hide(Error error) const {
+  error.message = hide(std::move(error.message));
+  return error;
 }
 
 Result<std::string> HookContext::run_mode(Deadline deadline) {
@@ -49,16 +59,16 @@ Result<std::string> HookContext::run_mode(Deadline deadline) {
   return run_mode_;
 }
 
-Status HookContext::owe(const OwedUndo& undo) {
-  const auto owed = [&](const PreparationStatus& status) {
+Status HookContext::record_undo(const PendingUndo& undo) {
+  const auto pending = [&](const PreparationStatus& status) {
     return std::find(status.undo.begin(), status.undo.end(), undo) != status.undo.end();
   };
-  if (owed(record.snapshot().status)) return Ok{};
+  if (pending(record.snapshot().status)) return Ok{};
   return record.update(
       [&](PreparationStatus& status) {
-        if (owed(status)) return;
+        if (pending(status)) return;
         status.undo.push_back(undo);
-        status.restore_owed = true;
+        status.restore_pending = true;
         status.restored_time.reset();
       },
       store_deadline());

@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "policy/hooks/sent_sql.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
 #include "server/preparation/hooks/settings.hpp"
@@ -81,8 +82,19 @@ std::string subject_of(const Hook& hook) {
   return {};
 }
 
-/// StarRocks: missing privilege (3.x, with Ranger, 2.5), wrong password.
-bool lacks_privilege(int code) { return code == 5203 || code == 5204 || code == 1227 || code == 1045; }
+/// StarRocks: wrong password, unknown user, or one that may not log in from here.
+constexpr int kLoginDenied = 1045;
+/// HTTP, of the API server.
+constexpr int kForbidden = 403;
+
+/// StarRocks: missing privilege (3.x, with Ranger, 2.5), or no login.
+bool lacks_privilege(int code) { return code == 5203 || code == 5204 || code == 1227 || code == kLoginDenied; }
+
+/// What a login or a token is read from is missing, or has not what it should: no fault of the hook.
+bool names_a_key_store(const Error& error) {
+  return (error.code == ErrorCode::NotFound || error.code == ErrorCode::InvalidInput) &&
+         (error.message.find("Secret ") != std::string::npos || error.message.find("ConfigMap ") != std::string::npos);
+}
 
 bool is_alive_check(const Hook& hook) {
   const auto* probe = std::get_if<ProbeAction>(&hook.action);
@@ -95,9 +107,15 @@ std::string advice(const Hook& hook, const Error& error) {
       !std::holds_alternative<HttpAction>(hook.action) && !std::holds_alternative<ScriptAction>(hook.action);
   const bool waits =
       std::holds_alternative<ProbeAction>(hook.action) || std::holds_alternative<QueryAction>(hook.action);
+  if (names_a_key_store(error)) return "correct that Secret or ConfigMap, or what names it";
+  if (error.peer_code == kForbidden && on_frontend) return "see that the gate's service account may read it";
+  if (error.peer_code == kLoginDenied) {
+    return "check the user and the password that the gate logs in with (docs/reference.md, The FE's login), and that "
+           "the user may log in from the gate's address";
+  }
   if (on_frontend && (lacks_privilege(error.peer_code) || error.code == ErrorCode::PermissionDenied)) {
-    return "check that the gate's FE user can log in and has this privilege: GRANT OPERATE ON SYSTEM; for ALTER SYSTEM "
-           "the role cluster_admin, as a default role";
+    return "give the gate's FE user this privilege: GRANT OPERATE ON SYSTEM TO USER ...; for ALTER SYSTEM the role "
+           "cluster_admin, as a default role";
   }
   switch (error.code) {
     case ErrorCode::DeadlineExceeded:
@@ -109,7 +127,7 @@ std::string advice(const Hook& hook, const Error& error) {
       return waits ? "fix the cluster, or give the hook more timeoutSeconds"
                    : "see that what the hook talks to is up, or give it more timeoutSeconds";
     case ErrorCode::PermissionDenied:
-      return "settle it there, or take the hook out";
+      return "resolve it with that service, or remove the hook";
     case ErrorCode::InvalidInput:
     case ErrorCode::NotFound:
       return "correct the hook";
@@ -119,16 +137,17 @@ std::string advice(const Hook& hook, const Error& error) {
     case ErrorCode::Rejected:
       break;
   }
-  return "correct the hook or mend what it talks to";
+  return "correct the hook, or fix what it talks to";
 }
 
-std::string failure_text(const Hook& hook, const Error& error, seconds given) {
+/// Says what the hook was about, but for SQL that is not sent: it may hold a password.
+std::string failure_text(const Hook& hook, const Error& error, seconds given, const std::vector<SqlKind>& further_sql) {
   std::string text =
       (hook.critical ? "critical hook \"" : "hook \"") + hook.name + "\" failed: " + clean_text(error.message, 400);
   if (error.code == ErrorCode::DeadlineExceeded || error.code == ErrorCode::Unavailable) {
     text += " (gave up after " + std::to_string(given.count()) + " s)";
   }
-  const std::string subject = subject_of(hook);
+  const std::string subject = judge_sent_sql(hook, further_sql) ? subject_of(hook) : std::string{};
   if (!subject.empty() && error.message.find(subject) == std::string::npos) {
     text += "; it was: " + clean_text(subject, kShownStatementMax);
   }
@@ -138,7 +157,7 @@ std::string failure_text(const Hook& hook, const Error& error, seconds given) {
 /// Worth another look whatever the hook says. The gate's own checks are right as they are, so a refusal tells of the
 /// cluster (no leader, no backend) and not of the check; a privilege that is missing stays missing.
 bool is_repeated(const Hook& hook, const Error& error) {
-  if (out_of_reach(error)) return true;
+  if (is_transient(error)) return true;
   return error.code == ErrorCode::Rejected && std::holds_alternative<ProbeAction>(hook.action) &&
          !lacks_privilege(error.peer_code);
 }
@@ -162,7 +181,12 @@ struct HookRunner::Progress {
 
 HookRunner::HookRunner(ClaimedRecord& record, const HookPeers& peers, const Clock& clock,
                        const HookRunnerOptions& options, const std::stop_token& stop)
-    : record_(record), peers_(peers), clock_(clock), options_(options), stop_(stop), context_(record, peers, clock) {}
+    : record_(record),
+      peers_(peers),
+      clock_(clock),
+      options_(options),
+      stop_(stop),
+      context_(record, peers, clock, options.further_sql) {}
 
 HookRunner::~HookRunner() = default;
 
@@ -226,9 +250,9 @@ Pass HookRunner::confirm(const PreparationSpec& spec, Deadline preparation_deadl
   const auto last = reassert(kConfirmBudget, detail);
   if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
   // An FE that does not answer is what the change is to cure; what it holds is not known, and admission says so.
-  if (!last && out_of_reach(last.error()) && is_cured(spec, Component::Frontend)) return finish(spec, Ok{}, "");
+  if (!last && is_transient(last.error()) && is_cured(spec, Component::Frontend)) return finish(spec, Ok{}, "");
   auto& progress = progress_of(spec.hooks.size());
-  if (!last && out_of_reach(last.error()) && clock_.steady_now() < preparation_deadline) {
+  if (!last && is_transient(last.error()) && clock_.steady_now() < preparation_deadline) {
     show(progress, "the last read-back", last.error().message);
     return {RunEnd::ComeAgain, progress.backoff.next()};
   }
@@ -287,7 +311,7 @@ Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepara
   if (last - first == 1) return run_hook(context_, progress_of(first), first, preparation_deadline);
   for (std::size_t i = first; i < last; ++i) {
     auto& progress = progress_of(i);
-    if (!progress.own) progress.own = std::make_unique<HookContext>(record_, peers_, clock_);
+    if (!progress.own) progress.own = std::make_unique<HookContext>(record_, peers_, clock_, options_.further_sql);
   }
   std::atomic<std::size_t> next{first};
   std::mutex mutex;
@@ -362,7 +386,7 @@ Pass HookRunner::run_hook(HookContext& context, Progress& progress, std::size_t 
   if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
   auto end = judge(context, progress, hook, index, std::move(looked), pass);
   if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
-  if (end && !*end && cured_by_change(before.spec, hook) && out_of_reach(end->error())) {
+  if (end && !*end && cured_by_change(before.spec, hook) && is_transient(end->error())) {
     end = Look{Look::State::Skipped,
                "not waited for, since this change is to cure it: " + clean_text(end->error().message, 400)};
   }
@@ -424,7 +448,7 @@ Pass HookRunner::end_hook(HookContext& context, Progress& progress, const Hook& 
                       : end->state == Look::State::Skipped ? HookPhase::Skipped
                                                            : HookPhase::Completed;
         entry.completion_time = clock_.wall_now();
-        entry.message = end ? end->text : failure_text(hook, end.error(), took);
+        entry.message = end ? end->text : failure_text(hook, end.error(), took, options_.further_sql);
         status.message.clear();
       },
       context.store_deadline());
@@ -462,18 +486,20 @@ Status HookRunner::reassert(seconds budget, std::string& detail, const std::vect
   if (hooks.empty()) return Ok{};
   const auto frontends = context_.fleet(deadline);
   if (!frontends) return frontends.error();
-  return Settings(record_, **frontends, clock_).apply(hooks, false, deadline, detail, yielded);
+  const auto applied =
+      Settings(record_, **frontends, clock_, options_.further_sql).apply(hooks, false, deadline, detail, yielded);
+  return applied ? applied : Status(context_.hide(applied.error()));
 }
 
 Result<bool> HookRunner::holds(Deadline deadline, std::string& drifted) {
   const auto record = record_.snapshot();
-  if (holds_nothing(record)) return true;
+  if (has_no_effect(record)) return true;
   const auto frontends = context_.fleet(deadline);
   if (!frontends) return frontends.error();
   return settings_hold(record, **frontends, peers_.clusters, deadline, drifted);
 }
 
-bool holds_nothing(const Preparation& record) {
+bool has_no_effect(const Preparation& record) {
   return record.spec.mode == PreparationMode::Run && settings_to_hold(record).empty();
 }
 
@@ -498,22 +524,23 @@ Result<Restored> HookRunner::restore(seconds budget, const std::optional<std::ve
   const auto& captured = left ? *left : status.captured;
   if (!captured.empty()) {
     const auto frontends = context_.fleet(deadline);
-    all = frontends ? Settings(record_, **frontends, clock_).restore(captured, std::random_device{}(), deadline)
+    all = frontends ? Settings(record_, **frontends, clock_, options_.further_sql)
+                          .restore(captured, std::random_device{}(), deadline)
                     : Status(frontends.error());
   }
   auto end = Restored::Proven;
-  for (auto owed = status.undo.rbegin(); owed != status.undo.rend(); ++owed) {
+  for (auto pending = status.undo.rbegin(); pending != status.undo.rend(); ++pending) {
     if (stop_.stop_requested() || record_.lost()) return Error{ErrorCode::Unavailable, "stopped"};
-    auto done = undo(context_, *owed, deadline);
+    auto done = undo(context_, *pending, deadline);
     if (done && done->state == Look::State::NotYet) {
       end = Restored::ScriptRuns;
       break;  // those before it are undone after it
     }
     if (!done && all) {
-      all = Error{done.error().code, "undo of hook \"" + owed->hook + "\": " + done.error().message};
+      all = Error{done.error().code, "undo of hook \"" + pending->hook + "\": " + done.error().message};
     }
   }
-  if (!all) return all.error();
+  if (!all) return context_.hide(all.error());
   return end;
 }
 

@@ -28,6 +28,8 @@ struct HookRunnerOptions {
   std::chrono::seconds preparation_timeout{3600};
   /// No pause between two looks is longer, whatever a hook says; tests shorten it.
   std::chrono::milliseconds poll_max{kHookTimeoutMax};
+  /// Kinds of statements that the gate's owner allows beyond the usual ones (--allow-sql): see judge_sent_sql().
+  std::vector<SqlKind> further_sql{};
 };
 
 /// How a pass ended.
@@ -67,7 +69,7 @@ class HookRunner {
   /// own up to its hook's timeout.
   [[nodiscard]] Pass prepare();
 
-  /// Reads every setting back and sets again what some FE does not have. Error: not proven to hold now; out_of_reach():
+  /// Reads every setting back and sets again what some FE does not have. Error: not proven to hold now; is_transient():
   /// it is worth another try soon. `detail` says what had to be set again, empty for nothing. In verify mode nothing is
   /// set: a drift is an Error. What is in `yielded`, canonical keys, is kept by another record.
   [[nodiscard]] Status reassert(std::chrono::seconds budget, std::string& detail,
@@ -76,7 +78,7 @@ class HookRunner {
   /// See hook_actions. Before restore(): post_upgrade() is not to meet pre_upgrade().
   [[nodiscard]] Status stop_scripts() { return gate::stop_scripts(context_); }
 
-  /// Restores every captured value where the FE still has what the gate set, and does every other undo that is owed,
+  /// Restores every captured value where the FE still has what the gate set, and does every other pending undo,
   /// the last first. What fails keeps nothing else from being done. `left`: what of the captured values is this
   /// record's to restore; nullopt: all.
   [[nodiscard]] Result<Restored> restore(std::chrono::seconds budget,
@@ -124,7 +126,7 @@ class HookRunner {
 };
 
 /// Nothing of the record could drift, so nobody has to be asked.
-[[nodiscard]] bool holds_nothing(const Preparation& record);
+[[nodiscard]] bool has_no_effect(const Preparation& record);
 /// What HookRunner::holds() finds for a record that nobody has to have claimed.
 [[nodiscard]] Result<bool> settings_hold(const Preparation& record, FrontendFleet& fleet, ClusterAccess& clusters,
                                          Deadline deadline, std::string& drifted);

@@ -19,11 +19,12 @@ Result<Look> look_at_http(HookContext& context, const Hook& hook, const HttpActi
     // Read for each call: a token that was rotated meanwhile is the valid one.
     auto token = context.clusters.secret_value(record.name_space, action.token_secret, action.token_key, soon);
     if (!token) return token.error();
+    context.keep_secret(*token);
     request.bearer_token = std::move(token).value();
   }
   const auto reply = context.http.post(request, soon);
   if (!reply) return reply.error();
-  const auto verdict = read_http_verdict(reply->status, reply->body);
+  const auto verdict = read_http_verdict(reply->status, context.hide(reply->body));
   switch (verdict.kind) {
     case HttpVerdict::Kind::Allow:
       return Look{Look::State::Done, verdict.message, {}};

@@ -10,7 +10,9 @@ ScriptJob pre_upgrade_job(const Preparation& record, std::size_t index) {
           hook.timeout};
 }
 
-ScriptJob post_upgrade_job(const OwedUndo& owed) { return {owed.hook, owed.script, "post_upgrade", 1, owed.timeout}; }
+ScriptJob post_upgrade_job(const PendingUndo& pending) {
+  return {pending.hook, pending.script, "post_upgrade", 1, pending.timeout};
+}
 
 Status remove_left_scripts(ScriptJobs& scripts, const Preparation& record, Deadline deadline) {
   for (const auto index : scripts_left_running(record)) {
@@ -20,9 +22,9 @@ Status remove_left_scripts(ScriptJobs& scripts, const Preparation& record, Deadl
 }
 
 Status remove_undo_scripts(ScriptJobs& scripts, const Preparation& record, Deadline deadline) {
-  for (const auto& owed : record.status.undo) {
-    if (owed.script.empty()) continue;
-    if (auto removed = scripts.remove(record, post_upgrade_job(owed), deadline); !removed) return removed;
+  for (const auto& pending : record.status.undo) {
+    if (pending.script.empty()) continue;
+    if (auto removed = scripts.remove(record, post_upgrade_job(pending), deadline); !removed) return removed;
   }
   return Ok{};
 }

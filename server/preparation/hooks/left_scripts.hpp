@@ -1,6 +1,6 @@
 #pragma once
 // The Jobs of script hooks as a record names them, and what becomes of those that run when the record gives up on them:
-// superseded, called off, failed. The record says that they run before they are made (HookPhase::Running, an owed
+// superseded, called off, failed. The record says that they run before they are made (HookPhase::Running, a pending
 // undo), so no crash forgets one; it stays open until they are gone.
 
 #include <string>
@@ -13,7 +13,7 @@ namespace gate {
 
 /// Of hook `index`, which is a script; the record's status has an entry for it.
 [[nodiscard]] ScriptJob pre_upgrade_job(const Preparation& record, std::size_t index);
-[[nodiscard]] ScriptJob post_upgrade_job(const OwedUndo& owed);
+[[nodiscard]] ScriptJob post_upgrade_job(const PendingUndo& pending);
 
 /// Deletes the Jobs of scripts_left_running(record). Safe to repeat. Unavailable or DeadlineExceeded: some may run, try
 /// again. Any other error: the gate may not delete them; they end by their activeDeadlineSeconds.

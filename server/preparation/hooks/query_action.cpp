@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "policy/hooks/comparison.hpp"
+#include "policy/hooks/sent_sql.hpp"
 #include "policy/text/text.hpp"
 #include "server/preparation/hooks/hook_actions.hpp"
 
@@ -10,8 +13,13 @@ struct Compared {
   std::string text;
 };
 
+bool tells_a_secret(const std::vector<std::optional<std::string>>& row, const QueryAction& action) {
+  return asks_for_secret(action.sql) ||
+         std::any_of(row.begin(), row.end(), [](const auto& cell) { return cell && is_name_of_secret(*cell); });
+}
+
 /// "PENDING, wanted = FINISHED" of the rows that do not satisfy the check.
-Result<Compared> compare_rows(const QueryResult& rows, const QueryAction& action) {
+Result<Compared> compare_rows(const HookContext& context, const QueryResult& rows, const QueryAction& action) {
   const std::string wanted = "wanted " + std::string(to_string(action.comparison)) + " " + action.value;
   if (action.column.empty() && (rows.columns.size() != 1 || rows.rows.size() != 1)) {
     return Error{ErrorCode::InvalidInput, "the check compares one value, but the answer has " +
@@ -27,7 +35,7 @@ Result<Compared> compare_rows(const QueryResult& rows, const QueryAction& action
   for (std::size_t row = 0; row < rows.rows.size(); ++row) {
     const std::string value = rows.text(row, column);
     if (satisfies(value, action.comparison, action.value)) continue;
-    if (missed++ == 0) first = value;
+    if (missed++ == 0) first = tells_a_secret(rows.rows[row], action) ? "(not shown)" : context.hide(value);
   }
   if (missed == 0) return Compared{true, {}};
   std::string text = clean_text(column, 60) + " is \"" + clean_text(first, 100) + "\"";
@@ -43,7 +51,7 @@ Result<Look> look_at_query(HookContext& context, const QueryAction& action, Dead
   // Somebody's own SELECT may take all of the hook's time.
   const auto rows = (*frontends)->execute_on_leader(action.sql, deadline);
   if (!rows) return rows.error();
-  const auto compared = compare_rows(*rows, action);
+  const auto compared = compare_rows(context, *rows, action);
   if (!compared) return compared.error();
   if (!compared->holds) return Look{Look::State::NotYet, compared->text, action.poll};
   return Look{Look::State::Done, compared->text, {}};

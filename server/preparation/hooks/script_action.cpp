@@ -53,15 +53,15 @@ Status stop_scripts(HookContext& context) {
   const auto record = context.record.snapshot();
   if (scripts_left_running(record).empty()) return Ok{};
   const auto removed = remove_left_scripts(context.scripts, record, context.store_deadline());
-  if (!removed && out_of_reach(removed.error())) return removed;
+  if (!removed && is_transient(removed.error())) return removed;
   return context.record.update(
       [&](PreparationStatus& status) { settle_left_scripts(record, removed, context.clock.wall_now(), status); },
       context.store_deadline());
 }
 
-Result<Look> undo_by_script(HookContext& context, const OwedUndo& owed, const std::function<Status()>& settle,
+Result<Look> undo_by_script(HookContext& context, const PendingUndo& pending, const std::function<Status()>& settle,
                             Deadline deadline) {
-  const ScriptJob job = post_upgrade_job(owed);
+  const ScriptJob job = post_upgrade_job(pending);
   auto looked = look_at_job(context, job, deadline);
   if (looked && looked->state == Look::State::NotYet) return looked;
   if (!looked && looked.error().code != ErrorCode::Rejected) return looked;

@@ -24,7 +24,8 @@ Result<Look> look_at_setting(HookContext& context, const Hook& hook, Deadline de
     return Look{Look::State::NotYet, *drift, kHookPollDefault};
   }
   std::string detail;
-  const auto set = Settings(context.record, **frontends, context.clock).apply({&hook}, true, until, detail);
+  const auto set =
+      Settings(context.record, **frontends, context.clock, context.further_sql).apply({&hook}, true, until, detail);
   if (!set) return set.error();
   return Look{};
 }

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "policy/hooks/frontend_setting.hpp"
+#include "policy/hooks/sent_sql.hpp"
 #include "policy/hooks/sql.hpp"
 #include "policy/text/text.hpp"
 
@@ -166,7 +167,7 @@ Status Settings::capture(const SettingReading& reading, const std::string& leade
   if (record_.lost()) return Error{ErrorCode::Conflict, "the claim is lost"};
   const auto& wanted = setting_of(hook)->value;
   if (hook.restore == RestoreMode::None) return Ok{};
-  const OwedUndo undo{hook.name, hook.restore_sql, {}, hook.timeout};
+  const PendingUndo undo{hook.name, hook.restore_sql, {}, hook.timeout};
   const bool by_statement = hook.restore == RestoreMode::Statement;
   const auto* current = reading.leader_value();
   // Without a leader any FE tells what all had; where there is one, its value is the cluster's.
@@ -194,7 +195,7 @@ Status Settings::capture(const SettingReading& reading, const std::string& leade
           status.captured.push_back(*missing_capture(status, reading, before, wanted));
           status.settings_leader = leader;
         }
-        status.restore_owed = true;
+        status.restore_pending = true;
         status.restored_time.reset();
       },
       store_deadline());
@@ -242,6 +243,10 @@ Status Settings::apply(const std::vector<const Hook*>& hooks, bool strict, Deadl
       continue;
     }
     if (std::find(yielded.begin(), yielded.end(), setting.canonical_key) != yielded.end()) continue;
+    if (auto judged = judge_sent_sql(*hooks[i], further_sql_); !judged) {
+      note(all, judged);
+      continue;
+    }
     const auto* missing = setting.differing(setting_of(*hooks[i])->value);
     if (missing == nullptr) continue;  // Somebody wants it so, and it stays so afterwards; or it is ours already.
     if (auto captured = capture(setting, reading->leader, *hooks[i]); !captured) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/hooks/sql.hpp"
 #include "policy/record/preparation.hpp"
 #include "server/preparation/frontends/frontend_fleet.hpp"
 #include "server/preparation/lifecycle/claimed_record.hpp"
@@ -26,9 +27,9 @@ namespace gate {
 /// Not thread safe; any number may share a record. Nothing waits: calls end by their deadline.
 class Settings {
  public:
-  /// Both outlive this.
-  Settings(ClaimedRecord& record, FrontendFleet& fleet, const Clock& clock)
-      : record_(record), fleet_(fleet), clock_(clock) {}
+  /// All outlive this. `further_sql`: kinds of statements that an undo of a setting may have beyond the usual ones.
+  Settings(ClaimedRecord& record, FrontendFleet& fleet, const Clock& clock, const std::vector<SqlKind>& further_sql)
+      : record_(record), fleet_(fleet), clock_(clock), further_sql_(further_sql) {}
 
   /// Brings the settings of `hooks` to every alive FE: captured first, proven by a read-back. `detail` gets what some
   /// FE did not have. Errors: out of reach (try again: an FE does not answer, or has not taken it yet), Rejected (the
@@ -62,6 +63,7 @@ class Settings {
   ClaimedRecord& record_;
   FrontendFleet& fleet_;
   const Clock& clock_;
+  const std::vector<SqlKind>& further_sql_;
 };
 
 }  // namespace gate

@@ -38,7 +38,7 @@ class ClaimedRecord {
   [[nodiscard]] bool lost() const;
 
   /// The record was seen superseded: its settings are its successor's from now on. Nothing where the record was so
-  /// when it was claimed: then there is no successor, and it pays its debt itself.
+  /// when it was claimed: then there is no successor, and it restores its settings itself.
   void superseded();
 
   /// Until when nobody else works on the record, unless the claim is renewed meanwhile.

@@ -1,8 +1,8 @@
 #include "server/preparation/lifecycle/controller.hpp"
 
 #include <algorithm>
-#include <condition_variable>
 
+#include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
 
 namespace gate {
@@ -41,7 +41,7 @@ std::string state_text(const Preparation& record) {
 }  // namespace
 
 PreparationController::PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock,
-                                             spdlog::logger& log, ControllerOptions options)
+                                             Logger& log, ControllerOptions options)
     : clock_(clock),
       options_(std::move(options)),
       store_(store, clock, queue_),
@@ -60,6 +60,7 @@ void PreparationController::start() {
   // Apart: mirrors are for people, and a write that hangs must not cost a claim.
   threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [this] { renew_claims(); }); });
   threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [this] { flush_mirrors(); }); });
+  threads_.emplace_back([this](const std::stop_token& stop) { repeat(stop, [&] { tell_turns(stop); }); });
   for (const auto& record : store_.cached()) record_changed(record, false);
 }
 
@@ -105,7 +106,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
                      object_key(record.name_space, std::string(kClusterKind), record.spec.cluster),
                      record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
                      open,
-                     record.status.restore_owed,
+                     record.status.restore_pending,
                      state_text(record),
                      record.status.start_time,
                      restore_due_since(record)};
@@ -119,7 +120,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     if (!open) drop_if_idle(key);
     kept = tracked_.contains(key);
   }
-  queue_.set_urgent(key, open && record.status.stage != Stage::Preparing && record.status.restore_owed &&
+  queue_.set_urgent(key, open && record.status.stage != Stage::Preparing && record.status.restore_pending &&
                              restore_due_since(record).has_value());
   if (!open) {
     mirror_.forget(record, removed);
@@ -143,7 +144,7 @@ void PreparationController::object_changed(const std::string& name_space, const 
     const std::lock_guard lock(mutex_);
     for (const auto& [key, known] : known_) {
       if (!known.open || known.object != object) continue;
-      tracked_[key].hurried = true;
+      tracked_[key].changed_meanwhile = true;
       keys.push_back(key);
     }
   }
@@ -207,7 +208,7 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   }
   // The successor restores it; this one is worked on only where there is none.
   if (is_handed_over(record) && has_successor(key)) return options_.reassert_interval;
-  if (options_.pays_only && record.status.stage != Stage::Restoring && record.status.stage != Stage::Closed) {
+  if (options_.restore_only && record.status.stage != Stage::Restoring && record.status.stage != Stage::Closed) {
     return std::nullopt;  // comes back as an event once it is due
   }
   {
@@ -215,14 +216,14 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     auto& tracked = tracked_[key];
     const auto now = clock_.steady_now();
     // Our own renewals come back as events; only a record that somebody else moved on is worth an earlier look.
-    const bool same = tracked.looked_at == state_text(record);
-    if (!tracked.hurried && same && tracked.next_look > now) {
+    const bool same = tracked.last_seen_state == state_text(record);
+    if (!tracked.changed_meanwhile && same && tracked.next_look > now) {
       return std::chrono::ceil<milliseconds>(tracked.next_look - now);
     }
     // The operator writes the object at each change of a pod: looks are not to follow at its pace.
     const auto earliest = tracked.last_look ? *tracked.last_look + options_.look_distance : now;
-    if (tracked.hurried && same && earliest > now) return std::chrono::ceil<milliseconds>(earliest - now);
-    tracked.hurried = false;
+    if (tracked.changed_meanwhile && same && earliest > now) return std::chrono::ceil<milliseconds>(earliest - now);
+    tracked.changed_meanwhile = false;
   }
   milliseconds look_again{};
   auto claimed = claim(key, record, look_again);
@@ -257,9 +258,9 @@ std::optional<milliseconds> PreparationController::look(const std::shared_ptr<Cl
     drop_if_idle(key);
     return std::nullopt;
   }
-  tracked.looked_at = state;
+  tracked.last_seen_state = state;
   // What changed while this look was under way was perhaps read too early.
-  if (tracked.hurried) return options_.look_distance;
+  if (tracked.changed_meanwhile) return options_.look_distance;
   tracked.next_look = clock_.steady_now() + *again;
   return again;
 }
@@ -366,19 +367,19 @@ void PreparationController::flush_mirrors() {
   mirror_.flush();
 }
 
+void PreparationController::tell_turns(const std::stop_token& stop) {
+  if (!options_.restore_only && !store_.backing_off()) turns_.tell(stop);
+}
+
 void PreparationController::repeat(const std::stop_token& stop, const std::function<void()>& beat) {
-  std::mutex mutex;
-  std::condition_variable_any pause;
   const auto period = std::clamp(options_.claim_renewal / 4, kBeatMin, kBeatMax);
-  while (!stop.stop_requested()) {
+  do {
     try {
       beat();
     } catch (const std::exception& bug) {
       log_error(log_, "heartbeat failed", {{"error", bug.what()}});
     }
-    std::unique_lock lock(mutex);
-    pause.wait_for(lock, stop, period, [&] { return stop.stop_requested(); });
-  }
+  } while (pause_for(period, stop));
 }
 
 ControllerStats PreparationController::stats() const {
@@ -388,9 +389,9 @@ ControllerStats PreparationController::stats() const {
     const std::lock_guard lock(mutex_);
     const auto now = clock_.wall_now();
     for (const auto& [key, known] : known_) {
-      if (!known.owed) continue;
-      ++out.restores_owed;
-      out.oldest_debt = std::max(out.oldest_debt, now - known.began.value_or(now));
+      if (!known.pending) continue;
+      ++out.restores_pending;
+      out.oldest_unrestored = std::max(out.oldest_unrestored, now - known.began.value_or(now));
       out.longest_overdue = std::max(out.longest_overdue, now - known.due.value_or(now));
     }
   }

@@ -1,5 +1,5 @@
 #pragma once
-// The loop behind admission: claims open records, prepares, follows the rollout, puts back (design 2.8 and 2.9).
+// The loop behind admission: claims open records, prepares, follows the rollout, restores.
 // Level-triggered: every look reads the record and the world anew, so events only make it look sooner.
 
 #include <array>
@@ -14,19 +14,17 @@
 #include <thread>
 #include <vector>
 
+#include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
-#include "server/preparation/frontends/frontend_questions.hpp"
+#include "server/preparation/frontends/frontend_reader.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
 #include "server/preparation/lifecycle/claimed_record.hpp"
 #include "server/preparation/lifecycle/paced_store.hpp"
 #include "server/preparation/lifecycle/record_lifecycle.hpp"
 #include "server/preparation/lifecycle/status_mirror.hpp"
+#include "server/preparation/lifecycle/turn_notices.hpp"
 #include "server/preparation/lifecycle/work_queue.hpp"
-
-namespace spdlog {
-class logger;
-}
 
 namespace gate {
 
@@ -39,14 +37,14 @@ struct ControllerOptions : LifecycleOptions {
   std::chrono::milliseconds claim_renewal{5000};  ///< While a record is worked on.
   /// Renewals not seen for this long: the replica is gone. One that cannot renew stops after three quarters of it.
   std::chrono::seconds claim_stale_after{20};
-  bool pays_only = false;  ///< Nothing but restoring what is due.
+  bool restore_only = false;  ///< Nothing but restoring what is due.
 };
 
 struct ControllerStats {
   std::size_t queued = 0;
-  std::size_t restores_owed = 0;
-  std::chrono::seconds oldest_debt{};      ///< Age of the oldest captured value that is not back.
-  std::chrono::seconds longest_overdue{};  ///< Since when putting back is due but has not been proven, at most.
+  std::size_t restores_pending = 0;
+  std::chrono::seconds oldest_unrestored{};  ///< Age of the oldest captured value that is not back.
+  std::chrono::seconds longest_overdue{};    ///< Since when a restore is due but has not been proven, at most.
   /// Records closed by this replica, by outcome in the order of kClosingOutcomes.
   std::array<std::uint64_t, kClosingOutcomes.size()> closed{};
   std::uint64_t prepared = 0;
@@ -62,7 +60,7 @@ struct ControllerStats {
 class PreparationController {
  public:
   /// The peers outlive the controller.
-  PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock, spdlog::logger& log,
+  PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock, Logger& log,
                         ControllerOptions options);
   ~PreparationController();
   PreparationController(const PreparationController&) = delete;
@@ -79,7 +77,7 @@ class PreparationController {
   /// The object of open records was written: look at them now.
   void object_changed(const std::string& name_space, const std::string& kind, const std::string& name);
 
-  /// See FrontendQuestions; answered between start() and stop().
+  /// See FrontendReader; answered between start() and stop().
   [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline) {
     return questions_.read_back(record, deadline);
   }
@@ -100,8 +98,9 @@ class PreparationController {
     RecordSession session;                 ///< Its runner, of these passes, refers to `claim`.
     SteadyTime next_look{};
     std::optional<SteadyTime> last_look;  ///< When the last one began.
-    bool hurried = false;                 ///< The object changed since the last look began.
-    std::string looked_at;         ///< State of the record after the last look; a look at the same is not hurried.
+    bool changed_meanwhile = false;       ///< The object changed since the last look began.
+    std::string
+        last_seen_state;  ///< State of the record after the last look; a look at the same is not changed_meanwhile.
     std::string others_claim;      ///< Last renewal seen of another replica's claim.
     SteadyTime others_claim_seen;  ///< When it was first seen.
   };
@@ -116,7 +115,7 @@ class PreparationController {
     std::string cluster;     ///< The same, of the cluster whose FE is prepared.
     std::string supersedes;  ///< Key of the predecessor; empty: none.
     bool open = false;
-    bool owed = false;
+    bool pending = false;
     std::string state;  ///< See state_text.
     std::optional<WallTime> began;
     std::optional<WallTime> due;
@@ -141,6 +140,7 @@ class PreparationController {
   void drop_if_idle(const std::string& key);  // requires mutex_
   void renew_claims();
   void flush_mirrors();
+  void tell_turns(const std::stop_token& stop);
   [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }
   [[nodiscard]] Deadline store_deadline() const;
 
@@ -150,12 +150,13 @@ class PreparationController {
   PacedStore store_;
   const HookPeers peers_;
   ClusterAccess& clusters_;  // of peers_
-  spdlog::logger& log_;
+  Logger& log_;
   std::stop_source passes_;  // stops runners that are kept
 
   StatusMirror mirror_{clusters_, clock_};
   RecordLifecycle lifecycle_;
-  FrontendQuestions questions_{peers_, clock_, log_};
+  FrontendReader questions_{peers_, clock_, log_};
+  TurnNotices turns_{store_, clock_, queue_};  // of one thread
   std::atomic<std::uint64_t> claims_taken_over_{0};
 
   mutable std::mutex mutex_;

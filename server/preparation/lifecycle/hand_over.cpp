@@ -45,11 +45,11 @@ Status HandOver::take_over(ClaimedRecord& claim, Deadline deadline) {
     return Ok{};
   }
   if (old->status.outcome != Outcome::Superseded && is_open(*old)) {
-    if (record.status.debt_taken_over) return Ok{};
+    if (record.status.taken_over) return Ok{};
     const auto admitted = was_admitted(*old, deadline);
     if (!admitted) return admitted.error();
     if (*admitted) {
-      return claim.update([](PreparationStatus& status) { status.debt_taken_over = true; }, deadline);
+      return claim.update([](PreparationStatus& status) { status.taken_over = true; }, deadline);
     }
     // Frozen first: its runner loses its compare-and-set, so what is copied below is complete.
     old->status.outcome = Outcome::Superseded;
@@ -61,17 +61,17 @@ Status HandOver::take_over(ClaimedRecord& claim, Deadline deadline) {
     ++superseded_;
     clusters_.emit_event(*old, false, "UpgradePreparationSuperseded", old->status.message);
   }
-  if (!record.status.debt_taken_over) {
+  if (!record.status.taken_over) {
     auto copied = claim.update(
         [&](PreparationStatus& status) {
-          // What is not owed any more is captured anew.
-          if (old->status.restore_owed) {
-            status.restore_owed = true;
+          // What is not pending any more is captured anew.
+          if (old->status.restore_pending) {
+            status.restore_pending = true;
             status.captured = old->status.captured;
             status.undo = old->status.undo;
             status.settings_leader = old->status.settings_leader;
           }
-          status.debt_taken_over = true;
+          status.taken_over = true;
         },
         deadline);
     if (!copied) return copied;
@@ -82,19 +82,19 @@ Status HandOver::take_over(ClaimedRecord& claim, Deadline deadline) {
 Status HandOver::settle(ClaimedRecord& claim, Preparation& old, Deadline deadline) {
   if (!is_handed_over(old)) return Ok{};
   const bool scripts_left = !scripts_left_running(old).empty();
-  if (!old.status.restore_owed && !scripts_left) return Ok{};
+  if (!old.status.restore_pending && !scripts_left) return Ok{};
   // Before the successor's hooks: two targets' scripts are not to run at once.
   FencedScriptJobs scripts(scripts_, claim);
   auto removed = remove_left_scripts(scripts, old, deadline);
-  if (removed && old.status.restore_owed) removed = remove_undo_scripts(scripts, old, deadline);
-  if (!removed && out_of_reach(removed.error())) return removed;
+  if (removed && old.status.restore_pending) removed = remove_undo_scripts(scripts, old, deadline);
+  if (!removed && is_transient(removed.error())) return removed;
   if (!removed) {
     log_warning(log_, "scripts left to their time limit",
                 {{"preparation", old.name_space + "/" + old.name}, {"error", removed.error().message}});
   }
   auto settled = old.status;
   settle_left_scripts(old, removed, clock_.wall_now(), settled);
-  settled.restore_owed = false;
+  settled.restore_pending = false;
   old.status = std::move(settled);
   if (auto cleared = store_.update_status(old, deadline); !cleared) return cleared.error();
   return Ok{};
@@ -115,7 +115,7 @@ Status HandOver::learn(ClaimedRecord& claim, const std::vector<Preparation>& oth
         auto current = record;
         current.status = status;
         status.captured = whole_truth(current, others);
-        status.restore_owed = true;
+        status.restore_pending = true;
         status.restored_time.reset();
       },
       deadline);

@@ -6,14 +6,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/ports/script_jobs.hpp"
 #include "server/preparation/lifecycle/claimed_record.hpp"
-
-namespace spdlog {
-class logger;
-}
 
 namespace gate {
 
@@ -22,12 +19,11 @@ namespace gate {
 class HandOver {
  public:
   /// All outlive this.
-  HandOver(PreparationStore& store, ClusterAccess& clusters, ScriptJobs& scripts, const Clock& clock,
-           spdlog::logger& log)
+  HandOver(PreparationStore& store, ClusterAccess& clusters, ScriptJobs& scripts, const Clock& clock, Logger& log)
       : store_(store), clusters_(clusters), scripts_(scripts), clock_(clock), log_(log) {}
 
-  /// Freezes the record that the claimed one supersedes, and copies what it captured and owes; once. One that was
-  /// admitted meanwhile is left alone: it protects a rollout, and stands beside this one.
+  /// Freezes the record that the claimed one supersedes, and copies what it captured and has pending; once. One that
+  /// was admitted meanwhile is left alone: it protects a rollout, and stands beside this one.
   [[nodiscard]] Status take_over(ClaimedRecord& claim, Deadline deadline);
 
   /// The other records of the cluster that are open, newest first; live.
@@ -47,7 +43,7 @@ class HandOver {
   ClusterAccess& clusters_;
   ScriptJobs& scripts_;
   const Clock& clock_;
-  spdlog::logger& log_;
+  Logger& log_;
   std::atomic<std::uint64_t> superseded_{0};
 };
 

@@ -17,7 +17,7 @@ constexpr std::chrono::seconds kStoreTimeout{5};
 
 }  // namespace
 
-HoldRetry::HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, spdlog::logger& log,
+HoldRetry::HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, Logger& log,
                      FailureBackoff backoff, std::function<void(const Preparation&)> created)
     : store_(store), clusters_(clusters), clock_(clock), log_(log), backoff_(backoff), created_(std::move(created)) {}
 

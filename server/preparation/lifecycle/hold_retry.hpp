@@ -1,16 +1,13 @@
 #pragma once
 // Under upgrade-admission "hold" the image is on the object already and no client repeats anything: after a preparation
-// that failed, the next attempt is begun here (design 2.10).
+// that failed, the next attempt is begun here.
 
 #include <functional>
 #include <thread>
 
+#include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
-
-namespace spdlog {
-class logger;
-}
 
 namespace gate {
 
@@ -18,8 +15,8 @@ namespace gate {
 class HoldRetry {
  public:
   /// The peers outlive this. `created` is told of each record that was created here, from this thread.
-  HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, spdlog::logger& log,
-            FailureBackoff backoff, std::function<void(const Preparation&)> created);
+  HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, Logger& log, FailureBackoff backoff,
+            std::function<void(const Preparation&)> created);
   ~HoldRetry();
   HoldRetry(const HoldRetry&) = delete;
   HoldRetry& operator=(const HoldRetry&) = delete;
@@ -38,7 +35,7 @@ class HoldRetry {
   PreparationStore& store_;
   ClusterAccess& clusters_;
   const Clock& clock_;
-  spdlog::logger& log_;
+  Logger& log_;
   const FailureBackoff backoff_;
   const std::function<void(const Preparation&)> created_;
   std::jthread thread_;

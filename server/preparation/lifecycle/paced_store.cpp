@@ -1,8 +1,6 @@
 #include "server/preparation/lifecycle/paced_store.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <cstdint>
 
 namespace gate {
 namespace {
@@ -14,8 +12,6 @@ constexpr milliseconds kPauseMin{500};
 /// Within the lease of a claim (15 s) there is to be another try; and so soon, at most, is an API server that is back
 /// found again.
 constexpr milliseconds kPauseMax{8000};
-constexpr int kDoublingsMax = 4;
-static_assert(kPauseMin * (1 << kDoublingsMax) >= kPauseMax);
 
 /// Refused, reset, 429, 5xx or no answer. Anything else was said by a server that works.
 bool in_trouble(const Error& error) {
@@ -23,6 +19,9 @@ bool in_trouble(const Error& error) {
 }
 
 }  // namespace
+
+PacedStore::PacedStore(PreparationStore& store, const Clock& clock, WorkQueue& queue)
+    : store_(store), clock_(clock), queue_(queue), backoff_(kPauseMin, kPauseMax) {}
 
 template <class Out, class Call>
 Out PacedStore::watch(Kind kind, const Call& call) {
@@ -41,11 +40,8 @@ void PacedStore::failed(Kind kind, SteadyTime began) {
   write_failed_ = write_failed_ || kind == Kind::Write;
   // Begun before the pause was over: the same trouble, not news of it.
   if (began < until_) return;
-  const milliseconds ceiling = std::min(kPauseMin * (1 << std::min(failures_.load(), kDoublingsMax)), kPauseMax);
   ++failures_;
-  // Half of it by chance: replicas that lost the same server do not come back in step.
-  std::uniform_int_distribution<std::int64_t> jitter(0, ceiling.count() / 2);
-  until_ = clock_.steady_now() + ceiling / 2 + milliseconds(jitter(random_));
+  until_ = clock_.steady_now() + backoff_.next();
   queue_.hold_until(until_);
 }
 
@@ -55,6 +51,7 @@ void PacedStore::succeeded(Kind kind) {
   if (write_failed_ && kind == Kind::Read) return;
   write_failed_ = false;
   failures_ = 0;
+  backoff_.reset();
   until_ = SteadyTime::min();
   queue_.hold_until(until_);
 }

@@ -5,10 +5,10 @@
 
 #include <atomic>
 #include <mutex>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "server/base/backoff.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/lifecycle/work_queue.hpp"
 
@@ -20,8 +20,7 @@ namespace gate {
 class PacedStore final : public PreparationStore {
  public:
   /// All must outlive this.
-  PacedStore(PreparationStore& store, const Clock& clock, WorkQueue& queue)
-      : store_(store), clock_(clock), queue_(queue), random_(std::random_device{}()) {}
+  PacedStore(PreparationStore& store, const Clock& clock, WorkQueue& queue);
 
   [[nodiscard]] Result<Preparation> create(const Preparation& record, Deadline deadline) override;
   [[nodiscard]] Result<Preparation> get(const std::string& name_space, const std::string& name,
@@ -53,7 +52,7 @@ class PacedStore final : public PreparationStore {
   mutable std::mutex mutex_;
   bool write_failed_ = false;             // guarded by mutex_; among the failures in a row
   SteadyTime until_ = SteadyTime::min();  // guarded by mutex_
-  std::minstd_rand random_;               // guarded by mutex_
+  Backoff backoff_;                       // guarded by mutex_
 };
 
 }  // namespace gate

@@ -9,6 +9,7 @@
 #include "policy/rollout/rollout.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
+#include "server/preparation/lifecycle/turn_notices.hpp"
 
 namespace gate {
 namespace {
@@ -32,7 +33,7 @@ constexpr milliseconds kRestoreRetryMin{1000};
 constexpr milliseconds kRestoreRetryMax{60000};
 /// Asking the database for its nodes must not hold up the hooks for long.
 constexpr seconds kNodesBudget{3};
-/// Closed records kept per cluster (design 2.8).
+/// Closed records kept per cluster.
 constexpr std::size_t kClosedRecordsKept = 10;
 /// Where nobody can tell whether an FE lives on, it is tried for this long: an FE that restarts takes a minute or two.
 constexpr std::chrono::minutes kAbandonAfter{10};
@@ -104,7 +105,7 @@ struct RecordLifecycle::Look {
 };
 
 RecordLifecycle::RecordLifecycle(PreparationStore& store, const HookPeers& peers, StatusMirror& mirror,
-                                 const Clock& clock, spdlog::logger& log, LifecycleOptions options)
+                                 const Clock& clock, Logger& log, LifecycleOptions options)
     : store_(store),
       peers_(peers),
       clusters_(peers.clusters),
@@ -130,7 +131,7 @@ RecordLifecycle::Again RecordLifecycle::advance(const std::shared_ptr<ClaimedRec
       again = follow(*claim, session, stop);
       break;
     case Stage::Restoring:
-    case Stage::Closed:  // still owing: see is_open()
+    case Stage::Closed:  // with a restore pending: see is_open()
       again = restore(*claim, session.restore_failures, stop);
       break;
   }
@@ -152,13 +153,14 @@ Status RecordLifecycle::begin(ClaimedRecord& claim) {
     const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
     if (object && uid_of(*object) != record.spec.object.uid) {
       return claim.update(
-          [&](PreparationStatus& status) { call_off(status, clock_.wall_now(), gone_because(record, object)); },
+          [&](PreparationStatus& status) { cancel(status, clock_.wall_now(), gone_because(record, object)); },
           store_deadline());
     }
     const auto begun = claim.update(
         [&](PreparationStatus& status) {
           status.phase = Phase::Running;
           status.start_time = clock_.wall_now();
+          if (is_turn_notice(status.message)) status.message.clear();
           if (status.reason.empty()) status.reason = "HooksRunning";
         },
         store_deadline());
@@ -232,7 +234,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   if (const auto gone = gone_because(record, object); !gone.empty()) return restore_as(claim, Outcome::Expired, gone);
   Look look;
   if (object) {
-    if (asks_no_more(record, *object)) {
+    if (hooks_removed(record, *object)) {
       return restore_as(claim, Outcome::Reverted, "the object does not ask for upgrade hooks any more");
     }
     look.present = present_images(record, *object);
@@ -262,7 +264,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
     log_warning(log_, "settings not confirmed", {{"preparation", key_of(record)}, {"error", held.error().message}});
   const auto again = look.object ? lead(claim, look) : options_.reassert_interval;
   report(claim, held, look);
-  if (held || !out_of_reach(held.error())) {
+  if (held || !is_transient(held.error())) {
     session.unconfirmed = 0;
     return again;
   }
@@ -428,7 +430,7 @@ void RecordLifecycle::report(ClaimedRecord& claim, const Status& held, const Loo
   if (written && look.back && !was_back) clusters_.emit_event(record, false, "UpgradeRollingBack", message);
 }
 
-bool RecordLifecycle::asks_no_more(const Preparation& record, const nlohmann::json& object) const {
+bool RecordLifecycle::hooks_removed(const Preparation& record, const nlohmann::json& object) const {
   // Before the request is admitted, what asks for hooks may be part of it and not be on the object yet.
   if (record.status.stage == Stage::Prepared && !record.spec.asked_before) return false;
   return !resolve_hooks({object, options_.default_hooks, record.spec.changes, {}, {}}).configured;
@@ -460,12 +462,12 @@ RecordLifecycle::Again RecordLifecycle::restore_as(ClaimedRecord& claim, Outcome
 }
 
 RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failures, const std::stop_token& stop) {
-  // One that was ended before its runner came to it may still have to take over what its predecessor owes.
+  // One that was ended before its runner came to it may still have to take over what its predecessor left pending.
   if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return kStoreRetry;
   const auto record = claim.snapshot();
   HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
   if (auto stopped = runner.stop_scripts(); !stopped) return kStoreRetry;
-  if (record.status.restore_owed) {
+  if (record.status.restore_pending) {
     // Not before trying: a namespace that is deleted is not to wait for an FE that is gone.
     const auto gone = frontend_is_gone(record);
     if (!gone) return kStoreRetry;
@@ -490,7 +492,7 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
   }
   if (auto closed = close(claim, ""); !closed) return kStoreRetry;
   ++counts_.restored;
-  // One that was closed before, and owed on, is counted.
+  // One that was closed before its restore was done is counted.
   if (record.status.stage != Stage::Closed) count_closed(claim.snapshot().status.outcome);
   const auto closed = claim.snapshot();
   log_info(log_, "record closed", {{"preparation", key_of(closed)}, {"outcome", to_string(closed.status.outcome)}});
@@ -547,8 +549,8 @@ Status RecordLifecycle::close(ClaimedRecord& claim, const std::string& abandoned
   return claim.update(
       [&](PreparationStatus& status) {
         status.stage = Stage::Closed;
-        if (status.restore_owed && abandoned_because.empty()) status.restored_time = clock_.wall_now();
-        status.restore_owed = false;
+        if (status.restore_pending && abandoned_because.empty()) status.restored_time = clock_.wall_now();
+        status.restore_pending = false;
         if (status.outcome == Outcome::None) status.outcome = Outcome::Expired;
         if (!abandoned_because.empty()) status.message = abandoned_because;
       },

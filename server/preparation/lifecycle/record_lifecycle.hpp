@@ -1,6 +1,6 @@
 #pragma once
-// What becomes of one record from its hooks to its closing (design 2.8). Level-triggered: each look reads the record
-// and the world anew and takes it one step on.
+// What becomes of one record from its hooks to its closing. Level-triggered: each look reads the record and the
+// world anew and takes it one step on.
 
 #include <array>
 #include <atomic>
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "server/base/log.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
 #include "server/preparation/lifecycle/hand_over.hpp"
 #include "server/preparation/lifecycle/rollout_leader.hpp"
@@ -59,7 +60,7 @@ class RecordLifecycle {
 
   /// All outlive this.
   RecordLifecycle(PreparationStore& store, const HookPeers& peers, StatusMirror& mirror, const Clock& clock,
-                  spdlog::logger& log, LifecycleOptions options);
+                  Logger& log, LifecycleOptions options);
 
   /// One look at the claimed record. `passes` stops a runner that is kept between looks, `stop` this look. Blocks as
   /// HookRunner does.
@@ -97,7 +98,7 @@ class RecordLifecycle {
   /// The record's one message between two looks, written when it changed: in verify mode a drift, which nobody fixes
   /// (an event, too, when it begins); otherwise what the rollout waits for, if that is known.
   void report(ClaimedRecord& claim, const Status& held, const Look& look);
-  [[nodiscard]] bool asks_no_more(const Preparation& record, const nlohmann::json& object) const;
+  [[nodiscard]] bool hooks_removed(const Preparation& record, const nlohmann::json& object) const;
   /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
   void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
   /// `stand_at`: what every pod and node was found to run; nullptr where that is not known.
@@ -116,7 +117,7 @@ class RecordLifecycle {
   ClusterAccess& clusters_;  // of peers_
   StatusMirror& mirror_;
   const Clock& clock_;
-  spdlog::logger& log_;
+  Logger& log_;
   const LifecycleOptions options_;
   HandOver hand_over_;
   RolloutLeader leader_;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <map>
-#include <mutex>
+
+#include "server/base/backoff.hpp"
 
 namespace gate {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 constexpr std::chrono::milliseconds kLook{250};
 constexpr std::chrono::seconds kStoreTimeout{10};
 
-bool being_put_back(const Preparation& record) {
+bool being_restored(const Preparation& record) {
   return record.status.stage == Stage::Restoring || record.status.stage == Stage::Closed;
 }
 
@@ -21,8 +21,6 @@ bool being_put_back(const Preparation& record) {
 
 Result<std::vector<std::string>> release_records(PreparationStore& store, const Clock& clock, const ReleaseTimes& times,
                                                  const std::function<void(const std::string&)>& say) {
-  std::mutex mutex;
-  std::condition_variable never;
   std::map<std::string, std::string> said;
   const auto tell = [&](const std::string& key, const std::string& what) {
     if (auto& last = said[key]; last != what) say(key + ": " + (last = what));
@@ -32,21 +30,22 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, const 
     const bool synced = store.synced();
     for (auto& record : store.cached()) {
       const auto key = record.name_space + "/" + record.name;
-      // A bypass owes nothing.
+      // A bypass has nothing to restore.
       if (!is_open(record) || record.spec.bypass) {
-        if (said.contains(key)) tell(key, "closed, nothing owed, " + std::string(to_string(record.status.outcome)));
+        if (said.contains(key))
+          tell(key, "closed, nothing to restore, " + std::string(to_string(record.status.outcome)));
         continue;
       }
       open.push_back(key + ": " + std::string(to_string(record.status.stage)));
-      if (being_put_back(record)) {
-        tell(key, record.status.restore_owed ? "putting settings back" : "closing");
+      if (being_restored(record)) {
+        tell(key, record.status.restore_pending ? "restoring settings" : "closing");
         continue;
       }
       const auto deadline = std::min(times.deadline, clock.steady_now() + kStoreTimeout);
       // The cache may lag, and whoever works on the record may have written: what is stored decides.
       auto current = store.get(record.name_space, record.name, deadline);
-      if (!current || being_put_back(*current)) continue;
-      call_off(current->status, clock.wall_now(), "the upgrade gate is being removed");
+      if (!current || being_restored(*current)) continue;
+      cancel(current->status, clock.wall_now(), "the upgrade gate is being removed");
       if (store.update_status(*current, deadline)) tell(key, "called off");
     }
     const auto now = clock.steady_now();
@@ -55,8 +54,7 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, const 
       if (!synced) return Error{ErrorCode::Unavailable, "the records could not be read, or the watch is broken"};
       return open;
     }
-    std::unique_lock lock(mutex);
-    never.wait_for(lock, kLook);
+    pause_for(kLook, {});
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // Takes one claimed record's led rollout a step on: looks at the StatefulSets and the database, stores what follows,
-// and tells it (design 2.10). The decision is policy/rollout/turns.hpp; the webhook on StatefulSets answers by the
+// and tells it. The decision is policy/rollout/turns.hpp; the webhook on StatefulSets answers by the
 // record.
 
 #include <chrono>
@@ -8,12 +8,9 @@
 #include <string>
 
 #include "policy/rollout/turns.hpp"
+#include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/preparation/lifecycle/claimed_record.hpp"
-
-namespace spdlog {
-class logger;
-}
 
 namespace gate {
 
@@ -31,7 +28,7 @@ struct LeadLook {
 class RolloutLeader {
  public:
   /// All outlive this.
-  RolloutLeader(ClusterAccess& clusters, FrontendConnector& connector, const Clock& clock, spdlog::logger& log)
+  RolloutLeader(ClusterAccess& clusters, FrontendConnector& connector, const Clock& clock, Logger& log)
       : clusters_(clusters), connector_(connector), clock_(clock), log_(log) {}
 
   /// One look at a record that is being followed. `object` is the live object. Blocks until `deadline` at the latest.
@@ -48,7 +45,7 @@ class RolloutLeader {
   ClusterAccess& clusters_;
   FrontendConnector& connector_;
   const Clock& clock_;
-  spdlog::logger& log_;
+  Logger& log_;
 };
 
 }  // namespace gate

@@ -16,7 +16,7 @@ class StatusMirror {
  public:
   StatusMirror(ClusterAccess& clusters, const Clock& clock) : clusters_(clusters), clock_(clock) {}
 
-  /// While an admission of a cluster is being answered its object is not written (design 2.5).
+  /// While an admission of a cluster is being answered its object is not written.
   class AnsweringScope {
    public:
     AnsweringScope(StatusMirror& mirror, std::string cluster);

@@ -125,4 +125,44 @@ std::size_t WorkQueue::waiting() const {
   }));
 }
 
+std::vector<WorkQueue::Waiting> WorkQueue::waiting_since(SteadyTime due) const {
+  const std::lock_guard lock(mutex_);
+  const auto now = clock_.steady_now();
+  if (held_until_ > now) return {};
+  std::map<std::string_view, std::vector<std::string>> at_work;
+  for (const auto& [key, since] : active_) at_work[namespace_of(key)].push_back(key.substr(key.find('/') + 1));
+  std::map<std::string_view, std::vector<const Due::value_type*>> of_namespace;
+  for (const auto& entry : due_) {
+    if (entry.second <= now && !active_.contains(entry.first))
+      of_namespace[namespace_of(entry.first)].push_back(&entry);
+  }
+  // Namespaces take turns: first the first of each, then the second of each.
+  using Rank = std::tuple<bool, std::size_t, std::uint64_t, SteadyTime>;
+  std::vector<std::pair<Rank, const Due::value_type*>> order;
+  for (auto& [name_space, entries] : of_namespace) {
+    std::sort(entries.begin(), entries.end(), [&](const auto* one, const auto* other) {
+      return std::pair(!urgent_.contains(one->first), one->second) <
+             std::pair(!urgent_.contains(other->first), other->second);
+    });
+    const auto found = turn_.find(std::string(name_space));
+    const auto turn = found == turn_.end() ? 0 : found->second;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      order.emplace_back(Rank{!urgent_.contains(entries[i]->first), i, turn, entries[i]->second}, entries[i]);
+    }
+  }
+  std::sort(order.begin(), order.end(), [](const auto& one, const auto& other) { return one.first < other.first; });
+  std::vector<Waiting> out;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto& [key, since] = *order[i].second;
+    if (since > due) continue;
+    const auto& others = at_work[namespace_of(key)];
+    const bool by_share = others.size() >= namespace_share(workers_);
+    out.push_back({key, i + 1, by_share, by_share ? others.size() : active_.size(), {}});
+    if (by_share)
+      out.back().at_work.assign(others.begin(),
+                                others.begin() + static_cast<std::ptrdiff_t>(std::min(others.size(), kAtWorkMax)));
+  }
+  return out;
+}
+
 }  // namespace gate

@@ -14,6 +14,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "server/ports/clock.hpp"
 
@@ -53,6 +54,17 @@ class WorkQueue {
   [[nodiscard]] std::size_t size() const;
   /// Keys that are due and wait for a worker.
   [[nodiscard]] std::size_t waiting() const;
+
+  struct Waiting {
+    std::string key;
+    std::size_t place = 0;             ///< 1 is the next, as things are now.
+    bool by_share = false;             ///< Its namespace has its share of the workers; otherwise all are busy.
+    std::size_t workers = 0;           ///< That many keys are out: of its namespace, or of all.
+    std::vector<std::string> at_work;  ///< `by_share`: names of its namespace's, kAtWorkMax at most.
+  };
+  static constexpr std::size_t kAtWorkMax = 3;
+  /// The keys that wait for a worker and were due at `due` already, in the order in which they will be given out.
+  [[nodiscard]] std::vector<Waiting> waiting_since(SteadyTime due) const;
 
  private:
   using Due = std::map<std::string, SteadyTime>;

@@ -1,5 +1,5 @@
 // Proves manifests/chart with the real helm: what it renders is manifests/base, wrong values are refused with a
-// sentence, each value does what it says, and on a real API server install, upgrade and uninstall go as told.
+// sentence, each value does what it says, and on a real API server install, upgrade and uninstall succeed.
 package chart
 
 import (

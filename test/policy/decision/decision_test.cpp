@@ -26,8 +26,14 @@ Hook disable_balancer() {
   return hook;
 }
 
-AdmissionFacts facts() {
-  AdmissionFacts facts;
+/// What is known, and what the review may still do.
+struct Given : AdmissionFacts {
+  EffectsLeft left;
+};
+Decision decide(const Given& given) { return gate::decide(given, given.left); }
+
+Given facts() {
+  Given facts;
   facts.kind = kClusterKind;
   facts.name_space = "prod";
   facts.name = "sr";
@@ -139,7 +145,7 @@ TEST_CASE("a preparation in progress is waited for once and then denied as runni
     auto given = facts();
     given.records = {record_for(given, phase, Stage::Preparing)};
     CHECK(decide(given).effect == Effect::Wait);
-    given.waited = true;
+    given.left.wait = false;
     const auto decision = decide(given);
     CHECK(decision.effect == Effect::None);
     CHECK_FALSE(decision.answer.allowed);
@@ -167,7 +173,7 @@ TEST_CASE("a completed record admits only after it was read back") {
     CHECK(decide(given).effect == Effect::Reopen);
   }
   SUBCASE("no time was left to read back: on hold, not admitted") {
-    given.read_back_possible = false;
+    given.left.read_back = false;
     const auto decision = decide(given);
     CHECK_FALSE(decision.answer.allowed);
     CHECK(decision.answer.reason == reason::kRunning);
@@ -415,7 +421,7 @@ TEST_CASE("without its records the gate denies and says so; a dry run is allowed
 
 TEST_CASE("the first line of a denial stands alone within 300 characters, whatever the names and errors") {
   auto given = facts();
-  given.waited = true;
+  given.left.wait = false;
   given.other_changed_fields = 3;
   SUBCASE("short") {}
   SUBCASE("long names, tags and messages") {
@@ -438,7 +444,7 @@ TEST_CASE("the first line of a denial stands alone within 300 characters, whatev
 
 TEST_CASE("a denial says what was changed, how far it is, that nothing was applied and what to do") {
   auto given = facts();
-  given.waited = true;
+  given.left.wait = false;
   given.other_changed_fields = 2;
   given.records = {record_for(given, Phase::Running, Stage::Preparing)};
   const auto line = first_line(decide(given).answer.message);
@@ -454,7 +460,7 @@ TEST_CASE("a denial says what was changed, how far it is, that nothing was appli
 
 namespace {
 
-AdmissionFacts forbidden_path(VersionPolicy policy) {
+Given forbidden_path(VersionPolicy policy) {
   auto given = facts();
   given.changes = {{Component::Backend, "starrocks/be-ubuntu:3.2.9", "starrocks/be-ubuntu:3.4.12"}};
   given.unchanged = {{Component::Frontend, "starrocks/fe-ubuntu:3.2.9"}};
@@ -485,7 +491,7 @@ TEST_CASE("policy warn: hooks start and are waited for as ever, and a denial is 
   CHECK(decide(given).effect == Effect::Start);
   given.records = {record_for(given, Phase::Running, Stage::Preparing)};
   CHECK(decide(given).effect == Effect::Wait);
-  given.waited = true;
+  given.left.wait = false;
   auto decision = decide(given);
   CHECK(decision.effect == Effect::None);
   CHECK(decision.answer.reason == reason::kRunning);
@@ -502,7 +508,7 @@ TEST_CASE("policy warn: versions are read before the change is admitted, and eve
   given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
   given.read_back = ReadBack::Holds;
   CHECK(decide(given).effect == Effect::ReadVersions);
-  given.running_read = true;
+  given.left.read_versions = false;
   const auto decision = decide(given);
   CHECK(decision.effect == Effect::None);
   CHECK(decision.answer.allowed);
@@ -514,7 +520,7 @@ TEST_CASE("policy warn: versions are read before the change is admitted, and eve
 TEST_CASE("policy enforce: versions are read first, and a forbidden way is denied before anything starts") {
   auto given = forbidden_path(VersionPolicy::Enforce);
   CHECK(decide(given).effect == Effect::ReadVersions);
-  given.running_read = true;
+  given.left.read_versions = false;
   const auto decision = decide(given);
   CHECK(decision.effect == Effect::None);
   CHECK_FALSE(decision.answer.allowed);
@@ -535,7 +541,7 @@ TEST_CASE("policy enforce: a Completed record does not admit a way that the vers
   given.changes[0].to = "starrocks/be-ubuntu:3.3.9";  // fine by the tags
   given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
   given.read_back = ReadBack::Holds;
-  given.running_read = true;
+  given.left.read_versions = false;
   CHECK(decide(given).answer.allowed);
   given.running = {{Component::Backend, "", {3, 1, 4, ""}}};
   const auto decision = decide(given);
@@ -546,7 +552,7 @@ TEST_CASE("policy enforce: a Completed record does not admit a way that the vers
 TEST_CASE("policy enforce: advice, and what cannot be judged, stays a warning") {
   auto given = forbidden_path(VersionPolicy::Enforce);
   given.changes[0].to = "starrocks/be-ubuntu:latest";
-  given.running_read = true;
+  given.left.read_versions = false;
   CHECK(decide(given).effect == Effect::Start);
   given.records = {record_for(given, Phase::Completed, Stage::Prepared)};
   given.read_back = ReadBack::Holds;
@@ -582,21 +588,21 @@ TEST_CASE("the way back is not judged: no rule of versions bars it") {
   CHECK(decision_annotation(decision) == "allowed-revert");
 
   given.records.clear();  // without the record it is a downgrade like any other
-  given.running_read = true;
+  given.left.read_versions = false;
   CHECK(decide(given).answer.reason == reason::kPathForbidden);
 }
 
 TEST_CASE("a break-glass bypass: for one target, until its time, for those who may") {
   struct Row {
     const char* name;
-    std::function<void(AdmissionFacts&)> change;
+    std::function<void(Given&)> change;
     Effect effect;
     bool allowed;
     const char* warning;  // "" = none expected
   };
   const auto key = target_key(facts());
   const auto with = [](const std::string& text, Permission permission) {
-    return [=](AdmissionFacts& given) {
+    return [=](Given& given) {
       given.bypass = text;
       given.may_bypass = permission;
     };
@@ -615,26 +621,26 @@ TEST_CASE("a break-glass bypass: for one target, until its time, for those who m
             "expired"},
         Row{"malformed", with("yes please", Permission::Granted), Effect::None, false, "bypass ignored"},
         Row{"records out of reach",
-            [&](AdmissionFacts& given) {
+            [&](Given& given) {
               with(good, Permission::Granted)(given);
               given.store_reachable = false;
               given.records.clear();
             },
             Effect::RecordBypass, true, "let through"},
         Row{"faulty hooks",
-            [&](AdmissionFacts& given) {
+            [&](Given& given) {
               with(good, Permission::Granted)(given);
               given.configuration.faults = {{"f", "v", "a"}};
             },
             Effect::RecordBypass, true, "let through"},
         Row{"dry run",
-            [&](AdmissionFacts& given) {
+            [&](Given& given) {
               with(good, Permission::Granted)(given);
               given.dry_run = true;
             },
             Effect::None, true, "would be let through"},
         Row{"dry run without the right",
-            [&](AdmissionFacts& given) {
+            [&](Given& given) {
               with(good, Permission::Refused)(given);
               given.dry_run = true;
             },
@@ -642,7 +648,7 @@ TEST_CASE("a break-glass bypass: for one target, until its time, for those who m
     INFO(row.name);
     auto given = facts();
     given.username = "alice";
-    given.waited = true;
+    given.left.wait = false;
     given.records = {record_for(given, Phase::Running, Stage::Preparing)};
     row.change(given);
     const auto decision = decide(given);
@@ -659,7 +665,7 @@ TEST_CASE("a break-glass bypass: for one target, until its time, for those who m
       REQUIRE(decision.start);
       REQUIRE(decision.start->bypass);
       CHECK(decision.start->bypass->reason == "disk full");
-      // What is open keeps its debt.
+      // What is open keeps what it has pending.
       CHECK(decision.start->supersedes.empty());
       CHECK(std::any_of(decision.answer.audit.begin(), decision.answer.audit.end(),
                         [](const AuditAnnotation& entry) { return entry.key == "bypass"; }));
@@ -687,7 +693,7 @@ TEST_CASE("a recorded bypass admits nothing afterwards and is nobody's predecess
 
 TEST_CASE("every denial ends with the key of the target") {
   auto given = facts();
-  given.waited = true;
+  given.left.wait = false;
   SUBCASE("running") { given.records = {record_for(given, Phase::Running, Stage::Preparing)}; }
   SUBCASE("failed") { given.records = {record_for(given, Phase::Failed, Stage::Restoring)}; }
   SUBCASE("faulty") { given.configuration.faults = {{"f", "v", "a"}}; }

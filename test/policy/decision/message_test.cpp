@@ -71,9 +71,9 @@ Preparation record_of(const AdmissionFacts& facts, Phase phase, const std::strin
 constexpr const char* kRefusedLogin =
     "critical hook \"disable-balancer\" failed: FE sales-fe-service.analytics.svc:9030: "
     "root@sales-fe-service.analytics.svc:9030: ERROR 1045 (28000): Access denied for user 'root'@'10.0.3.17' (using "
-    "password: YES); it was: ADMIN SET FRONTEND CONFIG (\"disable_balance\" = \"true\"); check that the gate's FE user "
-    "can "
-    "log in and has this privilege (OPERATE ON SYSTEM; NODE for ALTER SYSTEM)";
+    "password: YES); it was: ADMIN SET FRONTEND CONFIG (\"disable_balance\" = \"true\"); check the user and the "
+    "password that the gate logs in with (docs/reference.md, The FE's login), and that the user may log in from the "
+    "gate's address";
 
 std::vector<std::pair<std::string, std::string>> texts() {
   std::vector<std::pair<std::string, std::string>> out;

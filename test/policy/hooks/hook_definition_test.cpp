@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/hook_configuration.hpp"
-#include "policy/record/preparation.hpp"
+#include "policy/record/preparation_codec.hpp"
 
 using namespace gate;
 using nlohmann::json;

@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "policy/record/preparation_codec.hpp"
+
 using namespace gate;
 
 namespace {
@@ -66,7 +68,7 @@ void fail(Preparation& record, int when) {
 void close(Preparation& record, Outcome outcome, int when) {
   record.status.outcome = outcome;
   record.status.stage = Stage::Closed;
-  record.status.restore_owed = false;
+  record.status.restore_pending = false;
   record.status.restored_time = at(when);
 }
 
@@ -130,7 +132,7 @@ const Stand kStands[] = {
        complete(r, 5);
        admit(r, 9);
        r.status.stage = Stage::Restoring;
-       r.status.restore_owed = true;
+       r.status.restore_pending = true;
        r.status.restoring_time = at(30);
      },
      "InProgress", "Restoring", "", 9, 9},
@@ -139,7 +141,7 @@ const Stand kStands[] = {
        complete(r, 5);
        r.status.outcome = Outcome::Expired;
        r.status.stage = Stage::Restoring;
-       r.status.restore_owed = true;
+       r.status.restore_pending = true;
        r.status.restoring_time = at(30);
      },
      "InProgress", "Restoring", "", 30, 30},
@@ -156,14 +158,14 @@ const Stand kStands[] = {
        complete(r, 5);
        admit(r, 9);
        close(r, Outcome::Succeeded, 31);
-       r.status.restore_owed = true;
+       r.status.restore_pending = true;
      },
      "InProgress", "Restoring", "", 9, 9},
     {"failed, restoring",
      [](auto& r) {
        fail(r, 4);
        r.status.stage = Stage::Restoring;
-       r.status.restore_owed = true;
+       r.status.restore_pending = true;
      },
      "Failed", "HookFailed", "hook look failed", 4, 0},
     {"failed and closed",
@@ -181,7 +183,7 @@ const Stand kStands[] = {
      "Failed", "PreparationFailed", "hook look failed", 4, 0},
     {"called off",
      [](auto& r) {
-       call_off(r.status, at(8), "the image is the old one again");
+       cancel(r.status, at(8), "the image is the old one again");
        close(r, Outcome::Reverted, 9);
      },
      "Current", "Reverted", "the image is the old one again", 9, 9},
@@ -190,7 +192,7 @@ const Stand kStands[] = {
        complete(r, 5);
        r.status.outcome = Outcome::Superseded;
        r.status.stage = Stage::Closed;
-       r.status.restore_owed = true;
+       r.status.restore_pending = true;
      },
      "Current", "Superseded", "", 5, 5},
     {"bypassed",

@@ -24,7 +24,7 @@ Preparation record(const std::string& name, Stage stage, std::vector<CapturedSet
   out.spec.hooks = {sets("k", "0")};
   out.status.stage = stage;
   if (stage == Stage::Restoring) out.status.outcome = Outcome::Failed;
-  out.status.restore_owed = !captured.empty() && stage != Stage::Closed;
+  out.status.restore_pending = !captured.empty() && stage != Stage::Closed;
   out.status.captured = std::move(captured);
   return out;
 }

@@ -1,11 +1,11 @@
 // Goal: a record survives its way through JSON, and its identity changes with everything that it stands for.
 
-#include "policy/record/preparation.hpp"
-
 #include <doctest/doctest.h>
 
 #include <functional>
 #include <nlohmann/json.hpp>
+
+#include "policy/record/preparation_codec.hpp"
 
 using namespace gate;
 
@@ -54,8 +54,8 @@ Preparation full_record() {
   record.status.captured = {{"tablet_sched_disable_balance", "false", "true"}};
   record.status.undo = {{"shell", "", "post_upgrade() { :; }", half_minute},
                         {"ask", "SHOW FRONTENDS", "", half_minute}};
-  record.status.restore_owed = true;
-  record.status.debt_taken_over = true;
+  record.status.restore_pending = true;
+  record.status.taken_over = true;
   record.status.start_time = record.status.completion_time = record.status.admitted_time = kTime;
   record.status.rolled_out_time = record.status.restored_time = kTime;
   record.status.restoring_time = record.status.reopened_time = kTime;
@@ -194,26 +194,26 @@ TEST_CASE("conditions say what holds, why, and since when; the time moves only w
                  r.status.reopened_time = later;
                },
                "Prepared", "False", "Pending", later},
-           Row{"owed while it is needed",
+           Row{"pending while it is needed",
                [&](auto& r) {
-                 r.status.restore_owed = true;
+                 r.status.restore_pending = true;
                  r.status.stage = Stage::RollingOut;
                  r.status.start_time = later;
                },
                "RestoreOwed", "True", "HeldForRollout", later},
-           Row{"owed and due",
+           Row{"pending and due",
                [&](auto& r) {
-                 r.status.restore_owed = true;
+                 r.status.restore_pending = true;
                  r.status.stage = Stage::Restoring;
                  r.status.start_time = r.status.restoring_time = later;
                },
                "RestoreOwed", "True", "Due", later},
-           Row{"paid",
+           Row{"restored",
                [&](auto& r) {
                  r.status.stage = Stage::Closed;
                  r.status.restored_time = later;
                },
-               "RestoreOwed", "False", "NothingOwed", later},
+               "RestoreOwed", "False", "NothingToRestore", later},
            Row{"restored", [&](auto& r) { r.status.restored_time = later; }, "Restored", "True", "Restored", later},
            Row{"bypassed",
                [&](auto& r) {
@@ -240,9 +240,9 @@ TEST_CASE("conditions say what holds, why, and since when; the time moves only w
   }
 }
 
-TEST_CASE("putting back is due from the end of the rollout, or of the preparation that failed") {
+TEST_CASE("a restore is due from the end of the rollout, or of the preparation that failed") {
   Preparation record;
-  record.status.restore_owed = true;
+  record.status.restore_pending = true;
   record.status.completion_time = kTime;
   record.status.stage = Stage::RollingOut;
   CHECK_FALSE(restore_due_since(record));
@@ -250,6 +250,6 @@ TEST_CASE("putting back is due from the end of the rollout, or of the preparatio
   CHECK(restore_due_since(record) == kTime);
   record.status.restoring_time = kTime + std::chrono::seconds(5);
   CHECK(restore_due_since(record) == record.status.restoring_time);
-  record.status.restore_owed = false;
+  record.status.restore_pending = false;
   CHECK_FALSE(restore_due_since(record));
 }

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "policy/record/preparation_codec.hpp"
+
 using namespace gate;
 
 namespace {
@@ -396,13 +398,10 @@ TEST_CASE("any story: no pod moves out of turn, and back or forward it ends") {
       if (chance(2)) world.look();
       if (chance(2)) world.pass();
       if (chance(5)) {  // killed: all that is left is the record as stored
-        std::string fault;
-        nlohmann::json status = nlohmann::json::object();
-        write_progress(world.record.status.rollout, status);
-        const auto read = progress_from(status, fault);
-        CHECK(fault.empty());
-        CHECK(read == world.record.status.rollout);
-        world.record.status.rollout = read;
+        const auto read = preparation_from_json(to_json(world.record));
+        REQUIRE_MESSAGE(read.ok(), read.error().message);
+        CHECK(read->status.rollout == world.record.status.rollout);
+        world.record.status.rollout = read->status.rollout;
       }
       // An FE is new only where every BE is.
       const auto& fe = world.old_pods[Component::Frontend];
@@ -415,9 +414,8 @@ TEST_CASE("any story: no pod moves out of turn, and back or forward it ends") {
       world.run(1);
     }
     world.run(2);
-    nlohmann::json at_end;
-    write_progress(world.record.status.rollout, at_end);
-    CAPTURE(at_end.dump());
+    const auto at_end = status_to_json(world.record).dump();
+    CAPTURE(at_end);
     CHECK(world.done());
     for (const auto& [component, old] : world.old_pods) CHECK(old == (world.back ? world.sets[component].replicas : 0));
   }

@@ -225,6 +225,64 @@ TEST_CASE("a status that drops the preparation is patched, unless the gate itsel
   CHECK_FALSE(response.contains("patch"));
 }
 
+TEST_CASE("a status update is never refused: not for a mirror that is too large, and not for one that cannot be read") {
+  const auto with_status = [](const json& status) {
+    auto object = object_with("fe:1");
+    object["status"] = status;
+    return object;
+  };
+  json wide = json::array();
+  for (int i = 0; i < 20'000; ++i) wide.push_back(i);
+  json deep = 1;
+  for (int i = 0; i < 100; ++i) deep = json{{"deeper", deep}};
+  const auto update = [](const json& before, const json& after) {
+    auto body = review_of(before, after);
+    body["request"]["subResource"] = "status";
+    return body;
+  };
+  const json plain{{"phase", "running"}};
+  const json small{{"upgradePreparationStatus", {{"phase", "Running"}}}};
+  auto strange = update(with_status(small), with_status(plain));
+  strange["request"]["userInfo"] = {{"username", 5}};
+  struct Row {
+    const char* name;
+    std::string body;
+    bool kept;  ///< The mirror is.
+  };
+  for (
+      const Row& row : {
+          Row{"a mirror of many values",
+              update(with_status({{"upgradePreparationStatus", wide}}), with_status(plain)).dump(), false},
+          Row{"written so", update(with_status(plain), with_status({{"upgradePreparationStatus", wide}})).dump(),
+              false},
+          Row{"a mirror that is deep",
+              update(with_status({{"upgradePreparationStatus", deep}}), with_status(plain)).dump(), false},
+          Row{"a mirror that is a text",
+              update(with_status({{"upgradePreparationStatus", "x"}}), with_status(plain)).dump(), true},
+          Row{"a status that is a list", update(with_status(wide), with_status(plain)).dump(), false},
+          Row{"many conditions of others beside a mirror",
+              [&] {
+                auto before = small;
+                before["conditions"] = wide;
+                return update(with_status(before), with_status(plain)).dump();
+              }(),
+              true},
+          Row{"a member of the review of another type", strange.dump(), false},
+          Row{"a review that is not whole",
+              R"({"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"uid-of-review","object":{)",
+              false},
+      }) {
+    INFO(std::string(row.name));
+    Gate gate;
+    const auto reply = gate.service.review(AdmissionService::kStatusPath, row.body);
+    REQUIRE(reply.status == 200);
+    const auto response = json::parse(reply.body).at("response");
+    CHECK(response.at("allowed") == true);
+    CHECK(response.at("uid") == "uid-of-review");
+    CHECK(response.contains("patch") == row.kept);
+  }
+}
+
 TEST_CASE("a configuration is judged when it is written; one that was faulty before does not bar other changes") {
   Gate gate;
   const auto good = configured("fe:1");
@@ -431,7 +489,7 @@ TEST_CASE("a bypass by somebody who may: allowed, recorded as the user's, audite
   const auto record = gate.world.get(name);
   CHECK(record.status.outcome == Outcome::Bypassed);
   CHECK(record.spec.requested_by.username == "alice");
-  CHECK_FALSE(record.status.restore_owed);
+  CHECK_FALSE(record.status.restore_pending);
   CHECK(gate.world.simulator.logins().empty());
   CHECK(gate.world.clusters.permission_questions() == 1);
 }

@@ -203,7 +203,7 @@ PreparationStatus holding(WallTime since) {
   PreparationStatus status;
   status.phase = Phase::Completed;
   status.stage = Stage::Prepared;
-  status.restore_owed = true;
+  status.restore_pending = true;
   status.start_time = since;
   return status;
 }
@@ -221,13 +221,13 @@ TEST_CASE("open records are those that are not closed or have something to resto
   status.hooks[2].phase = HookPhase::Failed;
   status.stage = Stage::Closed;
   status.restoring_time = kNow + 1min;
-  records.add("owing", "", status);
-  const auto owing = records.only();
-  CHECK(owing.name == "owing");
-  CHECK(owing.hooks == 4);
-  CHECK(owing.hooks_completed == 2);
-  CHECK((owing.settings_held_since == kNow));
-  CHECK((owing.restore_due_since == kNow + 1min));
+  records.add("unrestored", "", status);
+  const auto unrestored = records.only();
+  CHECK(unrestored.name == "unrestored");
+  CHECK(unrestored.hooks == 4);
+  CHECK(unrestored.hooks_completed == 2);
+  CHECK((unrestored.settings_held_since == kNow));
+  CHECK((unrestored.restore_due_since == kNow + 1min));
 }
 
 TEST_CASE("settings are not held, nor overdue, where nothing has to be restored") {
@@ -235,7 +235,7 @@ TEST_CASE("settings are not held, nor overdue, where nothing has to be restored"
   auto status = holding(kNow);
   status.stage = Stage::Restoring;
   status.restoring_time = kNow;
-  status.restore_owed = false;
+  status.restore_pending = false;
   records.add("r", "", status);
   CHECK_FALSE(records.only().settings_held_since);
   CHECK_FALSE(records.only().restore_due_since);
@@ -271,7 +271,7 @@ TEST_CASE("a turn is that under way") {
 TEST_CASE("settings are held since the first record that set them, however often they were taken over") {
   const auto superseded = [](WallTime since) {
     auto status = holding(since);
-    status.restore_owed = false;
+    status.restore_pending = false;
     status.stage = Stage::Closed;
     status.outcome = Outcome::Superseded;
     return status;
@@ -280,13 +280,13 @@ TEST_CASE("settings are held since the first record that set them, however often
   records.add("first", "", superseded(kNow - 3h));
   records.add("second", "first", superseded(kNow - 2h));
   auto third = holding(kNow - 1h);
-  third.debt_taken_over = true;
+  third.taken_over = true;
   records.add("third", "second", third);
   CHECK((records.only().settings_held_since == kNow - 3h));
   SUBCASE("one that names itself ends nothing but the search") {
     records.add("loop", "loop", superseded(kNow));
     auto heir = holding(kNow);
-    heir.debt_taken_over = true;
+    heir.taken_over = true;
     records.add("heir", "loop", heir);
     CHECK(open_preparations(records.store).size() == 2);
   }

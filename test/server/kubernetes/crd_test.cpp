@@ -44,6 +44,24 @@ TEST_CASE("the spec of a record is immutable, also for an administrator") {
   CHECK_MESSAGE(labelled.exit_code == 0, labelled.err);
 }
 
+TEST_CASE("a record that no gate has written to yet says that it waits") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubePreparationStore store(*client, test::quiet_log());
+  auto record = store.create(test::sample_record(name_space, "new-1"), test::soon());
+  REQUIRE(record.ok());
+  const auto state = [&] {
+    return test::api_server()
+        .kubectl({"get", "srup", "new-1", "-n", name_space, "-o", "jsonpath={.status.phase} {.status.stage}"})
+        .out;
+  };
+  CHECK(state() == "Pending Preparing");
+  // What is written stays so, what it leaves out included.
+  record->status = test::sample_status();
+  REQUIRE(store.update_status(*record, test::soon()).ok());
+  CHECK(state() == std::string(to_string(record->status.phase)) + " " + std::string(to_string(record->status.stage)));
+}
+
 TEST_CASE("kubectl get shows what a person wants to know") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <map>
 
+#include "policy/record/preparation_codec.hpp"
+#include "server/base/log.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/fake_api_server.hpp"
@@ -158,6 +160,65 @@ TEST_CASE("records are found by their cluster, old ones without a label too, and
   CHECK(names(store.known_of_cluster("ns", "b", soon())) == std::vector<std::string>{"b-1"});
   CHECK(names(store.known_of_cluster("ns", "c", soon())).empty());
   CHECK(server.requests().size() == before);
+  records.finish();
+}
+
+TEST_CASE("records that cannot be read are counted while they are there, and keep nobody from hearing of the others") {
+  Records records;
+  const auto broken = [](const std::string& name, const char* part, const json& value) {
+    json object = to_json(record(name, "a"));
+    object[part] = value;
+    return object;
+  };
+  // In the order of their names: the good ones come between the others.
+  records.put(broken("a-1", "status", {{"phase", "OfTheNextVersion"}}));
+  records.put(to_json(record("a-2", "a")));
+  records.put(broken("a-3", "spec", json::array()));
+  records.put(broken("a-4", "spec", nullptr));
+  records.put(to_json(record("a-5", "a")));
+  const FakeApiServer server(records.handler());
+  const auto client = server.client();
+  std::mutex mutex;
+  std::vector<std::string> lines;
+  const auto log = make_json_logger("info", [&](const std::string& line) {
+    const std::scoped_lock lock(mutex);
+    lines.push_back(line);
+  });
+  KubePreparationStore store(*client, *log);
+  std::vector<std::string> heard;
+  store.observe([&](const Preparation& one, bool removed) {
+    const std::scoped_lock lock(mutex);
+    heard.push_back((removed ? "-" : "+") + one.name);
+  });
+  const auto has_heard = [&](const std::vector<std::string>& wanted) {
+    return eventually([&] {
+      const std::scoped_lock lock(mutex);
+      return heard == wanted;
+    });
+  };
+  store.start();
+  CHECK(has_heard({"+a-2", "+a-5"}));
+  CHECK(store.unreadable_records() == 3);
+  {
+    const std::scoped_lock lock(mutex);
+    CHECK(std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
+      return line.find("record cannot be read") != std::string::npos && line.find("ns/a-1") != std::string::npos;
+    }));
+  }
+  // One is deleted, one is corrected, and a good one breaks; then the stream goes on.
+  records.tell("DELETED", records.stored("a-3"));
+  CHECK(eventually([&] { return store.unreadable_records() == 2; }));
+  records.put(to_json(record("a-4", "a")));
+  records.tell("MODIFIED", records.stored("a-4"));
+  CHECK(has_heard({"+a-2", "+a-5", "+a-4"}));
+  CHECK(store.unreadable_records() == 1);
+  records.put(broken("a-5", "status", {{"phase", "OfTheNextVersion"}}));
+  records.tell("MODIFIED", records.stored("a-5"));
+  CHECK(eventually([&] { return store.unreadable_records() == 2; }));
+  records.put(to_json(record("a-6", "a")));
+  records.tell("ADDED", records.stored("a-6"));
+  CHECK(has_heard({"+a-2", "+a-5", "+a-4", "+a-6"}));
+  CHECK(store.synced());
   records.finish();
 }
 

@@ -306,6 +306,7 @@ TEST_CASE("an answer of 64 KiB is read, a larger one is not") {
 
 TEST_CASE("an answer that never ends, or is no HTTP, ends the call") {
   const std::string head = "HTTP/1.1 200 OK\r\n";
+  const std::string megabyte(1u << 20, 'x');
   struct Row {
     const char* name;
     std::function<void(int)> script;
@@ -334,6 +335,14 @@ TEST_CASE("an answer that never ends, or is no HTTP, ends the call") {
            Row{"nothing", once("")},
            Row{"half a head", once(head + "X: ")},
            Row{"half a body", once(head + "Content-Length: 10\r\n\r\nhalf")},
+           Row{"a first line of 1 MB", once("HTTP/1.1 200 " + megabyte + "\r\n\r\n")},
+           Row{"an error's first line of 1 MB", once("HTTP/1.1 500 " + megabyte + "\r\n\r\n")},
+           Row{"a status of 1 MB", once("HTTP/1.1 " + std::string(1u << 20, '2') + " OK\r\n\r\n")},
+           Row{"a first line of 1 MB after an interim answer",
+               once("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 " + megabyte + "\r\n\r\n")},
+           Row{"a header of 1 MB", once(head + "X: " + megabyte + "\r\n\r\n")},
+           Row{"a chunk extension of 1 MB",
+               once(head + "Transfer-Encoding: chunked\r\n\r\n2;" + megabyte + "\r\n{}\r\n0\r\n\r\n")},
            Row{"a first line as long as allowed", once("HTTP/1.1 200 " + std::string(4000, 'x'))},
        }) {
     INFO(row.name);

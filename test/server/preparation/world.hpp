@@ -362,7 +362,7 @@ inline Preparation record_of(const std::string& name, std::vector<Hook> hooks) {
 class World {
  public:
   explicit World(FrontendSimulatorOptions frontends = {})
-      : simulator(std::move(frontends)), clusters(signal, access()), log("test") {
+      : password_(frontends.password), simulator(std::move(frontends)), clusters(signal, access()), log("test") {
     clusters.set_object(object_with("fe:1"));
     clusters.nodes_roll = [this] { simulator.roll_out(); };
     store.observe([this](const Preparation& record, bool removed) {
@@ -378,6 +378,7 @@ class World {
   [[nodiscard]] FrontendAccess access() {
     FrontendAccess out;
     out.address = {"127.0.0.1", simulator.frontend(0).port()};
+    out.password = password_;
     return out;
   }
   Preparation create(const Preparation& record) {
@@ -415,6 +416,10 @@ class World {
     for (auto* controller : controllers_) controller->object_changed("db", "StarRocksCluster", "sr");
   }
 
+ private:
+  const std::string password_;  // before what is made with it
+
+ public:
   MovableClock clock;
   Signal signal;
   MemoryPreparationStore store{clock};

@@ -110,7 +110,7 @@ TEST_CASE("new files are taken into use, unchanged ones are not counted again") 
   CHECK(watcher->not_after() == first.not_after + std::chrono::hours(4));
 }
 
-TEST_CASE("a broken new certificate leaves the old one in use until the files are mended") {
+TEST_CASE("a broken new certificate leaves the old one in use until the files are right") {
   Fixture fixture;
   const auto old = certificate_for_tests();
   const auto renewed = certificate_for_tests();

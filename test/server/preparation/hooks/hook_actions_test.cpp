@@ -1,5 +1,6 @@
-// The actions of hooks: what passes, what is waited for, what is said meanwhile, and what is owed afterwards.
+// The actions of hooks: what passes, what is waited for, what is said meanwhile, and what is pending afterwards.
 
+#include "policy/record/preparation_codec.hpp"
 #include "test/server/preparation/run.hpp"
 
 using namespace std::chrono_literals;
@@ -110,7 +111,7 @@ TEST_CASE("a query is compared by value, or row by row in a named column") {
   }
 }
 
-TEST_CASE("a hook for clusters of the other run mode is skipped, and nothing of it is owed or expected to hold") {
+TEST_CASE("a hook for clusters of the other run mode is skipped, and nothing of it is pending or expected to hold") {
   auto hook = no_scheduling();
   hook.run_mode = "shared_data";
   auto other = statement_hook("warehouses", "ADMIN REPAIR TABLE a");
@@ -125,7 +126,7 @@ TEST_CASE("a hook for clusters of the other run mode is skipped, and nothing of 
     CHECK(run.status().phase == Phase::Completed);
     CHECK(run.hook(0).phase == HookPhase::Skipped);
     CHECK(run.hook(0).message == "for shared_data clusters; this one is shared_nothing");
-    CHECK_FALSE(run.status().restore_owed);
+    CHECK_FALSE(run.status().restore_pending);
     CHECK(run.status().undo.empty());
     std::string drifted;
     const auto holds = run.runner->holds(ample(), drifted);
@@ -178,8 +179,8 @@ TEST_CASE("a failure names hook, statement, FE, error code and what to do") {
     const char* what_to_do;
   };
   for (const Row& row :
-       {Row{"refused", {1064, "HY000", "Unexpected exception"}, "correct the hook or mend"},
-        Row{"no privilege", {5203, "42000", "Access denied; you need OPERATE"}, "OPERATE ON SYSTEM"}}) {
+       {Row{"refused", {1064, "HY000", "Unexpected exception"}, "correct the hook, or fix"},
+        Row{"no privilege", {5203, "42000", "Access denied; you need OPERATE"}, "GRANT OPERATE ON SYSTEM"}}) {
     INFO(row.name);
     World world;
     world.simulator.fail("CREATE IMAGE", row.error);
@@ -194,6 +195,19 @@ TEST_CASE("a failure names hook, statement, FE, error code and what to do") {
       CHECK(has(message, part));
     }
   }
+}
+
+TEST_CASE("a login that is refused is told as one, not as a missing privilege or a faulty hook") {
+  World world;
+  world.simulator.fail_login({1045, "28000", "Access denied for user 'gate'@'10.0.3.17' (using password: YES)"});
+  Run run(world, {no_scheduling()});
+  CHECK(run.prepare() == RunEnd::Finished);
+  const auto message = run.status().message;
+  INFO(message);
+  CHECK(has(message, "ERROR 1045 (28000)"));
+  CHECK(has(message, "check the user and the password"));
+  CHECK_FALSE(has(message, "GRANT"));
+  CHECK_FALSE(has(message, "correct the hook"));
 }
 
 TEST_CASE("the whole preparation has its own time, counted from its start by whoever works on it") {
@@ -316,7 +330,7 @@ TEST_CASE("a script's Job is watched to its end, its words are shown, and it is 
   CHECK(run.hook(0).message == "copied 9");
   CHECK(world.scripts.created() == std::vector<std::string>{"backup/pre_upgrade/1"});
   CHECK(world.scripts.existing().empty());
-  CHECK_FALSE(run.status().restore_owed);
+  CHECK_FALSE(run.status().restore_pending);
 }
 
 TEST_CASE("a script that fails fails the hook with its last words, after a Job for each retry") {
@@ -363,15 +377,15 @@ TEST_CASE("who is told to stop leaves the Job to who continues") {
   CHECK(run.hook(0).phase == HookPhase::Running);
 }
 
-TEST_CASE("post_upgrade() is owed before pre_upgrade() runs, whatever becomes of it, until it has succeeded") {
+TEST_CASE("post_upgrade() is pending before pre_upgrade() runs, whatever becomes of it, until it has succeeded") {
   for (const auto outcome : {kSucceeded, kFailed}) {
     INFO(static_cast<int>(outcome));
     World world;
     Run run(world, {script(true)});
     std::jthread worker([&] { (void)run.prepare(); });
     REQUIRE(world.signal.eventually([&] { return !world.scripts.created().empty(); }));
-    CHECK(run.status().restore_owed);
-    CHECK(run.status().undo == std::vector<OwedUndo>{{"backup", "", "pre_upgrade() { :; }", kAmple}});
+    CHECK(run.status().restore_pending);
+    CHECK(run.status().undo == std::vector<PendingUndo>{{"backup", "", "pre_upgrade() { :; }", kAmple}});
     world.scripts.set_state("pre_upgrade", {outcome, ""});
     worker.join();
 
@@ -472,7 +486,7 @@ TEST_CASE("no Job is made, and none removed, by who lost the claim before it") {
 
 // ---- Undo ----
 
-TEST_CASE("an undo statement is owed before its hook runs, and is run once, the last first") {
+TEST_CASE("an undo statement is pending before its hook runs, and is run once, the last first") {
   std::function<void(const ReceivedStatement&)> look = [](const auto&) {};
   World world({.on_statement = [&](const ReceivedStatement& statement) { look(statement); }});
   auto first = statement_hook("first", "ADMIN REPAIR TABLE a");
@@ -482,18 +496,18 @@ TEST_CASE("an undo statement is owed before its hook runs, and is run once, the 
   second.restore = RestoreMode::Statement;
   second.restore_sql = "ADMIN CANCEL REPAIR TABLE b";
   Run run(world, {first, second});
-  std::vector<std::size_t> owed;
+  std::vector<std::size_t> pending;
   look = [&](const ReceivedStatement& statement) {
-    if (statement.sql.starts_with("ADMIN REPAIR")) owed.push_back(world.get("r").status.undo.size());
+    if (statement.sql.starts_with("ADMIN REPAIR")) pending.push_back(world.get("r").status.undo.size());
   };
   REQUIRE(run.prepare() == RunEnd::Finished);
-  CHECK(owed == std::vector<std::size_t>{1, 2});
-  CHECK(run.status().restore_owed);
+  CHECK(pending == std::vector<std::size_t>{1, 2});
+  CHECK(run.status().restore_pending);
 
-  // One that is refused stays owed and does not keep the other from being done.
+  // One that is refused stays pending and does not keep the other from being done.
   world.simulator.fail("CANCEL REPAIR TABLE b", {1064, "HY000", "busy"}, {}, 1);
   CHECK_FALSE(run.runner->restore(kAmple).ok());
-  CHECK(run.status().undo == std::vector<OwedUndo>{{"second", second.restore_sql, "", kAmple}});
+  CHECK(run.status().undo == std::vector<PendingUndo>{{"second", second.restore_sql, "", kAmple}});
   CHECK(run.runner->restore(kAmple).ok());
   CHECK(run.status().undo.empty());
   std::vector<std::string> undone;
@@ -522,19 +536,19 @@ TEST_CASE("a setting is undone as its hook says: its old value, a statement, or 
     REQUIRE(run.prepare() == RunEnd::Finished);
     CHECK(run.status().captured.size() == row.captured);
     CHECK(run.status().undo.size() == row.undo);
-    CHECK(run.status().restore_owed == (row.captured + row.undo > 0));
+    CHECK(run.status().restore_pending == (row.captured + row.undo > 0));
     CHECK(run.runner->restore(kAmple).ok());
     CHECK(world.config() == row.afterwards);
 
     World as_wanted({.fe_conf = {{kScheduling, "0"}}});
     Run nothing(as_wanted, {hook});
     REQUIRE(nothing.prepare() == RunEnd::Finished);
-    CHECK_FALSE(nothing.status().restore_owed);
+    CHECK_FALSE(nothing.status().restore_pending);
     CHECK(nothing.status().undo.empty());
   }
 }
 
-TEST_CASE("a captured setting that the new version no longer has is given up, and the others are put back") {
+TEST_CASE("a captured setting that the new version no longer has is given up, and the others are restored") {
   World world;
   Run run(world, {no_scheduling(), setting_hook("disable-balancer", "disable_balance", "true")});
   REQUIRE(run.prepare() == RunEnd::Finished);
@@ -579,7 +593,7 @@ TEST_CASE("in verify mode nothing is changed: settings are waited for, checks ru
   CHECK(hooks_in(status, HookPhase::Skipped) == std::vector<std::string>{"create-image", "backup"});
   CHECK(status.captured.empty());
   CHECK(status.undo.empty());
-  CHECK_FALSE(status.restore_owed);
+  CHECK_FALSE(status.restore_pending);
   CHECK(world.scripts.created().empty());
 
   // What drifts is reported, not set again.
@@ -634,7 +648,7 @@ TEST_CASE("where somebody else prepares and has failed, so has the preparation")
   CHECK(run.prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Failed);
   CHECK(run.status().reason == "ExternalPreparationNotCompleted");
-  CHECK_FALSE(run.status().restore_owed);
+  CHECK_FALSE(run.status().restore_pending);
 }
 
 }  // namespace

@@ -15,17 +15,17 @@ TEST_CASE("the old value is in the record before the SET reaches the FE") {
   std::function<void(const ReceivedStatement&)> look = [](const auto&) {};
   World world({.on_statement = [&](const ReceivedStatement& statement) { look(statement); }});
   std::vector<CapturedSetting> seen;
-  bool owed = false;
+  bool pending = false;
   look = [&](const ReceivedStatement& statement) {
     if (statement.sql.find("ADMIN SET") == std::string::npos) return;
     seen = world.get("r").status.captured;
-    owed = world.get("r").status.restore_owed;
+    pending = world.get("r").status.restore_pending;
   };
   // Named by its alias, as old instructions do.
   Run run(world, {setting_hook("disable-balancer", "disable_balance", "true")});
   CHECK(run.prepare() == RunEnd::Finished);
   CHECK(seen == std::vector<CapturedSetting>{{"tablet_sched_disable_balance", "false", "true"}});
-  CHECK(owed);
+  CHECK(pending);
   CHECK(run.status().phase == Phase::Completed);
   CHECK(run.status().stage == Stage::Prepared);
   CHECK(world.config(0, "disable_balance") == "true");
@@ -33,13 +33,13 @@ TEST_CASE("the old value is in the record before the SET reaches the FE") {
   CHECK(world.config(0, "disable_balance") == "false");
 }
 
-TEST_CASE("a value that is as wanted already is not set, not captured and never put back") {
+TEST_CASE("a value that is as wanted already is not set, not captured and never restored") {
   World world({.fe_conf = {{kScheduling, "0"}}});
   Run run(world, {no_scheduling()});
   CHECK(run.prepare() == RunEnd::Finished);
   CHECK(run.status().phase == Phase::Completed);
   CHECK(run.status().captured.empty());
-  CHECK_FALSE(run.status().restore_owed);
+  CHECK_FALSE(run.status().restore_pending);
   CHECK(run.runner->restore(kAmple).ok());
   CHECK(count(world.simulator, "ADMIN SET") == 0);
 }
@@ -77,7 +77,7 @@ TEST_CASE("an FE that cannot be told fails the hook in its time, and what the ot
   CHECK(status.outcome == Outcome::Failed);
   CHECK(has(status.message, "critical hook \"disable-tablet-clone\" failed"));
   CHECK(has(status.message, "127.0.0.1:" + std::to_string(world.simulator.frontend(1).port()) + " still has"));
-  CHECK(status.restore_owed);
+  CHECK(status.restore_pending);
   CHECK(run.runner->restore(kAmple).ok());
   CHECK(world.config(0) == kSchedulingDefault);
   CHECK(world.config(1) == kSchedulingDefault);
@@ -92,7 +92,7 @@ TEST_CASE("an FE that the broadcast missed is told at its own address, where the
   for (std::size_t fe = 0; fe < 2; ++fe) CHECK(world.config(fe) == "0");
 }
 
-TEST_CASE("putting back is a compare-and-set") {
+TEST_CASE("restoring is a compare-and-set") {
   struct Row {
     const char* name;
     const char* now;
@@ -189,7 +189,7 @@ TEST_CASE("after a crash only what is not completed runs, and nothing is capture
             status.hooks[1].phase = HookPhase::Running;
             status.hooks[1].attempts = 1;
             status.captured = {{kScheduling, "500", "0"}};
-            status.restore_owed = true;
+            status.restore_pending = true;
           });
   CHECK(run.prepare() == RunEnd::Finished);
   CHECK(count(world.simulator, "CREATE IMAGE") == 0);
@@ -206,7 +206,7 @@ TEST_CASE("a captured key that is set to another value is known as ours before a
   Run run(world, {setting_hook("few", kScheduling, "5")}, [](Preparation& record) {
     auto& status = record.status;
     status.captured = {{kScheduling, kSchedulingDefault, "0"}};
-    status.restore_owed = true;
+    status.restore_pending = true;
   });
   const std::vector<CapturedSetting> both{{kScheduling, kSchedulingDefault, "0"},
                                           {kScheduling, kSchedulingDefault, "5"}};
@@ -224,7 +224,7 @@ TEST_CASE("a captured key that is set to another value is known as ours before a
   }
 }
 
-TEST_CASE("one setting that an FE refuses does not keep the others from being put back") {
+TEST_CASE("one setting that an FE refuses does not keep the others from being restored") {
   World world;
   Run run(world, {setting_hook("disable-balancer", "disable_balance", "true"), no_scheduling()});
   REQUIRE(run.prepare() == RunEnd::Finished);
@@ -240,7 +240,7 @@ TEST_CASE("who lost the claim while the FE was away sets nothing afterwards") {
   world.simulator.hang("ADMIN SHOW");
   Run run(world, {no_scheduling()}, [](Preparation& record) {
     record.status.captured = {{kScheduling, kSchedulingDefault, "0"}};
-    record.status.restore_owed = true;
+    record.status.restore_pending = true;
   });
   std::optional<RunEnd> end;
   std::jthread worker([&] { end = run.prepare(); });

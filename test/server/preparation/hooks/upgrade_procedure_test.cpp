@@ -21,7 +21,7 @@ TEST_CASE("three FEs, one restarted between SET and admission: noticed, and set 
   for (std::size_t fe = 0; fe < 3; ++fe) CHECK(world.config(fe) == "0");
   CHECK(replica.controller.read_back(world.get("r"), ample()) == ReadBack::Holds);
 
-  world.simulator.hang("ADMIN SET");  // nobody can mend it before it was looked at
+  world.simulator.hang("ADMIN SET");  // nobody can set it again before it was looked at
   world.simulator.restart(1);
   CHECK(world.config(1) == kSchedulingDefault);
   CHECK(replica.controller.read_back(world.get("r"), ample()) == ReadBack::Drifted);
@@ -60,7 +60,7 @@ TEST_CASE("one FE hung during the broadcast: the hook fails in its time, and not
     CHECK(has(status.message, "critical hook \"disable-tablet-clone\" failed"));
     CHECK(has(status.message, "127.0.0.1:" + std::to_string(world.simulator.frontend(1).port())));
     CHECK(world.config(0) == "0");
-    CHECK(status.restore_owed);
+    CHECK(status.restore_pending);
     CHECK_FALSE(run.runner->restore(1s).ok());
     world.simulator.hang_frontend(1, false);
     CHECK(world.signal.eventually([&] { return world.config(1) == "0"; }));  // the stalled broadcast arrives late
@@ -117,7 +117,7 @@ TEST_CASE("a user who had disable_balance=true before keeps it") {
   }
 }
 
-TEST_CASE("max_scheduling_tablets set through its alias is captured and put back under its own name") {
+TEST_CASE("max_scheduling_tablets set through its alias is captured and restored under its own name") {
   World world({.frontends = 2, .fe_conf = {{kScheduling, "77"}}});
   Run run(world, {setting_hook("by-alias", "max_scheduling_tablets", "0")});
   CHECK(run.prepare() == RunEnd::Finished);
@@ -127,7 +127,7 @@ TEST_CASE("max_scheduling_tablets set through its alias is captured and put back
   for (std::size_t fe = 0; fe < 2; ++fe) CHECK(world.config(fe) == "77");
 }
 
-TEST_CASE("FE versions 2.5, 3.3, 3.5 and 4.0: the recommended procedure from the checks to the values put back") {
+TEST_CASE("FE versions 2.5, 3.3, 3.5 and 4.0: the recommended procedure from the checks to the values restored") {
   for (const char* version : {"2.5.22", "3.3.9", "3.5.7", "4.0.2"}) {
     INFO(std::string(version));
     World world({.frontends = 3, .version = version, .compute_nodes = {{"cn-0"}}});
@@ -314,11 +314,11 @@ TEST_CASE("a script hook's outcome is honoured from pre_upgrade() to post_upgrad
     CHECK(status.phase == (outcome == ScriptJobState::Phase::Succeeded ? Phase::Completed : Phase::Failed));
     CHECK(world.scripts.created() == std::vector<std::string>{"backup/pre_upgrade/1", "backup/post_upgrade/1"});
     CHECK(status.undo.empty());
-    CHECK_FALSE(status.restore_owed);
+    CHECK_FALSE(status.restore_pending);
   }
 }
 
-TEST_CASE("a newer target takes over what is owed besides settings, in the same step") {
+TEST_CASE("a newer target takes over what is pending besides settings, in the same step") {
   World world;
   world.scripts.set_state("pre_upgrade", {ScriptJobState::Phase::Succeeded, ""});
   Replica replica(world);
@@ -330,8 +330,8 @@ TEST_CASE("a newer target takes over what is owed besides settings, in the same 
   newer.spec.changes = {{Component::Frontend, "fe:1", "fe:3"}};
   world.create(newer);
   REQUIRE(world.reaches("new", Stage::Prepared));
-  CHECK_FALSE(world.get("old").status.restore_owed);
-  CHECK(world.get("new").status.undo == std::vector<OwedUndo>{{"backup", "", "post_upgrade() { :; }", kAmple}});
+  CHECK_FALSE(world.get("old").status.restore_pending);
+  CHECK(world.get("new").status.undo == std::vector<PendingUndo>{{"backup", "", "post_upgrade() { :; }", kAmple}});
   CHECK(world.get("new").status.captured.size() == 2);
 }
 

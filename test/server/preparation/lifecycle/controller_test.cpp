@@ -38,12 +38,12 @@ Preparation prepared_before(World& world, const std::string& name = "r") {
     status.stage = Stage::Prepared;
     status.completion_time = world.clock.wall_now();
     status.captured = {{kScheduling, kSchedulingDefault, "0"}};
-    status.restore_owed = true;
+    status.restore_pending = true;
   });
   return world.get(name);
 }
 
-TEST_CASE("prepared, admitted, rolled out, put back, closed") {
+TEST_CASE("prepared, admitted, rolled out, restored, closed") {
   World world({.frontends = 2});
   const Replica replica(world);
   world.create(record_of("r", {no_scheduling()}));
@@ -58,7 +58,7 @@ TEST_CASE("prepared, admitted, rolled out, put back, closed") {
   REQUIRE(world.reaches("r", Stage::Closed));
   const auto status = world.get("r").status;
   CHECK(status.outcome == Outcome::Succeeded);
-  CHECK_FALSE(status.restore_owed);
+  CHECK_FALSE(status.restore_pending);
   CHECK(status.rolled_out_time);
   CHECK(status.restored_time);
   for (const std::size_t fe : {0, 1}) CHECK(world.config(fe) == kSchedulingDefault);
@@ -68,7 +68,7 @@ TEST_CASE("prepared, admitted, rolled out, put back, closed") {
   CHECK(stats.restored == 1);
   CHECK(closed_as(stats, Outcome::Succeeded) == 1);
   CHECK(closed_in_all(stats) == 1);
-  CHECK(stats.restores_owed == 0);
+  CHECK(stats.restores_pending == 0);
 }
 
 TEST_CASE("a rollout is not finished while a node is dead") {
@@ -175,14 +175,14 @@ TEST_CASE("what ends a prepared record early, and with what outcome") {
     }
     row.then(world);
     REQUIRE(world.signal.eventually([&] { return world.last("r").status.stage == Stage::Closed; }));
-    REQUIRE(world.signal.eventually([&] { return !world.last("r").status.restore_owed; }));
+    REQUIRE(world.signal.eventually([&] { return !world.last("r").status.restore_pending; }));
     CHECK(world.last("r").status.outcome == row.outcome);
-    CHECK_FALSE(world.last("r").status.restore_owed);
+    CHECK_FALSE(world.last("r").status.restore_pending);
     CHECK(world.config() == row.left);
   }
 }
 
-TEST_CASE("an object that is gone with its FE owes nothing") {
+TEST_CASE("an object that is gone with its FE has nothing to restore") {
   World world;
   const Replica replica(world);
   world.create(record_of("r", {no_scheduling()}));
@@ -190,7 +190,7 @@ TEST_CASE("an object that is gone with its FE owes nothing") {
   world.simulator.stop(0);
   world.object_becomes({});
   REQUIRE(world.reaches("r", Stage::Closed));
-  CHECK_FALSE(world.get("r").status.restore_owed);
+  CHECK_FALSE(world.get("r").status.restore_pending);
   CHECK_FALSE(world.get("r").status.restored_time);
 }
 
@@ -208,7 +208,7 @@ TEST_CASE("a failed critical hook is undone at once") {
   CHECK(count(world.clusters.events(), "UpgradePreparationFailed") == 1);
 }
 
-TEST_CASE("a successor takes captured values and debt over, once") {
+TEST_CASE("a successor takes captured values and pending restores over, once") {
   World world;
   prepared_before(world, "old");
   const Replica replica(world);
@@ -219,12 +219,12 @@ TEST_CASE("a successor takes captured values and debt over, once") {
   REQUIRE(world.reaches("new", Stage::Prepared));
   const auto taken = world.get("new").status;
   CHECK(taken.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
-  CHECK(taken.restore_owed);
-  CHECK(taken.debt_taken_over);
+  CHECK(taken.restore_pending);
+  CHECK(taken.taken_over);
   const auto old = world.get("old").status;
   CHECK(old.outcome == Outcome::Superseded);
   CHECK(old.stage == Stage::Closed);
-  CHECK_FALSE(old.restore_owed);
+  CHECK_FALSE(old.restore_pending);
   CHECK(world.config() == "0");
   world.object_becomes(object_with("fe:3"));
   world.clusters.set_rolled_out();
@@ -243,7 +243,7 @@ TEST_CASE("a successor with another value for the key puts the first value back"
   successor.spec.supersedes = "old";
   world.create(successor);
   REQUIRE(world.reaches("new", Stage::Prepared));
-  // A re-assertion of the old record that was already under way may land once more; the next round mends it.
+  // A re-assertion of the old record that was already under way may land once more; the next round sets it right.
   CHECK(world.signal.eventually([&] { return world.config() == "5"; }));
   world.clock.move(2h);
   REQUIRE(world.reaches("new", Stage::Closed));
@@ -266,11 +266,11 @@ TEST_CASE("a predecessor that hangs on its FE is superseded all the same") {
   REQUIRE(world.reaches("new", Stage::Closed));
   CHECK(world.config() == kSchedulingDefault);
   CHECK(world.get("old").status.outcome == Outcome::Superseded);
-  CHECK_FALSE(world.get("old").status.restore_owed);
+  CHECK_FALSE(world.get("old").status.restore_pending);
   CHECK(world.get("old").status.phase == Phase::Running);  // what its runner had to say came too late
 }
 
-TEST_CASE("a superseded record whose successor is gone pays its debt itself") {
+TEST_CASE("a superseded record whose successor is gone restores by itself") {
   World world;
   prepared_before(world, "old");
   world.write("old", [](PreparationStatus& status) {
@@ -278,7 +278,7 @@ TEST_CASE("a superseded record whose successor is gone pays its debt itself") {
     status.stage = Stage::Closed;
   });
   const Replica replica(world);
-  CHECK(world.signal.eventually([&] { return !world.get("old").status.restore_owed; }));
+  CHECK(world.signal.eventually([&] { return !world.get("old").status.restore_pending; }));
   CHECK(world.config() == kSchedulingDefault);
   // It was counted when it was closed.
   REQUIRE(world.signal.eventually([&] { return replica.controller.stats().queued == 0; }));
@@ -338,7 +338,7 @@ TEST_CASE("an undo script that runs when its record is superseded is stopped, an
   REQUIRE(world.signal.eventually([&] { return world.scripts.existing().contains("warm/post_upgrade/1"); }));
   const auto removals = world.scripts.removals();
   world.create(successor_of_old({}));
-  REQUIRE(world.signal.eventually([&] { return world.get("new").status.debt_taken_over; }));
+  REQUIRE(world.signal.eventually([&] { return world.get("new").status.taken_over; }));
   CHECK(world.get("new").status.undo.size() == 1);
   CHECK(world.signal.eventually([&] { return world.scripts.removals() > removals; }));
   world.scripts.set_state("post_upgrade", {ScriptJobState::Phase::Succeeded, ""});
@@ -352,7 +352,7 @@ TEST_CASE("whoever comes later stops the scripts that a record left running, bef
     const char* name;
     Stage stage;
     Outcome outcome;
-    bool owed;
+    bool pending;
   };
   for (const Row& row : {Row{"called off, its replica killed", Stage::Restoring, Outcome::Expired, true},
                          Row{"failed, its replica killed", Stage::Restoring, Outcome::Failed, false},
@@ -374,8 +374,8 @@ TEST_CASE("whoever comes later stops the scripts that a record left running, bef
       status.phase = Phase::Failed;
       status.stage = row.stage;
       status.outcome = row.outcome;
-      status.restore_owed = row.owed;
-      if (row.owed) status.undo = {{"warm", "", "pre_upgrade() { :; }", kAmple}};
+      status.restore_pending = row.pending;
+      if (row.pending) status.undo = {{"warm", "", "pre_upgrade() { :; }", kAmple}};
     });
     {
       const Replica replica(world);
@@ -385,11 +385,11 @@ TEST_CASE("whoever comes later stops the scripts that a record left running, bef
     CHECK_FALSE(beside_undo.contains("warm/pre_upgrade/3"));
     CHECK(world.get("old").status.hooks.at(0).phase == HookPhase::Failed);
     CHECK(world.get("old").status.outcome == row.outcome);
-    CHECK(world.scripts.created().size() == (row.owed ? 2 : 1));
+    CHECK(world.scripts.created().size() == (row.pending ? 2 : 1));
   }
 }
 
-TEST_CASE("what a superseded record does to pay its debt itself does not look like another's doing") {
+TEST_CASE("what a superseded record does to restore by itself does not look like another's doing") {
   World world;
   prepared_before(world, "old");
   world.write("old", [](PreparationStatus& status) {
@@ -399,7 +399,7 @@ TEST_CASE("what a superseded record does to pay its debt itself does not look li
   // Longer than several renewals, each of which comes back as an event.
   world.simulator.delay("ADMIN SET", 2s);
   const Replica replica(world);
-  CHECK(world.signal.eventually([&] { return !world.get("old").status.restore_owed; }));
+  CHECK(world.signal.eventually([&] { return !world.get("old").status.restore_pending; }));
   const auto all = world.simulator.statements();
   CHECK(std::count_if(all.begin(), all.end(), [](const ReceivedStatement& one) {
           return one.sql.find("ADMIN SET") != std::string::npos;
@@ -419,7 +419,7 @@ TEST_CASE("a worker whose record is seen superseded sets nothing more, before it
   world.write("old", [](PreparationStatus& status) {
     status.outcome = Outcome::Superseded;
     status.stage = Stage::Closed;
-    status.restore_owed = false;
+    status.restore_pending = false;
   });
   REQUIRE(world.signal.eventually([&] { return replica.controller.stats().queued == 0; }));
   CHECK(world.config() == kSchedulingDefault);
@@ -468,7 +468,7 @@ TEST_CASE("two replicas prepare a record once") {
   CHECK(prepared() == 8);
 }
 
-TEST_CASE("a restore stays owed, and is tried again, until the FE is back") {
+TEST_CASE("a restore stays pending, and is tried again, until the FE is back") {
   World world;
   prepared_before(world);
   world.simulator.stop(0);
@@ -478,13 +478,13 @@ TEST_CASE("a restore stays owed, and is tried again, until the FE is back") {
   });
   const Replica replica(world);
   REQUIRE(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradeRestoreOwed") == 1; }));
-  CHECK(world.get("r").status.restore_owed);
+  CHECK(world.get("r").status.restore_pending);
   CHECK(world.get("r").status.stage == Stage::Restoring);
-  CHECK(replica.controller.stats().restores_owed == 1);
+  CHECK(replica.controller.stats().restores_pending == 1);
   world.simulator.start(0);
   world.simulator.frontend(0).set_config(kScheduling, "0");
   REQUIRE(world.reaches("r", Stage::Closed));
-  CHECK_FALSE(world.get("r").status.restore_owed);
+  CHECK_FALSE(world.get("r").status.restore_pending);
   CHECK(world.config() == kSchedulingDefault);
 }
 
@@ -665,22 +665,22 @@ TEST_CASE("a bypass is closed at once, told, and touches neither the FE nor what
   REQUIRE(world.reaches("bypass", Stage::Closed));
   const auto status = world.get("bypass").status;
   CHECK(status.outcome == Outcome::Bypassed);
-  CHECK_FALSE(status.restore_owed);
+  CHECK_FALSE(status.restore_pending);
   CHECK(status.message.find("disk full") != std::string::npos);
   CHECK(status.hooks.empty());
   CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradeGateBypassed") == 1; }));
   CHECK(replica.controller.stats().bypassed == 1);
   CHECK(closed_as(replica.controller.stats(), Outcome::Bypassed) == 1);
-  CHECK(world.get("open").status.restore_owed);
+  CHECK(world.get("open").status.restore_pending);
   CHECK(world.get("open").status.stage == Stage::Prepared);
-  // Its images on the object end the open record, which pays its debt itself.
+  // Its images on the object end the open record, which restores by itself.
   world.object_becomes(object_with("fe:3"));
   REQUIRE(world.reaches("open", Stage::Closed));
   CHECK(world.get("open").status.outcome == Outcome::Reverted);
   CHECK(world.config() == kSchedulingDefault);
 }
 
-TEST_CASE("a replica that only pays prepares and holds nothing, and puts back what is due") {
+TEST_CASE("a replica that only restores prepares and holds nothing, and restores what is due") {
   World world;
   prepared_before(world, "held");
   world.create(record_of("new", {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE")}));
@@ -690,7 +690,7 @@ TEST_CASE("a replica that only pays prepares and holds nothing, and puts back wh
     status.outcome = Outcome::Expired;
   });
   auto options = quick_options("release");
-  options.pays_only = true;
+  options.restore_only = true;
   const Replica replica(world, options);
   REQUIRE(world.reaches("due", Stage::Closed));
   CHECK(world.config() == "0");  // the other record keeps it
@@ -705,7 +705,7 @@ TEST_CASE("a replica that only pays prepares and holds nothing, and puts back wh
   CHECK(world.config() == kSchedulingDefault);
 }
 
-TEST_CASE("one that was ended before it took its predecessor's debt over pays that, too") {
+TEST_CASE("one that was ended before it took over its predecessor's restores does those, too") {
   World world;
   prepared_before(world, "old");
   auto successor = record_of("new", {no_scheduling()});
@@ -722,11 +722,11 @@ TEST_CASE("one that was ended before it took its predecessor's debt over pays th
   const Replica replica(world);
   REQUIRE(world.reaches("new", Stage::Closed));
   CHECK(world.config() == kSchedulingDefault);
-  CHECK_FALSE(world.get("old").status.restore_owed);
+  CHECK_FALSE(world.get("old").status.restore_pending);
   CHECK(world.get("new").status.captured.size() == 1);
 }
 
-TEST_CASE("what is owed, how old it is and how long it is overdue can be read") {
+TEST_CASE("what is pending, how old it is and how long it is overdue can be read") {
   World world;
   prepared_before(world);
   world.simulator.stop(0);
@@ -739,14 +739,14 @@ TEST_CASE("what is owed, how old it is and how long it is overdue can be read") 
   const Replica replica(world);
   world.clock.move(10s);
   const auto stats = replica.controller.stats();
-  CHECK(stats.restores_owed == 1);
-  CHECK(stats.oldest_debt >= 110s);
-  CHECK(stats.oldest_debt < 200s);
+  CHECK(stats.restores_pending == 1);
+  CHECK(stats.oldest_unrestored >= 110s);
+  CHECK(stats.oldest_unrestored < 200s);
   CHECK(stats.longest_overdue >= 50s);
   CHECK(stats.longest_overdue < 100s);
   world.simulator.start(0);
   REQUIRE(world.reaches("r", Stage::Closed));
-  CHECK(world.signal.eventually([&] { return replica.controller.stats().oldest_debt == 0s; }));
+  CHECK(world.signal.eventually([&] { return replica.controller.stats().oldest_unrestored == 0s; }));
   CHECK(replica.controller.stats().longest_overdue == 0s);
 }
 

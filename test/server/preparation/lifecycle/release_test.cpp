@@ -1,4 +1,4 @@
-// Goal: taking the gate away leaves no debt, with the serving replicas there and without them.
+// Goal: uninstalling the gate leaves nothing pending, with the serving replicas there and without them.
 
 #include "server/preparation/lifecycle/release.hpp"
 
@@ -17,7 +17,7 @@ using namespace test;
 
 ControllerOptions paying(const std::string& identity) {
   auto options = quick_options(identity);
-  options.pays_only = true;
+  options.restore_only = true;
   return options;
 }
 
@@ -33,7 +33,7 @@ struct Release {
   }
 };
 
-TEST_CASE("every stage of a record ends without a debt, whoever holds it") {
+TEST_CASE("every stage of a record ends with nothing pending, whoever holds it") {
   struct Row {
     const char* name;
     bool serving;
@@ -75,20 +75,20 @@ TEST_CASE("every stage of a record ends without a debt, whoever holds it") {
     const auto status = world.get("r").status;
     CHECK(status.stage == Stage::Closed);
     CHECK(status.outcome == Outcome::Expired);
-    CHECK_FALSE(status.restore_owed);
+    CHECK_FALSE(status.restore_pending);
     CHECK(release.said("db/r: called off"));
-    CHECK(release.said("db/r: closed, nothing owed, Expired"));
+    CHECK(release.said("db/r: closed, nothing to restore, Expired"));
   }
 }
 
-TEST_CASE("what cannot be put back in time is named, and stays owed") {
+TEST_CASE("what cannot be restored in time is named, and stays pending") {
   World world;
   world.create(record_of("r", {no_scheduling()}));
   world.write("r", [](PreparationStatus& status) {
     status.phase = Phase::Completed;
     status.stage = Stage::Prepared;
     status.captured = {{kScheduling, kSchedulingDefault, "0"}};
-    status.restore_owed = true;
+    status.restore_pending = true;
   });
   world.simulator.stop(0);
   const Replica payer(world, paying("release"));
@@ -96,7 +96,7 @@ TEST_CASE("what cannot be put back in time is named, and stays owed") {
   const auto open = release.run(world, std::chrono::steady_clock::now() + 1s);
   REQUIRE(open.ok());
   CHECK(*open == std::vector<std::string>{"db/r: Restoring"});
-  CHECK(world.get("r").status.restore_owed);
+  CHECK(world.get("r").status.restore_pending);
 }
 
 TEST_CASE("it does not end before the requests that were under way have") {

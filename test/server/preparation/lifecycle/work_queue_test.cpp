@@ -137,6 +137,49 @@ TEST_CASE("namespaces take turns, and none has more than its share, whatever is 
   CHECK(take_now(queue) == "big/4");
 }
 
+TEST_CASE("what waits is told in the order in which it is given out, with what it waits for") {
+  HandClock clock;
+  WorkQueue queue(clock, 4);
+  const auto told = [&](std::chrono::milliseconds since) {
+    std::string all;
+    for (const auto& one : queue.waiting_since(clock.steady_now() - since)) {
+      all += std::to_string(one.place) + " " + one.key + (one.by_share ? " share " : " all ") +
+             std::to_string(one.workers);
+      for (const auto& name : one.at_work) all += " " + name;
+      all += "; ";
+    }
+    return all;
+  };
+  CHECK(told(0ms).empty());
+  for (const char* key : {"big/1", "big/2", "big/3", "big/4", "big/5"}) queue.add(key, clock.steady_now() - 10s);
+  CHECK(take_now(queue) == "big/1");
+  CHECK(take_now(queue) == "big/2");
+  CHECK(take_now(queue) == "big/3");
+  queue.add("big/1", clock.steady_now());  // with its worker: it waits for nothing else
+  queue.add("big/6", clock.steady_now() + 1h);
+  CHECK(told(0ms) == "1 big/4 share 3 1 2 3; 2 big/5 share 3 1 2 3; ");
+  queue.add("small/1", clock.steady_now() - 2s);
+  CHECK(take_now(queue) == "small/1");
+  queue.add("other/1", clock.steady_now() - 1s);
+  queue.add("other/2", clock.steady_now());
+  queue.add("small/2", clock.steady_now());
+  queue.add("late/restore", clock.steady_now());
+  queue.set_urgent("late/restore", true);
+  CHECK(told(0ms) ==
+        "1 late/restore all 4; 2 other/1 all 4; 3 big/4 share 3 1 2 3; 4 small/2 all 4; 5 other/2 all 4; "
+        "6 big/5 share 3 1 2 3; ");
+  CHECK(told(500ms) == "2 other/1 all 4; 3 big/4 share 3 1 2 3; 6 big/5 share 3 1 2 3; ");
+  // And so they are given out.
+  std::string given;
+  for (const char* ends : {"small/1", "big/1", "big/2", "big/3"}) {
+    queue.done(ends);
+    given += take_now(queue).value_or("nothing") + " ";
+  }
+  CHECK(given == "late/restore other/1 big/4 small/2 ");
+  queue.hold_until(clock.steady_now() + 1s);
+  CHECK_MESSAGE(told(0ms).empty(), "held: nobody waits for a worker");
+}
+
 TEST_CASE("a worker that is held up is replaced, and restores go before all else") {
   HandClock clock;
   WorkQueue queue(clock, 1);

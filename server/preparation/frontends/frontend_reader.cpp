@@ -1,4 +1,4 @@
-#include "server/preparation/frontends/frontend_questions.hpp"
+#include "server/preparation/frontends/frontend_reader.hpp"
 
 #include <algorithm>
 #include <future>
@@ -20,19 +20,19 @@ constexpr std::size_t kQuestionsMax = 256;
 
 }  // namespace
 
-void FrontendQuestions::start() {
+void FrontendReader::start() {
   const std::lock_guard lock(mutex_);
   state_.started = true;
   for (std::size_t i = 0; i < state_.questions.size(); ++i) grow();
 }
 
-void FrontendQuestions::request_stop() {
+void FrontendReader::request_stop() {
   stopping_.request_stop();
   const std::lock_guard lock(mutex_);
   for (auto& thread : state_.threads) thread.request_stop();
 }
 
-void FrontendQuestions::stop() {
+void FrontendReader::stop() {
   request_stop();
   std::vector<std::jthread> threads;
   {
@@ -49,7 +49,7 @@ void FrontendQuestions::stop() {
   for (const auto& question : unanswered) question.find(stopping_.get_token());
 }
 
-void FrontendQuestions::grow() {
+void FrontendReader::grow() {
   if (!state_.started || state_.idle >= state_.questions.size() || state_.threads.size() >= kThreadsMax) return;
   try {
     state_.threads.emplace_back([this](const std::stop_token& stop) { answer(stop); });
@@ -59,12 +59,12 @@ void FrontendQuestions::grow() {
   }
 }
 
-std::deque<FrontendQuestions::Question>::iterator FrontendQuestions::next_question() {
+std::deque<FrontendReader::Question>::iterator FrontendReader::next_question() {
   return std::find_if(state_.questions.begin(), state_.questions.end(),
                       [&](const Question& question) { return !state_.busy.contains(question.cluster); });
 }
 
-void FrontendQuestions::answer(const std::stop_token& stop) {
+void FrontendReader::answer(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   for (;;) {
     ++state_.idle;
@@ -84,8 +84,8 @@ void FrontendQuestions::answer(const std::stop_token& stop) {
 }
 
 template <class Answer>
-Answer FrontendQuestions::ask(const std::string& cluster, Deadline deadline,
-                              std::function<Answer(const std::stop_token&)> look) {
+Answer FrontendReader::ask(const std::string& cluster, Deadline deadline,
+                           std::function<Answer(const std::stop_token&)> look) {
   const auto promise = std::make_shared<std::promise<Answer>>();
   auto answer = promise->get_future();
   {
@@ -108,8 +108,8 @@ Answer FrontendQuestions::ask(const std::string& cluster, Deadline deadline,
   return answer.get();
 }
 
-ReadBack FrontendQuestions::read_back(const Preparation& record, Deadline deadline) {
-  if (holds_nothing(record)) return ReadBack::Holds;
+ReadBack FrontendReader::read_back(const Preparation& record, Deadline deadline) {
+  if (has_no_effect(record)) return ReadBack::Holds;
   return ask<ReadBack>(
       record.name_space + "/" + record.spec.cluster, deadline, [this, record, deadline](const std::stop_token&) {
         auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
@@ -124,8 +124,8 @@ ReadBack FrontendQuestions::read_back(const Preparation& record, Deadline deadli
       });
 }
 
-std::vector<RunningNode> FrontendQuestions::running_nodes(const std::string& name_space, const std::string& cluster,
-                                                          Deadline deadline) {
+std::vector<RunningNode> FrontendReader::running_nodes(const std::string& name_space, const std::string& cluster,
+                                                       Deadline deadline) {
   return ask<std::vector<RunningNode>>(
       name_space + "/" + cluster, deadline,
       [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {

@@ -1,6 +1,6 @@
 // Questions of admissions to FEs that hang: who waits gets its answer, or none, and is never forgotten.
 
-#include "server/preparation/frontends/frontend_questions.hpp"
+#include "server/preparation/frontends/frontend_reader.hpp"
 
 #include <doctest/doctest.h>
 
@@ -17,7 +17,7 @@ TEST_CASE("stop answers who is being served, who waits for a thread, and who com
   world.simulator.hang("ADMIN SHOW");
   const auto record = world.create(record_of("r", {no_scheduling()}));
   MysqlFrontendConnector connector;
-  FrontendQuestions questions({world.clusters, connector, world.http, world.scripts}, world.clock, world.log);
+  FrontendReader questions({world.clusters, connector, world.http, world.scripts}, world.clock, world.log);
   questions.start();
   std::atomic<std::size_t> answered{0};
   std::atomic<std::size_t> held{0};

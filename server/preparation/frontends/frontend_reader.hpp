@@ -15,21 +15,17 @@
 
 #include "policy/decision/decision.hpp"
 #include "policy/versions/upgrade_path.hpp"
+#include "server/base/log.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
-
-namespace spdlog {
-class logger;
-}
 
 namespace gate {
 
 /// Thread safe. Nothing is ever written, to a record or to an FE. Queue and threads are bounded: beyond the queue the
 /// answer is "not done" at once. stop() before the destructor, which expects that nobody asks any more.
-class FrontendQuestions {
+class FrontendReader {
  public:
   /// All but the options must outlive this.
-  FrontendQuestions(const HookPeers& peers, const Clock& clock, spdlog::logger& log)
-      : peers_(peers), clock_(clock), log_(log) {}
+  FrontendReader(const HookPeers& peers, const Clock& clock, Logger& log) : peers_(peers), clock_(clock), log_(log) {}
 
   /// From now on threads are started as they are needed; what was asked before waits for it.
   void start();
@@ -72,7 +68,7 @@ class FrontendQuestions {
 
   const HookPeers peers_;
   const Clock& clock_;
-  spdlog::logger& log_;
+  Logger& log_;
 
   std::mutex mutex_;
   std::condition_variable_any asked_;  // with mutex_
