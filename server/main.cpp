@@ -107,6 +107,18 @@ int release(const gate::CommandLine& line) {
   return released && *released ? 0 : 1;
 }
 
+/// What was found goes to standard output alone: whoever started it inside of a pod reads that.
+int probe(const gate::CommandLine& line) {
+  const Log log("error");
+  const auto lines = gate::App::probe(line.options, line.probe_options, *log.logger);
+  if (!lines) {
+    std::cerr << "upgrade-gate probe: " << lines.error().message << '\n';
+    return gate::console_exit::kUnusable;
+  }
+  return gate::print_lines(*lines, line.probe_options.json, std::cout) ? gate::console_exit::kGood
+                                                                       : gate::console_exit::kFailed;
+}
+
 /// Colours and the width of the terminal, where there is one (https://no-color.org).
 int console(const gate::ConsoleOptions& options) {
   gate::ConsoleStreams streams{std::cout, std::cerr, {}, isatty(STDOUT_FILENO) == 1};
@@ -142,12 +154,13 @@ int main(int argc, char** argv) {
       return plan.exit_code;
     }
     if (line.console) return console(line.console_options);
-    if (!line.serve && !line.release) {
+    if (!line.serve && !line.release && !line.probe) {
       (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
       return line.exit_code;
     }
     std::signal(SIGPIPE, SIG_IGN);
     if (line.release) return release(line);
+    if (line.probe) return probe(line);
     const Signals signals;
     return serve(line.options, signals);
   } catch (const std::exception& bug) {

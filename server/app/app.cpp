@@ -22,6 +22,7 @@
 #include "server/http/descriptor_budget.hpp"
 #include "server/http/ops_server.hpp"
 #include "server/http/webhook_server.hpp"
+#include "server/kubernetes/installation_watch.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/kubernetes/kube_cluster_access.hpp"
 #include "server/kubernetes/kube_config.hpp"
@@ -98,6 +99,7 @@ class App::Impl {
   const ServeOptions options;
   Logger& log;
   std::string only_namespace;  // of the records; empty: all
+  std::string own_namespace;   // where the gate runs; empty outside of the cluster
   SystemClock clock;
   Metrics metrics{{std::string(kVersion), std::string(kRevision)}};
   std::atomic<bool> draining{false};
@@ -116,6 +118,7 @@ class App::Impl {
   std::unique_ptr<HoldRetry> hold_retry;
   std::unique_ptr<AdmissionService> admission;
   std::unique_ptr<ClusterWatch> cluster_watch;
+  std::unique_ptr<InstallationWatch> installation_watch;
   std::unique_ptr<Callers> callers;  // null: anybody who gets through the handshake
   std::unique_ptr<WebhookPaths> webhook_paths;
   LogLimiter unknown_callers;
@@ -185,6 +188,7 @@ Status App::Impl::start_backend() {
   auto config = options.kubeconfig.empty() ? in_cluster_kube_config()
                                            : kube_config_from_file(options.kubeconfig, options.context);
   if (!config) return config.error();
+  if (options.kubeconfig.empty()) own_namespace = config->name_space;
   KubeClientOptions client_options;
   client_options.version = std::string(kVersion);
   auto client = KubeClient::create(std::move(config).value(), client_options);
@@ -267,6 +271,11 @@ Status App::Impl::start_controller() {
           controller->object_changed(metadata.value("namespace", ""), std::string(kind), metadata.value("name", ""));
         });
     cluster_watch->start();
+    InstallationWatchOptions installation_options;
+    installation_options.name_space = own_namespace;
+    installation_options.identity = options.identity;
+    installation_watch = std::make_unique<InstallationWatch>(*kube, clock, log, std::move(installation_options));
+    installation_watch->start();
     own_name = std::jthread([this](const std::stop_token& stop) { learn_own_name(stop); });
   }
   return Ok{};
@@ -384,6 +393,7 @@ std::string App::Impl::metrics_text() {
   snapshot.preparations = open_preparations(*store);
   snapshot.now = clock.wall_now();
   snapshot.process = read_process_facts();
+  if (installation_watch) snapshot.installation = installation_watch->parts();
   snapshot.frontend_connects = frontends.counts();
   return metrics.scrape(snapshot);
 }
@@ -426,6 +436,25 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
   return open->empty();
 }
 
+Result<std::vector<CheckLine>> App::probe(const ServeOptions& options, const ProbeOptions& probe_options,
+                                          spdlog::logger& log) {
+  Impl impl(options, log);
+  if (auto done = impl.start_backend(); !done) return done.error();
+  const Deadline deadline = impl.clock.steady_now() + probe_options.timeout;
+  std::vector<CheckLine> lines;
+  if (probe_options.webhook) {
+    const auto& name_space = probe_options.name_space.empty() ? impl.own_namespace : probe_options.name_space;
+    if (name_space.empty()) return Error{ErrorCode::InvalidInput, "outside of a pod --webhook needs --namespace"};
+    lines = probe_webhook(*impl.kube, impl.clock, name_space, deadline);
+  }
+  if (probe_options.frontends) {
+    for (auto& line : probe_frontends(*impl.kube, *impl.clusters, impl.frontends, impl.clock, deadline)) {
+      lines.push_back(std::move(line));
+    }
+  }
+  return lines;
+}
+
 std::uint16_t App::port() const { return impl_->webhooks->port(); }
 std::uint16_t App::ops_port() const { return impl_->ops->port(); }
 
@@ -443,6 +472,7 @@ void App::stop() {
   app.webhooks->stop(app.clock.steady_now() + app.options.stop_timeout);
   app.cluster_watch.reset();
   if (app.webhook_paths) app.webhook_paths->stop();
+  if (app.installation_watch) app.installation_watch->stop();
   app.own_name = {};
   app.hold_retry.reset();
   app.controller->stop();

@@ -24,6 +24,11 @@ class App {
   [[nodiscard]] static Result<bool> release(const ServeOptions& options, const ReleaseOptions& release_options,
                                             Logger& log, const std::function<void(const std::string&)>& say);
 
+  /// `upgrade-gate probe`. Blocks for ProbeOptions::timeout at most, plus the seconds that a hung FE takes to be let
+  /// go.
+  [[nodiscard]] static Result<std::vector<CheckLine>> probe(const ServeOptions& options,
+                                                            const ProbeOptions& probe_options, spdlog::logger& log);
+
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::uint16_t ops_port() const;
 

@@ -39,6 +39,16 @@ void set_to(prometheus::Counter& counter, std::uint64_t value) {
   if (more > 0) counter.Increment(more);
 }
 
+MetricFamilies installation_families(const std::vector<InstallationPart>& parts) {
+  auto ok = metric_family("upgrade_gate_installation_ok",
+                          "1 when this part of the installation was found as it should be, else 0",
+                          prometheus::MetricType::Gauge);
+  for (const auto& part : parts) {
+    if (part.good) add_value(ok, *part.good ? 1 : 0, {{"part", part.part}});
+  }
+  return {std::move(ok)};
+}
+
 }  // namespace
 
 class Metrics::Impl {
@@ -189,7 +199,8 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   impl_->not_after.Set(snapshot.certificate_not_after_seconds);
   impl_->ready.Set(snapshot.ready ? 1 : 0);
   auto families = impl_->registry.Collect();
-  for (auto made : {preparation_families(snapshot.preparations, snapshot.now), process_families(snapshot.process)}) {
+  for (auto made : {preparation_families(snapshot.preparations, snapshot.now), process_families(snapshot.process),
+                    installation_families(snapshot.installation)}) {
     std::move(made.begin(), made.end(), std::back_inserter(families));
   }
   std::ostringstream out;

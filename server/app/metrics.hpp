@@ -10,6 +10,7 @@
 #include "server/app/preparation_metrics.hpp"
 #include "server/app/process_metrics.hpp"
 #include "server/http/http_server.hpp"
+#include "server/kubernetes/installation_watch.hpp"
 
 namespace gate {
 
@@ -26,6 +27,7 @@ struct MetricsSnapshot {
   WallTime now{};                             ///< The ages of the preparations count to it.
   ConnectCounts frontend_connects;
   ProcessFacts process;
+  std::vector<InstallationPart> installation;  ///< Those that could be looked at get a series.
 };
 
 /// What this process was built from.

@@ -330,6 +330,22 @@ std::string contradictions(const ServeOptions& options, bool release) {
   return faults;
 }
 
+void add_probe_options(CLI::App& command, ProbeOptions& options) {
+  command.add_flag("--webhook", options.webhook,
+                   "Let the API server ask the gate about two ConfigMaps, as dry runs; needs the right to create them");
+  command.add_flag("--frontends", options.frontends,
+                   "Log in to the FE of every StarRocksCluster; needs the gate's rights");
+  command.add_option("-n,--namespace", options.name_space, "Of the ConfigMaps; default: that of the service account");
+  command.add_option("-o,--output", options.json, "How the answer is printed")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"text", false}, {"json", true}}))
+      ->type_name("text|json")
+      ->default_str("text");
+  add_duration(command, "--timeout", options.timeout, "For all of it", std::chrono::seconds{1},
+               std::chrono::seconds{600});
+  command.footer(
+      "Exit codes: 0 nothing failed, 1 something failed, 2 the call made no sense or no API server is known.");
+}
+
 }  // namespace
 
 Result<ListenAddress> parse_listen_address(const std::string& text) {
@@ -370,6 +386,10 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_common_options(*release, line.options);
   add_script_image(*release, line.options.script_hook_image);  // a post_upgrade() may be pending
   add_release_options(*release, line.release_options);
+  CLI::App* probe =
+      app.add_subcommand("probe", "Ask from within the cluster: the gate through the API server, every FE");
+  add_common_options(*probe, line.options);
+  add_probe_options(*probe, line.probe_options);
   add_console_commands(app, line.console_options);
   try {
     app.parse(argc, argv);
@@ -389,8 +409,13 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     return line;
   }
   line.release = release->parsed();
-  if (auto faults = contradictions(line.options, line.release); !faults.empty()) {
-    line.release = false;
+  line.probe = probe->parsed();
+  auto faults = contradictions(line.options, line.release || line.probe);
+  if (line.probe && !line.probe_options.webhook && !line.probe_options.frontends) {
+    faults += "probe: want --webhook, --frontends or both";
+  }
+  if (!faults.empty()) {
+    line.release = line.probe = false;
     line.text = faults + "\nRun with --help for more information.\n";
     line.exit_code = 2;
     return line;
@@ -403,7 +428,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.options.identity =
         line.release ? "release-" + default_identity() + "-" + std::to_string(getpid()) : default_identity();
   }
-  line.serve = !line.release;
+  line.serve = !line.release && !line.probe;
   return line;
 }
 

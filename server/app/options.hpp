@@ -10,6 +10,7 @@
 #include "policy/hooks/sql.hpp"
 #include "policy/text/result.hpp"
 #include "policy/versions/upgrade_path.hpp"
+#include "server/app/probe.hpp"
 #include "server/console/console.hpp"
 #include "server/plan/plan.hpp"
 #include "server/ports/frontend.hpp"
@@ -88,12 +89,15 @@ struct ReleaseOptions {
   std::chrono::seconds timeout{300};
 };
 
-/// What the process is to do: serve, release, plan, a command for people, or print `text` and end with `exit_code`.
+/// What the process is to do: serve, release, probe, plan, a command for people, or print `text` and end with
+/// `exit_code`.
 struct CommandLine {
   bool serve = false;
   bool release = false;
   ServeOptions options;
   ReleaseOptions release_options;
+  bool probe = false;
+  ProbeOptions probe_options;
   bool plan = false;
   PlanOptions plan_options;
   bool console = false;

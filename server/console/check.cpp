@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "policy/review/installation.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/console/process.hpp"
@@ -27,6 +28,10 @@ constexpr std::string_view kRecordCrd = "upgradepreparations.gate.starrocks.com"
 constexpr std::string_view kClusterCrd = "starrocksclusters.starrocks.com";
 /// A certificate that ends sooner than this should have been renewed.
 constexpr std::chrono::hours kCertificateMargin{72};
+/// Tokens of callers from further ahead than a minute count as nobody's.
+constexpr seconds kClockMargin{30};
+/// A line for each cluster.
+constexpr std::size_t kProbeOutputMax = 4u << 20;
 
 template <auto Free>
 struct Deleter {
@@ -93,23 +98,73 @@ std::optional<WallTime> not_after(const std::string& pem) {
   return WallTime(seconds(timegm(&parts)));
 }
 
-bool has_path(const json& schema, std::initializer_list<const char*> path) {
-  const json* at = &schema;
-  for (const char* key : path) {
-    at = &member(member(*at, "properties"), key);
-    if (at->is_null()) return false;
+/// The value of a flag of the gate's container; "" without it.
+std::string argument(const json& deployment, const std::string& flag) {
+  const json& pod = member(member(member(deployment, "spec"), "template"), "spec");
+  const json& containers = list_member(pod, "containers");
+  const auto found = std::find_if(containers.begin(), containers.end(), [](const json& container) {
+    return text_member(container, "name") == "upgrade-gate";
+  });
+  if (found == containers.end()) return {};
+  const json& words = list_member(*found, "args");
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (!words[i].is_string()) continue;
+    const auto& word = words[i].get_ref<const std::string&>();
+    if (word.starts_with(flag + "=")) return word.substr(flag.size() + 1);
+    if (word == flag && i + 1 < words.size() && words[i + 1].is_string()) return words[i + 1].get<std::string>();
+  }
+  return {};
+}
+
+/// Whether a labelSelector (absent or empty: yes) takes these labels; an operator that is not known takes none.
+bool selects(const json& selector, const json& labels) {
+  const json& wanted = member(selector, "matchLabels");
+  for (const auto& item : wanted.items()) {
+    if (!item.value().is_string() || text_member(labels, item.key()) != item.value() || !labels.contains(item.key())) {
+      return false;
+    }
+  }
+  for (const json& expression : list_member(selector, "matchExpressions")) {
+    const auto key = text_member(expression, "key");
+    const bool there = labels.is_object() && labels.contains(key);
+    const json& values = list_member(expression, "values");
+    const bool among =
+        there && std::any_of(values.begin(), values.end(), [&](const json& value) { return value == labels[key]; });
+    const auto how = text_member(expression, "operator");
+    const bool holds = (how == "In" && among) || (how == "NotIn" && !among) || (how == "Exists" && there) ||
+                       (how == "DoesNotExist" && !there);
+    if (!holds) return false;
   }
   return true;
 }
 
-/// The schema of the version that is stored.
-const json& schema_of(const json& crd) {
-  static const json kNone;
-  for (const json& version : list_member(member(crd, "spec"), "versions")) {
-    const json& storage = member(version, "storage");
-    if (storage.is_boolean() && storage.get<bool>()) return member(member(version, "schema"), "openAPIV3Schema");
+const json* webhook_named(const json& configuration, std::string_view name) {
+  for (const json& webhook : list_member(configuration, "webhooks")) {
+    if (text_member(webhook, "name") == name) return &webhook;
   }
-  return kNone;
+  return nullptr;
+}
+
+bool asks(const json& cluster) {
+  const json& annotations = member(member(cluster, "metadata"), "annotations");
+  const json& spec = member(cluster, "spec");
+  const auto component = [&](const char* field) { return !member(member(spec, field), "upgradeHooks").is_null(); };
+  const auto annotated = [&](const char* name) { return !text_member(annotations, name).empty(); };
+  return (annotated("starrocks.com/prepare-upgrade") &&
+          text_member(annotations, "starrocks.com/prepare-upgrade") != "false") ||
+         annotated("starrocks.com/upgrade-hooks") || annotated("starrocks.com/upgrade-hooks-configmap") ||
+         !member(spec, "upgradePreparation").is_null() || component("starRocksFeSpec") ||
+         component("starRocksBeSpec") || component("starRocksCnSpec");
+}
+
+/// Whether the gate is to lead the cluster's rollouts, which needs a label on the namespace.
+bool wants_leading(const json& cluster) {
+  const json& annotations = member(member(cluster, "metadata"), "annotations");
+  const json& preparation = member(member(cluster, "spec"), "upgradePreparation");
+  const auto rollout = text_member(annotations, "starrocks.com/upgrade-rollout") + text_member(preparation, "rollout");
+  const auto admission =
+      text_member(annotations, "starrocks.com/upgrade-admission") + text_member(preparation, "admission");
+  return (!rollout.empty() && rollout != "operator") || admission == "hold";
 }
 
 class Judge {
@@ -118,63 +173,102 @@ class Judge {
   std::vector<CheckLine> lines;
 
   void record_crd() {
-    const std::string subject = "CustomResourceDefinition " + std::string(kRecordCrd);
-    if (in_.record_crd.is_null()) return fail(subject, "not found; apply manifests/crd before the gate starts");
-    const json& schema = schema_of(in_.record_crd);
-    for (const auto& path : {std::initializer_list<const char*>{"status", "captured"},
-                             {"status", "conditions"},
-                             {"status", "restoreOwed"},
-                             {"spec", "supersedes"}}) {
-      if (!has_path(schema, path)) {
-        return fail(subject, "older than this program: field " + std::string(*path.begin()) + "." +
-                                 std::string(*(path.end() - 1)) + " is not there; apply manifests/crd again");
-      }
-    }
-    good(subject, "present");
+    const auto fault = fault_of_record_crd(in_.record_crd);
+    add(fault.empty() ? CheckResult::Good : CheckResult::Failure, "CustomResourceDefinition " + std::string(kRecordCrd),
+        fault.empty() ? "present" : fault);
   }
 
   void cluster_crd() {
-    const std::string subject = "CustomResourceDefinition " + std::string(kClusterCrd);
-    if (in_.cluster_crd.is_null()) return fail(subject, "not found; install the StarRocks operator's CRDs");
-    const json& schema = schema_of(in_.cluster_crd);
-    const bool status = has_path(schema, {"status", "upgradePreparationStatus"});
-    const bool spec = has_path(schema, {"spec", "upgradePreparation"});
-    if (status && spec) return good(subject, "present, with the gate's extension");
-    warn(
-        subject,
-        "without the gate's extension (manifests/crd-extension): spec.upgradePreparation and spec.*.upgradeHooks are "
-        "dropped by the API server and clusters that ask only there are not gated; annotations work. An upgrade of the "
-        "operator's CRD removes the extension: apply it again afterwards");
+    const auto fault = fault_of_cluster_crd(in_.cluster_crd);
+    auto result = fault.empty() ? CheckResult::Good : CheckResult::Warning;
+    if (in_.cluster_crd.is_null()) result = CheckResult::Failure;
+    add(result, "CustomResourceDefinition " + std::string(kClusterCrd),
+        fault.empty() ? "present, with the gate's extension" : fault);
   }
 
-  void webhooks(const char* kind, const json& configuration) {
-    const std::string subject = std::string(kind) + " upgrade-gate";
-    if (configuration.is_null()) return fail(subject, "not found: nothing is gated; apply the gate's manifests again");
+  void webhooks(WebhookKind which, const json& configuration) {
+    const std::string subject =
+        std::string(which == WebhookKind::Mutating ? "Mutating" : "Validating") + "WebhookConfiguration upgrade-gate";
+    if (const auto fault = fault_of_webhooks(configuration, which, in_.gate_namespace); !fault.empty()) {
+      return fail(subject, fault);
+    }
     const json& entries = list_member(configuration, "webhooks");
-    if (entries.empty()) return fail(subject, "has no webhooks: nothing is gated");
     const auto served = decoded(text_member(member(in_.certificate_secret, "data"), "tls.crt"));
     for (const json& entry : entries) {
-      const auto name = text_member(entry, "name");
-      const json& client = member(entry, "clientConfig");
-      const json& service = member(client, "service");
-      if (!service.is_null() && text_member(service, "namespace") != in_.gate_namespace) {
-        return fail(subject, "webhook " + name + " calls namespace " + text_member(service, "namespace") + ", not " +
-                                 in_.gate_namespace);
-      }
-      const auto ca = decoded(text_member(client, "caBundle"));
-      if (ca.empty()) {
-        return fail(
-            subject,
-            "webhook " + name + " has no caBundle: calls fail with x509 errors; is cert-manager's cainjector running?");
-      }
-      if (served.empty()) continue;
+      if (served.empty()) break;
+      const auto ca = decoded(text_member(member(entry, "clientConfig"), "caBundle"));
       if (const auto why = distrust(served, ca, in_.now); !why.empty()) {
-        return fail(subject, "webhook " + name + ": its caBundle does not match the served certificate: " + why);
+        return fail(subject, "webhook " + text_member(entry, "name") +
+                                 ": its caBundle does not match the served certificate: " + why);
       }
     }
     good(subject,
          std::to_string(entries.size()) + " webhooks" +
              (served.empty() ? "; their CA was not compared with the certificate" : ", CA matches the certificate"));
+  }
+
+  void callers() {
+    const std::string subject = "Caller authentication";
+    if (in_.deployment.is_null()) return skip(subject, "the Deployment was not found");
+    auto policy = argument(in_.deployment, "--callers");
+    if (policy.empty()) policy = argument(in_.deployment, "--tls-client-ca-file").empty() ? "any" : "certificate";
+    if (policy == "any") {
+      return warn(subject,
+                  "reviews of whoever reaches the port are acted on: give --callers=secret-path, as the manifests do");
+    }
+    for (const json* configuration : {&in_.validating, &in_.mutating}) {
+      for (const json& webhook : list_member(*configuration, "webhooks")) {
+        const json& service = member(member(webhook, "clientConfig"), "service");
+        if (service.is_null()) continue;
+        // "/validate" is the gate's own, "/validate/TOKEN" what it keeps. The token itself is shown to nobody.
+        const auto path = text_member(service, "path");
+        const bool has_token = std::count(path.begin(), path.end(), '/') >= 2;
+        if (path.empty() || (policy == "secret-path" && !has_token)) {
+          return fail(subject, "webhook " + text_member(webhook, "name") + " has no " +
+                                   (policy == "secret-path"
+                                        ? "secret path, so its calls are refused: the gate writes it within seconds "
+                                          "where a replica runs and ClusterRole upgrade-gate-webhook-paths is bound"
+                                        : "path: put the gate's into clientConfig (docs/who-may-ask.md)"));
+        }
+      }
+    }
+    if (policy != "secret-path") return good(subject, policy);
+    if (in_.caller_secret.is_null())
+      return good(subject, policy + "; its Secret was not found, or you may not read it");
+    if (text_member(member(in_.caller_secret, "data"), "key").empty()) {
+      return fail(subject,
+                  "the Secret of the secret paths has no key: no replica becomes ready; is Role "
+                  "upgrade-gate-caller bound?");
+    }
+    good(subject, policy);
+  }
+
+  /// Whether the clusters that ask are in namespaces whose objects the API server shows to the gate.
+  void namespaces() {
+    const std::string subject = "Namespaces";
+    if (in_.namespaces.is_null() || in_.clusters.is_null()) return skip(subject, "you may not list them");
+    const json* gates = webhook_named(in_.validating, "clusters.gate.starrocks.com");
+    const json* leads = webhook_named(in_.mutating, "statefulsets.gate.starrocks.com");
+    const std::size_t before = lines.size();
+    for (const json& cluster : list_member(in_.clusters, "items")) {
+      const auto name_space = text_member(member(cluster, "metadata"), "namespace");
+      const std::string name =
+          "StarRocksCluster " + name_space + "/" + text_member(member(cluster, "metadata"), "name");
+      const json labels = labels_of(name_space);
+      if (asks(cluster) && gates != nullptr && !selects(member(*gates, "namespaceSelector"), labels)) {
+        fail(name, "asks for hooks, and the webhook's namespaceSelector leaves its namespace out: it is not gated");
+      }
+      if (!wants_leading(cluster)) continue;
+      if (leads == nullptr) {
+        fail(name, "asks for a rollout that the gate leads; apply manifests/rollouts");
+      } else if (!selects(member(*leads, "namespaceSelector"), labels)) {
+        fail(name,
+             "asks for a rollout that the gate leads, and its namespace lacks the label for it: kubectl label "
+             "namespace " +
+                 name_space + " " + wanted_labels(*leads));
+      }
+    }
+    if (lines.size() == before) good(subject, "every cluster that asks is seen by the webhooks");
   }
 
   void certificate() {
@@ -211,17 +305,12 @@ class Judge {
     int configured = 0;
     for (const json& cluster : list_member(in_.clusters, "items")) {
       const json& metadata = member(cluster, "metadata");
-      const json& annotations = member(metadata, "annotations");
-      const bool asks = !text_member(annotations, "starrocks.com/prepare-upgrade").empty() ||
-                        !text_member(annotations, "starrocks.com/upgrade-hooks").empty() ||
-                        !text_member(annotations, "starrocks.com/upgrade-hooks-configmap").empty() ||
-                        !member(member(cluster, "spec"), "upgradePreparation").is_null();
       const std::string subject =
           "StarRocksCluster " + text_member(metadata, "namespace") + "/" + text_member(metadata, "name");
-      if (!text_member(annotations, "starrocks.com/upgrade-gate-bypass").empty()) {
+      if (!text_member(member(metadata, "annotations"), "starrocks.com/upgrade-gate-bypass").empty()) {
         warn(subject, "carries a bypass annotation: remove starrocks.com/upgrade-gate-bypass once it has been used");
       }
-      if (asks) ++configured;
+      if (asks(cluster)) ++configured;
     }
     if (in_.clusters.is_null()) return skip("StarRocksClusters", "you may not list them");
     good("StarRocksClusters", std::to_string(list_member(in_.clusters, "items").size()) + " found, " +
@@ -229,6 +318,20 @@ class Judge {
   }
 
  private:
+  [[nodiscard]] json labels_of(const std::string& name_space) const {
+    for (const json& one : list_member(in_.namespaces, "items")) {
+      if (text_member(member(one, "metadata"), "name") == name_space) return member(member(one, "metadata"), "labels");
+    }
+    return json::object();
+  }
+  static std::string wanted_labels(const json& webhook) {
+    std::string out;
+    for (const auto& item : member(member(webhook, "namespaceSelector"), "matchLabels").items()) {
+      out += (out.empty() ? "" : " ") + item.key() + "=" +
+             (item.value().is_string() ? item.value().get<std::string>() : "");
+    }
+    return out;
+  }
   void add(CheckResult result, const std::string& subject, const std::string& message) {
     lines.push_back({result, printable_text(subject), printable_text(message)});
   }
@@ -243,44 +346,67 @@ class Judge {
 struct Right {
   const char* verb;
   const char* resource;
+  enum class In { AllNamespaces, GateNamespace } in = In::AllNamespaces;
+  const char* flag = "";  ///< Only where the gate is given this one.
 };
 /// What the serving pods cannot do without.
-constexpr std::array kRights{Right{"watch", "starrocksclusters.starrocks.com"},
-                             Right{"create", "upgradepreparations.gate.starrocks.com"},
-                             Right{"update", "upgradepreparations.gate.starrocks.com/status"},
-                             Right{"get", "statefulsets.apps"},
-                             Right{"get", "services"},
-                             Right{"get", "configmaps"},
-                             Right{"create", "events"}};
+constexpr std::array kRights{
+    Right{"watch", "starrocksclusters.starrocks.com"},
+    Right{"watch", "starrockswarehouses.starrocks.com"},
+    Right{"patch", "starrocksclusters.starrocks.com/status"},
+    Right{"create", "upgradepreparations.gate.starrocks.com"},
+    Right{"watch", "upgradepreparations.gate.starrocks.com"},
+    Right{"patch", "upgradepreparations.gate.starrocks.com"},
+    Right{"update", "upgradepreparations.gate.starrocks.com/status"},
+    Right{"get", "statefulsets.apps"},
+    Right{"get", "services"},
+    Right{"get", "configmaps"},
+    Right{"get", "secrets"},
+    Right{"create", "subjectaccessreviews.authorization.k8s.io"},
+    Right{"create", "events"},
+    Right{"get", "customresourcedefinitions.apiextensions.k8s.io/starrocksclusters.starrocks.com"},
+    Right{"update", "validatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-gate",
+          Right::In::AllNamespaces, "--caller-secret"},
+    Right{"update", "mutatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-gate", Right::In::AllNamespaces,
+          "--caller-secret"},
+    Right{"update", "secrets/upgrade-gate-caller", Right::In::GateNamespace, "--caller-secret"},
+    Right{"create", "jobs.batch", Right::In::AllNamespaces, "--script-hook-image"},
+    Right{"list", "pods", Right::In::AllNamespaces, "--script-hook-image"}};
+/// Of the gate's own container, without which another process would not reach the FEs as it does.
+constexpr std::array kFrontendFlags{"--cluster-domain", "--frontend-address", "--frontend-tls", "--frontend-ca-file"};
+
+CheckResult result_of(const std::string& word) {
+  for (const auto result : {CheckResult::Good, CheckResult::Warning, CheckResult::Failure}) {
+    if (word == word_of(result)) return result;
+  }
+  return CheckResult::NotChecked;
+}
 
 class Gatherer {
  public:
   Gatherer(const ConsoleOptions& options, const Clock& clock) : options_(options), clock_(clock) {}
 
-  [[nodiscard]] Result<std::string> kubectl(std::vector<std::string> words) const {
-    words.insert(words.begin(), options_.kubectl);
-    const auto add = [&](const char* flag, const std::string& value) {
-      if (!value.empty()) words.push_back(std::string(flag) + "=" + value);
-    };
-    add("--context", options_.context);
-    add("--kubeconfig", options_.kubeconfig);
-    return run_program(words, clock_.steady_now() + kCallTimeout);
+  [[nodiscard]] Result<std::string> kubectl(std::vector<std::string> words, const std::string& input = {}) const {
+    return run_program(command(std::move(words)), clock_.steady_now() + kCallTimeout, input);
   }
   /// Null when it is not there or may not be read.
   [[nodiscard]] json get(std::vector<std::string> words) const {
     words.insert(words.begin(), "get");
     words.emplace_back("--output=json");
-    const auto text = kubectl(words);
+    const auto text = kubectl(std::move(words));
     if (!text) return nullptr;
     auto parsed = json::parse(*text, nullptr, false);
     return parsed.is_discarded() ? json(nullptr) : parsed;
   }
   /// Whether the gate's service account has each right; needs the caller's right to impersonate.
-  void rights(std::vector<CheckLine>& lines) const {
+  void rights(const json& deployment, std::vector<CheckLine>& lines) const {
     const std::string account = "system:serviceaccount:" + options_.gate_namespace + ":upgrade-gate";
     std::string missing;
     for (const auto& right : kRights) {
-      const auto may = kubectl({"auth", "can-i", right.verb, right.resource, "--all-namespaces", "--as=" + account});
+      if (*right.flag != '\0' && argument(deployment, right.flag).empty()) continue;
+      const std::string scope =
+          right.in == Right::In::GateNamespace ? "--namespace=" + options_.gate_namespace : "--all-namespaces";
+      const auto may = kubectl({"auth", "can-i", right.verb, right.resource, scope, "--as=" + account});
       if (may) continue;
       if (may.error().message.find("impersonate") != std::string::npos) {
         lines.push_back({CheckResult::NotChecked, "RBAC", "you may not impersonate " + account});
@@ -294,11 +420,81 @@ class Gatherer {
       lines.push_back({CheckResult::Failure, "RBAC", account + " may not: " + missing});
     }
   }
+  /// Asks the API server for two dry runs that the gate judges.
+  void verdicts(std::vector<CheckLine>& lines) const {
+    const auto valid = ask(true);
+    lines.push_back(judge_verdicts(valid, ask(false)));
+    if (valid.created) lines.push_back(judge_clock(*valid.created, clock_.wall_now(), "your"));
+  }
+  /// The gate's own program, started beside a replica, logs in to every FE: what it prints is taken over.
+  void frontends(const json& deployment, std::vector<CheckLine>& lines) const {
+    if (deployment.is_null()) return;
+    std::vector<std::string> words{"exec",
+                                   "deployment/upgrade-gate",
+                                   "--namespace=" + options_.gate_namespace,
+                                   "--container=upgrade-gate",
+                                   "--",
+                                   "/usr/bin/upgrade-gate",
+                                   "probe",
+                                   "--frontends",
+                                   "--output=json"};
+    for (const char* flag : kFrontendFlags) {
+      if (const auto value = argument(deployment, flag); !value.empty()) {
+        words.push_back(std::string(flag) + "=" + value);
+      }
+    }
+    std::string output;
+    const auto ran =
+        stream_program(command(std::move(words)), clock_.steady_now() + kCallTimeout, [&](std::string_view chunk) {
+          output += chunk;
+          return output.size() <= kProbeOutputMax;
+        });
+    const auto told = json::parse(output, nullptr, false);
+    if (!told.is_array()) {
+      const std::string why = ran ? "it printed something else than a list" : ran.error().message;
+      lines.push_back(
+          {CheckResult::NotChecked, "Frontends", "not asked from a pod of the gate: " + printable_text(why)});
+      return;
+    }
+    for (const json& line : told) {
+      lines.push_back({result_of(text_member(line, "result")), printable_text(text_member(line, "subject")),
+                       printable_text(text_member(line, "message"))});
+    }
+  }
 
  private:
+  [[nodiscard]] std::vector<std::string> command(std::vector<std::string> words) const {
+    const auto end = std::find(words.begin(), words.end(), "--");
+    std::vector<std::string> flags;
+    const auto add = [&](const char* flag, const std::string& value) {
+      if (!value.empty()) flags.push_back(std::string(flag) + "=" + value);
+    };
+    add("--context", options_.context);
+    add("--kubeconfig", options_.kubeconfig);
+    words.insert(end, flags.begin(), flags.end());
+    words.insert(words.begin(), options_.kubectl);
+    return words;
+  }
+  [[nodiscard]] Verdict ask(bool valid) const {
+    const auto answer = kubectl(
+        {"create", "--dry-run=server", "--namespace=" + options_.gate_namespace, "--output=json", "--filename=-"},
+        probe_config_map(valid).dump());
+    Verdict verdict;
+    verdict.accepted = answer.ok();
+    if (!answer) {
+      verdict.text = answer.error().message;
+      verdict.forbidden = verdict.text.find("cannot create resource") != std::string::npos;
+      return verdict;
+    }
+    const auto created = json::parse(*answer, nullptr, false);
+    verdict.created = parse_time(text_member(member(created, "metadata"), "creationTimestamp"));
+    return verdict;
+  }
   const ConsoleOptions& options_;
   const Clock& clock_;
 };
+
+}  // namespace
 
 const char* word_of(CheckResult result) {
   switch (result) {
@@ -314,17 +510,69 @@ const char* word_of(CheckResult result) {
   return "";
 }
 
-}  // namespace
+bool print_lines(const std::vector<CheckLine>& lines, bool as_json, std::ostream& out) {
+  json list = json::array();
+  bool failed = false;
+  for (const auto& line : lines) {
+    const std::string word = word_of(line.result);
+    failed = failed || line.result == CheckResult::Failure;
+    list.push_back({{"result", word}, {"subject", line.subject}, {"message", line.message}});
+    if (!as_json) out << word << std::string(9 - word.size(), ' ') << line.subject << ": " << line.message << "\n";
+  }
+  if (as_json) out << list.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  return !failed;
+}
+
+json probe_config_map(bool valid) {
+  return {{"apiVersion", "v1"},
+          {"kind", "ConfigMap"},
+          {"metadata", {{"name", "upgrade-gate-probe"}, {"labels", {{"starrocks.com/upgrade-hooks", "true"}}}}},
+          {"data", {{"probe.sql", valid ? "SHOW FRONTENDS" : "DROP TABLE of_nobody"}}}};
+}
+
+CheckLine judge_verdicts(const Verdict& valid, const Verdict& invalid) {
+  const std::string subject = "Verdict through the API server";
+  if (valid.forbidden || invalid.forbidden) {
+    return {CheckResult::NotChecked, subject, "you may not create ConfigMaps in the gate's namespace"};
+  }
+  const auto from_gate = [](const Verdict& verdict) {
+    return verdict.text.find("admission webhook \"configmaps.gate.starrocks.com\" denied") != std::string::npos;
+  };
+  if (invalid.accepted) {
+    return {
+        CheckResult::Failure, subject,
+        "a ConfigMap of hooks that the gate refuses was accepted (a dry run): the API server does not reach the gate "
+        "or does not call it in this namespace"};
+  }
+  if (!from_gate(invalid)) {
+    return {CheckResult::Failure, subject,
+            "another one than the gate refused a dry run: " + printable_text(invalid.text)};
+  }
+  if (!valid.accepted) {
+    return {CheckResult::Failure, subject, "a valid ConfigMap of hooks was refused: " + printable_text(valid.text)};
+  }
+  return {CheckResult::Good, subject, "the API server asks the gate and does as it says"};
+}
+
+CheckLine judge_clock(WallTime api_server, WallTime now, const std::string& whose) {
+  const auto apart = std::chrono::abs(now - api_server);
+  const std::string text = whose + " clock and the API server's are " + std::to_string(apart.count()) + " s apart";
+  // Certificates, secret paths and back-offs go by it; a request alone may take seconds.
+  if (apart <= kClockMargin) return {CheckResult::Good, "Clock", text};
+  return {CheckResult::Warning, "Clock", text + ": set both by NTP"};
+}
 
 std::vector<CheckLine> judge_installation(const Installation& installation) {
   Judge judge(installation);
   judge.record_crd();
   judge.cluster_crd();
-  judge.webhooks("ValidatingWebhookConfiguration", installation.validating);
-  judge.webhooks("MutatingWebhookConfiguration", installation.mutating);
+  judge.webhooks(WebhookKind::Validating, installation.validating);
+  judge.webhooks(WebhookKind::Mutating, installation.mutating);
   judge.certificate();
+  judge.callers();
   judge.deployment();
   judge.clusters();
+  judge.namespaces();
   return std::move(judge.lines);
 }
 
@@ -342,22 +590,18 @@ int check_installation(const ConsoleOptions& options, const Clock& clock, const 
   const json deployment = gatherer.get({"deployment", "upgrade-gate", ns});
   const json secret = gatherer.get({"secret", "upgrade-gate-tls", ns});
   const json clusters = gatherer.get({std::string(kClusterCrd), "--all-namespaces"});
-  auto lines = judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret, clusters,
-                                   options.gate_namespace, clock.wall_now()});
-  gatherer.rights(lines);
-  json out = json::array();
-  bool failed = false;
-  for (const auto& line : lines) {
-    failed = failed || line.result == CheckResult::Failure;
-    if (options.json) {
-      out.push_back({{"result", word_of(line.result)}, {"subject", line.subject}, {"message", line.message}});
-    } else {
-      streams.out << word_of(line.result) << std::string(9 - std::string(word_of(line.result)).size(), ' ')
-                  << line.subject << ": " << line.message << "\n";
-    }
+  const json namespaces = gatherer.get({"namespaces"});
+  json caller_secret;
+  if (const auto name = argument(deployment, "--caller-secret"); name.find('/') != std::string::npos) {
+    caller_secret =
+        gatherer.get({"secret", name.substr(name.find('/') + 1), "--namespace=" + name.substr(0, name.find('/'))});
   }
-  if (options.json) streams.out << out.dump(2) << "\n";
-  return failed ? console_exit::kFailed : console_exit::kGood;
+  auto lines = judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret, clusters,
+                                   caller_secret, namespaces, options.gate_namespace, clock.wall_now()});
+  gatherer.rights(deployment, lines);
+  gatherer.verdicts(lines);
+  gatherer.frontends(deployment, lines);
+  return print_lines(lines, options.json, streams.out) ? console_exit::kGood : console_exit::kFailed;
 }
 
 }  // namespace gate

@@ -68,9 +68,10 @@ class Child {
     kill(pid_, SIGKILL);
     static_cast<void>(wait());
   }
-  [[nodiscard]] int start(const std::vector<std::string>& arguments, const Pipe& out, const Pipe& err) {
+  [[nodiscard]] int start(const std::vector<std::string>& arguments, const Pipe* in, const Pipe& out, const Pipe& err) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    if (in != nullptr) posix_spawn_file_actions_adddup2(&actions, in->read.get(), STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err.write.get(), STDERR_FILENO);
     std::vector<std::string> copies = arguments;  // the call wants pointers to char that are not const
@@ -112,15 +113,35 @@ std::string_view read_some(Descriptor& from, std::array<char, 65536>& buffer) {
   }
 }
 
+bool write_all(int to, std::string_view text) {
+  while (!text.empty()) {
+    const auto written = ::write(to, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
 }  // namespace
 
 Status stream_program(const std::vector<std::string>& arguments, Deadline deadline,
-                      const std::function<bool(std::string_view chunk)>& take) {
+                      const std::function<bool(std::string_view chunk)>& take, std::string_view input) {
+  if (input.size() > kProgramInputMax) {
+    return Error{ErrorCode::InvalidInput, arguments.front() + ": input of more than 16 KiB"};
+  }
+  Pipe in;
   Pipe out;
   Pipe err;
+  // Its read end is still here: the write neither blocks nor meets a closed pipe.
+  const bool given = !input.empty();
+  if (given && (!in.open() || !write_all(in.write.get(), input))) {
+    return Error{ErrorCode::Unavailable, std::string("pipe: ") + std::strerror(errno)};
+  }
+  in.write.close();
   if (!out.open() || !err.open()) return Error{ErrorCode::Unavailable, std::string("pipe: ") + std::strerror(errno)};
   Child child;
-  if (const int failed = child.start(arguments, out, err); failed != 0) {
+  if (const int failed = child.start(arguments, given ? &in : nullptr, out, err); failed != 0) {
     return Error{failed == ENOENT ? ErrorCode::NotFound : ErrorCode::Unavailable,
                  arguments.front() + ": " + std::strerror(failed) + (failed == ENOENT ? " (is it on the PATH?)" : "")};
   }
@@ -154,14 +175,17 @@ Status stream_program(const std::vector<std::string>& arguments, Deadline deadli
   return Ok{};
 }
 
-Result<std::string> run_program(const std::vector<std::string>& arguments, Deadline deadline) {
+Result<std::string> run_program(const std::vector<std::string>& arguments, Deadline deadline, std::string_view input) {
   std::string output;
   bool too_much = false;
-  const auto ran = stream_program(arguments, deadline, [&](std::string_view chunk) {
-    too_much = output.size() + chunk.size() > kProgramOutputMax;
-    if (!too_much) output += chunk;
-    return !too_much;
-  });
+  const auto ran = stream_program(
+      arguments, deadline,
+      [&](std::string_view chunk) {
+        too_much = output.size() + chunk.size() > kProgramOutputMax;
+        if (!too_much) output += chunk;
+        return !too_much;
+      },
+      input);
   if (!ran) return ran.error();
   if (too_much) return Error{ErrorCode::Unavailable, arguments.front() + " answered with more than 64 MiB"};
   return output;

@@ -725,10 +725,11 @@ Result<KubeList> KubeClient::list(const KubeResource& resource, const std::strin
 }
 
 Result<json> KubeClient::create_object(const KubeResource& resource, const std::string& name_space, const json& object,
-                                       Deadline deadline) {
+                                       Deadline deadline, bool dry_run) {
   const auto path = collection_path(resource, name_space);
   if (!path) return path.error();
-  return impl_->call({"POST", *path, bytes_of(object), "application/json"}, deadline, whole_object());
+  return impl_->call({"POST", dry_run ? *path + "?dryRun=All" : *path, bytes_of(object), "application/json"}, deadline,
+                     whole_object());
 }
 
 Result<json> KubeClient::merge_patch(const KubeResource& resource, const std::string& name_space,

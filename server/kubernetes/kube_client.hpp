@@ -41,6 +41,7 @@ inline constexpr KubeResource kAccessReviews{"authorization.k8s.io", "v1", "subj
 inline constexpr KubeResource kValidatingWebhooks{"admissionregistration.k8s.io", "v1",
                                                   "validatingwebhookconfigurations"};
 inline constexpr KubeResource kMutatingWebhooks{"admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations"};
+inline constexpr KubeResource kCrds{"apiextensions.k8s.io", "v1", "customresourcedefinitions"};
 }  // namespace kube
 
 struct KubeClientOptions {
@@ -119,8 +120,10 @@ class KubeClient {
   /// The last `lines_max` lines that a pod's only container has written so far, of them the first `bytes_max` bytes.
   [[nodiscard]] Result<std::string> pod_log(const std::string& name_space, const std::string& pod, int lines_max,
                                             std::size_t bytes_max, Deadline deadline);
+  /// `dry_run`: admitted or refused as in earnest, and not stored.
   [[nodiscard]] Result<nlohmann::json> create_object(const KubeResource& resource, const std::string& name_space,
-                                                     const nlohmann::json& object, Deadline deadline);
+                                                     const nlohmann::json& object, Deadline deadline,
+                                                     bool dry_run = false);
   /// RFC 7386; null removes a field. `subresource` "" or "status". Returns only_identity() of the object, which may be
   /// anybody's and of any size.
   [[nodiscard]] Result<nlohmann::json> merge_patch(const KubeResource& resource, const std::string& name_space,

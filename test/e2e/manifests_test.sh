@@ -200,6 +200,11 @@ yes update mutatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-ga
 no update validatingwebhookconfigurations.admissionregistration.k8s.io/another
 no update mutatingwebhookconfigurations.admissionregistration.k8s.io
 no list validatingwebhookconfigurations.admissionregistration.k8s.io
+yes get customresourcedefinitions.apiextensions.k8s.io/starrocksclusters.starrocks.com
+yes get customresourcedefinitions.apiextensions.k8s.io/upgradepreparations.gate.starrocks.com
+no get customresourcedefinitions.apiextensions.k8s.io/issuers.cert-manager.io
+no list customresourcedefinitions.apiextensions.k8s.io
+no patch customresourcedefinitions.apiextensions.k8s.io/upgradepreparations.gate.starrocks.com
 no update secrets/upgrade-gate-caller
 END
 

@@ -71,8 +71,8 @@ class ControlPlane {
  private:
   ControlPlane() : environment_(KubernetesEnvironment::start_or_skip({{"operator", {"system:masters"}}})) {
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    const auto made =
-        make_dev_certificate({{"localhost"}, {"127.0.0.1"}, now - std::chrono::hours(1), now + std::chrono::hours(24)});
+    const auto made = make_dev_certificate(
+        {{"localhost"}, {"127.0.0.1"}, now - std::chrono::hours(1), now + std::chrono::hours(24 * 30)});
     REQUIRE(made.ok());
     REQUIRE(write_dev_certificate(*made, environment_->directory().string()).ok());
     const char* real = std::getenv("STARROCKS_CRDS");

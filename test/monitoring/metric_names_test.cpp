@@ -180,6 +180,7 @@ const Exposed& registry() {
     MetricsSnapshot snapshot;
     snapshot.process = read_process_facts();
     snapshot.http.refused_by_reason = {{"too_slow", 0}};  // a server has them all from its start
+    for (const char* part : kInstallationParts) snapshot.installation.push_back({part, true, {}});
     OpenPreparation record;
     record.name_space = "db";
     record.cluster = "sr";

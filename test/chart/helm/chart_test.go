@@ -142,7 +142,7 @@ func TestTheChartRendersTheBase(t *testing.T) {
 		}
 	}
 	for name := range chart {
-		if _, ok := base[name]; !ok && !strings.Contains(name, "upgrade-gate-uninstall") && name != "Pod upgrade-gate-test" {
+		if _, ok := base[name]; !ok && !strings.Contains(name, "upgrade-gate-uninstall") && !strings.HasSuffix(name, " upgrade-gate-test") {
 			t.Errorf("%s is in the chart only", name)
 		}
 	}
@@ -284,16 +284,75 @@ func TestEachValueDoesWhatItSays(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the uninstall Job's pod is not behind the Service", func(t *testing.T) {
+	t.Run("neither the uninstall Job's pod nor the test's is behind the Service", func(t *testing.T) {
 		all := must(t)
 		selector := at(all["Service upgrade-gate"], "spec", "selector").(map[string]any)
-		labels := at(all["Job upgrade-gate-uninstall"], "spec", "template", "metadata", "labels").(map[string]any)
-		matches := true
-		for key, value := range selector {
-			matches = matches && labels[key] == value
+		for _, labels := range []map[string]any{
+			at(all["Job upgrade-gate-uninstall"], "spec", "template", "metadata", "labels").(map[string]any),
+			at(all["Pod upgrade-gate-test"], "metadata", "labels").(map[string]any),
+		} {
+			matches := true
+			for key, value := range selector {
+				matches = matches && labels[key] == value
+			}
+			if matches {
+				t.Errorf("reviews could be sent to %v", labels)
+			}
 		}
-		if matches {
-			t.Error("reviews could be sent to it")
+	})
+	t.Run("helm test asks for a verdict, with the right to do so and no other", func(t *testing.T) {
+		all := must(t)
+		pod := all["Pod upgrade-gate-test"]
+		if got := fmt.Sprint(at(pod, "spec", "containers", 0, "args")); !strings.Contains(got, "probe --webhook") {
+			t.Error(got)
+		}
+		if at(pod, "spec", "serviceAccountName") != at(all["RoleBinding upgrade-gate-test"], "subjects", 0, "name") {
+			t.Error("the pod has another account than the Role")
+		}
+		if got := fmt.Sprint(all["Role upgrade-gate-test"]["rules"]); got != "[map[apiGroups:[] resources:[configmaps] verbs:[create]]]" {
+			t.Error(got)
+		}
+		for _, name := range []string{"Pod", "ServiceAccount", "Role", "RoleBinding"} {
+			if at(all[name+" upgrade-gate-test"], "metadata", "annotations", "helm.sh/hook") != "test" {
+				t.Errorf("%s is installed for good", name)
+			}
+		}
+	})
+	t.Run("readers of YAML 1.1 read it alike", func(t *testing.T) {
+		if _, _, err := run("python3", "-c", "import yaml"); err != nil {
+			t.Skip("no python3-yaml")
+		}
+		out, complaint, err := run(env(t, "HELM"), "template", "g", filepath.Join(env(t, "ROOT"), "manifests/chart"), "--namespace", namespace,
+			"--kube-version", "1.34.0", "--set=prometheus.podMonitor.enabled=true,prometheus.rule.enabled=true,networkPolicy.enabled=true,grafana.dashboards.enabled=true")
+		if err != nil {
+			t.Fatal(complaint)
+		}
+		file := filepath.Join(t.TempDir(), "rendered.yaml")
+		if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		read, complaint, err := run("python3", "-c", "import json, sys, yaml\nfor d in yaml.safe_load_all(open(sys.argv[1])):\n    if d: print(json.dumps(d))", file)
+		if err != nil {
+			t.Fatal(complaint)
+		}
+		theirs := map[string]object{}
+		for _, line := range strings.Split(strings.TrimSpace(read), "\n") {
+			var o object
+			if err := json.Unmarshal([]byte(line), &o); err != nil {
+				t.Fatal(err)
+			}
+			theirs[id(o)] = o
+		}
+		ours := parse(t, out)
+		if len(ours) != len(theirs) {
+			t.Errorf("%d objects, they read %d", len(ours), len(theirs))
+		}
+		for name := range ours {
+			a, _ := json.Marshal(ours[name])
+			b, _ := json.Marshal(theirs[name])
+			if !bytes.Equal(a, b) {
+				t.Errorf("%s is read otherwise:\n%s\n%s", name, a, b)
+			}
 		}
 	})
 }

@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "policy/record/preparation_codec.hpp"
+
 using namespace gate;
 
 namespace {
@@ -181,7 +183,7 @@ const Stand kStands[] = {
      "Failed", "PreparationFailed", "hook look failed", 4, 0},
     {"called off",
      [](auto& r) {
-       call_off(r.status, at(8), "the image is the old one again");
+       cancel(r.status, at(8), "the image is the old one again");
        close(r, Outcome::Reverted, 9);
      },
      "Current", "Reverted", "the image is the old one again", 9, 9},

@@ -238,4 +238,32 @@ TEST_CASE("a duration can come from the environment, and is judged like the argu
 }
 
 }  // namespace
+TEST_CASE("probe wants to be told what to ask, and serves nothing") {
+  const auto line = parse({"probe", "--webhook", "--frontends", "-n", "gates", "-o", "json", "--timeout=10s"});
+  REQUIRE_MESSAGE(line.probe, line.text);
+  CHECK_FALSE(line.serve);
+  CHECK_FALSE(line.release);
+  CHECK(line.probe_options.webhook);
+  CHECK(line.probe_options.frontends);
+  CHECK(line.probe_options.json);
+  CHECK(line.probe_options.name_space == "gates");
+  CHECK(line.probe_options.timeout == 10s);
+  const struct {
+    std::vector<std::string> arguments;
+    const char* says;
+  } rows[] = {
+      {{"probe"}, "want --webhook, --frontends or both"},
+      {{"probe", "--webhook", "--timeout=0s"}, "out of range"},
+      {{"probe", "--webhook", "--listen=:1"}, "--listen"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.says);
+    const auto refused = parse(row.arguments);
+    CHECK_FALSE(refused.probe);
+    CHECK_FALSE(refused.serve);
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.text.find(row.says) != std::string::npos);
+  }
+}
+
 }  // namespace gate

@@ -34,24 +34,42 @@ json crd(const std::vector<std::string>& paths) {
 struct Parts {
   TestCertificate authority = make_test_authority("ca");
   TestCertificate served = make_test_certificate(authority, {"upgrade-gate.starrocks-upgrade-gate.svc"});
-  json record_crd = crd({"status.captured", "status.conditions", "status.restoreOwed", "spec.supersedes"});
+  json record_crd = crd(
+      {"status.captured", "status.conditions", "status.restoreOwed", "spec.supersedes", "status.observedGeneration"});
   json cluster_crd = crd({"status.upgradePreparationStatus", "spec.upgradePreparation"});
-  json validating{{"webhooks",
-                   {{{"name", "clusters.gate.starrocks.com"},
-                     {"clientConfig",
-                      {{"service", {{"name", "upgrade-gate"}, {"namespace", "starrocks-upgrade-gate"}}},
-                       {"caBundle", base64(authority.certificate_pem)}}}}}}};
-  json mutating = validating;
-  json deployment{{"spec", {{"replicas", 2}}}, {"status", {{"availableReplicas", 2}, {"updatedReplicas", 2}}}};
+  json validating{{"webhooks", {webhook("clusters", "/validate/t0ken"), webhook("warehouses", "/validate/t0ken")}}};
+  json mutating{{"webhooks", {webhook("status", "/mutate/t0ken")}}};
+  json deployment{
+      {"spec",
+       {{"replicas", 2},
+        {"template",
+         {{"spec",
+           {{"containers",
+             {{{"name", "upgrade-gate"},
+               {"args", {"serve", "--callers=secret-path", "--caller-secret=starrocks-upgrade-gate/c"}}}}}}}}}}},
+      {"status", {{"availableReplicas", 2}, {"updatedReplicas", 2}}}};
+  json caller_secret{{"data", {{"key", "a2V5"}}}};
+  json namespaces{{"items", {{{"metadata", {{"name", "db"}, {"labels", {{"team", "a"}}}}}}}}};
   json secret{{"data", {{"tls.crt", base64(served.certificate_pem)}}}};
   json clusters{{"items", json::array()}};
   WallTime now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 
+  [[nodiscard]] json webhook(const std::string& name, const std::string& path) const {
+    return {{"name", name + ".gate.starrocks.com"},
+            {"failurePolicy", "Fail"},
+            {"clientConfig",
+             {{"service", {{"name", "upgrade-gate"}, {"namespace", "starrocks-upgrade-gate"}, {"path", path}}},
+              {"caBundle", base64(authority.certificate_pem)}}}};
+  }
+  /// A cluster in namespace db.
+  static json cluster(const json& annotations, const json& spec = json::object()) {
+    return {{"metadata", {{"name", "sr"}, {"namespace", "db"}, {"annotations", annotations}}}, {"spec", spec}};
+  }
   /// The lines that are not good, as "result subject: message".
   [[nodiscard]] std::vector<std::string> complaints() const {
     std::vector<std::string> out;
     for (const auto& line : judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret,
-                                                clusters, "starrocks-upgrade-gate", now})) {
+                                                clusters, caller_secret, namespaces, "starrocks-upgrade-gate", now})) {
       if (line.result == CheckResult::Good) continue;
       out.push_back(std::to_string(static_cast<int>(line.result)) + " " + line.subject + ": " + line.message);
     }
@@ -98,11 +116,66 @@ TEST_CASE("each thing that is wrong is named, with what to do") {
       {"one is missing", [](Parts& p) { p.deployment["status"]["availableReplicas"] = 1; }, "1 of 2 replicas"},
       {"a forgotten bypass",
        [](Parts& p) {
-         p.clusters["items"] = {
-             {{"metadata",
-               {{"name", "sr"}, {"namespace", "db"}, {"annotations", {{"starrocks.com/upgrade-gate-bypass", "*"}}}}}}};
+         p.clusters["items"] = {Parts::cluster({{"starrocks.com/upgrade-gate-bypass", "*"}})};
        },
        "carries a bypass annotation"},
+      {"a webhook is missing", [](Parts& p) { p.validating["webhooks"].erase(1); },
+       "warehouses.gate.starrocks.com is missing"},
+      {"the gate may be passed by", [](Parts& p) { p.validating["webhooks"][0]["failurePolicy"] = "Ignore"; },
+       "has failurePolicy Ignore"},
+      {"types of conditions are closed",
+       [](Parts& p) {
+         p.record_crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+                     ["conditions"] = {
+             {"items", {{"properties", {{"type", {{"type", "string"}, {"enum", {"Prepared"}}}}}}}}};
+       },
+       "refuses new types of status.conditions"},
+      {"anybody may ask",
+       [](Parts& p) {
+         p.deployment["spec"]["template"]["spec"]["containers"][0]["args"] = {"serve", "--callers", "any"};
+       },
+       "whoever reaches the port"},
+      {"nothing is said of callers",
+       [](Parts& p) { p.deployment["spec"]["template"]["spec"]["containers"][0]["args"] = {"serve"}; },
+       "whoever reaches the port"},
+      {"the gate has not written its paths",
+       [](Parts& p) { p.mutating["webhooks"][0]["clientConfig"]["service"].erase("path"); }, "has no secret path"},
+      {"a path without the secret",
+       [](Parts& p) { p.validating["webhooks"][1]["clientConfig"]["service"]["path"] = "/validate"; },
+       "webhook warehouses.gate.starrocks.com has no secret path"},
+      {"certificates, and no path",
+       [](Parts& p) {
+         p.deployment["spec"]["template"]["spec"]["containers"][0]["args"] = {"--tls-client-ca-file=/ca"};
+         p.validating["webhooks"][0]["clientConfig"]["service"].erase("path");
+       },
+       "has no path: put the gate's"},
+      {"no key", [](Parts& p) { p.caller_secret = json::object(); }, "has no key"},
+      {"the namespace is left out by its label",
+       [](Parts& p) {
+         p.validating["webhooks"][0]["namespaceSelector"] = {{"matchLabels", {{"gated", "yes"}}}};
+         p.clusters["items"] = {Parts::cluster({{"starrocks.com/prepare-upgrade", "true"}})};
+       },
+       "leaves its namespace out"},
+      {"the namespace is left out by an expression",
+       [](Parts& p) {
+         p.validating["webhooks"][0]["namespaceSelector"] = {
+             {"matchExpressions", {{{"key", "team"}, {"operator", "NotIn"}, {"values", {"a"}}}}}};
+         p.clusters["items"] = {Parts::cluster({}, {{"starRocksBeSpec", {{"upgradeHooks", {{"timeoutSeconds", 5}}}}}})};
+       },
+       "leaves its namespace out"},
+      {"the gate is to lead, and cannot",
+       [](Parts& p) {
+         p.clusters["items"] = {Parts::cluster({{"starrocks.com/upgrade-rollout", "stepwise"}})};
+       },
+       "apply manifests/rollouts"},
+      {"the gate is to lead where it sees nothing",
+       [](Parts& p) {
+         auto leads = p.webhook("statefulsets", "/mutate-statefulsets/t0ken");
+         leads["namespaceSelector"] = {{"matchLabels", {{"gate.starrocks.com/rollouts", "enabled"}}}};
+         p.mutating["webhooks"].push_back(leads);
+         p.clusters["items"] = {Parts::cluster({}, {{"upgradePreparation", {{"admission", "hold"}}}})};
+       },
+       "kubectl label namespace db gate.starrocks.com/rollouts=enabled"},
       {"an expired certificate", [](Parts& p) { p.now += std::chrono::hours(48); }, "expired"},
   };
   for (const auto& row : rows) {
@@ -113,4 +186,79 @@ TEST_CASE("each thing that is wrong is named, with what to do") {
     CHECK(std::any_of(complaints.begin(), complaints.end(),
                       [&](const std::string& line) { return line.find(row.says) != std::string::npos; }));
   }
+}
+
+TEST_CASE("clusters that do not ask, or are in sight, are no complaint") {
+  const struct {
+    const char* name;
+    json cluster;
+    json selector;
+  } rows[] = {
+      {"does not ask", Parts::cluster({}), {{"matchLabels", {{"gated", "yes"}}}}},
+      {"says no", Parts::cluster({{"starrocks.com/prepare-upgrade", "false"}}), {{"matchLabels", {{"gated", "yes"}}}}},
+      {"no selector", Parts::cluster({{"starrocks.com/prepare-upgrade", "true"}}), json()},
+      {"an empty one", Parts::cluster({{"starrocks.com/prepare-upgrade", "true"}}), json::object()},
+      {"its label", Parts::cluster({{"starrocks.com/prepare-upgrade", "true"}}), {{"matchLabels", {{"team", "a"}}}}},
+      {"an expression",
+       Parts::cluster({{"starrocks.com/prepare-upgrade", "true"}}),
+       {{"matchExpressions",
+         {{{"key", "team"}, {"operator", "In"}, {"values", {"b", "a"}}},
+          {{"key", "team"}, {"operator", "Exists"}},
+          {{"key", "other"}, {"operator", "DoesNotExist"}},
+          {{"key", "other"}, {"operator", "NotIn"}, {"values", {"a"}}}}}}},
+      {"the operator leads", Parts::cluster({{"starrocks.com/upgrade-rollout", "operator"}}), json()},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    Parts parts;
+    parts.clusters["items"] = json::array({row.cluster});
+    if (!row.selector.is_null()) parts.validating["webhooks"][0]["namespaceSelector"] = row.selector;
+    CHECK(one_says(parts.complaints(), "the certificate expires at"));
+  }
+}
+
+TEST_CASE("two dry runs tell whether the API server asks the gate") {
+  const std::string denial =
+      "admission webhook \"configmaps.gate.starrocks.com\" denied the request: UpgradeHooksInvalid";
+  const struct {
+    const char* name;
+    Verdict valid;
+    Verdict invalid;
+    CheckResult result;
+    const char* says;
+  } rows[] = {
+      {"as it should be", {true, false, "", {}}, {false, false, denial, {}}, CheckResult::Good, "does as it says"},
+      {"nobody is asked",
+       {true, false, "", {}},
+       {true, false, "", {}},
+       CheckResult::Failure,
+       "does not reach the gate"},
+      {"another one refuses",
+       {true, false, "", {}},
+       {false, false, "quota exceeded", {}},
+       CheckResult::Failure,
+       "quota"},
+      {"everything is refused",
+       {false, false, denial, {}},
+       {false, false, denial, {}},
+       CheckResult::Failure,
+       "a valid"},
+      {"no right", {false, true, "", {}}, {false, true, "", {}}, CheckResult::NotChecked, "you may not create"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const auto line = judge_verdicts(row.valid, row.invalid);
+    CHECK(line.result == row.result);
+    CHECK(line.message.find(row.says) != std::string::npos);
+  }
+}
+
+TEST_CASE("clocks that are apart are told, whichever is ahead") {
+  const WallTime now{std::chrono::seconds(1'700'000'000)};
+  for (const int ahead : {-31, 31}) {
+    const auto line = judge_clock(now, now + std::chrono::seconds(ahead), "the gate's");
+    CHECK(line.result == CheckResult::Warning);
+    CHECK(line.message.find("31 s apart") != std::string::npos);
+  }
+  CHECK(judge_clock(now, now + std::chrono::seconds(30), "your").result == CheckResult::Good);
 }

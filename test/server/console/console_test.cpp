@@ -33,6 +33,8 @@ class FakeKubectl {
 
   [[nodiscard]] std::string program() const { return directory_ + "/kubectl"; }
   void answer(const std::string& text) const { std::ofstream(directory_ + "/answer") << text; }
+  /// Instead of the answers: a shell script of the test's own.
+  void script(const std::string& text) const { std::ofstream(program()) << "#!/bin/sh\n" + text; }
   void watch(const std::string& text) const { std::ofstream(directory_ + "/watch") << text; }
   void fail(const std::string& text) const { std::ofstream(directory_ + "/fail") << text; }
   [[nodiscard]] std::string calls() const {
@@ -174,4 +176,48 @@ TEST_CASE("a program that is not there, one that hangs, one that fails") {
   CHECK(failed.error().peer_code == 3);
   CHECK(failed.error().message == "why");
   CHECK(run_program({"sh", "-c", "printf answer"}, later).value() == "answer");
+}
+
+TEST_CASE("check lets the API server ask the gate, and the gate its frontends") {
+  const FakeKubectl kubectl;
+  kubectl.script(
+      "case \"$*\" in\n"
+      "  *\"create --dry-run=server --namespace=gates --output=json --filename=-\"*)\n"
+      "    case \"$(cat)\" in\n"
+      "      *'DROP TABLE'*) echo 'admission webhook \"configmaps.gate.starrocks.com\" denied the request: no' >&2; "
+      "exit 1 ;;\n"
+      "    esac\n"
+      "    echo '{\"metadata\":{\"creationTimestamp\":\"2026-01-02T03:04:05Z\"}}' ;;\n"
+      "  *'get deployment'*)\n"
+      "    echo '{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"upgrade-gate\",\"args\":"
+      "[\"--frontend-tls\",\"required\"]}]}}}}' ;;\n"
+      "  *'exec deployment/upgrade-gate --namespace=gates --container=upgrade-gate --context=here --'*'probe "
+      "--frontends "
+      "--output=json --frontend-tls=required')\n"
+      "    echo '[{\"result\":\"FAILURE\",\"subject\":\"FE of db/sr\",\"message\":\"refused\"}]'; exit 1 ;;\n"
+      "  version*) echo '{}' ;;\n"
+      "  *) echo no >&2; exit 1 ;;\n"
+      "esac\n");
+  ConsoleOptions options;
+  options.command = ConsoleCommand::Check;
+  options.gate_namespace = "gates";
+  options.context = "here";
+  const auto ran = run(options, kubectl);
+  CAPTURE(ran.out);
+  CHECK(ran.code == console_exit::kFailed);
+  CHECK(ran.out.find("ok       Verdict through the API server: ") != std::string::npos);
+  CHECK(ran.out.find("warning  Clock: your clock") != std::string::npos);
+  CHECK(ran.out.find("FAILURE  FE of db/sr: refused") != std::string::npos);  // although kubectl exec ended with 1
+}
+
+TEST_CASE("what a program is given on its standard input is bounded") {
+  const SystemClock clock;
+  const auto echoed = run_program({"cat"}, clock.steady_now() + std::chrono::seconds(20), "two\nlines");
+  REQUIRE(echoed);
+  CHECK(*echoed == "two\nlines");
+  CHECK(run_program({"cat"}, clock.steady_now() + std::chrono::seconds(20), std::string(kProgramInputMax + 1, 'x'))
+            .error()
+            .code == ErrorCode::InvalidInput);
+  // One that does not read it is not waited for.
+  CHECK(run_program({"true"}, clock.steady_now() + std::chrono::seconds(20), std::string(kProgramInputMax, 'x')));
 }

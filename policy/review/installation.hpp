@@ -1,0 +1,31 @@
+#pragma once
+// The parts of an installation that live in the cluster's own objects, and vanish with a careless apply: webhook
+// configurations and CRDs. Pure; `upgrade-gate check` and the serving gate judge by the same rules.
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "policy/text/json_projection.hpp"
+
+namespace gate {
+
+enum class WebhookKind { Validating, Mutating };
+
+/// Why the configuration (null: there is none) does not make the API server call the gate in `gate_namespace`, with
+/// what to do; "" when it does. An empty namespace is that of a gate outside of the cluster: any is right.
+[[nodiscard]] std::string fault_of_webhooks(const nlohmann::json& configuration, WebhookKind kind,
+                                            std::string_view gate_namespace);
+
+/// Why the CRD upgradepreparations.gate.starrocks.com (null: there is none) does not hold what this program writes.
+[[nodiscard]] std::string fault_of_record_crd(const nlohmann::json& crd);
+
+/// Why the CRD starrocksclusters.starrocks.com (null: there is none) does not keep the gate's fields: an upgrade of the
+/// operator's CRD drops them silently. Annotations need none of them.
+[[nodiscard]] std::string fault_of_cluster_crd(const nlohmann::json& crd);
+
+/// What the functions above read of an object: an operator's CRD alone is a megabyte.
+[[nodiscard]] const Projection& webhooks_for_judging();
+[[nodiscard]] const Projection& crd_for_judging();
+
+}  // namespace gate

@@ -1,0 +1,71 @@
+#pragma once
+// Looks from time to time whether the API server still calls this gate and still keeps its fields: webhook
+// configurations and CRDs belong to whoever applies manifests, and vanish without a word to the gate.
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/base/log.hpp"
+#include "server/kubernetes/kube_client.hpp"
+#include "server/ports/clock.hpp"
+
+namespace gate {
+
+/// As the label `part` of a metric names them.
+inline constexpr std::array kInstallationParts{"validating_webhooks", "mutating_webhooks", "record_crd",
+                                               "crd_extension"};
+
+struct InstallationPart {
+  std::string part;
+  std::optional<bool> good;  ///< nullopt: it was not read yet, or cannot be now.
+  std::string fault;         ///< Where it is not good.
+};
+
+struct InstallationWatchOptions {
+  std::string name_space;                          ///< Of the gate; empty where it runs outside of the cluster.
+  std::string configuration = "upgrade-gate";      ///< Name of both webhook configurations.
+  std::string identity;                            ///< Of this replica, in Events.
+  std::chrono::milliseconds look_interval{60000};  ///< A look costs four reads, one of them of a megabyte.
+};
+
+/// What becomes bad after it was good, or is bad at the first look (but for the extension, which is a choice), is
+/// logged and told by a Warning Event `UpgradeGateInstallation` on the object, in the namespace "default", as the API
+/// server wants it for objects without one; what becomes good again by a Normal one. Replicas write the same Event.
+class InstallationWatch {
+ public:
+  /// `client`, `clock` and `log` outlive this. One thread.
+  InstallationWatch(KubeClient& client, const Clock& clock, Logger& log, InstallationWatchOptions options);
+  ~InstallationWatch();  ///< Stops and joins.
+
+  void start();
+  void stop();
+
+  /// One entry for each of kInstallationParts, in their order. Thread safe.
+  [[nodiscard]] std::vector<InstallationPart> parts() const;
+
+ private:
+  void run(const std::stop_token& stop);
+  void look();
+  void judge(std::size_t index, const KubeResource& resource, const std::string& name);
+  void tell(const std::string& part, const KubeResource& resource, const std::string& name,
+            const nlohmann::json& metadata, const std::string& fault);
+
+  KubeClient& client_;
+  const Clock& clock_;
+  Logger& log_;
+  const InstallationWatchOptions options_;
+  LogLimiter failures_;
+
+  mutable std::mutex mutex_;
+  std::vector<InstallationPart> parts_;  // guarded by mutex_
+  std::jthread thread_;                  // last
+};
+
+}  // namespace gate

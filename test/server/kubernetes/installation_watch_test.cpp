@@ -1,0 +1,211 @@
+// What other people's applies do to the gate's own installation.
+
+#include "server/kubernetes/installation_watch.hpp"
+
+#include <doctest/doctest.h>
+
+#include <condition_variable>
+#include <map>
+
+#include "test/fakes/quiet_log.hpp"
+#include "test/server/kubernetes/fake_api_server.hpp"
+
+namespace gate {
+
+using nlohmann::json;
+
+namespace {
+
+json webhook(const std::string& name, const std::string& name_space = "gates") {
+  return {{"name", name + ".gate.starrocks.com"},
+          {"failurePolicy", "Fail"},
+          {"clientConfig", {{"service", {{"namespace", name_space}}}, {"caBundle", "Q0E="}}}};
+}
+
+json crd(const json& spec, const json& status) {
+  return {{"metadata", {{"uid", "u"}, {"resourceVersion", "7"}, {"name", "x"}}},
+          {"spec",
+           {{"versions",
+             {{{"name", "v1"},
+               {"storage", true},
+               {"schema",
+                {{"openAPIV3Schema",
+                  {{"properties", {{"spec", {{"properties", spec}}}, {"status", {{"properties", status}}}}}}}}}}}}}}};
+}
+
+const json kText{{"type", "string"}};
+
+/// The API server's objects by path; null is 404, a number that status. Events are kept.
+class Objects {
+ public:
+  Objects() {
+    put("validatingwebhookconfigurations/upgrade-gate", {{"metadata", {{"uid", "v"}, {"resourceVersion", "5"}}},
+                                                         {"webhooks", {webhook("clusters"), webhook("warehouses")}}});
+    put("mutatingwebhookconfigurations/upgrade-gate",
+        {{"metadata", {{"uid", "m"}, {"resourceVersion", "6"}}}, {"webhooks", {webhook("status")}}});
+    put("customresourcedefinitions/upgradepreparations.gate.starrocks.com",
+        crd({{"supersedes", kText}}, {{"captured", kText},
+                                      {"restoreOwed", kText},
+                                      {"observedGeneration", kText},
+                                      {"conditions", {{"items", {{"properties", {{"type", kText}}}}}}}}));
+    put("customresourcedefinitions/starrocksclusters.starrocks.com",
+        crd({{"upgradePreparation", kText}}, {{"upgradePreparationStatus", kText}}));
+  }
+  void put(const std::string& path, const json& object) {
+    const std::scoped_lock lock(mutex_);
+    objects_[path] = object;
+  }
+  [[nodiscard]] json get(const std::string& path) {
+    const std::scoped_lock lock(mutex_);
+    return objects_[path];
+  }
+  [[nodiscard]] std::vector<json> events() {
+    const std::scoped_lock lock(mutex_);
+    return events_;
+  }
+  void answer(const httplib::Request& request, httplib::Response& response) {
+    const std::scoped_lock lock(mutex_);
+    if (request.method == "POST") {
+      events_.push_back(json::parse(request.body));
+      return test::answer_json(response, events_.back(), 201);
+    }
+    for (const auto& [path, object] : objects_) {
+      if (!request.path.ends_with("/" + path)) continue;
+      if (object.is_number()) return test::answer_status(response, object.get<int>(), "Why");
+      if (object.is_object()) return test::answer_json(response, object);
+    }
+    test::answer_status(response, 404, "NotFound");
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, json> objects_;
+  std::vector<json> events_;
+};
+
+struct Watched {
+  Objects objects;
+  test::FakeApiServer server{
+      [this](const httplib::Request& request, httplib::Response& response) { objects.answer(request, response); }};
+  std::unique_ptr<KubeClient> client = server.client();
+  SystemClock clock;
+  InstallationWatch watch{*client, clock, test::quiet_log(),
+                          InstallationWatchOptions{"gates", "upgrade-gate", "me", std::chrono::milliseconds(5)}};
+
+  /// Waits until a part is as told; what it is then.
+  InstallationPart part(std::size_t index, std::optional<bool> good) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (;;) {
+      auto now = watch.parts()[index];
+      if (now.good == good || std::chrono::steady_clock::now() > give_up) return now;
+      std::this_thread::yield();
+    }
+  }
+  /// Waits until as many Events were written.
+  std::vector<json> events(std::size_t count) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (;;) {
+      auto now = objects.events();
+      if (now.size() >= count || std::chrono::steady_clock::now() > give_up) return now;
+      std::this_thread::yield();
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an installation as it should be is found so, without a word") {
+  Watched world;
+  for (const auto& part : world.watch.parts()) CHECK_FALSE(part.good.has_value());
+  world.watch.start();
+  for (std::size_t i = 0; i < kInstallationParts.size(); ++i) {
+    const auto part = world.part(i, true);
+    CAPTURE(part.fault);
+    CHECK(part.part == kInstallationParts[i]);
+    CHECK(part.good == true);
+  }
+  world.watch.stop();
+  CHECK(world.objects.events().empty());
+}
+
+TEST_CASE("what somebody's apply takes away is told once, and so is its return") {
+  struct Row {
+    const char* name;
+    std::size_t part;
+    const char* path;
+    json becomes;
+    const char* fault;
+    const char* kind;
+  };
+  const Row rows[] = {
+      {"the webhooks are gone", 0, "validatingwebhookconfigurations/upgrade-gate", json(), "nothing is gated",
+       "ValidatingWebhookConfiguration"},
+      {"one is missing",
+       0,
+       "validatingwebhookconfigurations/upgrade-gate",
+       {{"webhooks", {webhook("clusters")}}},
+       "warehouses.gate.starrocks.com is missing",
+       "ValidatingWebhookConfiguration"},
+      {"they are another gate's",
+       1,
+       "mutatingwebhookconfigurations/upgrade-gate",
+       {{"webhooks", {webhook("status", "elsewhere")}}},
+       "calls namespace elsewhere, not gates",
+       "MutatingWebhookConfiguration"},
+      {"the record's CRD is older", 2, "customresourcedefinitions/upgradepreparations.gate.starrocks.com",
+       crd({{"supersedes", kText}}, {{"captured", kText}}), "older than this program", "CustomResourceDefinition"},
+      {"the operator's CRD was upgraded", 3, "customresourcedefinitions/starrocksclusters.starrocks.com",
+       crd({{"image", kText}}, {{"phase", kText}}), "apply it again", "CustomResourceDefinition"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    Watched world;
+    world.watch.start();
+    REQUIRE(world.part(row.part, true).good == true);
+    const auto before = world.objects.get(row.path);
+    world.objects.put(row.path, row.becomes);
+    const auto part = world.part(row.part, false);
+    CHECK(part.good == false);
+    CHECK_MESSAGE(part.fault.find(row.fault) != std::string::npos, part.fault);
+    REQUIRE(world.events(1).size() == 1);
+    world.objects.put(row.path, before);
+    CHECK(world.part(row.part, true).good == true);
+    const auto events = world.events(2);
+    world.watch.stop();
+    REQUIRE(events.size() == 2);
+    CHECK(world.objects.events().size() == 2);
+    CHECK(events[0]["type"] == "Warning");
+    CHECK(events[0]["reason"] == "UpgradeGateInstallation");
+    CHECK(events[0]["message"] == part.fault);
+    CHECK(events[0]["involvedObject"]["kind"] == row.kind);
+    CHECK(events[0]["metadata"]["namespace"] == "default");
+    CHECK(events[1]["type"] == "Normal");
+    CHECK(events[0]["metadata"]["name"] != events[1]["metadata"]["name"]);
+  }
+}
+
+TEST_CASE("an extension that was never there is a choice, and no Event; a webhook that was never there is told") {
+  Watched world;
+  world.objects.put("customresourcedefinitions/starrocksclusters.starrocks.com", crd(json::object(), json::object()));
+  world.objects.put("validatingwebhookconfigurations/upgrade-gate", json());
+  world.watch.start();
+  CHECK(world.part(3, false).good == false);
+  const auto events = world.events(1);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0]["involvedObject"]["kind"] == "ValidatingWebhookConfiguration");
+}
+
+TEST_CASE("what may not be read, or not now, is neither good nor bad") {
+  for (const int status : {403, 500}) {
+    CAPTURE(status);
+    Watched world;
+    world.objects.put("customresourcedefinitions/starrocksclusters.starrocks.com", status);
+    world.watch.start();
+    CHECK(world.part(0, true).good == true);
+    world.watch.stop();
+    CHECK_FALSE(world.watch.parts()[3].good.has_value());
+    CHECK(world.objects.events().empty());
+  }
+}
+
+}  // namespace gate
