@@ -69,6 +69,10 @@ bench: ## Speed and memory beside controller-runtime and nginx (8 minutes; docs/
 	$(call build,release,upgrade-gate)
 	test/bench/bench.sh build/release
 
+bench-parsers: ## What each parser of foreign text costs against its size; fails where one is not linear (5 minutes)
+	$(call build,release,bench_parsers)
+	build/release/test/bench/bench_parsers
+
 ##@ Release
 install.yaml: ## Everything in one file for kubectl apply: build/install.yaml, with IMAGE if given
 	@mkdir -p build

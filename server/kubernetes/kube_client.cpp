@@ -2,9 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -23,6 +21,7 @@
 #include "policy/text/text.hpp"
 #include "server/httplib.hpp"
 #include "server/kubernetes/answer_stream.hpp"
+#include "server/kubernetes/api_server_trust.hpp"
 #include "server/kubernetes/bounded_client.hpp"
 #include "server/kubernetes/kube_path.hpp"
 
@@ -51,51 +50,6 @@ constexpr int kKeepAliveIntervalSeconds = 10;
 constexpr int kKeepAliveCount = 3;
 /// Part of an error body that is kept to explain it.
 constexpr std::size_t kErrorBodyBytesMax = 64u << 10;
-
-struct FreeX509 {
-  void operator()(X509* x) const { X509_free(x); }
-  void operator()(X509_STORE* x) const { X509_STORE_free(x); }
-  void operator()(EVP_PKEY* x) const { EVP_PKEY_free(x); }
-  void operator()(BIO* x) const { BIO_free(x); }
-};
-template <class T>
-using Handle = std::unique_ptr<T, FreeX509>;
-
-std::vector<Handle<X509>> certificates_of(const std::string& pem) {
-  std::vector<Handle<X509>> out;
-  const Handle<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) out.emplace_back(certificate);
-  return out;
-}
-
-/// What proves the API server to us and us to it, parsed once.
-struct TlsMaterial {
-  Handle<X509_STORE> roots;  ///< Null = the system's.
-  std::vector<Handle<X509>> chain;
-  Handle<EVP_PKEY> key;
-};
-
-Result<TlsMaterial> parse_material(const KubeConfig& config) {
-  TlsMaterial out;
-  if (!config.ca_pem.empty()) {
-    out.roots.reset(X509_STORE_new());
-    const auto roots = certificates_of(config.ca_pem);
-    for (const auto& root : roots) X509_STORE_add_cert(out.roots.get(), root.get());
-    if (roots.empty()) {
-      return Error{ErrorCode::InvalidInput, "certificate authority of the API server: expected PEM certificates"};
-    }
-  }
-  if (!config.client_certificate_pem.empty()) {
-    out.chain = certificates_of(config.client_certificate_pem);
-    const Handle<BIO> bio(
-        BIO_new_mem_buf(config.client_key_pem.data(), static_cast<int>(config.client_key_pem.size())));
-    out.key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
-    if (out.chain.empty() || !out.key || X509_check_private_key(out.chain.front().get(), out.key.get()) != 1) {
-      return Error{ErrorCode::InvalidInput, "client certificate: expected a PEM certificate and its PEM key"};
-    }
-  }
-  return out;
-}
 
 /// An answer that is not 2xx, or an ERROR event of a watch, as an Error.
 Error failure(const std::string& what, int status, const std::string& body) {
@@ -165,10 +119,10 @@ struct Outgoing {
 
 class KubeClient::Impl {
  public:
-  Impl(KubeConfig config, KubeClientOptions options, TlsMaterial material)
+  Impl(KubeConfig config, KubeClientOptions options, std::unique_ptr<ApiServerTrust> trust)
       : config_(std::move(config)),
         options_(std::move(options)),
-        material_(std::move(material)),
+        trust_(std::move(trust)),
         watchdog_([this](const std::stop_token& stop) { watch_deadlines(stop); }) {}
 
   const KubeClientOptions& options() const { return options_; }
@@ -349,7 +303,7 @@ class KubeClient::Impl {
   };
   using Lease = std::shared_ptr<Connection>;
 
-  std::unique_ptr<httplib::ClientImpl> make_client(FramingLimit& framing) const {
+  std::unique_ptr<httplib::ClientImpl> make_client(FramingLimit& framing) {
     std::unique_ptr<httplib::ClientImpl> client;
     if (!config_.tls) {
       client = std::make_unique<BoundedClient<httplib::ClientImpl>>(framing, config_.host, config_.port);
@@ -357,7 +311,7 @@ class KubeClient::Impl {
       auto secure = std::make_unique<BoundedClient<httplib::SSLClient>>(framing, config_.host, config_.port);
       // OpenSSL verifies within the handshake, the name included: httplib's own check knows no name but the host's.
       secure->enable_server_certificate_verification(false);
-      prepare_context(secure->ssl_context());
+      trust_->prepare(*secure->ssl_context());
       client = std::move(secure);
     }
     client->set_keep_alive(true);
@@ -365,32 +319,6 @@ class KubeClient::Impl {
     client->set_url_encode(false);  // encoded here already
     client->set_socket_options(set_socket_options);
     return client;
-  }
-
-  void prepare_context(SSL_CTX* context) const {
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    if (material_.roots) {
-      SSL_CTX_set1_cert_store(context, material_.roots.get());
-    } else {
-      SSL_CTX_set_default_verify_paths(context);
-    }
-    if (material_.key) {
-      SSL_CTX_use_certificate(context, material_.chain.front().get());
-      for (std::size_t i = 1; i < material_.chain.size(); ++i) {
-        SSL_CTX_add1_chain_cert(context, material_.chain[i].get());
-      }
-      SSL_CTX_use_PrivateKey(context, material_.key.get());
-    }
-    if (config_.insecure_skip_verify) {
-      SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nullptr);
-      return;
-    }
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-    const std::string& name = config_.tls_server_name.empty() ? config_.host : config_.tls_server_name;
-    X509_VERIFY_PARAM* parameters = SSL_CTX_get0_param(context);
-    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str()) != 1) {
-      X509_VERIFY_PARAM_set1_host(parameters, name.data(), name.size());
-    }
   }
 
   httplib::Request outgoing(const Outgoing& request) {
@@ -545,10 +473,11 @@ class KubeClient::Impl {
     released_.notify_one();
   }
 
-  /// A waiting connection on which something arrives is being closed (a TLS close is data too).
+  /// A waiting connection on which something arrives is being closed (a TLS close is data too). One that is closed
+  /// would be made again with the authorities of its first time.
   static bool is_quiet(const Connection& connection) {
     pollfd descriptor{connection.client->socket(), POLLIN, 0};
-    return descriptor.fd < 0 || ::poll(&descriptor, 1, 0) == 0;
+    return descriptor.fd >= 0 && ::poll(&descriptor, 1, 0) == 0;
   }
 
   /// httplib's time-outs are per read; this cuts a request whose bytes come drop by drop.
@@ -639,7 +568,7 @@ class KubeClient::Impl {
 
   const KubeConfig config_;
   const KubeClientOptions options_;
-  const TlsMaterial material_;
+  const std::unique_ptr<ApiServerTrust> trust_;
 
   std::mutex mutex_;
   std::condition_variable_any released_;   // a connection is free, or end_by_ has changed
@@ -678,12 +607,12 @@ KubeClient::KubeClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 KubeClient::~KubeClient() = default;
 
 Result<std::unique_ptr<KubeClient>> KubeClient::create(KubeConfig config, KubeClientOptions options) {
-  auto material = parse_material(config);
-  if (!material) return material.error();
+  auto trust = ApiServerTrust::create(config);
+  if (!trust) return trust.error();
   // OpenSSL writes to sockets without MSG_NOSIGNAL: a peer that went must be an error, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   return std::unique_ptr<KubeClient>(
-      new KubeClient(std::make_unique<Impl>(std::move(config), std::move(options), std::move(*material))));
+      new KubeClient(std::make_unique<Impl>(std::move(config), std::move(options), std::move(*trust))));
 }
 
 void KubeClient::end_by(Deadline limit) { impl_->end_by(limit); }

@@ -33,6 +33,7 @@ inline constexpr KubeResource kServices{"", "v1", "services"};
 inline constexpr KubeResource kSecrets{"", "v1", "secrets"};
 inline constexpr KubeResource kConfigMaps{"", "v1", "configmaps"};
 inline constexpr KubeResource kEvents{"", "v1", "events"};
+inline constexpr KubeResource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices"};
 inline constexpr KubeResource kStatefulSets{"apps", "v1", "statefulsets"};
 inline constexpr KubeResource kNamespaces{"", "v1", "namespaces"};
 inline constexpr KubeResource kPods{"", "v1", "pods"};

@@ -37,7 +37,8 @@ const Projection& of_config_map() {
 
 const Projection& of_service() {
   static const Projection kService = keep_members(
-      "", {keep_members("spec", {keep_elements("ports", keep_members("", {keep_all("name"), keep_all("port")}))})});
+      "", {keep_members("spec", {keep_all("type"),
+                                 keep_elements("ports", keep_members("", {keep_all("name"), keep_all("port")}))})});
   return kService;
 }
 
@@ -164,6 +165,7 @@ std::string event_name(const Preparation& record, std::string_view about, std::s
 KubeClusterAccess::KubeClusterAccess(KubeClient& client, const Clock& clock, Logger& log,
                                      KubeClusterAccessOptions options)
     : client_(client),
+      pods_(std::make_shared<FrontendPods>(client, clock)),
       clock_(clock),
       log_(log),
       options_(std::move(options)),
@@ -186,6 +188,12 @@ Result<FrontendAccess> KubeClusterAccess::frontend_access(const std::string& nam
   auto address = frontend_address(name_space, cluster, deadline);
   if (!address) return address.error();
   access.address = std::move(*address);
+  if (!options_.frontend_address_override) {
+    access.judge_named = [pods = pods_, name_space, cluster](const std::vector<std::string>& addresses,
+                                                             Deadline until) {
+      return pods->judge(name_space, cluster, addresses, until);
+    };
+  }
   if (auto read = read_credentials(name_space, *object, access, deadline); !read) return read.error();
   return access;
 }
@@ -215,6 +223,11 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
       return Error{ErrorCode::Unavailable, "Service " + name + " does not exist (yet)"};
     }
     return service.error();
+  }
+  // It is no more than a name for somebody else's server, and the operator never makes one.
+  if (text(at(*service, {"spec", "type"})) == "ExternalName") {
+    return Error{ErrorCode::InvalidInput,
+                 "Service " + name + ": invalid type ExternalName: want one that selects pods"};
   }
   FrontendAddress address;
   address.host =

@@ -13,6 +13,7 @@
 
 #include "server/base/log.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
+#include "server/kubernetes/frontend_pods.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/ports/cluster_access.hpp"
 
@@ -77,6 +78,7 @@ class KubeClusterAccess final : public ClusterAccess {
   void write_event(const PendingEvent& event, Deadline deadline);
 
   KubeClient& client_;
+  const std::shared_ptr<FrontendPods> pods_;  // shared with what frontend_access() gave out
   const Clock& clock_;
   Logger& log_;
   const KubeClusterAccessOptions options_;

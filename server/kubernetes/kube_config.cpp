@@ -102,9 +102,10 @@ Result<YAML::Node> named(const YAML::Node& root, const char* section, const char
   return invalid(section, name, names.empty() ? "an entry of that name" : "one of: " + clean_text(names));
 }
 
-/// `<key>-data` (base64) or `<key>` (a file beside the kubeconfig) into `out`; absent leaves it as it is.
+/// `<key>-data` (base64) or `<key>` (a file beside the kubeconfig, whose name comes into `path`) into `out`; absent
+/// leaves both as they are.
 Status read_material(const YAML::Node& node, const std::string& section, const char* key,
-                     const std::filesystem::path& directory, std::string& out) {
+                     const std::filesystem::path& directory, std::string& out, std::filesystem::path* path = nullptr) {
   const std::string data_key = std::string(key) + "-data";
   if (const std::string data = text_of(node, data_key.c_str()); !data.empty()) {
     auto decoded = decode_base64(data);
@@ -114,6 +115,7 @@ Status read_material(const YAML::Node& node, const std::string& section, const c
     auto bytes = read_file(section + "." + key, directory / file);
     if (!bytes) return bytes.error();
     out = std::move(*bytes);
+    if (path != nullptr) *path = directory / file;
   }
   return Ok{};
 }
@@ -161,7 +163,8 @@ Result<KubeConfig> read_kubeconfig(const YAML::Node& root, std::string context_n
     return invalid("clusters[].cluster.insecure-skip-tls-verify", insecure, "true or false");
   }
   config.insecure_skip_verify = insecure == "true";
-  if (auto read = read_material(*cluster, "clusters[].cluster", "certificate-authority", directory, config.ca_pem);
+  if (auto read = read_material(*cluster, "clusters[].cluster", "certificate-authority", directory, config.ca_pem,
+                                &config.ca_file);
       !read) {
     return read.error();
   }
@@ -190,7 +193,8 @@ Result<KubeConfig> in_cluster_kube_config(const std::filesystem::path& service_a
   const auto parsed = parse_port(port);
   if (!parsed) return invalid("KUBERNETES_SERVICE_PORT", port, "a port, 1 to 65535");
   config.port = *parsed;
-  auto ca = read_file("service account", service_account / "ca.crt");
+  config.ca_file = service_account / "ca.crt";
+  auto ca = read_file("service account", config.ca_file);
   if (!ca) return ca.error();
   config.ca_pem = std::move(*ca);
   config.token_file = service_account / "token";

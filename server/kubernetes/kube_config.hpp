@@ -17,6 +17,8 @@ struct KubeConfig {
   std::string path_prefix;      ///< "" or "/k8s/clusters/c-1": before every path, for servers behind a proxy.
   std::string tls_server_name;  ///< Name to verify in the certificate; empty = host.
   std::string ca_pem;           ///< Empty = the system's roots.
+  /// Where ca_pem came from; empty: from nowhere else. Read again while running: authorities are rotated.
+  std::filesystem::path ca_file;
   bool insecure_skip_verify = false;
   std::string token;                 ///< Used when token_file is empty.
   std::filesystem::path token_file;  ///< Read again while running: the kubelet replaces projected tokens.

@@ -34,6 +34,9 @@ struct FrontendAccess {
   /// Set: `address` is what the database at this one names. It must lie inside the same cluster, and errors do not tell
   /// what was found there.
   std::optional<FrontendAddress> named_by{};
+  /// Whether what `named_by` names, resolved, is a pod of its cluster; empty: not known. Thread safe; may ask the API
+  /// server. Unavailable: no, or not yet.
+  std::function<Status(const std::vector<std::string>& addresses, Deadline)> judge_named{};
 };
 
 /// Rows of one result set; columns are found by name since StarRocks adds some in every version.

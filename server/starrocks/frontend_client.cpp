@@ -491,6 +491,9 @@ Result<std::unique_ptr<FrontendSession>> MysqlFrontendConnector::connect(const F
   const auto addresses = resolver_.resolve(access.address.host, deadline);
   if (!addresses) return addresses.error();
   if (auto judged = judge_resolved(access, *addresses); !judged) return judged.error();
+  if (access.named_by && access.judge_named && access.address != *access.named_by) {
+    if (auto judged = access.judge_named(*addresses, deadline); !judged) return judged.error();
+  }
   for (std::size_t i = 0;; ++i) {
     // An address that swallows packets must leave time for the next one.
     const auto now = steady_clock::now();

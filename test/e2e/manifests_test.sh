@@ -175,6 +175,8 @@ yes update upgradepreparations.gate.starrocks.com --subresource=status
 no patch upgradepreparations.gate.starrocks.com --subresource=status
 yes get services
 no list services
+yes list endpointslices.discovery.k8s.io
+no get endpointslices.discovery.k8s.io
 yes get statefulsets.apps
 no patch statefulsets.apps
 yes get secrets

@@ -93,6 +93,49 @@ TEST_CASE("the frontend is the query port of the cluster's Service, the login th
   }
 }
 
+TEST_CASE("what an FE names is judged by the pods behind its own Services, but where the owner wrote the address") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  apply_yaml(name_space, kService);
+  apply_yaml(name_space,
+             "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n"
+             "spec: {starRocksFeSpec: {image: 'fe:1'}}\n");
+  const auto slice = [&](const std::string& service, const std::string& address) {
+    apply_yaml(name_space, "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + service +
+                               "-1, labels: {kubernetes.io/service-name: " + service +
+                               "}}\naddressType: IPv4\nendpoints: [{addresses: ['" + address + "']}]\n");
+  };
+  slice("sr-fe-search", "10.9.0.1");
+  slice("sr-be-search", "10.9.0.2");
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
+  const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE(found.ok());
+  REQUIRE(found->judge_named);
+  CHECK(found->judge_named({"10.9.0.1"}, in_seconds(30)).ok());
+  CHECK_FALSE(found->judge_named({"10.9.0.2"}, in_seconds(30)).ok());
+  KubeClusterAccessOptions options;
+  options.frontend_address_override = FrontendAddress{"127.0.0.1", 9030};
+  KubeClusterAccess written(*client, kClock, test::quiet_log(), options);
+  const auto by_hand = written.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE(by_hand.ok());
+  CHECK_FALSE(by_hand->judge_named);
+}
+
+TEST_CASE("a Service that is a name for somebody else's server is not the FE's") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
+  apply_yaml(name_space,
+             "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n"
+             "spec: {starRocksFeSpec: {image: 'fe:1'}}\n");
+  apply_yaml(name_space,
+             "apiVersion: v1\nkind: Service\nmetadata: {name: sr-fe-service}\nspec:\n  type: ExternalName\n"
+             "  externalName: db.somewhere.svc.cluster.local\n  ports:\n  - {name: query, port: 9030}\n");
+  const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
+  REQUIRE_FALSE(found.ok());
+  CHECK_MESSAGE(found.error().message.find("invalid type ExternalName") != std::string::npos, found.error().message);
+}
+
 TEST_CASE("what stands in the way of reaching the frontend is named, passwords never") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();

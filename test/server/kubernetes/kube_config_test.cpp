@@ -104,6 +104,7 @@ TEST_CASE("material comes from data or from files beside the kubeconfig, the con
   const auto config = kube_config_from_file(file);
   REQUIRE_MESSAGE(config.ok(), (config.ok() ? "" : config.error().message));
   CHECK(config->ca_pem == "CA FROM FILE");
+  CHECK(config->ca_file == folder.path() / "ca.crt");
   CHECK(config->tls_server_name == "other");
   CHECK(config->client_certificate_pem == "CERT");
   CHECK(config->client_key_pem == "KEY");
@@ -178,6 +179,7 @@ TEST_CASE("in a pod the service account is used") {
   CHECK(inside->host == "fd00::1");
   CHECK(inside->port == 443);
   CHECK(inside->ca_pem == "CA");
+  CHECK(inside->ca_file == folder.path() / "ca.crt");
   CHECK(inside->token_file == folder.path() / "token");
   CHECK(inside->name_space == "gate");
   unsetenv("KUBERNETES_SERVICE_HOST");

@@ -341,6 +341,36 @@ TEST_CASE("an address that a database names lies in its cluster, and what is fou
   CHECK(closed.code == open.code);
 }
 
+TEST_CASE("what a database names is connected to only once its resolved address was judged, names as well as numbers") {
+  FrontendSimulator simulator({.frontends = 2});
+  auto access = access_to(simulator, 1);
+  std::vector<std::string> judged;
+  bool own = false;
+  access.judge_named = [&](const std::vector<std::string>& addresses, Deadline) -> Status {
+    judged.insert(judged.end(), addresses.begin(), addresses.end());
+    if (own) return Ok{};
+    return Error{ErrorCode::Unavailable, "not one of its pods"};
+  };
+  // Not named by a database: the gate's own way to it.
+  CHECK(session_with(access)->execute("SELECT 1", in(kAmple)).ok());
+  access.named_by = access.address;
+  CHECK(session_with(access)->execute("SELECT 1", in(kAmple)).ok());
+  CHECK(judged.empty());
+
+  access.named_by = access_to(simulator).address;
+  CHECK(refusal_of(access).message.find("not one of its pods") != std::string::npos);
+  CHECK(judged == std::vector<std::string>{"127.0.0.1"});
+  own = true;
+  CHECK(session_with(access)->execute("SELECT 1", in(kAmple)).ok());
+  own = false;
+  judged.clear();
+  access.named_by = FrontendAddress{"other.localhost", access.address.port};
+  access.address.host = "fe-0.localhost";
+  const auto refused = refusal_of(access);
+  // By what the name leads to; where names below localhost lead nowhere, it is not reached at all.
+  CHECK((judged.empty() || refused.message.find("not one of its pods") != std::string::npos));
+}
+
 TEST_CASE("a connection cut in the middle of an answer is Unavailable, whatever the size") {
   FrontendSimulator simulator;
   simulator.drop("SHOW BACKENDS");
