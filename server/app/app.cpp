@@ -215,6 +215,7 @@ void App::Impl::make_controller(bool pays_only) {
   controller_options.claim_stale_after = options.claim_stale_after;
   controller_options.claim_renewal = std::chrono::milliseconds(options.claim_stale_after) / 4;
   controller_options.default_hooks = options.default_hooks;
+  controller_options.rollout_defaults = options.rollout_defaults;
   controller_options.pays_only = pays_only;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller = std::make_unique<PreparationController>(
@@ -236,6 +237,7 @@ Status App::Impl::start_controller() {
   AdmissionServiceOptions service_options;
   service_options.admission_wait = options.admission_wait;
   service_options.default_hooks = options.default_hooks;
+  service_options.rollout_defaults = options.rollout_defaults;
   service_options.version_policy = options.version_policy;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
   service_options.rules.http_prefixes = options.http_hook_prefixes;

@@ -303,6 +303,7 @@ HookRules rules_of(const PlanOptions& options) {
 
 Status resolve(ObjectPlan& out, const json& object, const Manifests& manifests, const PlanOptions& options) {
   HookSources sources{object, options.default_hooks, out.facts.changes, {}, rules_of(options)};
+  sources.rollout_defaults = options.rollout_defaults;
   for (const auto& name : referenced_config_maps(object, out.facts.changes)) {
     const auto found = manifests.config_maps.find({std::string(kConfigMapKind), out.key.name_space, name});
     if (found == manifests.config_maps.end()) {
