@@ -217,6 +217,7 @@ void App::Impl::make_controller(bool pays_only) {
   controller_options.default_hooks = options.default_hooks;
   controller_options.rollout_defaults = options.rollout_defaults;
   controller_options.pays_only = pays_only;
+  controller_options.conditions = !pays_only && kube != nullptr;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller = std::make_unique<PreparationController>(
       *store, HookPeers{*clusters, frontends, *http_caller, *script_jobs}, clock, log, controller_options);

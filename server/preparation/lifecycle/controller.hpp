@@ -39,7 +39,8 @@ struct ControllerOptions : LifecycleOptions {
   std::chrono::milliseconds claim_renewal{5000};  ///< While a record is worked on.
   /// Renewals not seen for this long: the replica is gone. One that cannot renew stops after three quarters of it.
   std::chrono::seconds claim_stale_after{20};
-  bool pays_only = false;  ///< Nothing but restoring what is due.
+  bool pays_only = false;   ///< Nothing but restoring what is due.
+  bool conditions = false;  ///< Of clusters are written: see ConditionWriter.
 };
 
 struct ControllerStats {
@@ -153,7 +154,8 @@ class PreparationController {
   spdlog::logger& log_;
   std::stop_source passes_;  // stops runners that are kept
 
-  StatusMirror mirror_{clusters_, clock_};
+  ConditionWriter conditions_;
+  StatusMirror mirror_;
   RecordLifecycle lifecycle_;
   FrontendQuestions questions_{peers_, clock_, log_};
   std::atomic<std::uint64_t> claims_taken_over_{0};
