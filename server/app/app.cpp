@@ -418,7 +418,7 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
       [&](const Preparation& record, bool removed) { impl.controller->record_changed(record, removed); });
   impl.controller->start();
   impl.kube_store->start();
-  const auto open = release_records(*impl.store, impl.clock, times, say);
+  const auto open = release_records(*impl.store, *impl.clusters, impl.clock, times, say);
   impl.controller->stop();
   if (!open) return open.error();
   for (const auto& record : *open) say("still owed, " + record);
