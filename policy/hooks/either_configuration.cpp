@@ -60,7 +60,13 @@ HookConfiguration before_or_after(HookConfiguration before, HookConfiguration af
   }
   out.hooks = std::move(hooks);
   // A led rollout that was asked for is led.
-  if (before.rollout.mode > out.rollout.mode) out.rollout.mode = before.rollout.mode;
+  if (before.rollout.mode > out.rollout.mode) {
+    out.rollout.mode = before.rollout.mode;
+    out.led_by_default = before.led_by_default;
+  } else if (before.rollout.leads() && !before.led_by_default) {
+    out.led_by_default = false;
+  }
+  out.only_led = out.only_led && before.only_led;
   if (before.mode == PreparationMode::Run) out.mode = PreparationMode::Run;
   return out;
 }

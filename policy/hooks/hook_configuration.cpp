@@ -9,6 +9,7 @@
 #include "policy/hooks/frontend_setting.hpp"
 #include "policy/hooks/hook_catalogue.hpp"
 #include "policy/hooks/rollout_configuration.hpp"
+#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -223,6 +224,8 @@ class Resolver {
     return out;
   }
 
+  /// After run(): preparation of some change is asked for.
+  [[nodiscard]] bool asks() const { return asked_ || named_ || named_elsewhere_ || !sources_.default_hooks.empty(); }
   /// After run().
   [[nodiscard]] std::vector<std::string> referenced() && { return std::move(referenced_); }
 
@@ -248,7 +251,11 @@ class Resolver {
           changes.empty() || std::any_of(changes.begin(), changes.end(),
                                          [&](const ImageChange& change) { return change.component == component; });
       const auto component_spec = spec.find(spec_field(component));
-      if (!concerned || component_spec == spec.end()) continue;
+      if (component_spec == spec.end()) continue;
+      if (!concerned) {
+        named_elsewhere_ = named_elsewhere_ || !member(*component_spec, "upgradeHooks").is_null();
+        continue;
+      }
       const std::string field = "spec." + std::string(spec_field(component)) + ".upgradeHooks";
       if (const json* hooks = reader_.object_member(*component_spec, "upgradeHooks", field)) {
         component_hooks(*hooks, field);
@@ -443,18 +450,27 @@ class Resolver {
   std::set<std::pair<std::string, std::string>> read_;  ///< Entries of ConfigMaps.
   bool asked_ = false;                                  ///< Preparation is switched on, with or without naming hooks.
   bool named_ = false;                                  ///< The object names at least one hook, be it a wrong one.
+  bool named_elsewhere_ = false;                        ///< For a component that does not change.
   std::chrono::seconds asked_timeout_ = kHookTimeoutDefault;
 };
 
 }  // namespace
 
 HookConfiguration resolve_hooks(const HookSources& sources) {
-  auto out = Resolver(sources).run();
-  auto rollout = resolve_rollout(sources.object, sources.rollout_defaults);
-  out.rollout = std::move(rollout.rollout);
-  out.faults.insert(out.faults.end(), rollout.faults.begin(), rollout.faults.end());
+  Resolver resolver(sources);
+  auto out = resolver.run();
+  auto own = resolve_rollout(sources.object, {});
+  const bool asks_to_be_led = own.rollout.leads();
+  if (asks_to_be_led || resolver.asks()) {
+    out.rollout = resolve_rollout(sources.object, sources.rollout_defaults).rollout;
+    out.led_by_default = out.rollout.leads() && !asks_to_be_led;
+  } else {
+    out.rollout = std::move(own.rollout);
+  }
+  out.faults.insert(out.faults.end(), own.faults.begin(), own.faults.end());
   // One that is held or led without hooks needs a record, too: it says what may roll.
-  out.configured = out.configured || out.rollout.leads() || !rollout.faults.empty();
+  out.only_led = !out.configured && own.faults.empty() && out.rollout.leads();
+  out.configured = out.configured || out.rollout.leads() || !own.faults.empty();
   return out;
 }
 

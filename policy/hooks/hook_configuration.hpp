@@ -50,6 +50,10 @@ struct HookConfiguration {
   PreparationMode mode = PreparationMode::Run;
   std::vector<Hook> hooks;  ///< Valid hooks, in order, names unique; none is needed for a rollout that is led.
   LedRollout rollout;
+  /// Only the gate's owner wants the rollout led, by the defaults: where it cannot be led, it is not, and that is no
+  /// fault.
+  bool led_by_default = false;
+  bool only_led = false;  ///< Nothing else asks for preparation for this change.
   std::vector<std::string> warnings;
   std::vector<ConfigurationFault> faults;
   /// ConfigMaps that could not be read, with the reason: the hooks are then not all known. No fault of the object.
@@ -76,6 +80,9 @@ struct HookConfiguration {
 /// - A hook whose `when` does not cover any of the changes is left out. When that leaves none, nothing is configured.
 /// - The same name twice: the first counts, with a warning; doing something else it is a fault.
 /// - Asking for a led rollout is asking for preparation, with whatever hooks there are (rollout_configuration.hpp).
+/// - `rollout_defaults` alone ask for nothing: they count for objects that ask for preparation (of any component: the
+///   change alone does not decide it, or the webhook on StatefulSets would have to know which change a write is part
+///   of) or to be led.
 /// - An enable-* hook beside the disable-* hook that it reverses is left out with a warning: the gate itself restores
 ///   what it captured. Any other two values for one setting are a fault.
 [[nodiscard]] HookConfiguration resolve_hooks(const HookSources& sources);

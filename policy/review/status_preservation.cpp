@@ -1,16 +1,34 @@
 #include "policy/review/status_preservation.hpp"
 
+#include <algorithm>
+#include <array>
+
+#include "policy/review/status_fields.hpp"
+#include "policy/text/json_member.hpp"
+
 namespace gate {
 namespace {
 
 using nlohmann::json;
 
-const json* mirror_in(const json& object) {
-  if (!object.is_object()) return nullptr;
-  const auto status = object.find("status");
-  if (status == object.end() || !status->is_object()) return nullptr;
-  const auto field = status->find(kMirrorField);
-  return field == status->end() ? nullptr : &*field;
+/// Fields that are kept whole.
+constexpr std::array kWhole{kMirrorField, kObservedGenerationField, kConditionsField};
+
+bool has_type(const json& conditions, std::string_view type) {
+  return std::any_of(conditions.begin(), conditions.end(),
+                     [&](const json& condition) { return text_member(condition, "type") == type; });
+}
+
+/// Conditions of ours that a list of other people's lacks.
+json dropped_conditions(const json& before, const json& after) {
+  json out = json::array();
+  if (!before.is_array() || !after.is_array()) return out;
+  for (const json& condition : before) {
+    const auto type = text_member(condition, "type");
+    const bool ours = std::find(kConditionTypes.begin(), kConditionTypes.end(), type) != kConditionTypes.end();
+    if (ours && !has_type(after, type)) out.push_back(condition);
+  }
+  return out;
 }
 
 }  // namespace
@@ -19,16 +37,23 @@ AdmissionAnswer preserve_status(const AdmissionRequest& request, std::string_vie
   auto answer = allow();
   if (request.operation != Operation::Update || request.subresource != "status") return answer;
   if (!own_username.empty() && request.user.username == own_username) return answer;
-  const json* kept = mirror_in(request.old_object);
-  if (kept == nullptr || kept->is_null() || mirror_in(request.object) != nullptr) return answer;
   if (!request.object.is_object()) return answer;
-  const bool has_status = request.object.contains("status") && request.object["status"].is_object();
-  answer.json_patch = json::array();
-  if (has_status) {
-    answer.json_patch.push_back({{"op", "add"}, {"path", "/status/" + std::string(kMirrorField)}, {"value", *kept}});
-  } else {
-    answer.json_patch.push_back({{"op", "add"}, {"path", "/status"}, {"value", {{std::string(kMirrorField), *kept}}}});
+  const json& before = member(request.old_object, "status");
+  const json& after = member(request.object, "status");
+  json patch = json::array();
+  json whole = json::object();
+  for (const auto field : kWhole) {
+    const json& kept = member(before, field);
+    if (kept.is_null() || !member(after, field).is_null()) continue;
+    whole[std::string(field)] = kept;
+    patch.push_back({{"op", "add"}, {"path", "/status/" + std::string(field)}, {"value", kept}});
   }
+  for (const json& condition : dropped_conditions(member(before, kConditionsField), member(after, kConditionsField))) {
+    patch.push_back({{"op", "add"}, {"path", "/status/conditions/-"}, {"value", condition}});
+  }
+  if (patch.empty()) return answer;
+  if (!after.is_object()) patch = json::array({{{"op", "add"}, {"path", "/status"}, {"value", std::move(whole)}}});
+  answer.json_patch = std::move(patch);
   return answer;
 }
 

@@ -36,6 +36,7 @@ struct AdmissionServiceOptions {
   /// What a review says of an object is compared with the stored object before any effect. False where there is no API
   /// server that stores one.
   bool compare_with_stored = true;
+  LedRollout rollout_defaults{};  ///< As in HookSources.
 };
 
 }  // namespace gate

@@ -80,7 +80,7 @@ AdmissionService::AdmissionService(const AdmissionPeers& peers, AdmissionService
                                    std::function<void(const ReviewOutcome&)> on_answer)
     : peers_(peers),
       options_(std::move(options)),
-      stateful_sets_(peers_.store, peers_.clusters, peers_.log, {}),
+      stateful_sets_(peers_.store, peers_.clusters, peers_.log, options_.default_hooks, options_.rollout_defaults),
       on_answer_(std::move(on_answer)) {}
 
 void AdmissionService::set_own_username(std::string username) {
@@ -211,8 +211,10 @@ AdmissionAnswer AdmissionService::check_configuration(const AdmissionRequest& re
   }
   HookConfigurationReader reader(peers_, options_.rules, request.name_space, deadline, request.dry_run);
   const auto judge = [&](const json& object) {
-    return is_config_map ? validate_config_map(text_members(member(object, "data")), options_.rules)
-                         : reader.read(object, {}, {});
+    if (is_config_map) return validate_config_map(text_members(member(object, "data")), options_.rules);
+    auto read = reader.read(object, {}, {}, {});
+    require_leading(read, peers_.clusters, request.name_space, request.dry_run, deadline);
+    return read;
   };
   const auto configuration = judge(request.object);
   auto answer = allow();

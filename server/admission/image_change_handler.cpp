@@ -67,6 +67,7 @@ bool is_cluster_name(std::string_view name) {
 }  // namespace
 
 HookConfiguration HookConfigurationReader::read(const json& object, std::vector<std::string> default_hooks,
+                                                const LedRollout& rollout_defaults,
                                                 const std::vector<ImageChange>& changes) {
   for (const std::string& name : referenced_config_maps(object, changes)) {
     if (config_maps_.contains(name) || missing_.contains(name)) continue;
@@ -80,6 +81,7 @@ HookConfiguration HookConfigurationReader::read(const json& object, std::vector<
     }
   }
   HookSources sources{object, std::move(default_hooks), changes, config_maps_, rules_};
+  sources.rollout_defaults = rollout_defaults;
   sources.dry_run = dry_run_;
   return resolve_hooks(sources);
 }
@@ -110,7 +112,9 @@ AdmissionAnswer ImageChangeHandler::handle() {
 bool ImageChangeHandler::gather_configuration() {
   HookConfigurationReader reader(peers_, options_.rules, request_.name_space, within(kConfigMapsTimeout),
                                  request_.dry_run);
-  const auto hooks_of = [&](const json& object) { return reader.read(object, options_.default_hooks, facts_.changes); };
+  const auto hooks_of = [&](const json& object) {
+    return reader.read(object, options_.default_hooks, options_.rollout_defaults, facts_.changes);
+  };
   auto after = hooks_of(request_.object);
   auto before = hooks_of(request_.old_object);
   if (before.configured || after.configured) {
@@ -120,7 +124,7 @@ bool ImageChangeHandler::gather_configuration() {
   }
   facts_.asked_before = before.configured;
   facts_.configuration = before_or_after(std::move(before), std::move(after));
-  require_leading(facts_.configuration, peers_.clusters, request_.name_space, within(kStoreTimeout));
+  require_leading(facts_.configuration, peers_.clusters, request_.name_space, request_.dry_run, within(kStoreTimeout));
   return facts_.configuration.configured;
 }
 

@@ -25,7 +25,7 @@ class HookConfigurationReader {
 
   /// The hooks of `object` for `changes`, with the ConfigMaps as they were when they were first asked for.
   [[nodiscard]] HookConfiguration read(const nlohmann::json& object, std::vector<std::string> default_hooks,
-                                       const std::vector<ImageChange>& changes);
+                                       const LedRollout& rollout_defaults, const std::vector<ImageChange>& changes);
 
  private:
   const AdmissionPeers& peers_;

@@ -39,7 +39,8 @@ Result<SetOrder> StatefulSetHandler::order(const AdmissionRequest& request, cons
       write.owner.kind == kWarehouseKind ? text_member(member(*owner, "spec"), "starRocksCluster") : write.owner.name;
   const auto records = store_.list_of_cluster(request.name_space, cluster, deadline);
   if (!records) return records.error();
-  return order_of(write, *records, resolve_rollout(*owner, defaults_).rollout.leads());
+  const auto asked = resolve_hooks({.object = *owner, .default_hooks = default_hooks_, .rollout_defaults = defaults_});
+  return order_of(write, *records, asked.rollout.leads());
 }
 
 AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Deadline deadline) const {
@@ -72,13 +73,21 @@ AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Dead
 }
 
 void require_leading(HookConfiguration& configuration, ClusterAccess& clusters, const std::string& name_space,
-                     Deadline deadline) {
+                     bool dry_run, Deadline deadline) {
   if (!configuration.rollout.leads()) return;
   const auto obstacle = clusters.obstacle_to_leading(name_space, deadline);
   const std::string what =
       std::string(annotation::kUpgradeRollout) + " / " + std::string(annotation::kUpgradeAdmission);
   if (!obstacle) {
     configuration.unread.push_back(what + ": " + obstacle.error().message);
+  } else if (!obstacle->empty() && configuration.led_by_default) {
+    configuration.rollout.mode = RolloutMode::Operator;
+    configuration.rollout.admission = AdmissionMode::Refuse;
+    configuration.led_by_default = false;
+    configuration.configured = !configuration.only_led;
+    configuration.warnings.push_back(clean_text("not led by the gate's default: " + *obstacle, kWarningMax));
+  } else if (!obstacle->empty() && dry_run) {
+    configuration.warnings.push_back(clean_text("would be refused: " + *obstacle, kWarningMax));
   } else if (!obstacle->empty()) {
     const auto& rollout = configuration.rollout;
     configuration.faults.push_back(

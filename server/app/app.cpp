@@ -220,7 +220,9 @@ void App::Impl::make_controller(bool restore_only) {
   controller_options.claim_stale_after = options.claim_stale_after;
   controller_options.claim_renewal = std::chrono::milliseconds(options.claim_stale_after) / 4;
   controller_options.default_hooks = options.default_hooks;
+  controller_options.rollout_defaults = options.rollout_defaults;
   controller_options.restore_only = restore_only;
+  controller_options.conditions = !restore_only && kube != nullptr;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller_options.hooks.further_sql = options.allowed_sql;
   if (restore_only) {
@@ -246,6 +248,7 @@ Status App::Impl::start_controller() {
   AdmissionServiceOptions service_options;
   service_options.admission_wait = options.admission_wait;
   service_options.default_hooks = options.default_hooks;
+  service_options.rollout_defaults = options.rollout_defaults;
   service_options.version_policy = options.version_policy;
   service_options.failure_backoff = {options.failure_backoff, options.failure_backoff_max};
   service_options.rules.http_prefixes = options.http_hook_prefixes;
@@ -428,7 +431,7 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
       [&](const Preparation& record, bool removed) { impl.controller->record_changed(record, removed); });
   impl.controller->start();
   impl.kube_store->start();
-  const auto open = release_records(*impl.store, impl.clock, times, say);
+  const auto open = release_records(*impl.store, *impl.clusters, impl.clock, times, say);
   impl.controller->stop();
   if (!open) return open.error();
   for (const auto& record : *open) say("still pending, " + record);
@@ -436,8 +439,7 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
   return open->empty();
 }
 
-Result<std::vector<CheckLine>> App::probe(const ServeOptions& options, const ProbeOptions& probe_options,
-                                          spdlog::logger& log) {
+Result<std::vector<CheckLine>> App::probe(const ServeOptions& options, const ProbeOptions& probe_options, Logger& log) {
   Impl impl(options, log);
   if (auto done = impl.start_backend(); !done) return done.error();
   const Deadline deadline = impl.clock.steady_now() + probe_options.timeout;

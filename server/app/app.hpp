@@ -27,7 +27,7 @@ class App {
   /// `upgrade-gate probe`. Blocks for ProbeOptions::timeout at most, plus the seconds that a hung FE takes to be let
   /// go.
   [[nodiscard]] static Result<std::vector<CheckLine>> probe(const ServeOptions& options,
-                                                            const ProbeOptions& probe_options, spdlog::logger& log);
+                                                            const ProbeOptions& probe_options, Logger& log);
 
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::uint16_t ops_port() const;

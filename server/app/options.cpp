@@ -35,6 +35,11 @@ const std::map<std::string, StoreKind> kStores{{"kubernetes", StoreKind::Kuberne
 const std::map<std::string, CallerPolicy> kCallerPolicies{
     {"any", CallerPolicy::Any}, {"certificate", CallerPolicy::Certificate}, {"secret-path", CallerPolicy::SecretPath}};
 
+const std::map<std::string, AdmissionMode> kAdmissionModes{{"refuse", AdmissionMode::Refuse},
+                                                           {"hold", AdmissionMode::Hold}};
+const std::map<std::string, RolloutMode> kRolloutModes{
+    {"operator", RolloutMode::Operator}, {"ordered", RolloutMode::Ordered}, {"stepwise", RolloutMode::Stepwise}};
+
 const std::map<std::string, VersionPolicy> kVersionPolicies{
     {"off", VersionPolicy::Off}, {"warn", VersionPolicy::Warn}, {"enforce", VersionPolicy::Enforce}};
 
@@ -130,6 +135,20 @@ void add_rule_options(CLI::App& app, Options& options) {
   app.add_option("--default-hooks", options.default_hooks,
                  "These hooks too, on every cluster, besides its own; makes every cluster gated")
       ->delimiter(',');
+  auto& rollout = options.rollout_defaults;
+  // By functions: CLI11 would print the values with to_string(), which for these is no std::string.
+  app.add_option_function<AdmissionMode>(
+         "--upgrade-admission", [&rollout](const AdmissionMode& mode) { rollout.admission = mode; },
+         "upgrade-admission of clusters that ask for preparation and do not say; where the namespace has the label for "
+         "led rollouts")
+      ->transform(one_of(kAdmissionModes))
+      ->type_name("refuse|hold")
+      ->default_str("refuse");
+  app.add_option_function<RolloutMode>(
+         "--upgrade-rollout", [&rollout](const RolloutMode& mode) { rollout.mode = mode; }, "upgrade-rollout, likewise")
+      ->transform(one_of(kRolloutModes))
+      ->type_name("operator|ordered|stepwise")
+      ->default_str("operator");
   app.add_option("--version-policy", options.version_policy, "How unsupported upgrade paths are handled")
       ->transform(one_of(kVersionPolicies))
       ->type_name("off|warn|enforce")
@@ -318,6 +337,9 @@ std::string contradictions(const ServeOptions& options, bool release) {
     if (!options.kubeconfig.empty()) add("--kubeconfig has no meaning with --store=memory");
     if (!options.frontend_address) add("--frontend-address is required with --store=memory");
     if (!options.script_hook_image.empty()) add("--script-hook-image has no meaning with --store=memory");
+    if (options.rollout_defaults.leads()) {
+      add("--upgrade-admission=hold and --upgrade-rollout other than operator have no meaning with --store=memory");
+    }
   }
   if (options.http_hook_allow_loopback && options.http_hook_prefixes.empty()) {
     add("--http-hook-allow-loopback needs --http-hook-prefixes");

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/hooks/led_rollout.hpp"
 #include "policy/hooks/sql.hpp"
 #include "policy/text/result.hpp"
 #include "policy/versions/upgrade_path.hpp"
@@ -61,6 +62,7 @@ struct ServeOptions {
   bool frontend_password_to_unverified = false;  ///< See FrontendClientOptions.
 
   std::vector<std::string> default_hooks;
+  LedRollout rollout_defaults;                  ///< Of clusters that ask for preparation and say nothing of this.
   std::vector<SqlKind> allowed_sql;             ///< Further kinds of statements for custom hooks.
   std::vector<std::string> http_hook_prefixes;  ///< Valid prefixes of URLs that HTTP hooks may call.
   VersionPolicy version_policy = VersionPolicy::Warn;

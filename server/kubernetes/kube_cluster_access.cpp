@@ -8,6 +8,8 @@
 
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/review/object_projection.hpp"
+#include "policy/review/status_preservation.hpp"
+#include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/stateful_set.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
@@ -143,8 +145,6 @@ Missing missing_of(const json& stateful_set, std::string_view container, const s
   if (!on_delete && current != update) return {"revision " + current + " is not given up yet", {}};
   return {};
 }
-
-json time_or_null(const std::optional<WallTime>& time) { return time ? json(format_time(*time)) : json(nullptr); }
 
 /// The name that all repeats of one event share.
 std::string event_name(const Preparation& record, std::string_view about, std::string_view reason,
@@ -380,24 +380,20 @@ Result<bool> KubeClusterAccess::may(const UserInfo& user, std::string_view verb,
 }
 
 Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline deadline) {
-  const auto& status = record.status;
-  // null removes what an earlier record left.
-  const json mirror{{"phase", to_string(status.phase)},
-                    {"reason", status.reason},
-                    {"message", status.message},
-                    {"stage", to_string(status.stage)},
-                    {"outcome", status.outcome == Outcome::None ? json() : json(to_string(status.outcome))},
-                    {"preparation", record.name},
-                    {"completedHooks", hooks_in(status, HookPhase::Completed)},
-                    {"failedHooks", hooks_in(status, HookPhase::Failed)},
-                    {"startTime", time_or_null(status.start_time)},
-                    {"completionTime", time_or_null(status.completion_time)}};
-  const auto answer = client_.merge_patch(kube::kClusters, record.name_space, record.spec.cluster, "status",
-                                          {{"status", {{"upgradePreparationStatus", mirror}}}}, deadline);
-  if (answer || answer.error().code == ErrorCode::NotFound) return Ok{};
+  const auto written = write_cluster_status(record.name_space, record.spec.cluster, {},
+                                            {{std::string(kMirrorField), mirror_of(record)}}, deadline);
+  return written || written.error().code != ErrorCode::NotFound ? written : Status(Ok{});
+}
+
+Status KubeClusterAccess::write_cluster_status(const std::string& name_space, const std::string& cluster,
+                                               const std::string& resource_version, const json& fields,
+                                               Deadline deadline) {
+  json patch{{"status", fields}};
+  if (!resource_version.empty()) patch["metadata"] = {{"resourceVersion", resource_version}};
+  const auto answer = client_.merge_patch(kube::kClusters, name_space, cluster, "status", patch, deadline);
   // status.phase is required by the operator's CRD: until the operator has written its first status there is nothing
-  // to mirror into, and inventing a phase for it would be a lie.
-  if (answer.error().peer_code == kUnprocessable) return Ok{};
+  // to write into, and inventing a phase for it would be a lie.
+  if (answer || answer.error().peer_code == kUnprocessable) return Ok{};
   return answer.error();
 }
 

@@ -50,8 +50,9 @@ Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& na
   if (!object) return object.error();
   const auto label = text_of(member_at(*object, {"metadata", "labels", std::string(kRolloutsLabel).c_str()}));
   if (label == kRolloutsEnabled) return std::string{};
-  return "namespace " + name_space + " has not the label " + std::string(kRolloutsLabel) + "=" +
-         std::string(kRolloutsEnabled);
+  const auto wanted = std::string(kRolloutsLabel) + "=" + std::string(kRolloutsEnabled);
+  return "namespace " + name_space + " has not the label " + wanted + ": kubectl label namespace " + name_space + " " +
+         wanted;
 }
 
 }  // namespace gate

@@ -12,7 +12,9 @@
 
 #include "policy/decision/decision.hpp"
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/hooks/rollout_configuration.hpp"
 #include "policy/record/preparation_codec.hpp"
+#include "policy/rollout/turns.hpp"
 #include "policy/text/characters.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
@@ -283,6 +285,13 @@ struct ObjectPlan {
   std::string note;     ///< That it is on one side alone; empty: it is not.
   std::string reason;   ///< Of a denial: as clients see it.
   std::string message;  ///< Why.
+  struct TurnPlan {
+    Component component = Component::Frontend;
+    std::string stateful_set;
+    int pods = 0;  ///< 0: the manifest does not say.
+    bool after_image = false;
+  };
+  std::vector<TurnPlan> turns;  ///< Of a led rollout.
 };
 
 /// A ConfigMap that says of itself that it holds hooks.
@@ -304,6 +313,7 @@ HookRules rules_of(const PlanOptions& options) {
 
 Status resolve(ObjectPlan& out, const json& object, const Manifests& manifests, const PlanOptions& options) {
   HookSources sources{object, options.default_hooks, out.facts.changes, {}, rules_of(options)};
+  sources.rollout_defaults = options.rollout_defaults;
   for (const auto& name : referenced_config_maps(object, out.facts.changes)) {
     const auto found = manifests.config_maps.find({std::string(kConfigMapKind), out.key.name_space, name});
     if (found == manifests.config_maps.end()) {
@@ -328,6 +338,26 @@ Status resolve(ObjectPlan& out, const json& object, const Manifests& manifests, 
   return Ok{};
 }
 
+/// The turns in which a change would be led, with the sizes that the manifest asks for.
+std::vector<ObjectPlan::TurnPlan> turns_of(const AdmissionFacts& facts, const json& after) {
+  std::vector<ObjectPlan::TurnPlan> out;
+  if (facts.configuration.rollout.mode == RolloutMode::Operator || !facts.configuration.faults.empty()) return out;
+  PreparationSpec spec;
+  spec.object = {facts.kind, facts.name, {}};
+  spec.cluster = facts.cluster;
+  spec.changes = facts.changes;
+  for (const auto& turn : plan_turns(spec)) {
+    for (const auto component : turn.components) {
+      const auto& replicas = member(member(member(after, "spec"), std::string(spec_field(component))), "replicas");
+      const auto pods = replicas.is_number_integer() ? replicas.get<std::int64_t>() : 0;
+      out.push_back({component, stateful_set_name(spec, component),
+                     static_cast<int>(std::clamp<std::int64_t>(pods, 0, INT32_MAX)),
+                     component == Component::Frontend && !out.empty()});
+    }
+  }
+  return out;
+}
+
 void judge(ObjectPlan& out, const json& before, const json& after) {
   auto& facts = out.facts;
   if (facts.changes.empty() && !facts.configuration.faults.empty()) {  // refused when it is written
@@ -340,7 +370,9 @@ void judge(ObjectPlan& out, const json& before, const json& after) {
   EffectsLeft left;
   left.read_versions = false;  // the tags are all there is
   const auto decision = decide(facts, left);
-  if (decision.effect != Effect::None) {
+  if (decision.effect != Effect::None && facts.configuration.rollout.admission == AdmissionMode::Hold) {
+    out.message = "at once; its pods stay as they are until these hooks have completed";
+  } else if (decision.effect != Effect::None) {
     out.verdict = Verdict::Held;
     out.message = facts.configuration.mode == PreparationMode::Verify
                       ? "until everything that these hooks would do is found in force"
@@ -384,6 +416,7 @@ Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const
     if (const auto resolved = resolve(out, change.after, manifests, options); !resolved) return resolved.error();
   }
   if (!facts.changes.empty() && facts.configuration.configured) out.findings = path_findings(facts);
+  if (!facts.changes.empty() && facts.configuration.configured) out.turns = turns_of(facts, change.after);
   judge(out, change.before, change.after);
   return out;
 }
@@ -548,6 +581,7 @@ class TextPrinter {
     for (const auto& name : object.not_given) {
       line(strict ? "fault" : "warning", "ConfigMap " + name + " not found in the input: its hooks were not validated");
     }
+    print_turns(object);
     print_judgement(configuration);
     for (const auto& finding : object.findings) {
       line("path", std::string(gate::to_string(finding.severity)) + ": " + finding.text +
@@ -558,6 +592,31 @@ class TextPrinter {
     std::string verdict(to_string(object.verdict));
     if (!object.reason.empty()) verdict += " as " + object.reason;
     line("verdict", verdict + ": " + (message.empty() ? "" : message.front()));
+  }
+
+  void print_turns(const ObjectPlan& object) {
+    if (object.turns.empty()) return;
+    const auto& rollout = object.facts.configuration.rollout;
+    line("rollout", std::string(gate::to_string(rollout.mode)) + ", where the namespace has the label " +
+                        std::string(kRolloutsLabel) + "=" + std::string(kRolloutsEnabled));
+    int number = 0;
+    for (const auto& turn : object.turns) {
+      std::string text = std::string(gate::to_string(turn.component)) + ": StatefulSet " + turn.stateful_set;
+      if (turn.pods > 0) text += ", " + std::to_string(turn.pods) + (turn.pods == 1 ? " pod" : " pods");
+      if (rollout.mode == RolloutMode::Stepwise && turn.pods > 1) {
+        text += ", one a step: " + turn.stateful_set + "-" + std::to_string(turn.pods - 1) + " first, " +
+                turn.stateful_set + "-0 last";
+      } else if (rollout.mode == RolloutMode::Stepwise && turn.pods == 0) {
+        text += ", one pod a step";
+      }
+      if (turn.after_image) text += "; after ALTER SYSTEM CREATE IMAGE";
+      line("turn " + std::to_string(++number), text);
+    }
+    std::string health;
+    for (const auto probe : rollout.health) health += (health.empty() ? "" : "; ") + std::string(meaning(probe));
+    line("step over", "when its pods and nodes are back and new, and " + std::to_string(rollout.readings) +
+                          " times in a row: " + health);
+    line("", "paused after " + seconds(rollout.step_timeout));
   }
 
   void print_judgement(const HookConfiguration& configuration) {
@@ -616,6 +675,15 @@ json to_json(const ObjectPlan& object) {
            {"faults", to_json(object.facts.configuration.faults)},
            {"verdict", std::move(verdict)}};
   if (!object.note.empty()) out["note"] = object.note;
+  if (object.facts.configuration.rollout.leads()) {
+    out["rollout"] = gate::to_json(object.facts.configuration.rollout);
+    for (const auto& turn : object.turns) {
+      json told{{"component", gate::to_string(turn.component)}, {"statefulSet", turn.stateful_set}};
+      if (turn.pods > 0) told["pods"] = turn.pods;
+      if (turn.after_image) told["afterImage"] = true;
+      out["rollout"]["turns"].push_back(std::move(told));
+    }
+  }
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/hooks/led_rollout.hpp"
 #include "policy/hooks/sql.hpp"
 #include "policy/versions/upgrade_path.hpp"
 
@@ -17,6 +18,7 @@ struct PlanOptions {
   std::vector<std::string> set_images;     ///< "fe=starrocks/fe-ubuntu:3.5.7", put into the new objects.
   std::string name_space = "default";      ///< Of objects that name none.
   std::vector<std::string> default_hooks;  ///< As in ServeOptions, the following too.
+  LedRollout rollout_defaults;
   std::vector<SqlKind> allowed_sql;
   std::vector<std::string> http_hook_prefixes;
   std::string script_hook_image;

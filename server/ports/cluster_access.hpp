@@ -86,6 +86,15 @@ class ClusterAccess {
   /// where the CRD prunes the field or the cluster is gone: the record is the truth.
   [[nodiscard]] virtual Status mirror_status(const Preparation& record, Deadline deadline) = 0;
 
+  /// Merge patch of further fields of the cluster's status; Conflict where the object has another resourceVersion by
+  /// now. Success also where the CRD prunes the fields or requires others that nobody has written yet. NotFound: there
+  /// is no such cluster. Nothing is written where there is no Kubernetes.
+  [[nodiscard]] virtual Status write_cluster_status(const std::string& /*name_space*/, const std::string& /*cluster*/,
+                                                    const std::string& /*resource_version*/,
+                                                    const nlohmann::json& /*fields*/, Deadline /*deadline*/) {
+    return Ok{};
+  }
+
   /// A Kubernetes Event on the cluster object and the record. Best effort: bounded, never fails the caller.
   virtual void emit_event(const Preparation& record, bool warning, const std::string& reason,
                           const std::string& message) = 0;

@@ -371,6 +371,15 @@ replace_status() {
 opened $status 0 "status written with the mirror" replace_status mirrored "\"phase\":\"running\",$mirror"
 opened $status 1 "status written without the mirror" replace_status mirrored '"phase":"failed"'
 opened $status 0 "status that had none" replace_status mirrored '"phase":"running"'
+# The conditions and the generation by which GitOps tools wait, beside conditions of others.
+ready='{"type":"Ready","status":"True"}'
+others='{"type":"BackedUp","status":"True"}'
+opened $status 0 "status gets conditions" replace_status mirrored "\"phase\":\"running\",\"observedGeneration\":1,\"conditions\":[$ready,$others]"
+opened $status 0 "a condition changes" replace_status mirrored "\"phase\":\"running\",\"observedGeneration\":2,\"conditions\":[${ready/True/False},$others]"
+opened $status 0 "a condition of others goes" replace_status mirrored "\"phase\":\"running\",\"observedGeneration\":2,\"conditions\":[$ready]"
+opened $status 1 "a condition of ours goes" replace_status mirrored "\"phase\":\"running\",\"observedGeneration\":2,\"conditions\":[$others]"
+opened $status 1 "the observed generation goes" replace_status mirrored "\"phase\":\"running\",\"conditions\":[$ready]"
+opened $status 1 "all conditions go" replace_status mirrored '"phase":"running"'
 opened $status 0 "spec of a mirrored cluster" k label starrocksclusters mirrored team=data
 
 # --- default-hooks: everybody is asked ----------------------------------------------------------------------------------

@@ -24,11 +24,8 @@ StoryOptions led(json annotations) {
   StoryOptions options;
   options.annotations = with_hooks(kHooks, annotations);
   options.gate_flags = {"--admission-wait", "1s"};
+  options.may_be_led = true;
   return options;
-}
-
-void allow_leading(Story& story) {
-  story.world.plane.must({"label", "namespace", story.name_space(), "gate.starrocks.com/rollouts=enabled"});
 }
 
 bool as_before(Story& story) {
@@ -42,6 +39,24 @@ void ends_with_all(Story& story, const std::string& version) {
       [&] { return story.rolled("sr-be", version) && story.rolled("sr-fe", version); }, 120s);
   story.until("every setting is as before", [&] { return as_before(story); });
   story.until("the record is closed", [&] { return story.newest().value("stage", "") == "Closed"; });
+}
+
+/// Of a condition on the cluster, "True RolloutPaused"; "" where there is none.
+std::string condition(Story& story, const std::string& type) {
+  const auto status = story.cluster().value("status", json::object());
+  for (const auto& one : status.value("conditions", json::array())) {
+    if (one["type"] == type) return one["status"].get<std::string>() + " " + one["reason"].get<std::string>();
+  }
+  return {};
+}
+
+/// What kstatus asks of every object that has conditions: Current.
+bool current(Story& story) {
+  const auto cluster = story.cluster();
+  const auto status = cluster.value("status", json::object());
+  return status.value("observedGeneration", 0) == cluster["metadata"]["generation"].get<int>() &&
+         condition(story, "Reconciling").empty() && condition(story, "Stalled").empty() &&
+         condition(story, "Ready").starts_with("True");
 }
 
 std::string component_of(const std::string& pod) { return pod.substr(3, 2); }
@@ -64,7 +79,6 @@ TEST_CASE("ordered: one patch of FE and BE rolls the BEs first, in both ways in 
     INFO(kWriteStyles[style].back());
     Story story("ordered-" + std::to_string(style), led({{"starrocks.com/upgrade-rollout", "ordered"}}));
     story.world.restart_operator(kWriteStyles[style]);
-    allow_leading(story);
     const auto from = story.timeline().size();
     story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
     ends_with_all(story, "3.3.1");
@@ -74,24 +88,33 @@ TEST_CASE("ordered: one patch of FE and BE rolls the BEs first, in both ways in 
 
 TEST_CASE("hold: admitted at once, nothing moves before the preparation is completed, then in order") {
   Story story("hold", led({{"starrocks.com/upgrade-rollout", "ordered"}, {"starrocks.com/upgrade-admission", "hold"}}));
-  allow_leading(story);
+  story.until("it is current, by its conditions", [&] { return current(story); });
   story.database("fail-login 1045:28000:no");
   const auto from = story.timeline().size();
   const auto admitted = story.patch({{"fe", "3.3.1"}, {"be", "3.3.1"}});
   INFO(admitted.err);
   REQUIRE(admitted.exit_code == 0);
   CHECK(contains(admitted.err, "Warning: "));
+  CHECK_FALSE(current(story));  // from the moment at which it was admitted
   const auto passes = story.operator_passes();
-  story.until("the operator has tried several times", [&] { return story.operator_passes() >= passes + 6; });
+  // The operator's passes write its status whole, without a field of ours.
+  story.until_without(
+      "the operator has tried several times, and the conditions say what happens",
+      [&] { return story.operator_passes() >= passes + 6 && condition(story, "Reconciling").starts_with("True"); },
+      "tools believe that it is current", [&] { return current(story); });
+  CHECK(condition(story, "UpgradeHeld").starts_with("True"));
   CHECK(story.restarts(from).empty());
   story.database("clear");
+  story.until_without(
+      "all is new and current", [&] { return current(story) && story.rolled("sr-fe", "3.3.1"); },
+      "tools believe that it is current",
+      [&] { return current(story) && !(story.rolled("sr-fe", "3.3.1") && story.rolled("sr-be", "3.3.1")); }, 120s);
   ends_with_all(story, "3.3.1");
   check_order(story, from);
 }
 
 TEST_CASE("stepwise: a pod that does not come up stops the rollout, and the old image takes it back") {
   Story story("stepwise", led({{"starrocks.com/upgrade-rollout", "stepwise"}}));
-  allow_leading(story);
   story.world.rule("sr-be-2", "start=never");
   const auto from = story.timeline().size();
   story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
@@ -112,7 +135,6 @@ TEST_CASE("stepwise: a pod that does not come up stops the rollout, and the old 
 
 TEST_CASE("a part that is taken back goes back, and the rest is not held for ever") {
   Story story("part", led({{"starrocks.com/upgrade-rollout", "ordered"}}));
-  allow_leading(story);
   story.world.rule("sr-be-2", "start=never");
   story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
   story.until("the first BE is down", [&] { return story.ready_pods("be").size() == 2; });
@@ -126,8 +148,21 @@ TEST_CASE("a part that is taken back goes back, and the rest is not held for eve
 }
 
 TEST_CASE("a cluster that asks to be led where nobody can lead is refused, and told what is missing") {
-  Story story("unlabelled", led({{"starrocks.com/upgrade-rollout", "ordered"}}));
-  const auto refused = story.patch({{"be", "3.3.1"}});
+  auto options = led(json::object());
+  options.may_be_led = false;
+  Story story("unlabelled", options);
+  const auto annotate = [&] {
+    return story.kubectl({"annotate", "starrockscluster", "sr", "starrocks.com/upgrade-rollout=ordered"});
+  };
+  const std::string command = "kubectl label namespace unlabelled gate.starrocks.com/rollouts=enabled";
+  const auto refused = annotate();
   CHECK(refused.exit_code != 0);
-  CHECK(contains(refused.err, "gate.starrocks.com/rollouts"));
+  CHECK(contains(refused.err, command));
+  story.world.plane.must({"label", "namespace", "unlabelled", "gate.starrocks.com/rollouts=enabled"});
+  CHECK(annotate().exit_code == 0);
+  // What was promised cannot be kept any more.
+  story.world.plane.must({"label", "namespace", "unlabelled", "gate.starrocks.com/rollouts-"});
+  const auto unkept = story.patch({{"be", "3.3.1"}});
+  CHECK(unkept.exit_code != 0);
+  CHECK(contains(unkept.err, command));
 }

@@ -158,6 +158,7 @@ Story::Story(const std::string& name, StoryOptions options) : name_(name), optio
   world.clear_rules();
   if (world.operator_flags() != kOperatorFlags) world.restart_operator(kOperatorFlags);
   world.plane.must({"create", "namespace", name_});
+  if (options_.may_be_led) world.plane.must({"label", "namespace", name_, "gate.starrocks.com/rollouts=enabled"});
   frontend_address_ = world
                           .ask("POST", "/databases/" + name_ + "/sr?frontends=" + std::to_string(options_.frontends) +
                                            "&version=" + options_.version)

@@ -82,6 +82,7 @@ struct StoryOptions {
   std::string version = "3.3.0";
   std::size_t gates = 2;
   std::vector<std::string> gate_flags{};
+  bool may_be_led = false;  ///< The namespace has the label for led rollouts.
 };
 
 /// What a change of images is: {"fe", "3.3.1"} makes the FE's image starrocks/fe-ubuntu:3.3.1.

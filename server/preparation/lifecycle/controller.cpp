@@ -21,6 +21,9 @@ constexpr milliseconds kBeatMax{500};
 /// A record that nobody works on is left to the replica that created it for this long, and to the others for up to as
 /// much again, each its own: they are spread without asking each other, and take what a busy one leaves.
 constexpr milliseconds kHeadStart{100};
+/// Conditions that follow from a record are left to the write of its mirror for this long.
+constexpr milliseconds kMirrorFirst{2000};
+
 std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
 
 std::pair<std::string, std::string> split_key(const std::string& key) {
@@ -48,6 +51,8 @@ PreparationController::PreparationController(PreparationStore& store, const Hook
       peers_(peers),
       clusters_(peers.clusters),
       log_(log),
+      conditions_(store_, clusters_, clock_, {options_.default_hooks, options_.rollout_defaults}),
+      mirror_(clusters_, clock_, options_.conditions ? &conditions_ : nullptr),
       lifecycle_(store_, peers_, mirror_, clock_, log_, options_) {}
 
 PreparationController::~PreparationController() { stop(); }
@@ -96,8 +101,11 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   const auto key = key_of(record);
   const bool open = !removed && is_open(record);
   bool kept = false;
+  bool moved = false;
   {
     const std::lock_guard lock(mutex_);
+    const auto known = known_.find(key);
+    moved = removed || known == known_.end() || known->second.state != state_text(record);
     if (removed) {
       known_.erase(key);
     } else {
@@ -120,6 +128,8 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     if (!open) drop_if_idle(key);
     kept = tracked_.contains(key);
   }
+  // Its mirror goes with the same conditions, and is not to be written apart from them.
+  if (moved && options_.conditions) conditions_.changed(record.name_space, record.spec.cluster, kMirrorFirst);
   queue_.set_urgent(key, open && record.status.stage != Stage::Preparing && record.status.restore_pending &&
                              restore_due_since(record).has_value());
   if (!open) {
@@ -138,6 +148,7 @@ void PreparationController::created_here(const Preparation& record) { queue_.add
 
 void PreparationController::object_changed(const std::string& name_space, const std::string& kind,
                                            const std::string& name) {
+  if (options_.conditions && kind == kClusterKind) conditions_.changed(name_space, name);
   const auto object = object_key(name_space, kind, name);
   std::vector<std::string> keys;
   {
@@ -365,6 +376,7 @@ void PreparationController::flush_mirrors() {
   }
   for (const auto& claim : claims) mirror_.want(claim->snapshot());
   mirror_.flush();
+  if (options_.conditions) conditions_.flush([this](const std::string& cluster) { return mirror_.answering(cluster); });
 }
 
 void PreparationController::tell_turns(const std::stop_token& stop) {

@@ -38,6 +38,7 @@ struct ControllerOptions : LifecycleOptions {
   /// Renewals not seen for this long: the replica is gone. One that cannot renew stops after three quarters of it.
   std::chrono::seconds claim_stale_after{20};
   bool restore_only = false;  ///< Nothing but restoring what is due.
+  bool conditions = false;    ///< Of clusters are written: see ConditionWriter.
 };
 
 struct ControllerStats {
@@ -153,7 +154,8 @@ class PreparationController {
   Logger& log_;
   std::stop_source passes_;  // stops runners that are kept
 
-  StatusMirror mirror_{clusters_, clock_};
+  ConditionWriter conditions_;
+  StatusMirror mirror_;
   RecordLifecycle lifecycle_;
   FrontendReader questions_{peers_, clock_, log_};
   TurnNotices turns_{store_, clock_, queue_};  // of one thread

@@ -28,6 +28,11 @@ class PacedStore final : public PreparationStore {
   [[nodiscard]] Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space,
                                                                  const std::string& cluster,
                                                                  Deadline deadline) override;
+  [[nodiscard]] Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space,
+                                                                  const std::string& cluster,
+                                                                  Deadline deadline) override {
+    return store_.known_of_cluster(name_space, cluster, deadline);
+  }
   [[nodiscard]] Result<Preparation> update_status(const Preparation& record, Deadline deadline) override;
   [[nodiscard]] Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override;
   [[nodiscard]] Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override;

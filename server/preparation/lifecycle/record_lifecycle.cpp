@@ -433,7 +433,9 @@ void RecordLifecycle::report(ClaimedRecord& claim, const Status& held, const Loo
 bool RecordLifecycle::hooks_removed(const Preparation& record, const nlohmann::json& object) const {
   // Before the request is admitted, what asks for hooks may be part of it and not be on the object yet.
   if (record.status.stage == Stage::Prepared && !record.spec.asked_before) return false;
-  return !resolve_hooks({object, options_.default_hooks, record.spec.changes, {}, {}}).configured;
+  HookSources sources{object, options_.default_hooks, record.spec.changes, {}, {}};
+  sources.rollout_defaults = options_.rollout_defaults;
+  return !resolve_hooks(sources).configured;
 }
 
 // ---- Restore and close ----

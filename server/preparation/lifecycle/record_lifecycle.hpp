@@ -26,6 +26,7 @@ struct LifecycleOptions {
   std::chrono::seconds admit_within{3600};     ///< A preparation that nobody uses is undone after this.
   std::chrono::seconds max_hold{6 * 3600};     ///< A rollout that does not end keeps the settings no longer.
   std::vector<std::string> default_hooks{};    ///< The gate's own: with them every object asks for hooks.
+  LedRollout rollout_defaults{};               ///< As in HookSources.
   HookRunnerOptions hooks;
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 
 namespace gate {
@@ -17,10 +18,13 @@ struct ReleaseTimes {
 /// Calls off every open record of `store` that is not being restored yet, and waits until none is open. Restoring is
 /// done by whoever claims the records: the serving replicas, or a controller beside this call (ControllerOptions::
 /// restore_only). `say` gets a line for each step of a record. Blocks until `deadline` at most.
-/// Success: what is still open then, as "namespace/name: stage"; empty: nothing is pending. Unavailable: the records
-/// could not be read.
-[[nodiscard]] Result<std::vector<std::string>> release_records(PreparationStore& store, const Clock& clock,
-                                                               const ReleaseTimes& times,
+/// A record that keeps pods from the images that its object has (a hold, a led rollout) is not called off, since with
+/// the gate all of them would roll at once: it is waited for, until the serving replicas have led it to its end or the
+/// object is taken back.
+/// Success: what is still open then, as "namespace/name: stage", with what to do where pods are held; empty: nothing is
+/// pending. Unavailable: the records could not be read.
+[[nodiscard]] Result<std::vector<std::string>> release_records(PreparationStore& store, ClusterAccess& clusters,
+                                                               const Clock& clock, const ReleaseTimes& times,
                                                                const std::function<void(const std::string&)>& say);
 
 }  // namespace gate

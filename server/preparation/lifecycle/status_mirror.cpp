@@ -35,6 +35,11 @@ StatusMirror::AnsweringScope::~AnsweringScope() {
   mirror_.answering_.erase(mirror_.answering_.find(cluster_));
 }
 
+bool StatusMirror::answering(const std::string& cluster) {
+  const std::lock_guard lock(mutex_);
+  return answering_.contains(cluster);
+}
+
 void StatusMirror::want(const Preparation& record) {
   // A superseded record is no longer the cluster's news, a bypass must not hide what is open, and in verify mode the
   // field belongs to who prepares.
@@ -62,7 +67,9 @@ void StatusMirror::flush() {
     }
   }
   for (auto& [key, record] : due) {
-    const auto written = clusters_.mirror_status(*record, clock_.steady_now() + kWriteTimeout);
+    const auto deadline = clock_.steady_now() + kWriteTimeout;
+    const auto written = conditions_ == nullptr ? clusters_.mirror_status(*record, deadline)
+                                                : conditions_->write_with(*record, deadline);
     const std::lock_guard lock(mutex_);
     const auto entry = states_.find(key);  // there: only an entry that is not being written goes
     auto& state = entry->second;

@@ -8,13 +8,16 @@
 #include <string>
 
 #include "server/ports/cluster_access.hpp"
+#include "server/preparation/lifecycle/condition_writer.hpp"
 
 namespace gate {
 
 /// Thread safe. Newer states of a record overtake older ones that are not written yet.
 class StatusMirror {
  public:
-  StatusMirror(ClusterAccess& clusters, const Clock& clock) : clusters_(clusters), clock_(clock) {}
+  /// All outlive this. `conditions`: written together with the mirror; null: there are none.
+  StatusMirror(ClusterAccess& clusters, const Clock& clock, ConditionWriter* conditions = nullptr)
+      : clusters_(clusters), clock_(clock), conditions_(conditions) {}
 
   /// While an admission of a cluster is being answered its object is not written.
   class AnsweringScope {
@@ -29,6 +32,8 @@ class StatusMirror {
     const std::string cluster_;  // "namespace/name"
   };
 
+  /// Whether an admission of the cluster ("namespace/name") is being answered.
+  [[nodiscard]] bool answering(const std::string& cluster);
   /// Writes the state of `record` now where that is allowed, otherwise at a later flush(). Blocks while it writes.
   void want(const Preparation& record);
   /// Writes what is due. Blocks while it writes.
@@ -51,6 +56,7 @@ class StatusMirror {
 
   ClusterAccess& clusters_;
   const Clock& clock_;
+  ConditionWriter* const conditions_;
   std::mutex mutex_;
   std::map<std::string, State> states_;   // guarded by mutex_; by "namespace/name" of the record
   std::multiset<std::string> answering_;  // guarded by mutex_; clusters

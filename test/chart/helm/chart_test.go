@@ -162,6 +162,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"--set=webhook.timeoutSeconds=60", "timeoutSeconds"},
 		{"--set=webhook.port=443,hostNetwork=true", "want 1024 to 65535"},
 		{"--set=extraArgs={default-hooks}", "extraArgs"},
+		{"--set=rollouts.enabled=true,rollouts.admission=wait", "rollouts.admission"},
+		{"--set=rollouts.rollout=stepwise", "need rollouts.enabled=true"},
 		{"--set=uninstall.timeoutSeconds=1", "timeoutSeconds"},
 		{"--set=prometheus.podMonitor.interval=often", "interval"},
 		{"--namespace=kube-system", "not in kube-system"},
@@ -213,6 +215,41 @@ func TestEachValueDoesWhatItSays(t *testing.T) {
 				if at(condition, "name") == "hooks-configured" {
 					t.Errorf("%v still asks for configured hooks", at(webhook, "name"))
 				}
+			}
+		}
+	})
+	t.Run("led rollouts: the webhook, its right and the defaults", func(t *testing.T) {
+		const name = "statefulsets.gate.starrocks.com"
+		find := func(all map[string]object) map[string]any {
+			for _, webhook := range webhooksOf(all["MutatingWebhookConfiguration upgrade-gate"]) {
+				if at(webhook, "name") == name {
+					return webhook.(map[string]any)
+				}
+			}
+			return nil
+		}
+		if find(must(t)) != nil {
+			t.Error("it is there without being asked for")
+		}
+		all := must(t, "--set=rollouts.enabled=true,rollouts.admission=hold,rollouts.rollout=stepwise",
+			"--set=webhook.namespaceSelector.matchLabels.gated=yes", "--set=webhook.timeoutSeconds=15")
+		webhook := find(all)
+		if at(webhook, "failurePolicy") != "Fail" || fmt.Sprint(at(webhook, "timeoutSeconds")) != "5" {
+			t.Errorf("the webhook is %v", webhook)
+		}
+		labels := at(webhook, "namespaceSelector", "matchLabels")
+		if at(labels, "gate.starrocks.com/rollouts") != "enabled" || at(labels, "gated") != "yes" {
+			t.Errorf("its namespaces are %v", labels)
+		}
+		if at(webhook, "clientConfig", "service", "namespace") != namespace {
+			t.Errorf("it calls %v", at(webhook, "clientConfig"))
+		}
+		if _, ok := all["ClusterRole upgrade-gate-rollouts"]; !ok {
+			t.Error("the right to read namespaces is missing")
+		}
+		for _, flag := range []string{"--upgrade-admission=hold", "--upgrade-rollout=stepwise"} {
+			if !strings.Contains(argsOf(all), flag) {
+				t.Errorf("no %s in %s", flag, argsOf(all))
 			}
 		}
 	})

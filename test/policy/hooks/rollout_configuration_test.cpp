@@ -62,3 +62,71 @@ TEST_CASE("faults name the field, the value and what would be accepted, all at o
     CHECK(text.find(part) != std::string::npos);
   }
 }
+
+TEST_CASE("the gate's own defaults lead whoever asks for preparation, and nobody else") {
+  LedRollout defaults;
+  defaults.mode = RolloutMode::Stepwise;
+  defaults.admission = AdmissionMode::Hold;
+  const json hooks_of_frontend{{"spec", {{"starRocksFeSpec", {{"upgradeHooks", {{"predefined", {"recommended"}}}}}}}}};
+  struct Row {
+    const char* name;
+    json object;
+    std::vector<std::string> default_hooks;
+    bool configured;
+    RolloutMode mode;
+    bool by_default;
+    bool only_led;
+  };
+  const std::vector<Row> rows{
+      {"says nothing", annotated(json::object()), {}, false, RolloutMode::Operator, false, false},
+      {"says nothing, and every cluster is prepared",
+       annotated(json::object()),
+       {"recommended"},
+       true,
+       RolloutMode::Stepwise,
+       true,
+       false},
+      {"asks for preparation",
+       annotated({{"starrocks.com/prepare-upgrade", "true"}}),
+       {},
+       true,
+       RolloutMode::Stepwise,
+       true,
+       false},
+      {"asks for preparation, and for no leading",
+       annotated({{"starrocks.com/prepare-upgrade", "true"},
+                  {"starrocks.com/upgrade-rollout", "operator"},
+                  {"starrocks.com/upgrade-admission", "refuse"}}),
+       {},
+       true,
+       RolloutMode::Operator,
+       false,
+       false},
+      {"asks to be led",
+       annotated({{"starrocks.com/upgrade-rollout", "ordered"}}),
+       {},
+       true,
+       RolloutMode::Ordered,
+       false,
+       true},
+      {"has hooks for another component", hooks_of_frontend, {}, true, RolloutMode::Stepwise, true, true},
+      {"switched off",
+       annotated({{"starrocks.com/prepare-upgrade", "false"}}),
+       {},
+       false,
+       RolloutMode::Operator,
+       false,
+       false},
+  };
+  for (const auto& row : rows) {
+    INFO(row.name);
+    HookSources sources{row.object, row.default_hooks, {{Component::Backend, "be:1", "be:2"}}};
+    sources.rollout_defaults = defaults;
+    const auto read = resolve_hooks(sources);
+    CHECK(read.faults.empty());
+    CHECK(read.configured == row.configured);
+    CHECK(read.rollout.mode == row.mode);
+    CHECK(read.led_by_default == row.by_default);
+    CHECK(read.only_led == row.only_led);
+  }
+}

@@ -33,6 +33,58 @@ TEST_CASE("a status update that drops the mirror is patched, and the patch resto
   }
 }
 
+TEST_CASE("what tools wait by is kept, too; what the writer says himself counts") {
+  const json ready = {{"type", "Ready"}, {"status", "False"}};
+  const json reconciling = {{"type", "Reconciling"}, {"status", "True"}};
+  const json foreign = {{"type", "BackedUp"}, {"status", "True"}};
+  const auto object = [](json status) { return json{{"status", std::move(status)}}; };
+  struct Row {
+    const char* name;
+    json before;
+    json after;
+    json stored;
+  };
+  for (const Row& row : {
+           Row{"all dropped",
+               {{"phase", "running"},
+                {"observedGeneration", 3},
+                {"conditions", {ready, reconciling}},
+                {"upgradePreparationStatus", kMirror}},
+               {{"phase", "failed"}},
+               {{"phase", "failed"},
+                {"observedGeneration", 3},
+                {"conditions", {ready, reconciling}},
+                {"upgradePreparationStatus", kMirror}}},
+           Row{"the generation alone", {{"observedGeneration", 3}}, json::object(), {{"observedGeneration", 3}}},
+           Row{"the generation is the writer's own",
+               {{"observedGeneration", 3}},
+               {{"observedGeneration", 4}},
+               {{"observedGeneration", 4}}},
+           Row{"conditions of a writer who has his own",
+               {{"conditions", {foreign, ready}}},
+               {{"conditions", {foreign}}},
+               {{"conditions", {foreign, ready}}}},
+           Row{"others' conditions are not kept from going",
+               {{"conditions", {foreign, ready}}},
+               {{"conditions", {ready}}},
+               {{"conditions", {ready}}}},
+           Row{"the writer's word on ours",
+               {{"conditions", {reconciling}}},
+               {{"conditions", {{{"type", "Reconciling"}, {"status", "False"}}}}},
+               {{"conditions", {{{"type", "Reconciling"}, {"status", "False"}}}}}},
+           Row{"odd lists", {{"conditions", {1, "x", nullptr}}}, {{"conditions", {2}}}, {{"conditions", {2}}}},
+           Row{"no lists", {{"conditions", "x"}}, {{"conditions", 3}}, {{"conditions", 3}}},
+       }) {
+    INFO(row.name);
+    const auto answer = preserve_status(status_update(object(row.before), object(row.after)), "gate");
+    CHECK(answer.allowed);
+    const auto stored = answer.json_patch.is_null() ? object(row.after) : object(row.after).patch(answer.json_patch);
+    CHECK(stored == object(row.stored));
+  }
+  const auto whole = preserve_status(status_update(object({{"observedGeneration", 3}}), {{"spec", 1}}), "gate");
+  CHECK(json{{"spec", 1}}.patch(whole.json_patch) == json{{"spec", 1}, {"status", {{"observedGeneration", 3}}}});
+}
+
 TEST_CASE("what needs no help is allowed without a patch") {
   const json without = {{"status", {{"phase", "running"}}}};
   const json changed = {{"status", {{"upgradePreparationStatus", {{"phase", "Completed"}}}}}};

@@ -318,6 +318,41 @@ TEST_CASE("a configuration is judged when it is written; one that was faulty bef
   CHECK(gate.store.calls == 0);
 }
 
+TEST_CASE("a led rollout that the namespace has no label for is refused when it is written") {
+  Gate gate;
+  gate.world.clusters.cannot_lead(
+      "namespace db has not the label gate.starrocks.com/rollouts=enabled: kubectl label ...");
+  const auto with = [](const char* annotation, const char* value) {
+    json object = object_with("fe:1");
+    object["metadata"]["annotations"] = {{annotation, value}};
+    return object;
+  };
+  struct Row {
+    const char* name;
+    json old_object;
+    json object;
+    bool dry_run;
+    bool allowed;
+  };
+  const auto silent = object_with("fe:1");
+  for (const Row& row : {Row{"hold", silent, with("starrocks.com/upgrade-admission", "hold"), false, false},
+                         Row{"ordered", silent, with("starrocks.com/upgrade-rollout", "ordered"), false, false},
+                         Row{"stepwise", silent, with("starrocks.com/upgrade-rollout", "stepwise"), false, false},
+                         Row{"operator", silent, with("starrocks.com/upgrade-rollout", "operator"), false, true},
+                         Row{"refuse", silent, with("starrocks.com/upgrade-admission", "refuse"), false, true},
+                         Row{"in a dry run", silent, with("starrocks.com/upgrade-rollout", "ordered"), true, true},
+                         Row{"asked for before", with("starrocks.com/upgrade-rollout", "ordered"),
+                             with("starrocks.com/upgrade-rollout", "ordered"), false, true}}) {
+    INFO(row.name);
+    const auto response =
+        gate.review(review_of(row.old_object, row.object, row.dry_run, "UPDATE"), AdmissionService::kConfigurationPath);
+    CHECK(response.at("allowed") == row.allowed);
+    if (row.allowed) continue;
+    CHECK(response.at("status").at("reason") == "UpgradeHooksInvalid");
+    CHECK(message_of(response).find("gate.starrocks.com/rollouts=enabled: kubectl label") != std::string::npos);
+  }
+}
+
 TEST_CASE("hooks of a ConfigMap run as the record has them, and a changed ConfigMap is another preparation") {
   Gate gate(200ms);
   gate.world.clusters.set_config_map("hooks", {{"freeze.sql", scheduling("7")}});

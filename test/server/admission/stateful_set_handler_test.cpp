@@ -84,7 +84,7 @@ struct Fixture {
   MemoryPreparationStore store{clock};
   OneCluster clusters;
   spdlog::logger log{"test"};
-  StatefulSetHandler handler{store, clusters, log, {}};
+  StatefulSetHandler handler{store, clusters, log, {}, {}};
 
   /// The object as it would be stored.
   [[nodiscard]] json stored(const AdmissionRequest& request) const {
@@ -154,16 +154,54 @@ TEST_CASE_FIXTURE(Fixture, "where it cannot be known nothing rolls") {
 TEST_CASE_FIXTURE(Fixture, "a rollout that cannot be led is not promised") {
   HookConfiguration asked;
   asked.rollout.admission = AdmissionMode::Hold;
-  require_leading(asked, clusters, "db", kDeadline);
+  require_leading(asked, clusters, "db", false, kDeadline);
   CHECK(asked.faults.empty());
   clusters.obstacle = std::string("namespace db has not the label");
-  require_leading(asked, clusters, "db", kDeadline);
+  require_leading(asked, clusters, "db", false, kDeadline);
   REQUIRE(asked.faults.size() == 1);
   CHECK(describe(asked.faults).find("namespace db has not the label") != std::string::npos);
+  HookConfiguration dry;
+  dry.rollout.mode = RolloutMode::Ordered;
+  require_leading(dry, clusters, "db", true, kDeadline);
+  CHECK(dry.faults.empty());
+  CHECK(dry.warnings.size() == 1);
   clusters.obstacle = Error{ErrorCode::Unavailable, "connection refused"};
-  require_leading(asked, clusters, "db", kDeadline);
+  require_leading(asked, clusters, "db", false, kDeadline);
   CHECK(asked.unread.size() == 1);
   HookConfiguration silent;
-  require_leading(silent, clusters, "db", kDeadline);
+  require_leading(silent, clusters, "db", false, kDeadline);
   CHECK((silent.faults.empty() && silent.unread.empty()));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a default that cannot be kept in a namespace is none there") {
+  clusters.obstacle = std::string("namespace db has not the label");
+  for (const bool only_led : {false, true}) {
+    HookConfiguration read;
+    read.configured = true;
+    read.rollout.mode = RolloutMode::Stepwise;
+    read.rollout.admission = AdmissionMode::Hold;
+    read.led_by_default = true;
+    read.only_led = only_led;
+    require_leading(read, clusters, "db", false, kDeadline);
+    CHECK(read.faults.empty());
+    CHECK_FALSE(read.rollout.leads());
+    CHECK(read.configured == !only_led);
+    REQUIRE(read.warnings.size() == 1);
+    CHECK(read.warnings.front().find("has not the label") != std::string::npos);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "the gate's defaults hold the StatefulSets of clusters that ask for preparation, and no others") {
+  LedRollout defaults;
+  defaults.mode = RolloutMode::Ordered;
+  const StatefulSetHandler by_default{store, clusters, log, {}, defaults};
+  const auto request = update(stateful_set("be:1"), stateful_set("be:2"));
+  json object{{"kind", "StarRocksCluster"}, {"metadata", {{"name", "sr"}, {"uid", "uid-1"}}}};
+  clusters.object = object;
+  CHECK(by_default.answer(request, kDeadline).json_patch.empty());
+  object["metadata"]["annotations"]["starrocks.com/prepare-upgrade"] = "true";
+  clusters.object = object;
+  const auto held = by_default.answer(request, kDeadline);
+  CHECK(image_of(request.object.patch(held.json_patch)) == "be:1");
 }

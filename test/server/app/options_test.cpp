@@ -36,6 +36,7 @@ TEST_CASE("what is not given has the documented default") {
   CHECK(line.options.frontend_tls == FrontendTls::Preferred);
   CHECK_FALSE(line.options.frontend_address);
   CHECK(line.options.default_hooks.empty());
+  CHECK(line.options.rollout_defaults == LedRollout{});
   CHECK(line.options.version_policy == VersionPolicy::Warn);
   CHECK_FALSE(line.options.identity.empty());
 }
@@ -141,6 +142,16 @@ TEST_CASE("what contradicts or lacks is refused all at once") {
                {"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=fe:9030",
                 "--script-hook-image=mysql:8.0"},
                {"--script-hook-image has no meaning"}},
+           Row{"led rollouts without a cluster",
+               {"serve", "--dev-certificate=d", "--store=memory", "--frontend-address=fe:9030",
+                "--upgrade-rollout=ordered"},
+               {"--upgrade-admission=hold and --upgrade-rollout other than operator have no meaning"}},
+           Row{"an admission that there is not",
+               {"serve", "--dev-certificate=d", "--upgrade-admission=wait"},
+               {"--upgrade-admission", "wait", "refuse"}},
+           Row{"a rollout by its number",
+               {"serve", "--dev-certificate=d", "--upgrade-rollout=1"},
+               {"--upgrade-rollout", "ordered", "stepwise"}},
            Row{"no command", {}, {"subcommand"}},
        }) {
     INFO(row.name);
@@ -169,8 +180,9 @@ TEST_CASE("hooks that leave the gate are off unless asked for") {
 }
 
 TEST_CASE("a plan takes what serve takes where both must agree, and needs no certificate") {
-  const std::vector<std::string> rules{"--default-hooks=recommended,create-image", "--version-policy=enforce",
-                                       "--allow-sql=alter-system,backup", "--http-hook-prefixes=https://a.example/"};
+  const std::vector<std::string> rules{
+      "--default-hooks=recommended,create-image", "--version-policy=enforce", "--allow-sql=alter-system,backup",
+      "--http-hook-prefixes=https://a.example/",  "--upgrade-admission=hold", "--upgrade-rollout=Stepwise"};
   std::vector<std::string> words{"plan", "a.yaml", "b.yaml", "--set-image=fe=fe:1.2.3", "--set-image=be=be:1.2.3"};
   words.insert(words.end(), rules.begin(), rules.end());
   const auto line = parse(words);
@@ -185,6 +197,9 @@ TEST_CASE("a plan takes what serve takes where both must agree, and needs no cer
   CHECK_FALSE(plan.strict);
   CHECK_FALSE(plan.json);
   CHECK(plan.default_hooks == served.options.default_hooks);
+  CHECK(plan.rollout_defaults == served.options.rollout_defaults);
+  CHECK(plan.rollout_defaults.admission == AdmissionMode::Hold);
+  CHECK(plan.rollout_defaults.mode == RolloutMode::Stepwise);
   CHECK(plan.version_policy == VersionPolicy::Enforce);
   CHECK(served.options.version_policy == VersionPolicy::Enforce);
   CHECK(plan.allowed_sql == served.options.allowed_sql);

@@ -107,6 +107,62 @@ TEST_CASE("the answer follows the policy, and what was given") {
   }
 }
 
+TEST_CASE("a led rollout is planned with its turns, their pods and what a step waits for") {
+  const std::string manifest = R"(apiVersion: starrocks.com/v1
+kind: StarRocksCluster
+metadata: {name: sr, namespace: db, annotations: {starrocks.com/prepare-upgrade: "true", EXTRA}}
+spec:
+  starRocksFeSpec: {image: "fe:3.4.2", replicas: 3}
+  starRocksBeSpec: {image: "be:3.4.2", replicas: 4}
+  starRocksCnSpec: {image: "cn:3.4.2"}
+)";
+  struct Row {
+    const char* name;
+    std::string annotations;
+    std::string arguments;
+    std::vector<std::string> said;
+    std::vector<std::string> not_said;
+  };
+  const std::string up = "- --set-image fe=fe:3.4.3 --set-image be=be:3.4.3 --set-image cn=cn:3.4.3";
+  const std::string down = "- --set-image fe=fe:3.4.1 --set-image be=be:3.4.1";
+  for (const Row& row :
+       {Row{"stepwise",
+            "starrocks.com/upgrade-rollout: stepwise",
+            up,
+            {"rollout    stepwise, where the namespace has the label gate.starrocks.com/rollouts=enabled",
+             "turn 1     be: StatefulSet sr-be, 4 pods, one a step: sr-be-3 first, sr-be-0 last\n",
+             "turn 2     cn: StatefulSet sr-cn, one pod a step\n",
+             "turn 3     fe: StatefulSet sr-fe, 3 pods, one a step: sr-fe-2 first, sr-fe-0 last; after ALTER SYSTEM",
+             "3 times in a row: every FE is alive", "paused after 900 s", "verdict    held: "},
+            {}},
+        Row{"ordered, downgrade",
+            "starrocks.com/upgrade-rollout: ordered",
+            down,
+            {"turn 1     fe: StatefulSet sr-fe, 3 pods\n", "turn 2     be: StatefulSet sr-be, 4 pods\n"},
+            {"CREATE IMAGE", "one a step", "cn: StatefulSet"}},
+        Row{"hold alone",
+            "starrocks.com/upgrade-admission: hold",
+            up,
+            {"verdict    allowed: at once; its pods stay as they are until these hooks have completed"},
+            {"turn 1", "is denied as"}},
+        Row{"by the gate's defaults",
+            "",
+            up + " --upgrade-rollout ordered --upgrade-admission hold",
+            {"turn 1     be: ", "verdict    allowed: at once"},
+            {}},
+        Row{"not led", "", up, {"verdict    held: "}, {"turn 1", "rollout    "}}}) {
+    INFO(row.name);
+    auto text = manifest;
+    const auto at = text.find(", EXTRA");
+    text.replace(at, 7, row.annotations.empty() ? "" : ", " + row.annotations);
+    const auto made = plan_of(row.arguments, text);
+    INFO(made.output);
+    INFO(made.error);
+    for (const auto& part : row.said) CHECK(made.output.find(part) != std::string::npos);
+    for (const auto& part : row.not_said) CHECK(made.output.find(part) == std::string::npos);
+  }
+}
+
 TEST_CASE("what makes no sense ends with 2, says what it is, and prints no plan") {
   struct Row {
     const char* name;

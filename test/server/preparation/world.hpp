@@ -139,6 +139,15 @@ class ScriptedClusters final : public ClusterAccess {
     signal_.notify();
   }
 
+  Result<std::string> obstacle_to_leading(const std::string&, Deadline) override {
+    const std::lock_guard lock(mutex_);
+    return obstacle_;
+  }
+
+  void cannot_lead(const std::string& obstacle) {
+    const std::lock_guard lock(mutex_);
+    obstacle_ = obstacle;
+  }
   void set_object(nlohmann::json object) {
     const std::lock_guard lock(mutex_);
     object_ = std::move(object);
@@ -205,16 +214,17 @@ class ScriptedClusters final : public ClusterAccess {
   mutable std::mutex mutex_;
   nlohmann::json object_;                                                  // guarded by mutex_
   std::map<std::string, std::map<std::string, std::string>> config_maps_;  // guarded by mutex_
-  std::string config_maps_fault_;                                          // guarded by mutex_; empty: none
-  std::map<std::string, std::string> secrets_;                             // guarded by mutex_; by "name/key"
-  RolloutState rollout_{false, "StatefulSet sr-fe", false, false, {}};     // guarded by mutex_; forward
-  RolloutState way_back_{true, "", true, true, {}};                        // guarded by mutex_; pods never left
-  FrontendLife frontend_life_ = FrontendLife::Gone;                        // guarded by mutex_
-  std::vector<Preparation> mirrors_;                                       // guarded by mutex_
-  std::vector<std::string> events_;                                        // guarded by mutex_
-  std::set<std::string> bypassers_;                                        // guarded by mutex_
-  bool permissions_known_ = true;                                          // guarded by mutex_
-  int permission_questions_ = 0;                                           // guarded by mutex_
+  std::string obstacle_;
+  std::string config_maps_fault_;                                       // guarded by mutex_; empty: none
+  std::map<std::string, std::string> secrets_;                          // guarded by mutex_; by "name/key"
+  RolloutState rollout_{false, "StatefulSet sr-fe", false, false, {}};  // guarded by mutex_; forward
+  RolloutState way_back_{true, "", true, true, {}};                     // guarded by mutex_; pods never left
+  FrontendLife frontend_life_ = FrontendLife::Gone;                     // guarded by mutex_
+  std::vector<Preparation> mirrors_;                                    // guarded by mutex_
+  std::vector<std::string> events_;                                     // guarded by mutex_
+  std::set<std::string> bypassers_;                                     // guarded by mutex_
+  bool permissions_known_ = true;                                       // guarded by mutex_
+  int permission_questions_ = 0;                                        // guarded by mutex_
 
  public:
   std::function<void()> nodes_roll = [] {};  ///< Set before use.

@@ -24,7 +24,7 @@ ControllerOptions paying(const std::string& identity) {
 struct Release {
   std::vector<std::string> lines;
   Result<std::vector<std::string>> run(World& world, Deadline deadline, SteadyTime not_before = {}) {
-    return release_records(world.store, world.clock, {deadline, not_before},
+    return release_records(world.store, world.clusters, world.clock, {deadline, not_before},
                            [&](const std::string& line) { lines.push_back(line); });
   }
   [[nodiscard]] bool said(const std::string& part) const {
@@ -107,6 +107,62 @@ TEST_CASE("it does not end before the requests that were under way have") {
   REQUIRE(open.ok());
   CHECK(open->empty());
   CHECK(std::chrono::steady_clock::now() >= not_before);
+}
+
+TEST_CASE("what keeps pods from their images is waited for, and named, never called off") {
+  struct Row {
+    const char* name;
+    RolloutMode mode;
+    AdmissionMode admission;
+    Phase phase;
+    Stage stage;
+    Outcome outcome;
+    const char* image;  ///< Of the object.
+    bool waits;
+  };
+  constexpr auto kHold = AdmissionMode::Hold;
+  constexpr auto kRefuse = AdmissionMode::Refuse;
+  constexpr auto kOperator = RolloutMode::Operator;
+  constexpr auto kOrdered = RolloutMode::Ordered;
+  for (const Row& row : {
+           Row{"held, hooks run", kOperator, kHold, Phase::Running, Stage::Preparing, Outcome::None, "fe:2", true},
+           Row{"held, taken back", kOperator, kHold, Phase::Running, Stage::Preparing, Outcome::None, "fe:1", false},
+           Row{"held, failed, tried again", kOperator, kHold, Phase::Failed, Stage::Closed, Outcome::Failed, "fe:2",
+               true},
+           Row{"failed, taken back", kOperator, kHold, Phase::Failed, Stage::Closed, Outcome::Failed, "fe:1", false},
+           Row{"let go", kOperator, kHold, Phase::Completed, Stage::RollingOut, Outcome::None, "fe:2", false},
+           Row{"in its turns", kOrdered, kRefuse, Phase::Completed, Stage::RollingOut, Outcome::None, "fe:2", true},
+           Row{"prepared, not on the object", kOrdered, kRefuse, Phase::Completed, Stage::Prepared, Outcome::None,
+               "fe:1", false},
+           Row{"rolled out", kOrdered, kHold, Phase::Completed, Stage::Closed, Outcome::Succeeded, "fe:2", false},
+           Row{"not led", kOperator, kRefuse, Phase::Running, Stage::Preparing, Outcome::None, "fe:1", false},
+       }) {
+    INFO(row.name);
+    World world;
+    world.object_becomes(object_with(row.image));
+    auto record = record_of("r", {});
+    record.spec.rollout.mode = row.mode;
+    record.spec.rollout.admission = row.admission;
+    world.create(record);
+    world.write("r", [&](PreparationStatus& status) {
+      status.phase = row.phase;
+      status.stage = row.stage;
+      status.outcome = row.outcome;
+    });
+    const auto before = world.get("r").status;
+    const Replica payer(world, paying("release"));
+    Release release;
+    const auto open = release.run(world, row.waits ? std::chrono::steady_clock::now() + 1ms : ample());
+    REQUIRE(open.ok());
+    if (row.waits) {
+      REQUIRE(open->size() == 1);
+      CHECK(open->front() ==
+            "db/r: holds pods of StarRocksCluster sr; let its rollout end, or apply the images from before");
+      CHECK(world.get("r").status.stage == before.stage);
+    } else {
+      CHECK(open->empty());
+    }
+  }
 }
 
 TEST_CASE("closed records and bypasses are left alone") {

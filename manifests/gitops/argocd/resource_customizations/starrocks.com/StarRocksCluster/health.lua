@@ -24,8 +24,9 @@ end
 if holds("Stalled") then
   return {status = "Degraded", message = message_of("Stalled", "the upgrade needs a person")}
 end
--- A closed record is history: what it failed at is nobody's problem any more.
-if preparation.phase == "Failed" and preparation.stage ~= "Closed" then
+-- A closed record is history: what it failed at is nobody's problem any more. Under upgrade-admission "hold" the gate
+-- tries again by itself.
+if preparation.phase == "Failed" and preparation.stage ~= "Closed" and not holds("Reconciling") then
   return {status = "Degraded", message = preparation.message or "the preparation failed"}
 end
 if status.observedGeneration ~= nil and generation ~= nil and status.observedGeneration ~= generation then

@@ -1,0 +1,25 @@
+#pragma once
+// Names of what the gate writes into the status of a StarRocksCluster besides its mirror.
+
+#include <array>
+#include <string_view>
+
+namespace gate {
+
+namespace condition {
+/// True: the images of the spec run, nothing of an upgrade is under way, and the operator says "running".
+inline constexpr std::string_view kReady = "Ready";
+/// True while an upgrade goes on by itself, tries again after failures included. Else absent.
+inline constexpr std::string_view kReconciling = "Reconciling";
+/// True where an upgrade goes on only when a person does something. Else absent.
+inline constexpr std::string_view kStalled = "Stalled";
+/// Ours. True while the spec has images to which some pods may not go yet. Else absent.
+inline constexpr std::string_view kHeld = "UpgradeHeld";
+}  // namespace condition
+
+inline constexpr std::array kConditionTypes{condition::kReady, condition::kReconciling, condition::kStalled,
+                                            condition::kHeld};
+inline constexpr std::string_view kConditionsField = "conditions";
+inline constexpr std::string_view kObservedGenerationField = "observedGeneration";
+
+}  // namespace gate

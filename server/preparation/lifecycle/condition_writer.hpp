@@ -1,0 +1,68 @@
+#pragma once
+// Keeps `.status.conditions` and `.status.observedGeneration` of StarRocksClusters true
+// (policy/rollout/cluster_conditions.hpp). Level-triggered: whatever moved, the live object and the records decide.
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "policy/hooks/led_rollout.hpp"
+#include "server/ports/cluster_access.hpp"
+#include "server/ports/preparation_store.hpp"
+
+namespace gate {
+
+/// By which objects ask, as in HookSources.
+struct ConditionOptions {
+  std::vector<std::string> default_hooks{};
+  LedRollout rollout_defaults{};
+};
+
+/// Thread safe. All replicas write, each by compare-and-set: who comes second finds nothing left to say.
+class ConditionWriter {
+ public:
+  /// All outlive this.
+  ConditionWriter(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, ConditionOptions options)
+      : store_(store), clusters_(clusters), clock_(clock), options_(std::move(options)) {}
+
+  /// The cluster, or one of its records, was written: flush() looks at it once `delay` is over.
+  void changed(const std::string& name_space, const std::string& cluster, std::chrono::milliseconds delay = {});
+
+  /// Looks at what is due, at a few clusters at most, and writes where something is not true. Blocks while it does.
+  /// Passes over those that are `busy` ("namespace/name"). What was written and is gone again (a CRD without the
+  /// fields; a status PUT of the operator that the webhook on it did not see) is written again after pauses that
+  /// double: the operator answers each write with a pass.
+  void flush(const std::function<bool(const std::string& key)>& busy);
+
+  /// Writes the mirror of `record`, its cluster's newest state, and the conditions that go with it in one request.
+  [[nodiscard]] Status write_with(const Preparation& record, Deadline deadline);
+
+ private:
+  struct Wanted;
+  struct Written {
+    std::string text;  ///< Without times.
+    SteadyTime again{};
+    std::chrono::seconds pause{};
+  };
+
+  /// `news`: of a record that the store need not know yet; may be null. NotFound: there is no such cluster.
+  [[nodiscard]] Result<Wanted> look(const std::string& name_space, const std::string& cluster, const Preparation* news,
+                                    Deadline deadline);
+  /// Nothing: the same was written a moment ago, and is not there. Else how it went.
+  [[nodiscard]] Status write(const std::string& key, const Wanted& wanted, Deadline deadline);
+
+  PreparationStore& store_;
+  ClusterAccess& clusters_;
+  const Clock& clock_;
+  const ConditionOptions options_;
+  std::mutex mutex_;
+  std::map<std::string, SteadyTime> due_;   // guarded by mutex_; "namespace/name", and from when on
+  std::map<std::string, Written> written_;  // guarded by mutex_; of clusters that have been written to
+};
+
+}  // namespace gate
