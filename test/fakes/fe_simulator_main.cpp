@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <iostream>
 #include <mutex>
 #include <sstream>
@@ -135,6 +137,10 @@ void move_compute_node(FrontendSimulator& simulator, std::istringstream& words) 
   simulator.move_compute_node(host, move, version, next_word(words));
 }
 
+void pass_time(FrontendSimulator& simulator, const std::string& seconds) {
+  simulator.pass_time(std::chrono::milliseconds(static_cast<long>(seconds_from(seconds) * 1000)));
+}
+
 void set_balance(FrontendSimulator& simulator, std::istringstream& words) {
   gate::SimulatedBalance balance;
   if (!(words >> balance.pending_tablets >> balance.running_tablets)) throw Malformed("PENDING RUNNING");
@@ -168,7 +174,9 @@ constexpr std::array kCommands{
             [](auto& simulator, auto& words) { simulator.start(frontend_from(simulator, next_word(words))); }},
     Command{"restart", "N", "it has started again: connections are cut, its configuration is lost",
             [](auto& simulator, auto& words) { simulator.restart(frontend_from(simulator, next_word(words))); }},
-    Command{"freeze", "N", "it is alive for the others and answers nothing",
+    Command{"pass", "SECONDS", "heartbeats and elections go on as if so much time went by",
+            [](auto& simulator, auto& words) { pass_time(simulator, next_word(words)); }},
+    Command{"freeze", "N", "it answers nothing, and is alive for the others for 25 s",
             [](auto& simulator, auto& words) { simulator.hang_frontend(frontend_from(simulator, next_word(words))); }},
     Command{"thaw", "N", "it goes on",
             [](auto& simulator, auto& words) {
@@ -239,17 +247,24 @@ int main(int argc, char** argv) {
   std::vector<std::string> failures;
   std::size_t backends = options.backends.size();
   std::size_t compute_nodes = 0;
+  options.time_runs = true;
+  std::int64_t lag = std::chrono::duration_cast<std::chrono::seconds>(options.liveness_lag).count();
   app.add_option("--frontends", options.frontends, "How many FEs")->capture_default_str()->check(CLI::Range(1, 9));
   app.add_option("--port", options.ports, "Port of an FE, in order; default: chosen by the system");
   app.add_option("--version-string", options.version, "StarRocks version to simulate")->capture_default_str();
   app.add_option("--user", options.username, "The account")->capture_default_str();
   app.add_option("--password", options.password, "Its password; default: none");
+  app.add_option("--liveness-lag", lag, "Seconds for which an FE that died is still called alive")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 3600));
+  app.add_option("--run-mode", options.run_mode, "shared_nothing or shared_data")->capture_default_str();
   app.add_option("--backends", backends, "How many BEs")->capture_default_str();
   app.add_option("--compute-nodes", compute_nodes, "How many CNs")->capture_default_str();
   app.add_option("--delay", delays, "SUBSTRING=SECONDS: statements containing it wait before they run");
   app.add_option("--fail", failures, "SUBSTRING=CODE:STATE:TEXT: statements containing it fail");
   CLI11_PARSE(app, argc, argv);
 
+  options.liveness_lag = std::chrono::seconds(lag);
   options.backends.clear();
   for (std::size_t i = 0; i < backends; ++i) options.backends.push_back({"be-" + std::to_string(i), true, ""});
   for (std::size_t i = 0; i < compute_nodes; ++i)

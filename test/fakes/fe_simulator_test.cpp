@@ -104,7 +104,10 @@ class Simulator {
   std::string shown(std::size_t row, std::string_view column) {
     const auto rows = run(0, "SHOW FRONTENDS");
     REQUIRE_MESSAGE(rows.ok(), rows.error().message);
-    return rows->text(row, column);
+    for (std::size_t i = 0; i < rows->rows.size(); ++i) {  // in no order
+      if (rows->text(i, "Id") == std::to_string(row + 1)) return rows->text(i, column);
+    }
+    return "(none)";
   }
 
  private:
@@ -148,6 +151,7 @@ TEST_CASE("a stopped FE refuses connections until it is started") {
   Simulator simulator;
   REQUIRE(simulator.tell("stop 1") == "done stop 1");
   CHECK(simulator.connect(1).error().code == ErrorCode::Unavailable);
+  REQUIRE(simulator.tell("pass 20") == "done pass 20");
   CHECK(simulator.shown(1, "Alive") == "false");
   REQUIRE(simulator.tell("start 1") == "done start 1");
   CHECK(simulator.connect(1));
@@ -248,6 +252,7 @@ TEST_CASE("what makes no sense is answered with what would, and changes nothing"
            Row{"leader nobody", "error expected an FE's number, 0 to 2: leader N|none"},
            Row{"version 0", "error expected N VERSION: version N VERSION"},
            Row{"set 0 disable_balance", "error expected N KEY VALUE: set N KEY VALUE"},
+           Row{"pass soon", "error expected a number of seconds: pass SECONDS"},
            Row{"balance 1", "error expected PENDING RUNNING: balance PENDING RUNNING"},
            Row{"delay SHOW=soon", "error expected a number of seconds: delay SUBSTRING=SECONDS"},
            Row{"delay SHOW=-1", "error expected a number of seconds: delay SUBSTRING=SECONDS"},

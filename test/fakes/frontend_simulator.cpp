@@ -23,6 +23,8 @@
 
 namespace gate {
 
+using namespace std::chrono_literals;
+
 using fake_frontend::Acknowledgement;
 using fake_frontend::Answer;
 using fake_frontend::Stalled;
@@ -90,6 +92,7 @@ struct Connection {
   Descriptor socket;
   std::size_t frontend = 0;
   std::uint32_t id = 0;
+  bool logged_in = false;
   bool done = false;  ///< The thread is over; the reaper may join it.
   std::jthread thread;
 };
@@ -119,6 +122,8 @@ struct FrontendSimulator::Impl {
   std::list<Connection> connections;
   std::uint32_t next_connection_id = 1;
   bool stopping = false;
+  std::chrono::milliseconds passed{0};  ///< By pass_time().
+  const std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 
   std::jthread acceptor;  // Last: started when all of the above is there.
 
@@ -214,9 +219,13 @@ struct FrontendSimulator::Impl {
 
   void serve(Connection& connection) {
     Wire wire(connection.socket.get());
-    if (!log_in(connection, wire)) return;
     fake_frontend::ConnectionState state;
     state.id = connection.id;
+    {
+      const std::lock_guard lock(mutex);
+      state.roles = cluster.grants.default_roles;
+    }
+    if (!log_in(connection, wire)) return;
     while (const auto packet = wire.read_packet()) {
       if (packet->empty()) return;
       const char command = packet->front();
@@ -278,10 +287,31 @@ struct FrontendSimulator::Impl {
       if (!packet) return false;
       login->auth_response = *packet;
     }
+    if (options.ldap_out_of_reach) {
+      record_login(connection, *login);
+      return refuse({1045, "28000", "localhost:389"});
+    }
     if (!password_matches(*login, greeting.scramble)) return denied();
     record_login(connection, *login);
+    if (!admit(connection)) {
+      return refuse({1064, "HY000",
+                     "Reach user-level(qualifiedUser: " + login->username +
+                         ") connection limit, currentUserMaxConn=" + std::to_string(options.max_user_connections)});
+    }
     if (fault && fault->kind == FaultKind::FailLogin) return refuse(fault->error);
     return wire.write_packet(fake_frontend::ok_payload(0));
+  }
+
+  /// Counts it among the account's connections to this FE; false when there are as many as it may have.
+  bool admit(Connection& connection) {
+    const std::lock_guard lock(mutex);
+    const auto open = std::count_if(connections.begin(), connections.end(), [&](const Connection& other) {
+      return other.logged_in && !other.done && other.frontend == connection.frontend;
+    });
+    if (options.max_user_connections > 0 && static_cast<std::size_t>(open) >= options.max_user_connections)
+      return false;
+    connection.logged_in = true;
+    return true;
   }
 
   bool password_matches(const fake_frontend::LoginRequest& login, const std::string& scramble) const {
@@ -320,10 +350,35 @@ struct FrontendSimulator::Impl {
     return std::nullopt;
   }
 
+  /// Whether a fault will take the statement's place.
+  bool is_faulty(std::size_t frontend, const std::string& sql) const {
+    const std::lock_guard lock(mutex);
+    return std::any_of(faults.begin(), faults.end(), [&](const Fault& fault) {
+      const bool replaces = fault.kind == FaultKind::Fail || fault.kind == FaultKind::Answer;
+      return replaces && fault.times > 0 && (!fault.frontend || *fault.frontend == frontend) &&
+             sql.find(fault.substring) != std::string::npos;
+    });
+  }
+
+  /// The chain is parsed as a whole: nothing of it runs when one statement is none.
+  std::optional<SqlError> syntax_error_in(std::size_t frontend, const std::vector<std::string>& chain) const {
+    if (chain.size() < 2) return std::nullopt;
+    for (const auto& sql : chain) {
+      auto refused = is_faulty(frontend, sql) ? std::nullopt : fake_frontend::Cluster::syntax_error_in(sql);
+      if (refused) return refused;
+    }
+    return std::nullopt;
+  }
+
   /// Runs a chain as StarRocks does: all statements, up to the first error. False ends the connection.
   bool run(Connection& connection, fake_frontend::ConnectionState& state, Wire& wire, const std::string& text) {
     auto chain = fake_frontend::split_statements(text);
     if (chain.empty()) chain.push_back(text);
+    if (const auto refused = syntax_error_in(connection.frontend, chain)) {
+      const std::size_t order = record(connection, text);
+      mark_acknowledged(order, true);
+      return wire.write_packet(fake_frontend::error_payload(*refused));
+    }
     for (std::size_t i = 0; i < chain.size(); ++i) {
       const std::uint16_t more = i + 1 < chain.size() ? fake_frontend::kMoreResultsExist : 0;
       const std::size_t order = record(connection, chain[i]);
@@ -401,10 +456,12 @@ struct FrontendSimulator::Impl {
   std::optional<Answer> execute(const Connection& connection, fake_frontend::ConnectionState& state,
                                 const std::string& sql) {
     std::unique_lock lock(mutex);
-    const auto patience = [&] { return std::chrono::steady_clock::now() + state.query_timeout + options.rpc_grace; };
-    auto until = patience();
+    // Real time counts, and what pass_time() adds to it.
+    const auto now = [&] { return std::chrono::steady_clock::now() + passed; };
+    std::optional<std::chrono::steady_clock::time_point> since;
     for (;;) {
       if (stopping) return std::nullopt;
+      cluster.time_passes(cluster_time());
       auto answer = cluster.execute(connection.frontend, state, sql);
       if (cluster.kill_requested) {
         const auto victim = *std::exchange(cluster.kill_requested, std::nullopt);
@@ -415,10 +472,20 @@ struct FrontendSimulator::Impl {
       }
       if (!std::holds_alternative<Stalled>(answer)) return answer;
       // Whatever it was may let the statement go on; and another FE is not waited for without end.
-      if (changed.wait_until(lock, until) == std::cv_status::no_timeout) continue;
+      if (!since) since = now();
+      const auto patience = options.rpc_grace + (state.waits_to_connect ? 0s : state.query_timeout);
+      changed.wait_until(lock, *since + patience - passed);
+      if (now() < *since + patience) continue;
       state.timed_out = true;
-      until = patience();
+      since.reset();
     }
+  }
+
+  /// What the leader's heartbeats and elections go by.
+  [[nodiscard]] std::chrono::milliseconds cluster_time() const {
+    using std::chrono::milliseconds;
+    const auto own = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
+    return passed + (options.time_runs ? own : milliseconds(0));
   }
 
   void cut_connections(std::size_t frontend) {
@@ -430,10 +497,16 @@ struct FrontendSimulator::Impl {
   void change(Change apply) {
     {
       const std::lock_guard lock(mutex);
+      cluster.time_passes(cluster_time());
       apply();
     }
     changed.notify_all();
     wake_acceptor();
+  }
+  void end_process(std::size_t frontend) {
+    cluster.died(frontend);
+    ::shutdown(listeners[frontend].socket.get(), SHUT_RDWR);
+    cut_connections(frontend);
   }
 };
 
@@ -503,26 +576,31 @@ void FrontendSimulator::clear_faults() {
 }
 
 void FrontendSimulator::stop(std::size_t frontend) {
-  impl_->change([&] {
-    impl_->cluster.died(frontend);
-    ::shutdown(impl_->listeners[frontend].socket.get(), SHUT_RDWR);
-    impl_->cut_connections(frontend);
-  });
+  impl_->change([&] { impl_->end_process(frontend); });
 }
 void FrontendSimulator::start(std::size_t frontend) {
   impl_->change([&] {
-    impl_->cluster.reset_config(frontend);
-    ++impl_->cluster.frontends.at(frontend).starts;
-    impl_->cluster.frontends.at(frontend).alive = true;
+    impl_->cluster.started(frontend, true);
     if (::listen(impl_->listeners[frontend].socket.get(), kBacklog) != 0)
       throw std::runtime_error(std::string("cannot listen again: ") + std::strerror(errno));
   });
 }
 void FrontendSimulator::restart(std::size_t frontend) {
   impl_->change([&] {
-    impl_->cluster.reset_config(frontend);
-    ++impl_->cluster.frontends.at(frontend).starts;
+    impl_->cluster.started(frontend, true);
     impl_->cut_connections(frontend);
+  });
+}
+void FrontendSimulator::restart_unheard(std::size_t frontend) {
+  impl_->change([&] {
+    impl_->cluster.started(frontend, false);
+    impl_->cut_connections(frontend);
+  });
+}
+void FrontendSimulator::pass_time(std::chrono::milliseconds by) {
+  impl_->change([&] {
+    impl_->passed += by;
+    impl_->cluster.time_passes(impl_->cluster_time());
   });
 }
 void FrontendSimulator::roll_out(const std::string& version) {
@@ -543,11 +621,24 @@ void FrontendSimulator::roll_out(const std::string& version) {
 void FrontendSimulator::break_broadcast_to(std::size_t frontend, bool broken) {
   impl_->change([&] { impl_->cluster.frontends.at(frontend).broadcast_broken = broken; });
 }
+void FrontendSimulator::cut_broadcast_to(std::size_t frontend, bool cut) {
+  impl_->change([&] { impl_->cluster.frontends.at(frontend).broadcast_cut = cut; });
+}
 void FrontendSimulator::set_leader(std::optional<std::size_t> frontend) {
   impl_->change([&] { impl_->cluster.leader = frontend; });
 }
 void FrontendSimulator::hang_frontend(std::size_t frontend, bool hung) {
-  impl_->change([&] { impl_->cluster.frontends.at(frontend).hung = hung; });
+  impl_->change([&] {
+    auto& state = impl_->cluster.frontends.at(frontend);
+    if (hung) {
+      impl_->cluster.froze(frontend);
+      return;
+    }
+    const bool led = std::exchange(state.led_when_frozen, false);
+    state.hung = false;
+    state.listed_until.reset();
+    if (led && impl_->cluster.leader && *impl_->cluster.leader != frontend) impl_->end_process(frontend);
+  });
 }
 void FrontendSimulator::set_replayed_journal_id(std::size_t frontend, long long id) {
   impl_->change([&] { impl_->cluster.frontends.at(frontend).replayed_journal_id = id; });
@@ -559,9 +650,7 @@ void FrontendSimulator::set_databases(std::vector<SimulatedDatabase> databases) 
   impl_->change([&] { impl_->cluster.databases = std::move(databases); });
 }
 void FrontendSimulator::notice_deaths() {
-  impl_->change([&] {
-    for (auto& frontend : impl_->cluster.frontends) frontend.listed_until = {};
-  });
+  impl_->change([&] { impl_->cluster.notice_deaths(); });
 }
 void FrontendSimulator::set_routine_loads(int running, int stopped) {
   impl_->change([&] {
@@ -610,7 +699,19 @@ void FrontendSimulator::set_frontend_version(std::size_t frontend, const std::st
 }
 void FrontendSimulator::set_cluster_balance(std::vector<SimulatedBalance> answers) {
   if (answers.empty()) throw std::invalid_argument("at least one answer");
-  impl_->change([&] { impl_->cluster.balance = std::move(answers); });
+  impl_->change([&] {
+    impl_->cluster.scheduler.reset();
+    impl_->cluster.balance = std::move(answers);
+  });
+}
+void FrontendSimulator::set_scheduler(SimulatedScheduler scheduler) {
+  impl_->change([&] {
+    impl_->cluster.balance = {{.pending_tablets = scheduler.pending}};
+    impl_->cluster.scheduler = scheduler;
+  });
+}
+void FrontendSimulator::set_grants(SimulatedGrants grants) {
+  impl_->change([&] { impl_->cluster.grants = std::move(grants); });
 }
 void FrontendSimulator::set_statistic(SimulatedStatistic statistic) {
   impl_->change([&] { impl_->cluster.statistic = statistic; });

@@ -4,7 +4,8 @@
 // as in StarRocks. Faults are switched while it runs, and every statement received is logged, so that tests assert on
 // what reached the database rather than on calls.
 //
-// What is left out: data, queries, SQL beyond the administration statements listed in frontend_simulator.cpp.
+// What is left out: data, queries, SQL beyond the administration statements listed in frontend_statements.cpp, HTTP.
+// All FEs share 127.0.0.1 and are told apart by their ports; real ones have a host each.
 
 #include <chrono>
 #include <cstdint>
@@ -32,7 +33,8 @@ struct SimulatedNode {
   std::string version = {};  ///< Empty: the cluster's.
   int starts = 0;            ///< Moves LastStartTime.
   std::string last_heartbeat = "2026-01-02 03:04:05";
-  std::string warehouse = {};  ///< Of a compute node; empty: the default one.
+  std::string warehouse = {};  ///< Of a compute node; empty: the default one. Others exist in shared_data only.
+  bool blacklisted = false;    ///< SHOW BACKEND BLACKLIST: gets no queries.
 };
 
 /// What becomes of a backend or compute node.
@@ -47,8 +49,18 @@ struct SimulatedDatabase {
   std::string name;
   int schema_changes = 0;  ///< Running.
   int pending_rollups = 0;
-  int queued_loads = 0;
+  int queued_loads = 0;   ///< PENDING
+  int running_loads = 0;  ///< LOADING; in later states a load counts nowhere.
   int running_transactions = 0;
+  int finished_transactions = 120;  ///< '/transactions' lists databases that ever had one.
+};
+
+/// Tablets that the scheduler has to repair. Each look at '/cluster_balance' is a round of it.
+struct SimulatedScheduler {
+  int unhealthy = 0;  ///< Not let in yet: one is while neither pending nor running is above the leader's limit.
+  int pending = 0;    ///< Let in: they are worked off whatever the limit.
+  int slots = 8;      ///< Run at a time; 0: what is pending stays so.
+  bool heals = true;  ///< false: what ran comes back as unhealthy, as while a BE is away.
 };
 
 /// One answer of SHOW PROC '/cluster_balance'.
@@ -68,6 +80,15 @@ struct SimulatedStatistic {
 struct SimulatedResult {
   std::vector<std::string> columns;
   std::vector<std::vector<std::optional<std::string>>> rows;
+  std::uint8_t number_type = 0;  ///< MySQL's number of the columns' type; 0: text.
+  bool forwarded = false;        ///< Answered by the leader for another FE, which shows in the columns' width.
+};
+
+/// What the account may do. Roles that are granted count once they are default ones, from the next login on.
+struct SimulatedGrants {
+  bool operate = true;  ///< OPERATE ON SYSTEM, granted to the user itself.
+  std::vector<std::string> roles = {"root"};
+  std::vector<std::string> default_roles = {"root"};  ///< "root" may do all; "cluster_admin" has NODE, not OPERATE.
 };
 
 struct ReceivedStatement {
@@ -91,16 +112,24 @@ struct FrontendSimulatorOptions {
   std::string username = "root";
   std::string password = {};                             ///< Empty: login without a password.
   std::string account_plugin = "mysql_native_password";  ///< Or "mysql_clear_password", as for LDAP users.
-  bool operate_privilege = true;                         ///< false: statements that need OPERATE or NODE yield 5203.
-  std::string certificate_pem = {};                      ///< With private_key_pem: the greeting offers TLS.
+  SimulatedGrants grants = {};
+  std::size_t max_user_connections = 0;  ///< To one FE; 0: no limit.
+  bool ldap_out_of_reach = false;        ///< With mysql_clear_password.
+  std::string certificate_pem = {};      ///< With private_key_pem: the greeting offers TLS.
   std::string private_key_pem = {};
-  bool force_tls = false;                 ///< ssl_force_secure_transport; here 127.0.0.1 is not exempt.
+  bool force_tls = false;                 ///< ssl_force_secure_transport; here 127.0.0.1 is not exempt, as others.
   bool fake_plugin_auth_missing = false;  ///< A greeting without PLUGIN_AUTH, as a man in the middle would send.
   bool infile_attack = false;             ///< Every query is answered by a request for the client's /etc/hostname.
   std::vector<std::uint16_t> ports = {};  ///< Empty: chosen by the system.
   std::map<std::string, std::string> fe_conf = {};  ///< Values (canonical names) every FE starts, and restarts, with.
-  /// An FE that died is called alive for so long (15 to 25 s in StarRocks), until notice_deaths().
-  std::chrono::milliseconds liveness_lag{0};
+  bool in_docker = false;                           ///< There is a /.dockerenv, so that WITH PERSISTENT is refused.
+  std::size_t never_started = 0;                    ///< FEs that were added to the cluster and have not come up.
+  std::string run_mode = "shared_nothing";
+  /// The leader's heartbeats, elections and journals go by a clock that pass_time() moves. true: it runs by itself,
+  /// too.
+  bool time_runs = false;
+  /// An FE that died is called alive for so long, as three missed heartbeats are forgiven, or until notice_deaths().
+  std::chrono::milliseconds liveness_lag{20'000};
   /// What an FE that waits for another adds to the session's query_timeout.
   std::chrono::milliseconds rpc_grace{10'000};
   std::vector<SimulatedNode> backends = {{"be-0"}, {"be-1"}, {"be-2"}};
@@ -164,14 +193,22 @@ class FrontendSimulator {
   void restart(std::size_t frontend);  ///< Configuration lost, connections cut, listening all the time.
   /// A rollout as it is when it is over: every FE, BE and CN has started again; `version` empty: the same one.
   void roll_out(const std::string& version = {});
+  /// It has started again, faster than the leader's heartbeat comes: SHOW FRONTENDS has its old StartTime for 5 s.
+  void restart_unheard(std::size_t frontend);
   /// ADMIN SET reaches this FE no more although it is alive: 5101 (from 3.5 on) or 5076.
   void break_broadcast_to(std::size_t frontend, bool broken = true);
-  /// The leader's heartbeat has missed those that died: they are called dead from now on.
+  /// The same with its RPC port cut off: that is noticed after rpc_grace only.
+  void cut_broadcast_to(std::size_t frontend, bool cut = true);
+  /// The leader's heartbeat has missed those that died or froze: they are called dead from now on.
   void notice_deaths();
+  /// Heartbeats, elections (2 s after the leader's death, 60 s after it froze; a majority must be up) and the waits of
+  /// FEs for each other go on by so much.
+  void pass_time(std::chrono::milliseconds by);
   /// nullopt: no leader; whatever must go to it is refused with a Java text.
   void set_leader(std::optional<std::size_t> frontend);
 
-  /// Hung: its heartbeat is fine, but it answers nothing, and a broadcast of ADMIN SET stalls when it comes to it.
+  /// Hung: it answers nothing, and a broadcast of ADMIN SET stalls when it comes to it. After 25 s the leader calls it
+  /// dead. A leader that wakes up to find another one ends itself.
   void hang_frontend(std::size_t frontend, bool hung = true);
 
   void set_backends(std::vector<SimulatedNode> nodes);
@@ -188,8 +225,12 @@ class FrontendSimulator {
   /// Routine load jobs in state RUNNING (information_schema.routine_load_jobs, from 3.1 on).
   /// And `stopped` ones, which stay in SHOW PROC '/routine_loads'.
   void set_routine_loads(int running, int stopped = 0);
-  /// The next answers in turn; the last one stays.
+  /// The next answers in turn; the last one stays. Real ones read too low for moments: {97, 0}, {0, 0}, {97, 0}.
   void set_cluster_balance(std::vector<SimulatedBalance> answers);
+  /// Answers as this scheduler would, under the leader's limit.
+  void set_scheduler(SimulatedScheduler scheduler);
+  /// For logins from now on.
+  void set_grants(SimulatedGrants grants);
   void set_statistic(SimulatedStatistic statistic);
 
   [[nodiscard]] std::vector<ReceivedStatement> statements() const;

@@ -11,7 +11,9 @@
 #include <variant>
 #include <vector>
 
+#include "test/fakes/frontend_privileges.hpp"
 #include "test/fakes/frontend_simulator.hpp"
+#include "test/fakes/frontend_sql.hpp"
 
 namespace gate::fake_frontend {
 
@@ -25,36 +27,42 @@ struct Version {
 };
 [[nodiscard]] Version parse_version(std::string_view text);
 
-/// Cuts a COM_QUERY at ';' outside of quotes and comments; empty statements are dropped.
-[[nodiscard]] std::vector<std::string> split_statements(std::string_view sql);
-
 struct Acknowledgement {};
-/// Nobody can answer yet: there is no leader, or an FE is hung. Executed again when something has changed.
+/// Nobody can answer yet: an FE is hung. Executed again when something has changed.
 struct Stalled {};
 using Answer = std::variant<Acknowledgement, SimulatedResult, SqlError, Stalled>;
 
 struct ConnectionState {
   std::uint32_t id = 0;
-  bool forward_to_leader = false;
-  std::optional<std::size_t> broadcast_next;  ///< Where a stalled ADMIN SET goes on; what it has reached stays.
-  std::string broadcast_failures;             ///< So far.
-  std::chrono::seconds query_timeout{300};    ///< Bounds what waits for another FE.
-  bool timed_out = false;                     ///< The wait for another FE is over; it counts as a failure.
+  std::vector<std::string> roles;                ///< That were default ones at the login.
+  std::map<std::string, std::string> variables;  ///< That the session has set.
+  std::optional<std::size_t> broadcast_next;     ///< Where a stalled ADMIN SET goes on; what it has reached stays.
+  std::string broadcast_failures;                ///< So far.
+  std::chrono::seconds query_timeout{300};       ///< Bounds what waits for another FE, with the grace of the RPC.
+  bool waits_to_connect = false;                 ///< What it waits for is bounded by that grace alone.
+  bool timed_out = false;                        ///< The wait for another FE is over; it counts as a failure.
+
+  [[nodiscard]] bool forward_to_leader() const;
 };
 
 struct FrontendState {
   std::string name;
   std::uint16_t port = 0;
   bool alive = true;  ///< Listening.
-  /// Until then the leader's heartbeat still calls a dead one alive: it forgives some misses.
-  std::chrono::steady_clock::time_point listed_until{};
+  /// On the manual clock: until then the leader's heartbeat still calls one alive that is dead or hung.
+  std::optional<std::chrono::milliseconds> listed_until;
+  std::chrono::milliseconds heard{0};        ///< The last heartbeat of one that is dead or hung.
+  std::chrono::milliseconds heard_after{0};  ///< The heartbeat that tells of the last start.
   std::optional<std::uint32_t> config_lock;  ///< The connection whose ADMIN SET is under way here.
   bool broadcast_broken = false;
+  bool broadcast_cut = false;
   bool hung = false;
+  bool led_when_frozen = false;
   long long replayed_journal_id = 4711;
   int starts = 0;  ///< Moves StartTime.
   std::string version;
   std::map<std::string, std::string> config;  ///< By canonical name.
+  std::map<std::string, std::string> file;    ///< fe.conf: what a start begins with.
 };
 
 /// Not thread safe: the simulator's lock guards it.
@@ -63,9 +71,15 @@ class Cluster {
   explicit Cluster(const FrontendSimulatorOptions& options);
 
   [[nodiscard]] Answer execute(std::size_t frontend, ConnectionState& connection, const std::string& sql);
+  /// What makes the whole chain that it is in be refused; nullopt for none.
+  [[nodiscard]] static std::optional<SqlError> syntax_error_in(const std::string& sql);
 
   void reset_config(std::size_t frontend);  ///< As a restart does.
+  void started(std::size_t frontend, bool heard);
   void died(std::size_t frontend);
+  void froze(std::size_t frontend);
+  void notice_deaths();
+  void time_passes(std::chrono::milliseconds now);  ///< Since the start; elections are held.
   [[nodiscard]] std::optional<std::string> config(std::size_t frontend, const std::string& key) const;
   void set_config(std::size_t frontend, const std::string& key, const std::string& value);
 
@@ -74,37 +88,76 @@ class Cluster {
   std::vector<SimulatedNode> backends;
   std::vector<SimulatedNode> compute_nodes;
   std::vector<SimulatedBalance> balance = {{}};
+  std::optional<SimulatedScheduler> scheduler;
   SimulatedStatistic statistic;
   std::vector<SimulatedDatabase> databases = {{"_statistics_"}, {"shop"}};
   int routine_loads = 0;
   int stopped_routine_loads = 0;
+  SimulatedGrants grants;
   std::set<std::string> dropped_items;          ///< Canonical names of configuration items that no FE has any more.
   std::optional<std::uint32_t> kill_requested;  ///< Connection id that a KILL named; the simulator cuts it.
 
  private:
-  [[nodiscard]] Answer set_frontend_config(std::size_t frontend, ConnectionState& connection, const std::string& key,
-                                           const std::string& value);
-  [[nodiscard]] Answer show_frontend_config(std::size_t frontend, const ConnectionState& connection,
-                                            const std::optional<std::string>& like) const;
-  /// From another FE, or from the client.
+  /// A statement that is being executed.
+  struct Request {
+    std::size_t asked;  ///< The FE that the client is connected to.
+    std::size_t at;     ///< The FE that answers.
+    ConnectionState& connection;
+    std::vector<std::string> taken;
+    std::string sql;
+  };
+  struct Form;
+  static const std::vector<Form>& forms();
+  static std::vector<std::string_view> patterns();
+
+  [[nodiscard]] Answer dispatch(const Form& form, Request& request);
+  /// Has the leader answer for `request.asked`, from now on.
+  [[nodiscard]] std::optional<Answer> forward(Request& request) const;
+
+  [[nodiscard]] Answer set_persistently(Request& request);
+  [[nodiscard]] Answer set_frontend_config(Request& request);
+  [[nodiscard]] bool broadcast(std::size_t from, std::size_t to, ConnectionState& connection, const std::string& item,
+                               const std::string& value);
+  [[nodiscard]] Answer show_frontend_config(Request& request);
+  [[nodiscard]] Answer show_frontends(Request& request);
+  [[nodiscard]] Answer show_backends(Request& request);
+  [[nodiscard]] Answer show_compute_nodes(Request& request);
+  [[nodiscard]] Answer show_proc(Request& request);
+  [[nodiscard]] Answer show_variable(Request& request);
+  [[nodiscard]] Answer set_variable(Request& request);
+  [[nodiscard]] Answer set_global_variable(Request& request);
+  [[nodiscard]] Answer select_value(Request& request);
+  [[nodiscard]] Answer select_routine_loads(Request& request);
+  [[nodiscard]] Answer select_version(Request& request);
+  [[nodiscard]] Answer grant(Request& request);
+  [[nodiscard]] Answer acknowledge(Request& request);
+  [[nodiscard]] Answer kill(Request& request);
+  [[nodiscard]] Answer connection_id(Request& request);
+
   [[nodiscard]] bool listed_alive(std::size_t frontend) const;
-  /// Why `frontend` cannot have the leader answer now; nullopt when it can.
-  [[nodiscard]] std::optional<Answer> no_leader(std::size_t frontend, ConnectionState& connection) const;
+  [[nodiscard]] std::string heartbeat_text(std::size_t frontend) const;
+  [[nodiscard]] bool shared_data() const;
+  /// StarRocks' complaint when no BE or CN can run a query.
+  [[nodiscard]] std::optional<SqlError> no_backend() const;
+
+  // SHOW PROC; in frontend_proc.cpp.
   [[nodiscard]] Answer show_routine_loads(const std::string& path) const;
-  [[nodiscard]] SimulatedResult show_frontends(std::size_t asked) const;
-  [[nodiscard]] SimulatedResult show_backends() const;
-  [[nodiscard]] SimulatedResult show_compute_nodes() const;
-  [[nodiscard]] Answer show_proc(std::size_t frontend, ConnectionState& connection, const std::string& path);
-  [[nodiscard]] SimulatedResult cluster_balance();
-  [[nodiscard]] Answer show_jobs(const std::string& path, bool runs_on_leader) const;
+  [[nodiscard]] Answer show_jobs(const std::string& path) const;
   [[nodiscard]] Answer show_transactions(const std::string& path) const;
+  [[nodiscard]] SimulatedResult show_statistic(bool on_leader) const;
+  [[nodiscard]] SimulatedResult cluster_balance();
+  void schedule();
   [[nodiscard]] bool has_item(std::string_view canonical_name) const;
 
   Version version_;
   std::string version_text_;
-  bool operate_privilege_;
+  std::string mysql_version_;
   std::chrono::milliseconds liveness_lag_;
-  std::map<std::string, std::string> fe_conf_;
+  bool in_docker_;
+  std::size_t never_started_;
+  std::string run_mode_;
+  std::chrono::milliseconds now_{0};
+  std::size_t rounds_ = 0;  ///< Of the scheduler.
   std::map<std::string, std::string> global_variables_;
 };
 

@@ -93,18 +93,25 @@ std::string sha1(std::string_view bytes) {
   return {reinterpret_cast<const char*>(digest.data()), size};
 }
 
-std::string column_payload(const std::string& name) {
+constexpr std::uint8_t kVarString = 0xfd;
+constexpr std::uint8_t kBinary = 63;  ///< The character set of numbers.
+
+std::string column_payload(const std::string& name, const SimulatedResult& result) {
+  constexpr std::uint32_t kWidth = 90;
+  constexpr std::uint32_t kForwardedWidth = 192;
+  constexpr std::uint32_t kNumberWidth = 20;
+  const bool number = result.number_type != 0;
   std::string out;
   put_text(out, "def");
   for (int i = 0; i < 3; ++i) put_text(out, "");  // schema, table, original table
   put_text(out, name);
   put_text(out, name);
   put_lenenc(out, 0x0c);
-  put(out, kUtf8, 2);
-  put(out, 255, 4);   // display length
-  put(out, 0xfd, 1);  // VAR_STRING
-  put(out, 0, 2);     // flags
-  put(out, 0, 1);     // decimals
+  put(out, number ? kBinary : kUtf8, 2);
+  put(out, number ? kNumberWidth : result.forwarded ? kForwardedWidth : kWidth, 4);  // display length
+  put(out, number ? result.number_type : kVarString, 1);
+  put(out, 0, 2);  // flags
+  put(out, 0, 1);  // decimals
   put(out, 0, 2);
   return out;
 }
@@ -214,7 +221,7 @@ std::string encode(Wire& wire, const SimulatedResult& result, std::uint16_t extr
   std::string count;
   put_lenenc(count, result.columns.size());
   std::string out = wire.frame(count);
-  for (const auto& column : result.columns) out += wire.frame(column_payload(column));
+  for (const auto& column : result.columns) out += wire.frame(column_payload(column, result));
   out += wire.frame(eof_payload(0));
   for (const auto& row : result.rows) {
     std::string payload;

@@ -159,7 +159,7 @@ TEST_CASE("an SQL error is Rejected with number, state and cleaned text, and the
 }
 
 TEST_CASE("StarRocks' own error numbers stay SQL errors") {
-  FrontendSimulator simulator({.operate_privilege = false});
+  FrontendSimulator simulator({.grants = {.operate = false, .roles = {}, .default_roles = {}}});
   const auto session = session_with(access_to(simulator));
   const auto denied = session->execute(kDisable, in(kAmple));
   REQUIRE_FALSE(denied.ok());
@@ -173,10 +173,10 @@ TEST_CASE("StarRocks' own error numbers stay SQL errors") {
 TEST_CASE("a chain is drained: the last rows are returned, and an error behind an OK is not lost") {
   FrontendSimulator simulator;
   const auto session = session_with(access_to(simulator));
-  const auto both = session->execute("SELECT 1; SELECT 2; SET x = 1", in(kAmple));
+  const auto both = session->execute("SELECT 1; SELECT 2; SET @x = 1", in(kAmple));
   REQUIRE(both.ok());
   CHECK(both->text(0, "2") == "2");
-  const auto second_fails = session->execute("SET x = 1; FLY ME; SELECT 3", in(kAmple));
+  const auto second_fails = session->execute("SET @x = 1; SET fly = 1; SELECT 3", in(kAmple));
   REQUIRE_FALSE(second_fails.ok());
   CHECK(second_fails.error().code == ErrorCode::Rejected);
   const auto after = session->execute("SELECT 4", in(kAmple));
