@@ -255,6 +255,13 @@ std::string blocking_hook(const PreparationStatus& status) {
 
 }  // namespace
 
+json to_json(const LedRollout& rollout) {
+  json out = json::object();
+  FieldWriter fields(out);
+  kRolloutFields(fields, rollout);
+  return out;
+}
+
 json status_to_json(const Preparation& record) {
   const auto& status = record.status;
   json out = json::object();

@@ -14,6 +14,8 @@ namespace gate {
 /// the rest: the fields of printer columns (progress "2/4", blocking, from, to) and conditions. Never fails.
 [[nodiscard]] nlohmann::json to_json(const Preparation& record);
 [[nodiscard]] nlohmann::json status_to_json(const Preparation& record);
+/// As spec.rollout has it.
+[[nodiscard]] nlohmann::json to_json(const LedRollout& rollout);
 
 /// Tolerates unknown fields and an absent status; InvalidInput names the field that is missing or of a wrong type.
 [[nodiscard]] Result<Preparation> preparation_from_json(const nlohmann::json& object);

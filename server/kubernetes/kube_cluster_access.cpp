@@ -225,7 +225,7 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
     return service.error();
   }
   // It is no more than a name for somebody else's server, and the operator never makes one.
-  if (text(at(*service, {"spec", "type"})) == "ExternalName") {
+  if (text_of(member_at(*service, {"spec", "type"})) == "ExternalName") {
     return Error{ErrorCode::InvalidInput,
                  "Service " + name + ": invalid type ExternalName: want one that selects pods"};
   }

@@ -614,7 +614,7 @@ TEST_CASE("a break-glass bypass: for one target, until its time, for those who m
         Row{"any target", with("*" + good.substr(key.size()), Permission::Granted), Effect::RecordBypass, true,
             "disk full"},
         Row{"refused", with(good, Permission::Refused), Effect::None, false, "alice may not bypass"},
-        Row{"nobody knows", with(good, Permission::Unknown), Effect::None, false, "did not say"},
+        Row{"nobody knows", with(good, Permission::Unknown), Effect::None, false, "permission check failed"},
         Row{"of another target", with("0000000000" + good.substr(key.size()), Permission::Granted), Effect::None, false,
             "for target 0000000000"},
         Row{"expired", with(key + "; reason=x; until=" + format_time(kNow), Permission::Granted), Effect::None, false,

@@ -535,7 +535,8 @@ TEST_CASE("a bypass by somebody who may not, or whom nobody knows, is the ordina
     bool known;
     const char* warning;
   };
-  for (const Row& row : {Row{"may not", true, "user alice may not bypass"}, Row{"not known", false, "did not say"}}) {
+  for (const Row& row :
+       {Row{"may not", true, "user alice may not bypass"}, Row{"not known", false, "permission check failed"}}) {
     INFO(row.name);
     Gate gate(0ms);
     set_date(gate.world);
