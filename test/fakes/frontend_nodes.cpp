@@ -108,7 +108,7 @@ Answer Cluster::show_frontends(Request& request) {
     values["Version"] = fe.version + "-1f1aa9c";
     add_row(out, values);
   }
-  for (std::size_t i = 0; i < never_started_; ++i) {
+  for (std::size_t i = 0; i < never_started; ++i) {
     const std::string host = "127.0.1." + std::to_string(i + 1);
     values["Id"] = std::to_string(frontends.size() + i + 1);
     values["Name"] = frontend_name(host, frontends.size() + i);

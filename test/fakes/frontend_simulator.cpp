@@ -621,6 +621,9 @@ void FrontendSimulator::roll_out(const std::string& version) {
 void FrontendSimulator::break_broadcast_to(std::size_t frontend, bool broken) {
   impl_->change([&] { impl_->cluster.frontends.at(frontend).broadcast_broken = broken; });
 }
+void FrontendSimulator::add_frontend() {
+  impl_->change([&] { ++impl_->cluster.never_started; });
+}
 void FrontendSimulator::cut_broadcast_to(std::size_t frontend, bool cut) {
   impl_->change([&] { impl_->cluster.frontends.at(frontend).broadcast_cut = cut; });
 }
@@ -709,6 +712,10 @@ void FrontendSimulator::set_scheduler(SimulatedScheduler scheduler) {
     impl_->cluster.balance = {{.pending_tablets = scheduler.pending}};
     impl_->cluster.scheduler = scheduler;
   });
+}
+SimulatedBalance FrontendSimulator::scheduler() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->cluster.balance.front();
 }
 void FrontendSimulator::set_grants(SimulatedGrants grants) {
   impl_->change([&] { impl_->cluster.grants = std::move(grants); });

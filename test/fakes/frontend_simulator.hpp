@@ -123,7 +123,6 @@ struct FrontendSimulatorOptions {
   std::vector<std::uint16_t> ports = {};  ///< Empty: chosen by the system.
   std::map<std::string, std::string> fe_conf = {};  ///< Values (canonical names) every FE starts, and restarts, with.
   bool in_docker = false;                           ///< There is a /.dockerenv, so that WITH PERSISTENT is refused.
-  std::size_t never_started = 0;                    ///< FEs that were added to the cluster and have not come up.
   std::string run_mode = "shared_nothing";
   /// The leader's heartbeats, elections and journals go by a clock that pass_time() moves. true: it runs by itself,
   /// too.
@@ -195,6 +194,8 @@ class FrontendSimulator {
   void roll_out(const std::string& version = {});
   /// It has started again, faster than the leader's heartbeat comes: SHOW FRONTENDS has its old StartTime for 5 s.
   void restart_unheard(std::size_t frontend);
+  /// One that was added to the cluster and has never started: a row of SHOW FRONTENDS.
+  void add_frontend();
   /// ADMIN SET reaches this FE no more although it is alive: 5101 (from 3.5 on) or 5076.
   void break_broadcast_to(std::size_t frontend, bool broken = true);
   /// The same with its RPC port cut off: that is noticed after rpc_grace only.
@@ -229,6 +230,7 @@ class FrontendSimulator {
   void set_cluster_balance(std::vector<SimulatedBalance> answers);
   /// Answers as this scheduler would, under the leader's limit.
   void set_scheduler(SimulatedScheduler scheduler);
+  [[nodiscard]] SimulatedBalance scheduler() const;  ///< What it has to do now, whatever was read.
   /// For logins from now on.
   void set_grants(SimulatedGrants grants);
   void set_statistic(SimulatedStatistic statistic);

@@ -95,7 +95,6 @@ Cluster::Cluster(const FrontendSimulatorOptions& options)
                                                        : "5.1.0"),
       liveness_lag_(options.liveness_lag),
       in_docker_(options.in_docker),
-      never_started_(options.never_started),
       run_mode_(options.run_mode) {
   for (std::size_t i = 0; i < options.frontends; ++i) {
     FrontendState state;

@@ -93,6 +93,7 @@ class Cluster {
   std::vector<SimulatedDatabase> databases = {{"_statistics_"}, {"shop"}};
   int routine_loads = 0;
   int stopped_routine_loads = 0;
+  std::size_t never_started = 0;  ///< FEs beyond `frontends`.
   SimulatedGrants grants;
   std::set<std::string> dropped_items;          ///< Canonical names of configuration items that no FE has any more.
   std::optional<std::uint32_t> kill_requested;  ///< Connection id that a KILL named; the simulator cuts it.
@@ -154,7 +155,6 @@ class Cluster {
   std::string mysql_version_;
   std::chrono::milliseconds liveness_lag_;
   bool in_docker_;
-  std::size_t never_started_;
   std::string run_mode_;
   std::chrono::milliseconds now_{0};
   std::size_t rounds_ = 0;  ///< Of the scheduler.

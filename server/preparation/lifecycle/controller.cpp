@@ -100,6 +100,7 @@ void PreparationController::stop() {
 void PreparationController::record_changed(const Preparation& record, bool removed) {
   const auto key = key_of(record);
   const bool open = !removed && is_open(record);
+  mirror_.saw(record, removed);
   bool kept = false;
   bool moved = false;
   {

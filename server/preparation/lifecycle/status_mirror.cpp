@@ -1,5 +1,6 @@
 #include "server/preparation/lifecycle/status_mirror.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,14 @@ constexpr std::chrono::seconds kWriteTimeout{10};
 constexpr std::chrono::seconds kRetry{10};
 
 std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
+std::string cluster_of(const Preparation& record) { return record.name_space + "/" + record.spec.cluster; }
+
+/// A superseded record is no longer the cluster's news, a bypass must not hide what is open, and in verify mode the
+/// field belongs to who prepares.
+bool has_a_say(const Preparation& record) {
+  return record.status.outcome != Outcome::Superseded && !record.spec.bypass &&
+         record.spec.mode != PreparationMode::Verify;
+}
 
 /// What people see of it: a state that looks the same is not written again.
 std::string visible_state(const Preparation& record) {
@@ -40,15 +49,57 @@ bool StatusMirror::answering(const std::string& cluster) {
   return answering_.contains(cluster);
 }
 
+void StatusMirror::saw(const Preparation& record, bool removed) {
+  const std::lock_guard lock(mutex_);
+  const auto cluster = cluster_of(record);
+  const auto key = key_of(record);
+  auto& speakers = open_[cluster];
+  if (removed || !is_open(record) || !has_a_say(record)) {
+    speakers.erase(key);
+    if (speakers.empty()) open_.erase(cluster);
+    return;
+  }
+  const auto& spec = record.spec;
+  const bool is_new = speakers
+                          .insert_or_assign(key, Speaker{record.creation_time.value_or(WallTime{}), record.name,
+                                                         spec.candidate_of, spec.supersedes})
+                          .second;
+  if (!is_new) return;
+  // What the others said may be overwritten from now on, by whichever replica.
+  for (const auto& [other, speaker] : speakers) {
+    if (const auto state = states_.find(other); state != states_.end()) state->second.written.clear();
+  }
+}
+
+bool StatusMirror::speaks(const Preparation& record) const {
+  const auto speakers = open_.find(cluster_of(record));
+  if (speakers == open_.end()) return true;
+  const auto key = key_of(record);
+  return std::none_of(speakers->second.begin(), speakers->second.end(), [&](const auto& entry) {
+    const Speaker& other = entry.second;
+    if (entry.first == key) return false;
+    if (!is_open(record)) return true;
+    const auto created = record.creation_time.value_or(WallTime{});
+    if (other.created != created) return other.created > created;
+    if (other.candidate_of == record.name || other.supersedes == record.name) return true;
+    if (record.spec.candidate_of == other.name || record.spec.supersedes == other.name) return false;
+    return other.name > record.name;  // in the same second: the same for every replica
+  });
+}
+
 void StatusMirror::want(const Preparation& record) {
-  // A superseded record is no longer the cluster's news, a bypass must not hide what is open, and in verify mode the
-  // field belongs to who prepares.
-  const bool somebody_elses = record.spec.bypass || record.spec.mode == PreparationMode::Verify;
-  if (record.status.outcome == Outcome::Superseded || somebody_elses) return;
+  if (!has_a_say(record)) return;
   {
     const std::lock_guard lock(mutex_);
-    auto& state = states_[key_of(record)];
+    const auto entry = states_.try_emplace(key_of(record)).first;
+    auto& state = entry->second;
     state.closed = !is_open(record);
+    if (!speaks(record)) {
+      state.written.clear();
+      state.to_write.reset();
+      drop_if_done(entry);
+      return;
+    }
     if (state.written != visible_state(record)) state.to_write = std::make_shared<const Preparation>(record);
   }
   flush();
@@ -60,6 +111,7 @@ void StatusMirror::flush() {
     const std::lock_guard lock(mutex_);
     const auto now = clock_.steady_now();
     for (auto& [key, state] : states_) {
+      if (state.to_write && !speaks(*state.to_write)) state.to_write.reset();
       if (!state.to_write || state.writing || state.not_before > now) continue;
       if (answering_.contains(state.to_write->name_space + "/" + state.to_write->spec.cluster)) continue;
       due.emplace_back(key, std::exchange(state.to_write, nullptr));
@@ -75,7 +127,7 @@ void StatusMirror::flush() {
     auto& state = entry->second;
     state.writing = false;
     if (written) {
-      state.written = visible_state(*record);
+      state.written = speaks(*record) ? visible_state(*record) : std::string{};
     } else if (is_open(*record) || written.error().code == ErrorCode::Unavailable) {
       state.not_before = clock_.steady_now() + kRetry;
       if (!state.to_write && !state.removed) state.to_write = std::move(record);

@@ -1,5 +1,7 @@
 #pragma once
 // `.status.upgradePreparationStatus` of the StarRocksCluster: a copy of the record for people, written behind it.
+// Of several records of one cluster the newest open one speaks; one that closes while another is open says nothing any
+// more, and the one that is left says its own again (ADR 107).
 
 #include <map>
 #include <memory>
@@ -34,7 +36,10 @@ class StatusMirror {
 
   /// Whether an admission of the cluster ("namespace/name") is being answered.
   [[nodiscard]] bool answering(const std::string& cluster);
-  /// Writes the state of `record` now where that is allowed, otherwise at a later flush(). Blocks while it writes.
+  /// A record as the watch tells it, whoever works on it; `removed`: it is gone. Decides which one speaks.
+  void saw(const Preparation& record, bool removed);
+  /// Writes the state of `record` now where it speaks and that is allowed, otherwise at a later flush(). Blocks while
+  /// it writes.
   void want(const Preparation& record);
   /// Writes what is due. Blocks while it writes.
   void flush();
@@ -51,6 +56,17 @@ class StatusMirror {
     bool removed = false;                         ///< The record is: nothing is due.
   };
 
+  /// An open record that has something to say, by what the newest is told.
+  struct Speaker {
+    WallTime created;
+    std::string name;
+    std::string candidate_of;
+    std::string supersedes;
+  };
+  using Speakers = std::map<std::string, Speaker>;  ///< By "namespace/name" of the record.
+
+  /// Requires mutex_.
+  [[nodiscard]] bool speaks(const Preparation& record) const;
   /// Erases the entry when nothing more will come of it. Requires mutex_.
   void drop_if_done(std::map<std::string, State>::iterator entry);
 
@@ -60,6 +76,7 @@ class StatusMirror {
   std::mutex mutex_;
   std::map<std::string, State> states_;   // guarded by mutex_; by "namespace/name" of the record
   std::multiset<std::string> answering_;  // guarded by mutex_; clusters
+  std::map<std::string, Speakers> open_;  // guarded by mutex_; by "namespace/name" of the cluster
 };
 
 }  // namespace gate

@@ -50,21 +50,29 @@ TEST_CASE("a check that does not hold says what was observed against what is wan
   const std::vector<Row> rows = {
       {"a frontend is down",
        Probe::FrontendsAlive,
-       [](auto& fes) { fes.stop(2); },
-       {"2 of 3 frontends alive", "wanted all", "fe-2", "down since 2026-01-02"}},
+       [](auto& fes) {
+         fes.stop(2);
+         fes.notice_deaths();
+       },
+       {"2 of 3 frontends alive, wanted all: 127.0.0.1_9010_1700000000002 (127.0.0.1) down since 2026-01-02 03:04:05: "
+        "Connection refused"}},
+      {"a frontend was added and has never started",
+       Probe::FrontendsAlive,
+       [](auto& fes) { fes.add_frontend(); },
+       {"3 of 4 frontends alive, wanted all: 127.0.1.1_9010_1700000000003 (127.0.1.1) down: Connection refused"}},
       {"a frontend does not follow",
        Probe::FrontendsAlive,
        [](auto& fes) {
          for (std::size_t fe : {0U, 1U}) fes.set_replayed_journal_id(fe, 50'000);
          fes.set_replayed_journal_id(2, 39'999);
        },
-       {"fe-2", "10001 journal entries behind", "wanted at most 10000"}},
+       {"127.0.0.1_9010_1700000000002 is 10001 journal entries behind", "wanted at most 10000"}},
       {"a backend is down",
        Probe::BackendsAlive,
        [](auto& fes) {
          fes.set_backends({{"be-0"}, {"be-1"}, {"be-2"}, {.host = "be-3", .alive = false}});
        },
-       {"3 of 4 backends alive, wanted all: 10004 (be-3) down since 2026-01-02 03:04:05: connection refused"}},
+       {"3 of 4 backends alive, wanted all: 10004 (be-3) down since 2026-01-02 03:04:05: Internal error"}},
       {"many are down: some are named, all are counted",
        Probe::BackendsAlive,
        [](auto& fes) { fes.set_backends(std::vector<SimulatedNode>(9, {.host = "be", .alive = false})); },

@@ -11,10 +11,8 @@ namespace {
 
 using namespace test;
 
-constexpr auto kNeverNoticed = std::chrono::hours(1);
-
 TEST_CASE("an FE that is called alive and refuses connections keeps nobody else from being set again or restored") {
-  World world({.frontends = 3, .liveness_lag = kNeverNoticed});
+  World world({.frontends = 3});
   Run run(world, {no_scheduling()});
   REQUIRE(run.prepare() == RunEnd::Finished);
   REQUIRE(run.status().phase == Phase::Completed);
@@ -44,7 +42,7 @@ TEST_CASE("an FE that is called alive and refuses connections keeps nobody else 
 }
 
 TEST_CASE("while an FE hangs, a hook that is set on the others is not set again and again, and ends when it is dead") {
-  World world({.frontends = 3, .liveness_lag = kNeverNoticed});
+  World world({.frontends = 3});
   world.simulator.stop(1);
   Run run(world, {no_scheduling()});
   std::jthread worker([&] { CHECK(run.prepare() == RunEnd::Finished); });
@@ -144,7 +142,7 @@ TEST_CASE("a value that the FE hides is not captured, and its setting not touche
 }
 
 TEST_CASE("a leader that is gone for a moment fails no hook") {
-  World world({.frontends = 3, .liveness_lag = kNeverNoticed});
+  World world({.frontends = 3});
   world.simulator.set_leader(1);
   world.simulator.stop(1);
   Run run(world, {statement_hook("create-image", "ALTER SYSTEM CREATE IMAGE", false),

@@ -187,6 +187,37 @@ TEST_CASE("the drain check settles at the second look in a row with nothing runn
   CHECK(count(world.simulator, "/cluster_balance") == 7);
 }
 
+TEST_CASE(
+    "the drain hook ends when all that was pending is worked off, and one tablet that cannot be is no reason to wait") {
+  struct Row {
+    const char* name;
+    SimulatedScheduler scheduler;
+  };
+  for (const Row& row : {Row{"a long queue", {.unhealthy = 3, .pending = 88}},
+                         Row{"one that stays pending", {.unhealthy = 31, .slots = 0}}}) {
+    INFO(row.name);
+    World world;
+    world.simulator.set_scheduler(row.scheduler);
+    Run run(world, {no_scheduling(), hook_of("drain-tablet-scheduler", ProbeAction{Probe::SchedulerDrained}, false)});
+    CHECK(run.prepare() == RunEnd::Finished);
+    CHECK(run.hook(1).phase == HookPhase::Completed);
+    const auto left = world.simulator.scheduler();
+    CHECK(left.running_tablets == 0);
+    CHECK(left.pending_tablets <= 1);
+  }
+}
+
+TEST_CASE("one connection per user and FE is enough: for the hooks, the read-back of every FE, and the restore") {
+  World world({.frontends = 3, .max_user_connections = 1});
+  Run run(world, {no_scheduling(), no_balance()});
+  CHECK(run.prepare() == RunEnd::Finished);
+  CHECK_MESSAGE(run.status().phase == Phase::Completed, run.status().message);
+  std::string detail;
+  CHECK(run.runner->reassert(kAmple, detail).ok());
+  CHECK(run.runner->restore(kAmple).ok());
+  for (std::size_t fe = 0; fe < 3; ++fe) CHECK(world.config(fe) == kSchedulingDefault);
+}
+
 TEST_CASE("the drain check that never settles says why, and does not hold the upgrade up") {
   World world;
   world.simulator.set_cluster_balance({{3, 1}});

@@ -80,6 +80,7 @@ TEST_CASE("a rollout is not finished while a node is dead") {
   world.object_becomes(object_with("fe:2"));
   world.simulator.restart(0);
   world.simulator.stop(1);
+  world.simulator.notice_deaths();
   CHECK(world.signal.eventually([&] { return world.get("r").status.message.find("not alive") != std::string::npos; }));
   CHECK(world.get("r").status.stage == Stage::RollingOut);
   world.simulator.start(1);
@@ -573,14 +574,14 @@ TEST_CASE("the versions that run are those of the alive nodes, each of its own c
   Replica replica(world);
   const RunningNode leader{Component::Frontend, "", {3, 5, 7, ""}};
   const RunningNode follower{Component::Frontend, "", {4, 0, 2, "rc01"}};
-  const RunningNode node{Component::ComputeNode, "default_warehouse", {3, 5, 8, ""}};
+  const RunningNode node{Component::ComputeNode, "", {3, 5, 8, ""}};
   const std::vector<RunningNode> backends{{Component::Backend, "", {3, 5, 7, ""}},
                                           {Component::Backend, "", {3, 4, 12, ""}}};
   CHECK(replica.controller.running_nodes("db", "sr", ample()) ==
-        std::vector<RunningNode>{leader, follower, backends[0], backends[1], node});
+        std::vector<RunningNode>{follower, leader, backends[0], backends[1], node});
   SUBCASE("a statement that is refused tells nothing of its component") {
     world.simulator.fail("SHOW BACKENDS", {5203, "42000", "Access denied"});
-    CHECK(replica.controller.running_nodes("db", "sr", ample()) == std::vector<RunningNode>{leader, follower, node});
+    CHECK(replica.controller.running_nodes("db", "sr", ample()) == std::vector<RunningNode>{follower, leader, node});
   }
   SUBCASE("an FE that hangs is not waited for beyond the deadline") {
     world.simulator.hang("SHOW COMPUTE NODES");
