@@ -61,7 +61,7 @@ TEST_CASE("of two records of a cluster one speaks") {
       {"one that owes on is open", rolling,
        with(record("s", 2, Stage::Closed),
             [](Preparation& one) {
-              one.status.restore_owed = true;
+              one.status.restore_pending = true;
               one.status.outcome = Outcome::Failed;
             }),
        false},
