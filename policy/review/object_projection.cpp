@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "policy/review/status_fields.hpp"
 #include "policy/review/status_preservation.hpp"
 #include "policy/versions/image_change.hpp"
 
@@ -55,9 +56,12 @@ Projection review_projection(std::string_view kind, std::string_view subresource
   if (kind == "StatefulSet") return stateful_set();
   const auto about = metadata({ours("annotations"), ours("labels")});
   if (kind != kClusterKind && kind != kWarehouseKind) return keep_members("", {about});
-  // The two webhooks read one half each, and of the status the mirror alone: what is large elsewhere must not matter.
-  if (!subresource.empty())
-    return keep_members("", {about, keep_members("status", {keep_all(std::string(kMirrorField))})});
+  // The two webhooks read one half each, and of the status what is preserved: what is large elsewhere must not matter.
+  if (!subresource.empty()) {
+    return keep_members("", {about, keep_members("status", {keep_all(std::string(kMirrorField)),
+                                                            keep_all(std::string(kConditionsField)),
+                                                            keep_all(std::string(kObservedGenerationField))})});
+  }
   return keep_members("", {about, starrocks_spec({})});
 }
 

@@ -43,7 +43,6 @@ struct ObjectKey {
   std::string kind;
   std::string name_space;
   std::string name;
-  friend bool operator==(const ObjectKey&, const ObjectKey&) = default;
   friend bool operator<(const ObjectKey& left, const ObjectKey& right) {
     return std::tie(left.kind, left.name_space, left.name) < std::tie(right.kind, right.name_space, right.name);
   }

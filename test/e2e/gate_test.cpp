@@ -206,6 +206,9 @@ TEST_CASE("a setting reset by hand after Completed is noticed at admission and p
 
 TEST_CASE("failure 10: dry runs are allowed with a warning, write nothing and never connect to the FE") {
   Scene scene("dry", with_hooks("disable-balancer"));
+  // The conditions of a cluster that asks come a moment after it.
+  REQUIRE(eventually(kPatience,
+                     [&] { return scene.object().value("status", json::object()).contains("observedGeneration"); }));
   const auto before = scene.object();
   const auto dry = scene.patch_image("starRocksBeSpec", "starrocks/be-ubuntu:3.3.1", {"--dry-run=server"});
   INFO(dry.err);
@@ -417,11 +420,13 @@ TEST_CASE("the gate is killed while a hook runs and started again: the preparati
 TEST_CASE("the operator's full status write keeps the mirror and causes no further write") {
   Scene scene("mirror", with_hooks("disable-balancer"));
   REQUIRE(scene.to("3.3.1").exit_code == 0);
+  // At rest: nobody moves the pods, so the rollout is waited for.
   REQUIRE(eventually(kPatience, [&] {
-    return scene.object()
-               .value("status", json::object())
-               .value("upgradePreparationStatus", json::object())
-               .value("phase", "") == "Completed";
+    return contains(scene.object()
+                        .value("status", json::object())
+                        .value("upgradePreparationStatus", json::object())
+                        .value("message", ""),
+                    "does not exist");
   }));
   auto object = scene.object();
   const auto mirror = object["status"]["upgradePreparationStatus"];

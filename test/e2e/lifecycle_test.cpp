@@ -73,7 +73,8 @@ TEST_CASE("a break-glass bypass: for whom RBAC says so, for one target, recorded
     return contains(plane.must({"get", "events", "--field-selector", "reason=UpgradeGateBypassed,type=Warning"}),
                     "disks are full");
   }));
-  CHECK(contains(scene.gate().ops_get("/metrics"), "upgrade_gate_bypasses_total 1"));
+  CHECK(eventually(kPatience,
+                   [&] { return contains(scene.gate().ops_get("/metrics"), "upgrade_gate_bypasses_total 1"); }));
   // It is still on the object, and worth nothing for the next change.
   CHECK(contains(change_as("erin", "3.3.2", "").err, "bypass ignored: it is for target " + key));
 }

@@ -260,13 +260,20 @@ TEST_CASE("a status update is never refused: not for a mirror that is too large,
           Row{"a mirror that is a text",
               update(with_status({{"upgradePreparationStatus", "x"}}), with_status(plain)).dump(), true},
           Row{"a status that is a list", update(with_status(wide), with_status(plain)).dump(), false},
-          Row{"many conditions of others beside a mirror",
+          Row{"a large status of others beside a mirror",
+              [&] {
+                auto before = small;
+                before["starRocksBeStatus"] = wide;
+                return update(with_status(before), with_status(plain)).dump();
+              }(),
+              true},
+          Row{"more conditions beside a mirror than are read",
               [&] {
                 auto before = small;
                 before["conditions"] = wide;
                 return update(with_status(before), with_status(plain)).dump();
               }(),
-              true},
+              false},
           Row{"a member of the review of another type", strange.dump(), false},
           Row{"a review that is not whole",
               R"({"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"uid-of-review","object":{)",
