@@ -21,7 +21,7 @@
 #include "policy/hooks/sent_sql.hpp"
 #include "policy/hooks/sql.hpp"
 #include "policy/record/http_hook.hpp"
-#include "policy/record/preparation.hpp"
+#include "policy/record/preparation_codec.hpp"
 #include "policy/review/admission_review.hpp"
 #include "policy/review/caller_token.hpp"
 #include "policy/review/object_projection.hpp"

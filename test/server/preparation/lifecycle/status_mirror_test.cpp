@@ -58,7 +58,7 @@ TEST_CASE("of two records of a cluster one speaks") {
       {"nor does a closed one", rolling, record("s", 2, Stage::Closed), true},
       {"a closed one beside an open older one", record("s", 2, Stage::Closed), rolling, false},
       {"the last one to close", record("r", 1, Stage::Closed), record("s", 2, Stage::Closed), true},
-      {"one that owes on is open", rolling,
+      {"one with a restore pending is open", rolling,
        with(record("s", 2, Stage::Closed),
             [](Preparation& one) {
               one.status.restore_pending = true;
