@@ -200,15 +200,25 @@ void ImageChangeHandler::note_what_is_replaced() {
   for (const auto& known : facts_.records) {
     if (known.spec.object.uid != facts_.object_uid || known.status.stage != Stage::Prepared) continue;
     if (!moves_pods(known, present)) continue;
-    auto record = peers_.store.get(facts_.name_space, known.name, within(kStoreTimeout));
-    if (!record || record->status.stage != Stage::Prepared || !moves_pods(*record, present)) continue;
+    if (auto noted = note_admission(known.name, present); !noted) {
+      log_info(peers_.log, "admission not noted",
+               {{"uid", request_.uid}, {"preparation", known.name}, {"error", noted.error().message}});
+    }
+  }
+}
+
+Status ImageChangeHandler::note_admission(const std::string& name, const std::vector<ComponentImage>& present) {
+  for (int round = 0;; ++round) {
+    auto record = peers_.store.get(facts_.name_space, name, within(kStoreTimeout));
+    if (!record) return record.error();
+    if (record->status.stage != Stage::Prepared || !moves_pods(*record, present))
+      return Ok{};  // its runner was quicker
     record->status.stage = Stage::RollingOut;
     record->status.admitted_time = facts_.now;
-    // Its runner may have been quicker.
-    if (auto written = peers_.store.update_status(*record, within(kStoreTimeout)); !written) {
-      log_info(peers_.log, "admission not noted",
-               {{"uid", request_.uid}, {"preparation", known.name}, {"error", written.error().message}});
-    }
+    const auto written = peers_.store.update_status(*record, within(kStoreTimeout));
+    if (written) return Ok{};
+    // Its runner wrote something else: the pods move all the same.
+    if (written.error().code != ErrorCode::Conflict || round == kRoundsMax) return written.error();
   }
 }
 

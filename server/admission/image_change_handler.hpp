@@ -62,6 +62,7 @@ class ImageChangeHandler {
   /// The object has images that a record prepared, and this change replaces them before its runner has seen them:
   /// without a note it would not know that pods have moved. Best effort.
   void note_what_is_replaced();
+  [[nodiscard]] Status note_admission(const std::string& name, const std::vector<ComponentImage>& present);
   [[nodiscard]] Result<Preparation> create(const Decision& decision);
   [[nodiscard]] AdmissionAnswer record_bypass(const Decision& decision);
   void start(const Decision& decision);

@@ -250,6 +250,10 @@ class MortalClusters final : public ClusterAccess {
       return RolloutState{rolled_out_, rolled_out_ ? "" : "StatefulSet sr-be", true, rolled_out_, {}};
     });
   }
+  Result<std::vector<StatefulSetState>> stateful_sets(const Preparation& record, Deadline deadline) override {
+    return line_.look<Result<std::vector<StatefulSetState>>>(Peer::ApiServer, "stateful_sets",
+                                                             [&] { return clusters_.stateful_sets(record, deadline); });
+  }
   Result<FrontendLife> frontend_life(const std::string& name_space, const std::string& cluster,
                                      Deadline deadline) override {
     return line_.look<Result<FrontendLife>>(Peer::ApiServer, "frontend_life",
@@ -392,6 +396,7 @@ class ChaosWorld {
   HandMovedTime time;
   Activity activity;
   std::atomic<bool> pods_rolled_out{false};
+  std::atomic<bool> pods_moving{false};  ///< Of a change that was admitted: nothing is restored meanwhile.
   World world;
   std::array<std::atomic<bool>, 8> frontends_down{};
   /// What each setting was before anybody prepared anything; by canonical name.
@@ -415,7 +420,10 @@ class ChaosWorld {
     for (const auto& [key, old] : before) {
       if (statement.sql.find("ADMIN SET") == std::string::npos) continue;
       if (statement.sql.find('"' + key + '"') == std::string::npos) continue;
-      if (statement.sql == set_config_sql(key, old)) continue;
+      if (statement.sql == set_config_sql(key, old)) {
+        if (pods_moving) breaks("restored while pods move: " + statement.sql);
+        continue;
+      }
       bool pending = false;
       for (const auto& record : world.store.cached()) {
         for (const auto& captured : record.status.captured) {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -51,6 +52,7 @@ class WatchedStore final : public PreparationStore {
   Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
     if (auto error = look()) return *error;
     if (!record.key.empty()) throw std::logic_error("a record without its body is written back");
+    before_update();
     return store_.update_status(record, deadline);
   }
   Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
@@ -66,6 +68,7 @@ class WatchedStore final : public PreparationStore {
   std::atomic<int> calls{0};
   std::atomic<bool> throws{false};
   std::atomic<bool> unreachable{false};
+  std::function<void()> before_update = [] {};    ///< Set before use.
   std::optional<Error> create_fault;              ///< Set before use.
   std::optional<std::vector<Preparation>> stale;  ///< What is known instead of what is stored. Set before use.
 
