@@ -229,7 +229,14 @@ std::string skipped_hook_warning(const HookStatus& hook) {
 }
 
 std::string failed_hook_warning(const HookStatus& hook) {
-  return clean_text("upgrade gate: hook " + hook.name + " failed (not critical): " + hook.message, kWarningMax);
+  const std::string head = "upgrade gate: hook " + hook.name + " failed (not critical): ";
+  std::string_view cause = hook.message;
+  // The head says that already, and there is little room.
+  if (const std::string said = "hook \"" + hook.name + "\" failed: "; cause.starts_with(said)) {
+    cause.remove_prefix(said.size());
+  }
+  const std::size_t room = head.size() + kCauseMin < kWarningMax ? kWarningMax - head.size() : kCauseMin;
+  return clean_text(head + brief_cause(cause, room), kWarningMax);
 }
 
 }  // namespace gate

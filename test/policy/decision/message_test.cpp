@@ -161,6 +161,37 @@ TEST_CASE("every text that people meet, at 80 columns") {
   if (!as_expected) std::ofstream(GATE_MESSAGES_ACTUAL) << actual;
 }
 
+TEST_CASE("the warning of a hook that may fail has its cause, whatever stands before it") {
+  struct Row {
+    const char* hook;
+    const char* message;
+    std::vector<const char*> cause;  ///< What is left of it: the error, and what it is about.
+  };
+  for (const Row& row : {
+           Row{"drain-tablet-scheduler",
+               "hook \"drain-tablet-scheduler\" failed: FE 10.77.0.1:9030: ERROR 1064 (HY000): Cannot open null host. "
+               "(gave "
+               "up after 300 s); fix the cluster, or give the hook more timeoutSeconds",
+               {"ERROR 1064 (HY000): Cannot open null host."}},
+           Row{"create-image",
+               "hook \"create-image\" failed: FE sales-fe-service.analytics.svc.cluster.local:9030: "
+               "root@sales-fe-service.analytics.svc.cluster.local:9030: ERROR 5203 (42000): Access denied; you need "
+               "(at "
+               "least one of) the NODE privilege(s); it was: ALTER SYSTEM CREATE IMAGE; give the gate's FE user this",
+               {"ERROR 5203 (42000)", "NODE privilege"}},
+           Row{"check-no-running-loads",
+               "hook \"check-no-running-loads\" failed: wanted no load, found load jobs: 4 in shop",
+               {"wanted no load, found load jobs"}},
+           Row{"prepare", "the Job was removed", {"the Job was removed"}},
+       }) {
+    const auto warning = failed_hook_warning({row.hook, HookPhase::Failed, 1, {}, {}, row.message});
+    INFO(warning);
+    CHECK(warning.size() <= kWarningMax);
+    for (const char* part : row.cause) CHECK(warning.find(part) != std::string::npos);
+    CHECK(warning.find(row.hook) == warning.rfind(row.hook));  // once
+  }
+}
+
 TEST_CASE("the first line of a refusal has the error, and says that nothing was applied") {
   for (const auto& row : texts()) {
     const auto& name = row.first;
