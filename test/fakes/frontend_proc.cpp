@@ -158,12 +158,13 @@ void Cluster::schedule() {
 }
 
 SimulatedResult Cluster::cluster_balance() {
-  if (scheduler) schedule();
+  constexpr std::size_t kLooksEach = 2;  // a round takes a second, and looks may come faster
+  if (scheduler && looks_++ % kLooksEach == 0) schedule();
   SimulatedBalance now = balance.front();
   if (balance.size() > 1) balance.erase(balance.begin());
   // While priorities are adjusted, no more than a moment, what is pending reads too low.
   constexpr std::size_t kAdjusted = 5;
-  if (scheduler && now.running_tablets == 0 && ++rounds_ % kAdjusted == 0) now.pending_tablets = 0;
+  if (scheduler && now.running_tablets == 0 && ++pauses_ % kAdjusted == 0) now.pending_tablets = 0;
   SimulatedResult out{{"Item", "Number"}, {}};
   const auto row = [&](const char* item, int number) { out.rows.push_back({item, std::to_string(number)}); };
   if (version_.at_least(3, 5)) row("balance_stat", 1);

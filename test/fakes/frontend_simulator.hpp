@@ -55,7 +55,7 @@ struct SimulatedDatabase {
   int finished_transactions = 120;  ///< '/transactions' lists databases that ever had one.
 };
 
-/// Tablets that the scheduler has to repair. Each look at '/cluster_balance' is a round of it.
+/// Tablets that the scheduler has to repair. Every other look at '/cluster_balance' is a round of it.
 struct SimulatedScheduler {
   int unhealthy = 0;  ///< Not let in yet: one is while neither pending nor running is above the leader's limit.
   int pending = 0;    ///< Let in: they are worked off whatever the limit.

@@ -670,7 +670,7 @@ TEST_CASE(
       running = std::stoi(of(*rows, "Item", "running_tablets", "Number"));
       pending = std::stoi(of(*rows, "Item", "pending_tablets", "Number"));
     };
-    for (int i = 0; i < 60; ++i) {
+    for (int i = 0; i < 120; ++i) {
       look();
       pauses = pauses || (running == 0 && pending > 1);
       reads_low = reads_low || (running == 0 && pending == 0 && i < 20);

@@ -157,7 +157,8 @@ class Cluster {
   bool in_docker_;
   std::string run_mode_;
   std::chrono::milliseconds now_{0};
-  std::size_t rounds_ = 0;  ///< Of the scheduler.
+  std::size_t looks_ = 0;   ///< At the scheduler.
+  std::size_t pauses_ = 0;  ///< Those at which nothing ran.
   std::map<std::string, std::string> global_variables_;
 };
 

@@ -193,6 +193,11 @@ TEST_CASE("an object that is gone with its FE has nothing to restore") {
   REQUIRE(world.reaches("r", Stage::Closed));
   CHECK_FALSE(world.get("r").status.restore_pending);
   CHECK_FALSE(world.get("r").status.restored_time);
+  CHECK(world.get("r").status.message.find("1 settings are not restored") != std::string::npos);
+  CHECK(world.signal.eventually([&] {  // not silently
+    const auto events = world.clusters.events();
+    return std::find(events.begin(), events.end(), "UpgradeRestoreAbandoned") != events.end();
+  }));
 }
 
 TEST_CASE("a failed critical hook is undone at once") {
