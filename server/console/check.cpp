@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "policy/hooks/rollout_configuration.hpp"
 #include "policy/review/installation.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
@@ -157,16 +158,6 @@ bool asks(const json& cluster) {
          component("starRocksBeSpec") || component("starRocksCnSpec");
 }
 
-/// Whether the gate is to lead the cluster's rollouts, which needs a label on the namespace.
-bool wants_leading(const json& cluster) {
-  const json& annotations = member(member(cluster, "metadata"), "annotations");
-  const json& preparation = member(member(cluster, "spec"), "upgradePreparation");
-  const auto rollout = text_member(annotations, "starrocks.com/upgrade-rollout") + text_member(preparation, "rollout");
-  const auto admission =
-      text_member(annotations, "starrocks.com/upgrade-admission") + text_member(preparation, "admission");
-  return (!rollout.empty() && rollout != "operator") || admission == "hold";
-}
-
 class Judge {
  public:
   explicit Judge(const Installation& installation) : in_(installation) {}
@@ -258,7 +249,7 @@ class Judge {
       if (asks(cluster) && gates != nullptr && !selects(member(*gates, "namespaceSelector"), labels)) {
         fail(name, "asks for hooks, and the webhook's namespaceSelector leaves its namespace out: it is not gated");
       }
-      if (!wants_leading(cluster)) continue;
+      if (!resolve_rollout(cluster, {}).rollout.leads()) continue;
       if (leads == nullptr) {
         fail(name, "asks for a rollout that the gate leads; apply manifests/rollouts");
       } else if (!selects(member(*leads, "namespaceSelector"), labels)) {
