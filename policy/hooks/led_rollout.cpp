@@ -33,10 +33,15 @@ std::string names_of(const Turn& turn) {
   return out;
 }
 
-std::string turn_column(const std::vector<Turn>& turns) {
+const Turn* present_turn(const std::vector<Turn>& turns) {
   const auto now =
       std::find_if(turns.begin(), turns.end(), [](const Turn& turn) { return turn.phase != TurnPhase::Done; });
-  if (now == turns.end()) return {};
+  return now == turns.end() ? nullptr : &*now;
+}
+
+std::string turn_column(const std::vector<Turn>& turns) {
+  const Turn* now = present_turn(turns);
+  if (now == nullptr) return {};
   const auto steps = std::to_string(now->step) + "/" + std::to_string(now->of);
   switch (now->phase) {
     case TurnPhase::Rolling:

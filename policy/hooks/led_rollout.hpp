@@ -82,6 +82,9 @@ struct RolloutProgress {
   friend bool operator==(const RolloutProgress&, const RolloutProgress&) = default;
 };
 
+/// The first that is not over; null: all are, or none was planned.
+[[nodiscard]] const Turn* present_turn(const std::vector<Turn>& turns);
+
 /// "be 2/3" or "fe Held", of the turn that is under way; "" where no turn was planned or all are over.
 [[nodiscard]] std::string turn_column(const std::vector<Turn>& turns);
 /// "be, cn"

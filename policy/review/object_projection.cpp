@@ -36,9 +36,16 @@ Projection starrocks_spec(std::vector<Projection> of_frontend) {
                                   keep_all("upgradePreparation"), keep_all("starRocksCluster")});
 }
 
+/// What the gate writes, and preserves through the operator's writes.
+std::vector<Projection> status_of_ours() {
+  return {keep_all(std::string(kMirrorField)), keep_all(std::string(kConditionsField)),
+          keep_all(std::string(kObservedGenerationField))};
+}
+
 Projection starrocks_status() {
-  return keep_members("status", {keep_all(std::string(kMirrorField)), keep_all("conditions"),
-                                 keep_all("observedGeneration"), keep_all("phase")});
+  auto kept = status_of_ours();
+  kept.push_back(keep_all("phase"));
+  return keep_members("status", std::move(kept));
 }
 
 /// What the operator writes and the gate may answer with, unchanged.
@@ -58,9 +65,7 @@ Projection review_projection(std::string_view kind, std::string_view subresource
   if (kind != kClusterKind && kind != kWarehouseKind) return keep_members("", {about});
   // The two webhooks read one half each, and of the status what is preserved: what is large elsewhere must not matter.
   if (!subresource.empty()) {
-    return keep_members("", {about, keep_members("status", {keep_all(std::string(kMirrorField)),
-                                                            keep_all(std::string(kConditionsField)),
-                                                            keep_all(std::string(kObservedGenerationField))})});
+    return keep_members("", {about, keep_members("status", status_of_ours())});
   }
   return keep_members("", {about, starrocks_spec({})});
 }

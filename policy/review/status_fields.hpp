@@ -1,6 +1,7 @@
 #pragma once
 // Names of what the gate writes into the status of a StarRocksCluster besides its mirror.
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -19,6 +20,9 @@ inline constexpr std::string_view kHeld = "UpgradeHeld";
 
 inline constexpr std::array kConditionTypes{condition::kReady, condition::kReconciling, condition::kStalled,
                                             condition::kHeld};
+[[nodiscard]] constexpr bool is_condition_of_ours(std::string_view type) {
+  return std::find(kConditionTypes.begin(), kConditionTypes.end(), type) != kConditionTypes.end();
+}
 inline constexpr std::string_view kConditionsField = "conditions";
 inline constexpr std::string_view kObservedGenerationField = "observedGeneration";
 

@@ -25,8 +25,7 @@ json dropped_conditions(const json& before, const json& after) {
   if (!before.is_array() || !after.is_array()) return out;
   for (const json& condition : before) {
     const auto type = text_member(condition, "type");
-    const bool ours = std::find(kConditionTypes.begin(), kConditionTypes.end(), type) != kConditionTypes.end();
-    if (ours && !has_type(after, type)) out.push_back(condition);
+    if (is_condition_of_ours(type) && !has_type(after, type)) out.push_back(condition);
   }
   return out;
 }

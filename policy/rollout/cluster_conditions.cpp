@@ -33,16 +33,10 @@ bool has_images(const json& cluster, const Preparation& record, std::string Imag
   });
 }
 
-const Turn* present_turn(const Preparation& record) {
-  const auto& turns = record.status.rollout.turns;
-  const auto found = std::find_if(turns.begin(), turns.end(), [](const Turn& t) { return t.phase != TurnPhase::Done; });
-  return found == turns.end() ? nullptr : &*found;
-}
-
 /// Of a record that is open, and whose images (or some of them) are on the object, or were.
 Story open_story(const Preparation& record, bool forward) {
   const auto& status = record.status;
-  const auto* turn = present_turn(record);
+  const auto* turn = present_turn(status.rollout.turns);
   Story out{false, false, "RollingOut", status.message};
   if (status.phase == Phase::Failed) {
     out.held = record.spec.rollout.leads();
@@ -84,7 +78,7 @@ std::optional<Story> closed_story(const Preparation& record) {
     return Story{false, true, "HookFailed", status.message + "; it is tried again by itself"};
   }
   const bool left = rollout.mode != RolloutMode::Operator && status.outcome == Outcome::Expired;
-  if (!left || present_turn(record) == nullptr) return std::nullopt;
+  if (!left || present_turn(status.rollout.turns) == nullptr) return std::nullopt;
   return Story{true, true, "RolloutExpired",
                "the rollout took longer than it may, and pods are still held: apply the old images, or take the "
                "annotation starrocks.com/upgrade-rollout away to let them all go"};
@@ -146,10 +140,7 @@ class Conditions {
     json out = json::array();
     if (old_.is_array()) {
       for (const json& before : old_) {
-        const auto type = text_member(before, "type");
-        if (std::find(kConditionTypes.begin(), kConditionTypes.end(), type) == kConditionTypes.end()) {
-          out.push_back(before);
-        }
+        if (!is_condition_of_ours(text_member(before, "type"))) out.push_back(before);
       }
     }
     for (auto& condition : ours_) out.push_back(std::move(condition));
@@ -201,8 +192,7 @@ json condition_fields(const json& cluster, const std::vector<Preparation>& recor
   const json& old_generation = member(status, kObservedGenerationField);
   // Without conditions of ours the generation is somebody else's, too.
   const bool ours = old_list.is_array() && std::any_of(old_list.begin(), old_list.end(), [](const json& one) {
-                      return std::find(kConditionTypes.begin(), kConditionTypes.end(), text_member(one, "type")) !=
-                             kConditionTypes.end();
+                      return is_condition_of_ours(text_member(one, "type"));
                     });
   if (!asks && !ours) return nullptr;
   if (same_list && wanted_generation == old_generation) return nullptr;

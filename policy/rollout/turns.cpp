@@ -91,8 +91,10 @@ class Leader {
   TurnMove move() && {
     face();
     auto& turns = out_.progress.turns;
-    const auto now = std::find_if(turns.begin(), turns.end(), [](const Turn& t) { return t.phase != TurnPhase::Done; });
-    if (now != turns.end()) advance(*now, static_cast<std::size_t>(now - turns.begin()));
+    if (const Turn* now = present_turn(turns)) {
+      const auto index = static_cast<std::size_t>(now - turns.data());
+      advance(turns[index], index);
+    }
     out_.progress.resume = seen_.resume;
     return std::move(out_);
   }

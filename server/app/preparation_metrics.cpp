@@ -17,12 +17,6 @@ struct Link {
 };
 using Links = std::unordered_map<std::string, Link>;
 
-std::optional<TurnPhase> turn_of(const std::vector<Turn>& turns) {
-  const auto now =
-      std::find_if(turns.begin(), turns.end(), [](const Turn& turn) { return turn.phase != TurnPhase::Done; });
-  return now == turns.end() ? std::nullopt : std::optional(now->phase);
-}
-
 OpenPreparation open_preparation(const Preparation& record) {
   const auto& status = record.status;
   OpenPreparation out;
@@ -31,7 +25,7 @@ OpenPreparation open_preparation(const Preparation& record) {
   out.name = record.name;
   out.phase = status.phase;
   out.stage = status.stage;
-  out.turn = turn_of(status.rollout.turns);
+  if (const Turn* turn = present_turn(status.rollout.turns)) out.turn = turn->phase;
   out.hooks = record.spec.hooks.size();
   out.hooks_completed =
       static_cast<std::size_t>(std::count_if(status.hooks.begin(), status.hooks.end(), [](const HookStatus& hook) {

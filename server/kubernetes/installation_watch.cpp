@@ -7,8 +7,8 @@
 #include "policy/review/installation.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
-#include "policy/text/time.hpp"
 #include "server/base/backoff.hpp"
+#include "server/kubernetes/event_body.hpp"
 
 namespace gate {
 namespace {
@@ -102,29 +102,17 @@ void InstallationWatch::tell(const std::string& part, const KubeResource& resour
     log_warning(log_, "installation", {{"part", part}, {"object", name}, {"found", message}});
   }
   const auto now = clock_.wall_now();
-  const std::string written = format_time(now);
   // Of what was looked at, so that all replicas write one Event; of an object that is gone by the time.
   auto event_name = "upgrade-gate-" + part + "." + text_member(metadata, "resourceVersion");
   if (event_name.back() == '.') event_name += "gone-" + std::to_string(now.time_since_epoch() / kEventWindow);
   if (good) event_name += ".ok";
   std::replace(event_name.begin(), event_name.end(), '_', '-');
-  const json event{{"apiVersion", "v1"},
-                   {"kind", "Event"},
-                   {"metadata", {{"name", event_name}, {"namespace", "default"}}},
-                   {"involvedObject",
-                    {{"apiVersion", std::string(resource.group) + "/" + std::string(resource.version)},
-                     {"kind", kind_of(resource)},
-                     {"name", name},
-                     {"uid", text_member(metadata, "uid")}}},
-                   {"reason", "UpgradeGateInstallation"},
-                   {"message", message},
-                   {"type", good ? "Normal" : "Warning"},
-                   {"count", 1},
-                   {"firstTimestamp", written},
-                   {"lastTimestamp", written},
-                   {"source", {{"component", "upgrade-gate"}}},
-                   {"reportingComponent", "upgrade-gate"},
-                   {"reportingInstance", options_.identity}};
+  json object{{"apiVersion", std::string(resource.group) + "/" + std::string(resource.version)},
+              {"kind", kind_of(resource)},
+              {"name", name},
+              {"uid", text_member(metadata, "uid")}};
+  const json event = to_json(EventBody{event_name, "default", std::move(object), !good, "UpgradeGateInstallation",
+                                       message, now, options_.identity});
   const auto created = client_.create_object(kube::kEvents, "default", event, clock_.steady_now() + kCallTimeout);
   if (!created && created.error().code != ErrorCode::AlreadyExists)
     log_info(log_, "event not written", {{"part", part}, {"error", created.error().message}});

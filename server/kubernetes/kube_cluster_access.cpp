@@ -14,6 +14,7 @@
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/kubernetes/base64.hpp"
+#include "server/kubernetes/event_body.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 
 namespace gate {
@@ -399,7 +400,7 @@ Status KubeClusterAccess::write_cluster_status(const std::string& name_space, co
 
 void KubeClusterAccess::emit_event(const Preparation& record, bool warning, const std::string& reason,
                                    const std::string& message) {
-  const std::string now = format_time(clock_.wall_now());
+  const auto now = clock_.wall_now();
   const std::string shown = clean_text(message, kEventMessageMax);
   struct About {
     std::string api_version, kind, name, uid;
@@ -408,24 +409,13 @@ void KubeClusterAccess::emit_event(const Preparation& record, bool warning, cons
        {About{"starrocks.com/v1", record.spec.object.kind, record.spec.object.name, record.spec.object.uid},
         About{std::string(kPreparationApiVersion), std::string(kPreparationKind), record.name, record.uid}}) {
     PendingEvent event{record.name_space, event_name(record, about.kind, reason, shown), {}};
-    event.body = json{{"apiVersion", "v1"},
-                      {"kind", "Event"},
-                      {"metadata", {{"name", event.name}, {"namespace", event.name_space}}},
-                      {"involvedObject",
-                       {{"apiVersion", about.api_version},
-                        {"kind", about.kind},
-                        {"namespace", record.name_space},
-                        {"name", about.name},
-                        {"uid", about.uid}}},
-                      {"reason", reason},
-                      {"message", shown},
-                      {"type", warning ? "Warning" : "Normal"},
-                      {"count", 1},
-                      {"firstTimestamp", now},
-                      {"lastTimestamp", now},
-                      {"source", {{"component", "upgrade-gate"}}},
-                      {"reportingComponent", "upgrade-gate"},
-                      {"reportingInstance", options_.identity}}
+    json object{{"apiVersion", about.api_version},
+                {"kind", about.kind},
+                {"namespace", record.name_space},
+                {"name", about.name},
+                {"uid", about.uid}};
+    event.body = to_json(EventBody{event.name, event.name_space, std::move(object), warning, reason, shown, now,
+                                   options_.identity})
                      .dump(-1, ' ', false, json::error_handler_t::replace);
     const std::scoped_lock lock(mutex_);
     if (events_.size() >= kEventQueueMax) {

@@ -31,9 +31,8 @@ std::optional<bool> direction(const PreparationSpec& spec, const nlohmann::json&
 }
 
 std::string headline(const RolloutProgress& progress) {
-  const auto now = std::find_if(progress.turns.begin(), progress.turns.end(),
-                                [](const Turn& turn) { return turn.phase != TurnPhase::Done; });
-  if (now == progress.turns.end()) return {};
+  const Turn* now = present_turn(progress.turns);
+  if (now == nullptr) return {};
   std::string out = names_of(*now) + ": ";
   switch (now->phase) {
     case TurnPhase::Held:

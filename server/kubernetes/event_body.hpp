@@ -1,0 +1,40 @@
+#pragma once
+// An Event of the core API, as the gate writes each; for .cpp files of this folder.
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "policy/text/time.hpp"
+
+namespace gate {
+
+struct EventBody {
+  std::string name;
+  std::string name_space;
+  nlohmann::json about;  ///< involvedObject.
+  bool warning = false;
+  std::string reason;   ///< CamelCase.
+  std::string message;  ///< Cleaned and bounded by the caller.
+  WallTime at{};
+  std::string identity;  ///< Of the replica.
+};
+
+[[nodiscard]] inline nlohmann::json to_json(EventBody event) {
+  const std::string written = format_time(event.at);
+  return {{"apiVersion", "v1"},
+          {"kind", "Event"},
+          {"metadata", {{"name", std::move(event.name)}, {"namespace", std::move(event.name_space)}}},
+          {"involvedObject", std::move(event.about)},
+          {"reason", std::move(event.reason)},
+          {"message", std::move(event.message)},
+          {"type", event.warning ? "Warning" : "Normal"},
+          {"count", 1},
+          {"firstTimestamp", written},
+          {"lastTimestamp", written},
+          {"source", {{"component", "upgrade-gate"}}},
+          {"reportingComponent", "upgrade-gate"},
+          {"reportingInstance", std::move(event.identity)}};
+}
+
+}  // namespace gate
