@@ -87,7 +87,12 @@ class ScriptedClusters final : public ClusterAccess {
  public:
   ScriptedClusters(Signal& signal, FrontendAccess access) : signal_(signal), access_(std::move(access)) {}
 
-  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override { return access_; }
+  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override {
+    if (no_access) return *no_access;
+    return access_;
+  }
+  /// Why the FE's address or login is not known; set before any other thread asks.
+  std::optional<Error> no_access{};
   Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override {
     const std::lock_guard lock(mutex_);
     if (object_.is_null()) return Error{ErrorCode::NotFound, "no such object"};

@@ -210,6 +210,34 @@ TEST_CASE("a login that is refused is told as one, not as a missing privilege or
   CHECK_FALSE(has(message, "correct the hook"));
 }
 
+TEST_CASE("what is wrong with a Secret is not told as a fault of the hook") {
+  const std::string login = "Secret fe-login (annotation starrocks.com/upgrade-credentials-secret)";
+  struct Row {
+    const char* name;
+    Error error;
+    const char* what_to_do;
+  };
+  for (const Row& row :
+       {Row{"it is missing", {ErrorCode::NotFound, login + ": not found", 404}, "correct that Secret or ConfigMap"},
+        Row{"a key is missing",
+            {ErrorCode::InvalidInput, login + ": want the keys username and password"},
+            "correct that Secret or ConfigMap"},
+        Row{"it may not be read",
+            {ErrorCode::PermissionDenied, login + ": 403 Forbidden", 403},
+            "see that the gate's service account may read it"},
+        Row{"another fault", {ErrorCode::InvalidInput, "no such thing"}, "correct the hook"}}) {
+    INFO(row.name);
+    World world;
+    world.clusters.no_access = row.error;
+    Run run(world, {no_scheduling()});
+    CHECK(run.prepare() == RunEnd::Finished);
+    const auto message = run.status().message;
+    INFO(message);
+    CHECK(has(message, row.error.message));
+    CHECK(has(message, row.what_to_do));
+  }
+}
+
 TEST_CASE("the whole preparation has its own time, counted from its start by whoever works on it") {
   World world;
   world.simulator.set_statistic({.unhealthy = 1});
