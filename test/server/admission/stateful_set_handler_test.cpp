@@ -10,6 +10,7 @@
 
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
+#include "test/fakes/unused_cluster_access.hpp"
 
 using namespace gate;
 using nlohmann::json;
@@ -19,28 +20,13 @@ namespace {
 const Deadline kDeadline = SystemClock().steady_now() + std::chrono::seconds(30);
 
 /// One cluster object, or an API server that does not answer.
-class OneCluster final : public ClusterAccess {
+class OneCluster final : public test::UnusedClusterAccess {
  public:
   Result<nlohmann::json> object = Error{ErrorCode::NotFound, "no such object"};
 
   Result<json> get_object(const std::string&, const ObjectRef&, Deadline) override { return object; }
-  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override { return unused(); }
-  Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string&, Deadline) override {
-    return unused();
-  }
-  Result<std::string> secret_value(const std::string&, const std::string&, const std::string&, Deadline) override {
-    return unused();
-  }
-  Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return unused(); }
-  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override { return unused(); }
-  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override { return unused(); }
-  Status mirror_status(const Preparation&, Deadline) override { return Ok{}; }
-  void emit_event(const Preparation&, bool, const std::string&, const std::string&) override {}
   Result<std::string> obstacle = std::string{};
   Result<std::string> obstacle_to_leading(const std::string&, Deadline) override { return obstacle; }
-
- private:
-  static Error unused() { return {ErrorCode::Internal, "not asked for here"}; }
 };
 
 json cluster(const char* rollout) {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/fakes/hand_clock.hpp"
 #include "test/server/kubernetes/fake_api_server.hpp"
 
 using namespace std::chrono_literals;
@@ -11,16 +12,6 @@ namespace {
 
 using nlohmann::json;
 using test::FakeApiServer;
-
-class HandClock final : public Clock {
- public:
-  [[nodiscard]] SteadyTime steady_now() const override { return now_; }
-  [[nodiscard]] WallTime wall_now() const override { return {}; }
-  void advance(std::chrono::milliseconds by) { now_ += by; }
-
- private:
-  SteadyTime now_ = std::chrono::steady_clock::now();
-};
 
 json slice_of(const json& addresses, bool ready = true) {
   json endpoints = json::array();
@@ -45,7 +36,7 @@ struct Slices {
                          "application/json");
   }};
   std::unique_ptr<KubeClient> client = server.client();
-  HandClock clock;
+  test::HandClock clock{std::chrono::steady_clock::now()};
   FrontendPods pods{*client, clock};
 
   void become(json all, int code = 200) {

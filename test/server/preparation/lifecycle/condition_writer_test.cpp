@@ -10,6 +10,7 @@
 
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/preparation/lifecycle/status_mirror.hpp"
+#include "test/fakes/unused_cluster_access.hpp"
 #include "test/server/preparation/world.hpp"
 
 using namespace gate;
@@ -19,7 +20,7 @@ using nlohmann::json;
 namespace {
 
 /// An API server with one cluster.
-class OneCluster final : public ClusterAccess {
+class OneCluster final : public UnusedClusterAccess {
  public:
   json object{{"kind", "StarRocksCluster"},
               {"metadata",
@@ -63,26 +64,12 @@ class OneCluster final : public ClusterAccess {
     move();
     return Ok{};
   }
-  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override { return unused(); }
-  Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string&, Deadline) override {
-    return unused();
-  }
-  Result<std::string> secret_value(const std::string&, const std::string&, const std::string&, Deadline) override {
-    return unused();
-  }
-  Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return unused(); }
-  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override { return unused(); }
-  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override { return unused(); }
-  void emit_event(const Preparation&, bool, const std::string&, const std::string&) override {}
   [[nodiscard]] std::string condition(const std::string& type) const {
     for (const auto& one : object["status"].value("conditions", json::array())) {
       if (one["type"] == type) return one["status"].get<std::string>() + " " + one["reason"].get<std::string>();
     }
     return {};
   }
-
- private:
-  static Error unused() { return {ErrorCode::Internal, "not asked for here"}; }
 };
 
 struct Fixture {

@@ -14,6 +14,7 @@
 #include "server/preparation/lifecycle/rollout_leader.hpp"
 #include "server/starrocks/frontend_client.hpp"
 #include "test/fakes/frontend_simulator.hpp"
+#include "test/fakes/unused_cluster_access.hpp"
 #include "test/server/preparation/world.hpp"
 
 namespace gate::test {
@@ -21,7 +22,7 @@ namespace gate::test {
 inline constexpr int kPods = 3;
 
 /// StatefulSets behind the webhook: a pass of operator and StatefulSet controller restarts what the record lets go.
-class LedClusters final : public ClusterAccess {
+class LedClusters final : public test::UnusedClusterAccess {
  public:
   LedClusters(FrontendSimulator& simulator, PreparationStore& store) : simulator_(simulator), store_(store) {
     for (const auto component : {Component::Backend, Component::Frontend}) {
@@ -68,17 +69,6 @@ class LedClusters final : public ClusterAccess {
   void emit_event(const Preparation&, bool, const std::string& reason, const std::string&) override {
     events.push_back(reason);
   }
-  Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override { return unused(); }
-  Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string&, Deadline) override {
-    return unused();
-  }
-  Result<std::string> secret_value(const std::string&, const std::string&, const std::string&, Deadline) override {
-    return unused();
-  }
-  Result<bool> may(const UserInfo&, std::string_view, const std::string&, Deadline) override { return unused(); }
-  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override { return unused(); }
-  Result<FrontendLife> frontend_life(const std::string&, const std::string&, Deadline) override { return unused(); }
-  Status mirror_status(const Preparation&, Deadline) override { return Ok{}; }
 
  private:
   [[nodiscard]] int images_so_far() const {
@@ -87,7 +77,6 @@ class LedClusters final : public ClusterAccess {
       return one.sql.find("CREATE IMAGE") != std::string::npos;
     }));
   }
-  static Error unused() { return {ErrorCode::Internal, "not asked for here"}; }
 
   void restart(Component component, int ordinal) {
     const auto number = std::to_string(ordinal);

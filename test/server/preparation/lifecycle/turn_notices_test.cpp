@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/fakes/hand_clock.hpp"
 #include "test/server/preparation/world.hpp"
 
 using namespace std::chrono_literals;
@@ -13,21 +14,10 @@ namespace {
 
 using namespace test;
 
-/// Moved by hand; ahead of the real one, so that no store's deadline is over.
-class HandClock final : public Clock {
- public:
-  [[nodiscard]] SteadyTime steady_now() const override { return now_; }
-  [[nodiscard]] WallTime wall_now() const override { return {}; }
-  void advance(std::chrono::milliseconds by) { now_ += by; }
-
- private:
-  SteadyTime now_ = std::chrono::steady_clock::now() + 24h;
-};
-
 /// A queue whose records nobody works on, but for those that the test takes.
 struct Queued {
   World world;
-  HandClock clock;
+  HandClock clock{std::chrono::steady_clock::now() + 24h};  // no deadline of the store is over
   WorkQueue queue{clock, 1};
   TurnNotices notices{world.store, clock, queue};
   std::stop_source stop;

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <thread>
 
+#include "test/fakes/hand_clock.hpp"
+
 using namespace std::chrono_literals;
 
 namespace gate {
@@ -96,16 +98,6 @@ TEST_CASE("stop ends the wait, with something due as with nothing") {
 namespace gate {
 namespace {
 
-class HandClock final : public Clock {
- public:
-  [[nodiscard]] SteadyTime steady_now() const override { return now_; }
-  [[nodiscard]] WallTime wall_now() const override { return {}; }
-  void move(std::chrono::milliseconds by) { now_ += by; }
-
- private:
-  SteadyTime now_ = SteadyTime{} + 1h;
-};
-
 /// What can be taken at once.
 std::optional<std::string> take_now(WorkQueue& queue) {
   if (queue.waiting() == 0) return std::nullopt;
@@ -121,7 +113,7 @@ std::optional<std::string> take_now(WorkQueue& queue) {
 }
 
 TEST_CASE("namespaces take turns, and none has more than its share, whatever is due earlier") {
-  HandClock clock;
+  test::HandClock clock(SteadyTime{} + 1h);
   WorkQueue queue(clock, 4);
   for (const char* key : {"big/1", "big/2", "big/3", "big/4", "big/5"}) queue.add(key, clock.steady_now() - 10s);
   queue.add("small/1", clock.steady_now() - 1s);
@@ -129,7 +121,7 @@ TEST_CASE("namespaces take turns, and none has more than its share, whatever is 
   CHECK(take_now(queue) == "small/1");
   CHECK(take_now(queue) == "big/2");
   CHECK(take_now(queue) == "big/3");
-  clock.move(kSlowAfter);  // all four are held up; the share stays
+  clock.advance(kSlowAfter);  // all four are held up; the share stays
   CHECK(take_now(queue) == std::nullopt);
   queue.add("late/1", clock.steady_now());
   CHECK(take_now(queue) == "late/1");
@@ -138,7 +130,7 @@ TEST_CASE("namespaces take turns, and none has more than its share, whatever is 
 }
 
 TEST_CASE("what waits is told in the order in which it is given out, with what it waits for") {
-  HandClock clock;
+  test::HandClock clock(SteadyTime{} + 1h);
   WorkQueue queue(clock, 4);
   const auto told = [&](std::chrono::milliseconds since) {
     std::string all;
@@ -181,7 +173,7 @@ TEST_CASE("what waits is told in the order in which it is given out, with what i
 }
 
 TEST_CASE("a worker that is held up is replaced, and restores go before all else") {
-  HandClock clock;
+  test::HandClock clock(SteadyTime{} + 1h);
   WorkQueue queue(clock, 1);
   queue.add("a/1", clock.steady_now() - 3s);
   queue.add("b/1", clock.steady_now() - 2s);
@@ -189,7 +181,7 @@ TEST_CASE("a worker that is held up is replaced, and restores go before all else
   queue.set_urgent("c/restore", true);
   CHECK(take_now(queue) == "c/restore");
   CHECK(take_now(queue) == std::nullopt);
-  clock.move(kSlowAfter);
+  clock.advance(kSlowAfter);
   CHECK(take_now(queue) == "a/1");
   CHECK(take_now(queue) == std::nullopt);
 }
