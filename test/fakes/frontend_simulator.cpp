@@ -458,7 +458,8 @@ struct FrontendSimulator::Impl {
     std::unique_lock lock(mutex);
     // Real time counts, and what pass_time() adds to it.
     const auto now = [&] { return std::chrono::steady_clock::now() + passed; };
-    std::optional<std::chrono::steady_clock::time_point> since;
+    auto since = now();
+    bool waits = false;
     for (;;) {
       if (stopping) return std::nullopt;
       cluster.time_passes(cluster_time());
@@ -472,12 +473,12 @@ struct FrontendSimulator::Impl {
       }
       if (!std::holds_alternative<Stalled>(answer)) return answer;
       // Whatever it was may let the statement go on; and another FE is not waited for without end.
-      if (!since) since = now();
+      if (!std::exchange(waits, true)) since = now();
       const auto patience = options.rpc_grace + (state.waits_to_connect ? 0s : state.query_timeout);
-      changed.wait_until(lock, *since + patience - passed);
-      if (now() < *since + patience) continue;
+      changed.wait_until(lock, since + patience - passed);
+      if (now() < since + patience) continue;
       state.timed_out = true;
-      since.reset();
+      waits = false;
     }
   }
 

@@ -241,7 +241,8 @@ TEST_CASE("what the API server wants of conditions: a time and a reason on each,
     INFO(stand.name);
     auto stored = new_record();
     stand.change(stored);
-    for (const auto& condition : status_to_json(stored)["conditions"]) {
+    const auto status = status_to_json(stored);
+    for (const auto& condition : status.at("conditions")) {
       CHECK(condition["observedGeneration"] == 1);
       CHECK_FALSE(condition["reason"].get<std::string>().empty());
       CHECK(parse_time(condition["lastTransitionTime"].get<std::string>()));
