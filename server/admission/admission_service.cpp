@@ -83,10 +83,7 @@ AdmissionService::AdmissionService(const AdmissionPeers& peers, AdmissionService
       stateful_sets_(peers_.store, peers_.clusters, peers_.log, options_.default_hooks, options_.rollout_defaults),
       on_answer_(std::move(on_answer)) {}
 
-void AdmissionService::set_own_username(std::string username) {
-  const std::lock_guard lock(mutex_);
-  own_username_ = std::move(username);
-}
+void AdmissionService::set_own_username(std::string username) { *own_username_.lock() = std::move(username); }
 
 ReviewReply AdmissionService::review(std::string_view path, std::string_view body, milliseconds timeout) {
   const auto began = peers_.clock.steady_now();
@@ -101,8 +98,7 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
   try {
     if (path == kGatePath && body.size() > kQuickBytesMax) {
       // Its buffers are up to four times as large as the body: those of one at a time.
-      const std::lock_guard lock(large_mutex_);
-      if (auto reply = glance(large_glancer_, path, body)) return *std::move(reply);
+      if (auto reply = glance(*large_glancer_.lock(), path, body)) return *std::move(reply);
     }
     auto request = parse_review(body);
     if (!request) {
@@ -144,16 +140,15 @@ std::optional<ReviewReply> AdmissionService::try_fast_path(std::string_view path
   if (path != kGatePath || body.size() > kQuickBytesMax) return std::nullopt;
   std::unique_ptr<ReviewGlancer> glancer;
   {
-    const std::lock_guard lock(glancers_mutex_);
-    if (!glancers_.empty()) {
-      glancer = std::move(glancers_.back());
-      glancers_.pop_back();
+    const auto unused = glancers_.lock();
+    if (!unused->empty()) {
+      glancer = std::move(unused->back());
+      unused->pop_back();
     }
   }
   if (!glancer) glancer = std::make_unique<ReviewGlancer>();
   auto reply = glance(*glancer, path, body);
-  const std::lock_guard lock(glancers_mutex_);
-  if (glancers_.size() < kGlancersKept) glancers_.push_back(std::move(glancer));
+  if (const auto unused = glancers_.lock(); unused->size() < kGlancersKept) unused->push_back(std::move(glancer));
   return reply;
 }
 
@@ -174,11 +169,7 @@ AdmissionAnswer AdmissionService::answer(std::string_view path, const AdmissionR
     return stateful_sets_.answer(request, std::min(deadline, peers_.clock.steady_now() + kStatefulSetTimeout));
   }
   if (path == kStatusPath) {
-    std::string own;
-    {
-      const std::lock_guard lock(mutex_);
-      own = own_username_;
-    }
+    const std::string own = *own_username_.lock();
     return preserve_status(request, own);
   }
   if (request.operation != Operation::Update || !request.subresource.empty()) return allow();

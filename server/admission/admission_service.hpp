@@ -4,7 +4,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include "policy/review/admission_review.hpp"
 #include "server/admission/admission_peers.hpp"
 #include "server/admission/stateful_set_handler.hpp"
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 
 namespace gate {
@@ -71,13 +71,9 @@ class AdmissionService {
   const StatefulSetHandler stateful_sets_;
   const std::function<void(const ReviewOutcome&)> on_answer_;
   LogLimiter malformed_;
-  mutable std::mutex mutex_;
-  std::string own_username_;  // guarded by mutex_
-
-  std::mutex glancers_mutex_;
-  std::vector<std::unique_ptr<ReviewGlancer>> glancers_;  // guarded by it; those that nobody uses
-  std::mutex large_mutex_;                                // one large body at a time
-  ReviewGlancer large_glancer_;                           // guarded by it
+  Guarded<std::string> own_username_;
+  Guarded<std::vector<std::unique_ptr<ReviewGlancer>>> glancers_;  // those that nobody uses
+  Guarded<ReviewGlancer> large_glancer_;                           // one large body at a time
 };
 
 }  // namespace gate

@@ -13,8 +13,8 @@ void OutcomeWaiters::notify(const Preparation& record, bool removed) {
   if (!removed && !finished(record)) return;
   bool woken = false;
   {
-    const std::lock_guard lock(mutex_);
-    const auto [first, last] = waiting_.equal_range(record.name_space + "/" + record.name);
+    const auto state = state_.lock();
+    const auto [first, last] = state->waiting.equal_range(record.name_space + "/" + record.name);
     for (auto entry = first; entry != last; ++entry) {
       *entry->second = true;
       woken = true;
@@ -25,39 +25,29 @@ void OutcomeWaiters::notify(const Preparation& record, bool removed) {
 
 void OutcomeWaiters::wait(const std::string& name_space, const std::string& name, Deadline deadline) {
   bool over = false;
-  std::unique_lock lock(mutex_);
-  if (stopped_ || waiting_.size() >= kWaitingAdmissionsMax) return;
+  auto state = state_.lock();
+  if (state->stopped || state->waiting.size() >= kWaitingAdmissionsMax) return;
   // Gone when this ends, by an exception of the store's too: what it points to is on this stack.
   struct Registration {
-    ~Registration() {
-      if (!held.owns_lock()) held.lock();
-      entries.erase(entry);
-    }
-    std::unique_lock<std::mutex>& held;
-    std::multimap<std::string, bool*>& entries;
+    ~Registration() { held->waiting.erase(entry); }
+    Locked<State>& held;
     const std::multimap<std::string, bool*>::iterator entry;
   };
-  const Registration registered{lock, waiting_, waiting_.emplace(name_space + "/" + name, &over)};
-  lock.unlock();
+  const Registration registered{state, state->waiting.emplace(name_space + "/" + name, &over)};
   // Registered first, then read: what finishes in between is seen by one or the other.
-  const auto current = store_.get(name_space, name, deadline);
-  lock.lock();
-  if (current ? !finished(*current) : current.error().code != ErrorCode::NotFound) {
-    changed_.wait_until(lock, deadline, [&] { return over || stopped_; });
-  }
+  bool to_come = false;
+  state.release_for([&] {
+    const auto current = store_.get(name_space, name, deadline);
+    to_come = current ? !finished(*current) : current.error().code != ErrorCode::NotFound;
+  });
+  if (to_come) state.wait_until(changed_, deadline, [&](const State& now) { return over || now.stopped; });
 }
 
 void OutcomeWaiters::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopped_ = true;
-  }
+  state_.lock()->stopped = true;
   changed_.notify_all();
 }
 
-std::size_t OutcomeWaiters::waiting() const {
-  const std::lock_guard lock(mutex_);
-  return waiting_.size();
-}
+std::size_t OutcomeWaiters::waiting() const { return state_.lock()->waiting.size(); }
 
 }  // namespace gate

@@ -3,9 +3,9 @@
 
 #include <condition_variable>
 #include <map>
-#include <mutex>
 #include <string>
 
+#include "server/base/guarded.hpp"
 #include "server/ports/preparation_store.hpp"
 
 namespace gate {
@@ -30,11 +30,14 @@ class OutcomeWaiters {
   [[nodiscard]] std::size_t waiting() const;
 
  private:
+  struct State {
+    std::multimap<std::string, bool*> waiting;  ///< Key "namespace/name", value: over.
+    bool stopped = false;
+  };
+
   PreparationStore& store_;
-  mutable std::mutex mutex_;
+  Guarded<State> state_;
   std::condition_variable changed_;
-  std::multimap<std::string, bool*> waiting_;  // guarded by mutex_; key "namespace/name", value: over
-  bool stopped_ = false;                       // guarded by mutex_
 };
 
 }  // namespace gate

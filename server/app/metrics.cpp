@@ -13,6 +13,8 @@
 #include <mutex>
 #include <sstream>
 
+#include "server/base/guarded.hpp"
+
 namespace gate {
 namespace {
 
@@ -72,18 +74,17 @@ class Metrics::Impl {
     prometheus::Counter& reviews;
     prometheus::Histogram& seconds;
   };
-  std::mutex series_mutex;  // guards the list; its members stay where they are
-  std::deque<Series> series;
+  Guarded<std::deque<Series>> series;  // its members stay where they are
 
   Series& series_of(const ReviewOutcome& outcome) {
-    const std::lock_guard lock(series_mutex);
-    for (auto& known : series) {
+    const auto all = series.lock();
+    for (auto& known : *all) {
       if (known.path == outcome.path && known.decision == outcome.decision) return known;
     }
     const std::string path(outcome.path);
-    return series.emplace_back(Series{path, outcome.decision,
-                                      reviews.Add({{"path", path}, {"decision", outcome.decision}}),
-                                      review_seconds.Add({{"path", path}}, kReviewSeconds)});
+    return all->emplace_back(Series{path, outcome.decision,
+                                    reviews.Add({{"path", path}, {"decision", outcome.decision}}),
+                                    review_seconds.Add({{"path", path}}, kReviewSeconds)});
   }
 
   prometheus::Counter& counter(const char* name, const char* help) {

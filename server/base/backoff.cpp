@@ -26,9 +26,9 @@ bool pause_for(std::chrono::nanoseconds duration, const std::stop_token& stop) {
 }
 
 bool pause_until(std::chrono::steady_clock::time_point time, const std::stop_token& stop) {
-  std::mutex mutex;
+  std::mutex unshared;
   std::condition_variable_any stopped;
-  std::unique_lock lock(mutex);
+  std::unique_lock lock(unshared);
   return !stopped.wait_until(lock, stop, time, [&stop] { return stop.stop_requested(); });
 }
 

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <stop_token>
 #include <utility>
 
 namespace gate {
@@ -26,6 +27,30 @@ class Locked {
   template <class Time, class Condition>
   bool wait_until(std::condition_variable& changed, const Time& deadline, Condition is_met) {
     return changed.wait_until(lock_, deadline, [&] { return is_met(std::as_const(*value_)); });
+  }
+  /// The same two, which a stop ends, too. False: `is_met` says no still.
+  template <class Condition>
+  bool wait(std::condition_variable_any& changed, const std::stop_token& stop, Condition is_met) {
+    return changed.wait(lock_, stop, [&] { return is_met(std::as_const(*value_)); });
+  }
+  template <class Time, class Condition>
+  bool wait_until(std::condition_variable_any& changed, const std::stop_token& stop, const Time& deadline,
+                  Condition is_met) {
+    return changed.wait_until(lock_, stop, deadline, [&] { return is_met(std::as_const(*value_)); });
+  }
+
+  /// Runs `work` while others are let in: what was seen of the value before may not hold afterwards.
+  template <class Work>
+  void release_for(const Work& work) {
+    struct Released {
+      explicit Released(std::unique_lock<std::mutex>& lock) : lock_(lock) { lock_.unlock(); }
+      ~Released() { lock_.lock(); }
+      Released(const Released&) = delete;
+      Released& operator=(const Released&) = delete;
+      std::unique_lock<std::mutex>& lock_;
+    };
+    const Released released(lock_);
+    work();
   }
 
  private:

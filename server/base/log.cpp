@@ -136,13 +136,13 @@ void log_event(Logger& log, LogLevel level, std::string_view message, LogFields 
 }
 
 std::optional<std::uint64_t> LogLimiter::admit(std::chrono::steady_clock::time_point now) {
-  const std::lock_guard lock(mutex_);
-  if (last_ && now - *last_ < interval_) {
-    ++left_out_;
+  const auto state = state_.lock();
+  if (state->last && now - *state->last < interval_) {
+    ++state->left_out;
     return std::nullopt;
   }
-  last_ = now;
-  return std::exchange(left_out_, 0);
+  state->last = now;
+  return std::exchange(state->left_out, 0);
 }
 
 void log_limited(LogLimiter& limiter, std::chrono::steady_clock::time_point now, Logger& log, LogLevel level,

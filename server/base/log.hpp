@@ -15,10 +15,11 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "server/base/guarded.hpp"
 
 namespace spdlog {
 class logger;
@@ -84,9 +85,11 @@ class LogLimiter {
 
  private:
   const std::chrono::milliseconds interval_;
-  std::mutex mutex_;
-  std::optional<std::chrono::steady_clock::time_point> last_;
-  std::uint64_t left_out_ = 0;
+  struct State {
+    std::optional<std::chrono::steady_clock::time_point> last;
+    std::uint64_t left_out = 0;
+  };
+  Guarded<State> state_;
 };
 
 /// log_event(), if the limiter admits it; with a member `repeats` for those left out before it.

@@ -14,20 +14,20 @@ bool ElasticThreads::add(std::function<void()> job, bool may_queue) {
   Threads finished;
   bool accepted = true;
   {
-    const std::lock_guard lock(mutex_);
-    finished.swap(finished_);
-    jobs_.push_back(std::move(job));
+    const auto state = state_.lock();
+    finished.swap(state->finished);
+    state->jobs.push_back(std::move(job));
     // A woken thread counts as idle until it runs: comparing with the queue, not with zero, is what keeps a burst from
     // waiting for threads that are already taken.
-    if (jobs_.size() > idle_ && running_.size() < threads_max_) {
-      auto self = running_.end();
+    if (state->jobs.size() > state->idle && state->running.size() < threads_max_) {
+      auto self = state->running.end();
       try {
-        self = running_.emplace(running_.end());
+        self = state->running.emplace(state->running.end());
         *self = std::thread([this, self] { work(self); });
       } catch (const std::exception&) {  // No thread, or no memory.
-        if (self != running_.end()) running_.erase(self);
-        if (running_.empty() || !may_queue) {
-          jobs_.pop_back();
+        if (self != state->running.end()) state->running.erase(self);
+        if (state->running.empty() || !may_queue) {
+          state->jobs.pop_back();
           accepted = false;
         }
       }
@@ -41,30 +41,32 @@ bool ElasticThreads::add(std::function<void()> job, bool may_queue) {
 void ElasticThreads::join() {
   Threads finished;
   {
-    std::unique_lock lock(mutex_);
-    closing_ = true;
+    auto state = state_.lock();
+    state->closing = true;
     wake_.notify_all();
-    ended_.wait(lock, [this] { return running_.empty(); });
-    finished.swap(finished_);
+    state.wait(ended_, [](const State& now) { return now.running.empty(); });
+    finished.swap(state->finished);
   }
   for (auto& thread : finished) thread.join();
 }
 
 void ElasticThreads::work(Threads::iterator self) {
-  std::unique_lock lock(mutex_);
+  auto state = state_.lock();
   for (;;) {
-    ++idle_;
-    const bool woken = wake_.wait_for(lock, linger_, [this] { return closing_ || !jobs_.empty(); });
-    --idle_;
-    if (jobs_.empty() && (closing_ || !woken)) break;
-    auto job = std::move(jobs_.front());
-    jobs_.pop_front();
-    lock.unlock();
-    job();
-    job = nullptr;  // What it holds is released outside the lock.
-    lock.lock();
+    ++state->idle;
+    const auto lingered = std::chrono::steady_clock::now() + linger_;
+    const bool woken =
+        state.wait_until(wake_, lingered, [](const State& now) { return now.closing || !now.jobs.empty(); });
+    --state->idle;
+    if (state->jobs.empty() && (state->closing || !woken)) break;
+    auto job = std::move(state->jobs.front());
+    state->jobs.pop_front();
+    state.release_for([&] {
+      job();
+      job = nullptr;  // What it holds is released outside the lock.
+    });
   }
-  finished_.splice(finished_.end(), running_, self);
+  state->finished.splice(state->finished.end(), state->running, self);
   ended_.notify_all();
 }
 

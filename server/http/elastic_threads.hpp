@@ -7,9 +7,10 @@
 #include <deque>
 #include <functional>
 #include <list>
-#include <mutex>
 #include <thread>
 #include <utility>
+
+#include "server/base/guarded.hpp"
 
 namespace gate::http {
 
@@ -35,20 +36,22 @@ class ElasticThreads {
 
  private:
   using Threads = std::list<std::thread>;
+  struct State {
+    std::deque<std::function<void()>> jobs;
+    std::size_t idle = 0;
+    bool closing = false;
+    Threads running;
+    Threads finished;  ///< Have left work(), or are about to; still to be joined.
+  };
   bool add(std::function<void()> job, bool may_queue);
   void work(Threads::iterator self);
 
   const std::size_t threads_max_;
   const std::chrono::milliseconds linger_;
 
-  std::mutex mutex_;  ///< Guards the rest.
+  Guarded<State> state_;
   std::condition_variable wake_;
   std::condition_variable ended_;
-  std::deque<std::function<void()>> jobs_;
-  std::size_t idle_ = 0;
-  bool closing_ = false;
-  Threads running_;
-  Threads finished_;  ///< Have left work(), or are about to; still to be joined.
 };
 
 }  // namespace gate::http

@@ -3,8 +3,8 @@
 
 #include <condition_variable>
 #include <cstddef>
-#include <mutex>
 
+#include "server/base/guarded.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate::http {
@@ -16,29 +16,22 @@ class MemoryBudget {
 
   /// Waits for room until the deadline; false if there is none by then.
   [[nodiscard]] bool take(std::size_t bytes, Deadline deadline) {
-    std::unique_lock lock(mutex_);
-    const auto fits = [&] { return bytes <= bytes_max_ && taken_ <= bytes_max_ - bytes; };
-    if (!fits() && !given_.wait_until(lock, deadline, fits)) return false;
-    taken_ += bytes;
+    auto taken = taken_.lock();
+    const auto fits = [&](std::size_t of_others) { return bytes <= bytes_max_ && of_others <= bytes_max_ - bytes; };
+    if (!fits(*taken) && !taken.wait_until(given_, deadline, fits)) return false;
+    *taken += bytes;
     return true;
   }
   void give(std::size_t bytes) {
-    {
-      const std::lock_guard lock(mutex_);
-      taken_ -= bytes;
-    }
+    *taken_.lock() -= bytes;
     given_.notify_all();
   }
-  [[nodiscard]] std::size_t taken() const {
-    const std::lock_guard lock(mutex_);
-    return taken_;
-  }
+  [[nodiscard]] std::size_t taken() const { return *taken_.lock(); }
 
  private:
   const std::size_t bytes_max_;
-  mutable std::mutex mutex_;
+  Guarded<std::size_t> taken_;
   std::condition_variable given_;
-  std::size_t taken_ = 0;
 };
 
 /// What one request has taken of it; gives it back at its end.

@@ -6,10 +6,11 @@
 
 #include <cstddef>
 #include <fstream>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "server/base/guarded.hpp"
 
 namespace gate {
 namespace {
@@ -57,13 +58,14 @@ class ApiServerTrust::Impl {
   explicit Impl(const KubeConfig& config)
       : insecure_(config.insecure_skip_verify),
         name_(config.tls_server_name.empty() ? config.host : config.tls_server_name),
-        ca_file_(config.ca_pem.empty() ? std::filesystem::path{} : config.ca_file),
-        roots_pem_(config.ca_pem) {}
+        ca_file_(config.ca_pem.empty() ? std::filesystem::path{} : config.ca_file) {}
 
   Status parse(const KubeConfig& config) {
     if (!config.ca_pem.empty()) {
-      roots_ = roots_of(config.ca_pem);
-      if (!roots_) {
+      const auto trusted = trusted_.lock();
+      trusted->pem = config.ca_pem;
+      trusted->roots = roots_of(config.ca_pem);
+      if (!trusted->roots) {
         return Error{ErrorCode::InvalidInput, "certificate authority of the API server: expected PEM certificates"};
       }
     }
@@ -100,13 +102,13 @@ class ApiServerTrust::Impl {
 
  private:
   void trust(SSL_CTX* context) {
-    const std::scoped_lock lock(mutex_);
-    if (auto pem = read_authorities(ca_file_); !pem.empty() && pem != roots_pem_) {
-      if (auto fresh = roots_of(pem)) roots_ = std::move(fresh);
-      roots_pem_ = std::move(pem);
+    const auto trusted = trusted_.lock();
+    if (auto pem = read_authorities(ca_file_); !pem.empty() && pem != trusted->pem) {
+      if (auto fresh = roots_of(pem)) trusted->roots = std::move(fresh);
+      trusted->pem = std::move(pem);
     }
-    if (roots_) {
-      SSL_CTX_set1_cert_store(context, roots_.get());
+    if (trusted->roots) {
+      SSL_CTX_set1_cert_store(context, trusted->roots.get());
     } else {
       SSL_CTX_set_default_verify_paths(context);
     }
@@ -118,9 +120,11 @@ class ApiServerTrust::Impl {
   std::vector<Handle<X509>> chain_;  // fixed once parsed, like key_
   Handle<EVP_PKEY> key_;
 
-  std::mutex mutex_;
-  std::string roots_pem_;     // guarded by mutex_; what was read last, good or not
-  Handle<X509_STORE> roots_;  // guarded by mutex_; null = the system's
+  struct Trusted {
+    std::string pem;           ///< What was read last, good or not.
+    Handle<X509_STORE> roots;  ///< Null: the system's.
+  };
+  Guarded<Trusted> trusted_;
 };
 
 ApiServerTrust::ApiServerTrust(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

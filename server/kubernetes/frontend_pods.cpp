@@ -39,8 +39,8 @@ Status FrontendPods::judge(const std::string& name_space, const std::string& clu
   const std::pair key(name_space, cluster);
   std::optional<Seen> seen;
   {
-    const std::scoped_lock lock(mutex_);
-    if (const auto found = seen_.find(key); found != seen_.end()) seen = found->second;
+    const auto known = seen_.lock();
+    if (const auto found = known->find(key); found != known->end()) seen = found->second;
   }
   const auto age = seen ? clock_.steady_now() - seen->at : SteadyTime::duration::max();
   if (!seen || age >= kKnownFor || (age >= kAskAgainAfter && missing(addresses, seen->addresses) != nullptr)) {
@@ -69,9 +69,9 @@ Result<FrontendPods::Seen> FrontendPods::ask(const std::string& name_space, cons
   request.on_item = [&](const json& slice) { add_addresses(slice, seen.addresses); };
   if (auto listed = client_.list_each(request, deadline); !listed) return listed.error();
   seen.at = clock_.steady_now();
-  const std::scoped_lock lock(mutex_);
-  if (seen_.size() >= kClustersMax) seen_.clear();
-  seen_[{name_space, cluster}] = seen;
+  const auto known = seen_.lock();
+  if (known->size() >= kClustersMax) known->clear();
+  (*known)[{name_space, cluster}] = seen;
   return seen;
 }
 

@@ -3,13 +3,13 @@
 // or the name of a Service that leads out of the cluster.
 
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "policy/text/result.hpp"
+#include "server/base/guarded.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/ports/clock.hpp"
 
@@ -42,8 +42,7 @@ class FrontendPods {
 
   KubeClient& client_;
   const Clock& clock_;
-  std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, Seen> seen_;  // guarded by mutex_; by namespace and cluster
+  Guarded<std::map<std::pair<std::string, std::string>, Seen>> seen_;  // by namespace and cluster
 };
 
 }  // namespace gate

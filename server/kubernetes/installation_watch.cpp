@@ -35,7 +35,8 @@ const char* kind_of(const KubeResource& resource) {
 InstallationWatch::InstallationWatch(KubeClient& client, const Clock& clock, Logger& log,
                                      InstallationWatchOptions options)
     : client_(client), clock_(clock), log_(log), options_(std::move(options)) {
-  for (const char* part : kInstallationParts) parts_.push_back({part, std::nullopt, {}});
+  const auto parts = parts_.lock();
+  for (const char* part : kInstallationParts) parts->push_back({part, std::nullopt, {}});
 }
 
 InstallationWatch::~InstallationWatch() { stop(); }
@@ -46,10 +47,7 @@ void InstallationWatch::start() {
 
 void InstallationWatch::stop() { thread_ = {}; }
 
-std::vector<InstallationPart> InstallationWatch::parts() const {
-  const std::lock_guard lock(mutex_);
-  return parts_;
-}
+std::vector<InstallationPart> InstallationWatch::parts() const { return *parts_.lock(); }
 
 void InstallationWatch::run(const std::stop_token& stop) {
   do look();
@@ -71,8 +69,7 @@ void InstallationWatch::judge(std::size_t index, const KubeResource& resource, c
   if (!read && !gone) {
     log_limited(failures_, clock_.steady_now(), log_, LogLevel::Warning, "installation not looked at",
                 {{"part", kInstallationParts[index]}, {"error", read.error().message}});
-    const std::lock_guard lock(mutex_);
-    parts_[index] = {kInstallationParts[index], std::nullopt, {}};
+    parts_.lock()->at(index) = {kInstallationParts[index], std::nullopt, {}};
     return;
   }
   const json object = read ? *read : json();
@@ -81,11 +78,8 @@ void InstallationWatch::judge(std::size_t index, const KubeResource& resource, c
   if (index == 1) fault = fault_of_webhooks(object, WebhookKind::Mutating, options_.name_space);
   if (index == 2) fault = fault_of_record_crd(object);
   if (index == kExtension) fault = fault_of_cluster_crd(object);
-  InstallationPart before;
-  {
-    const std::lock_guard lock(mutex_);
-    before = std::exchange(parts_[index], {kInstallationParts[index], fault.empty(), fault});
-  }
+  const InstallationPart now{kInstallationParts[index], fault.empty(), fault};
+  const auto before = std::exchange(parts_.lock()->at(index), now);
   const bool first = !before.good.has_value();
   if (first && (fault.empty() || index == kExtension)) return;
   if (!first && before.fault == fault) return;

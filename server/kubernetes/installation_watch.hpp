@@ -4,14 +4,13 @@
 
 #include <array>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/ports/clock.hpp"
@@ -63,9 +62,8 @@ class InstallationWatch {
   const InstallationWatchOptions options_;
   LogLimiter failures_;
 
-  mutable std::mutex mutex_;
-  std::vector<InstallationPart> parts_;  // guarded by mutex_
-  std::jthread thread_;                  // last
+  Guarded<std::vector<InstallationPart>> parts_;
+  std::jthread thread_;  // last
 };
 
 }  // namespace gate

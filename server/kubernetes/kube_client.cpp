@@ -11,7 +11,6 @@
 #include <condition_variable>
 #include <csignal>
 #include <fstream>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -19,6 +18,7 @@
 
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/guarded.hpp"
 #include "server/httplib.hpp"
 #include "server/kubernetes/answer_stream.hpp"
 #include "server/kubernetes/api_server_trust.hpp"
@@ -140,9 +140,9 @@ class KubeClient::Impl {
 
   void end_by(Deadline limit) {
     {
-      const std::scoped_lock lock(mutex_);
-      end_by_ = std::min(end_by_, limit);
-      for (const Lease& lease : leased_) lease->deadline = std::min(lease->deadline, end_by_);
+      const auto pool = pool_.lock();
+      pool->end_by = std::min(pool->end_by, limit);
+      for (const Lease& lease : pool->leased) lease->deadline = std::min(lease->deadline, pool->end_by);
     }
     watchdog_wake_.notify_one();
     released_.notify_all();
@@ -297,11 +297,21 @@ class KubeClient::Impl {
     SteadyTime last_used{};
     bool used = false;
     bool consumed = false;  // something of the current answer was handed over
-    // Guarded by mutex_:
+    // Touched while the pool is locked:
     Deadline deadline{};
     bool expired = false;  // the watchdog has cut it, or is about to
   };
   using Lease = std::shared_ptr<Connection>;
+  struct Pool {
+    std::vector<Lease> leased;
+    std::vector<Lease> idle;
+    Deadline end_by = Deadline::max();
+
+    [[nodiscard]] bool has_earlier_than(Deadline time) const {
+      return std::any_of(leased.begin(), leased.end(),
+                         [&](const Lease& lease) { return !lease->expired && lease->deadline < time; });
+    }
+  };
 
   std::unique_ptr<httplib::ClientImpl> make_client(FramingLimit& framing) {
     std::unique_ptr<httplib::ClientImpl> client;
@@ -342,7 +352,7 @@ class KubeClient::Impl {
   Result<Answer> send_stoppable(const Lease& lease, const Outgoing& request, Deadline deadline) {
     const std::stop_callback cut(request.stop, [&] {
       {
-        const std::scoped_lock lock(mutex_);
+        const auto pool = pool_.lock();
         lease->deadline = SteadyTime{};
       }
       watchdog_wake_.notify_one();
@@ -421,10 +431,10 @@ class KubeClient::Impl {
   /// False when that would last too long, or is cut short.
   bool pause(milliseconds time, Deadline deadline, const std::stop_token& stop) {
     const auto until = std::chrono::steady_clock::now() + time;
-    std::unique_lock lock(mutex_);
-    if (until >= std::min(deadline, end_by_)) return false;
-    shortened_.wait_until(lock, stop, until, [&] { return end_by_ <= until; });
-    return !stop.stop_requested() && end_by_ > until;
+    auto pool = pool_.lock();
+    if (until >= std::min(deadline, pool->end_by)) return false;
+    pool.wait_until(shortened_, stop, until, [&](const Pool& now) { return now.end_by <= until; });
+    return !stop.stop_requested() && pool->end_by > until;
   }
 
   static Error deadline_error(const Outgoing& request) {
@@ -434,23 +444,24 @@ class KubeClient::Impl {
   // --- the pool ---
 
   Result<Lease> acquire(const Outgoing& request, Deadline deadline) {
-    std::unique_lock lock(mutex_);
-    const auto free = [&] { return leased_.size() < options_.connections_max; };
-    const auto end = [&] { return std::min(deadline, end_by_); };
+    auto pool = pool_.lock();
+    const auto has_room = [&](const Pool& now) { return now.leased.size() < options_.connections_max; };
+    const auto end = [&] { return std::min(deadline, pool->end_by); };
     // Again where it ended early: end_by() may have moved the end.
-    while (!free() && !request.stop.stop_requested() && std::chrono::steady_clock::now() < end()) {
+    while (!has_room(*pool) && !request.stop.stop_requested() && std::chrono::steady_clock::now() < end()) {
       const auto until = end();
-      released_.wait_until(lock, request.stop, until, [&] { return free() || end_by_ < until; });
+      pool.wait_until(released_, request.stop, until,
+                      [&](const Pool& now) { return has_room(now) || now.end_by < until; });
     }
-    if (!free() || request.stop.stop_requested() || std::chrono::steady_clock::now() >= end()) {
+    if (!has_room(*pool) || request.stop.stop_requested() || std::chrono::steady_clock::now() >= end()) {
       return deadline_error(request);
     }
     deadline = end();
     Lease lease;
     const auto now = std::chrono::steady_clock::now();
-    while (!lease && !idle_.empty()) {
-      Lease candidate = std::move(idle_.back());  // the warmest
-      idle_.pop_back();
+    while (!lease && !pool->idle.empty()) {
+      Lease candidate = std::move(pool->idle.back());  // the warmest
+      pool->idle.pop_back();
       if (now - candidate->last_used < kIdleMax && is_quiet(*candidate)) lease = std::move(candidate);
     }
     if (!lease) {
@@ -458,17 +469,17 @@ class KubeClient::Impl {
       lease->client = make_client(lease->framing);
     }
     lease->deadline = deadline;
-    leased_.push_back(lease);
+    pool->leased.push_back(lease);
     watchdog_wake_.notify_one();
     return lease;
   }
 
   void release(Lease lease, bool healthy) {
     {
-      const std::scoped_lock lock(mutex_);
-      std::erase(leased_, lease);
+      const auto pool = pool_.lock();
+      std::erase(pool->leased, lease);
       lease->last_used = std::chrono::steady_clock::now();
-      if (healthy && !lease->expired) idle_.push_back(std::move(lease));
+      if (healthy && !lease->expired) pool->idle.push_back(std::move(lease));
     }
     released_.notify_one();
   }
@@ -482,12 +493,12 @@ class KubeClient::Impl {
 
   /// httplib's time-outs are per read; this cuts a request whose bytes come drop by drop.
   void watch_deadlines(const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
+    auto pool = pool_.lock();
     while (!stop.stop_requested()) {
       const auto now = std::chrono::steady_clock::now();
       auto next = Deadline::max();
       std::vector<Lease> late;
-      for (const Lease& lease : leased_) {
+      for (const Lease& lease : pool->leased) {
         if (lease->deadline > now) {
           next = std::min(next, lease->deadline);
           continue;
@@ -497,43 +508,36 @@ class KubeClient::Impl {
         next = std::min(next, now + kCutAgain);
       }
       if (!late.empty()) {
-        lock.unlock();
-        for (const Lease& lease : late) lease->client->stop();
-        late.clear();
-        lock.lock();
+        pool.release_for([&] {
+          for (const Lease& lease : late) lease->client->stop();
+          late.clear();
+        });
       }
+      const auto has_earlier = [&](const Pool& present) { return present.has_earlier_than(next); };
       if (next == Deadline::max()) {
-        watchdog_wake_.wait(lock, stop, [&] { return has_unexpired(); });
+        pool.wait(watchdog_wake_, stop, has_earlier);
       } else {
-        watchdog_wake_.wait_until(lock, stop, next, [&] { return has_earlier_than(next); });
+        pool.wait_until(watchdog_wake_, stop, next, has_earlier);
       }
     }
-  }
-  bool has_unexpired() const { return has_earlier_than(Deadline::max()); }
-  bool has_earlier_than(Deadline time) const {
-    return std::any_of(leased_.begin(), leased_.end(),
-                       [&](const Lease& lease) { return !lease->expired && lease->deadline < time; });
   }
 
   // --- the token ---
 
   std::string current_token() {
     if (config_.token_file.empty()) return config_.token;
-    const std::scoped_lock lock(token_mutex_);
+    const auto token = token_.lock();
     const auto now = std::chrono::steady_clock::now();
-    if (token_.empty() || now - token_read_ > kTokenMaxAge) {
+    if (token->text.empty() || now - token->read > kTokenMaxAge) {
       std::ifstream in(config_.token_file);
       std::string fresh;
       // Unreadable for a moment (the volume is being swapped): the old one is still good.
-      if (in >> fresh) token_ = fresh;
-      token_read_ = now;
+      if (in >> fresh) token->text = fresh;
+      token->read = now;
     }
-    return token_;
+    return token->text;
   }
-  void forget_token() {
-    const std::scoped_lock lock(token_mutex_);
-    token_read_ = {};
-  }
+  void forget_token() { token_.lock()->read = {}; }
 
   // --- the watch ---
 
@@ -570,17 +574,16 @@ class KubeClient::Impl {
   const KubeClientOptions options_;
   const std::unique_ptr<ApiServerTrust> trust_;
 
-  std::mutex mutex_;
-  std::condition_variable_any released_;   // a connection is free, or end_by_ has changed
-  std::condition_variable_any shortened_;  // end_by_ has changed
+  Guarded<Pool> pool_;
+  std::condition_variable_any released_;   // a connection is free, or end_by has changed
+  std::condition_variable_any shortened_;  // end_by has changed
   std::condition_variable_any watchdog_wake_;
-  std::vector<Lease> leased_;          // guarded by mutex_
-  std::vector<Lease> idle_;            // guarded by mutex_
-  Deadline end_by_ = Deadline::max();  // guarded by mutex_
 
-  std::mutex token_mutex_;
-  std::string token_;        // guarded by token_mutex_
-  SteadyTime token_read_{};  // guarded by token_mutex_
+  struct Token {
+    std::string text;
+    SteadyTime read{};
+  };
+  Guarded<Token> token_;
 
   std::jthread watchdog_;  // last: uses the rest
 };

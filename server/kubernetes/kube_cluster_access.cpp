@@ -417,30 +417,30 @@ void KubeClusterAccess::emit_event(const Preparation& record, bool warning, cons
     event.body = to_json(EventBody{event.name, event.name_space, std::move(object), warning, reason, shown, now,
                                    options_.identity})
                      .dump(-1, ' ', false, json::error_handler_t::replace);
-    const std::scoped_lock lock(mutex_);
-    if (events_.size() >= kEventQueueMax) {
-      ++events_dropped_;
+    const auto events = events_.lock();
+    if (events->waiting.size() >= kEventQueueMax) {
+      ++events->dropped;
       continue;
     }
-    events_.push_back(std::move(event));
+    events->waiting.push_back(std::move(event));
   }
   wake_.notify_one();
 }
 
 void KubeClusterAccess::drain_events(const std::stop_token& stop) {
   std::optional<SteadyTime> give_up;
-  std::unique_lock lock(mutex_);
+  auto events = events_.lock();
   for (;;) {
-    wake_.wait(lock, stop, [&] { return !events_.empty(); });
+    events.wait(wake_, stop, [](const EventQueue& now) { return !now.waiting.empty(); });
     if (stop.stop_requested() && !give_up) give_up = std::chrono::steady_clock::now() + kShutdownDrain;
-    if (events_.empty() || (give_up && std::chrono::steady_clock::now() >= *give_up)) return;
-    const PendingEvent event = std::move(events_.front());
-    events_.pop_front();
-    const auto dropped = std::exchange(events_dropped_, 0);
-    lock.unlock();
-    if (dropped > 0) log_warning(log_, "events dropped", {{"count", dropped}});
-    write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout));
-    lock.lock();
+    if (events->waiting.empty() || (give_up && std::chrono::steady_clock::now() >= *give_up)) return;
+    const PendingEvent event = std::move(events->waiting.front());
+    events->waiting.pop_front();
+    const auto dropped = std::exchange(events->dropped, 0);
+    events.release_for([&] {
+      if (dropped > 0) log_warning(log_, "events dropped", {{"count", dropped}});
+      write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout));
+    });
   }
 }
 

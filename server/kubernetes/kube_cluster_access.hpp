@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <thread>
 
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 #include "server/kubernetes/frontend_pods.hpp"
@@ -66,6 +66,10 @@ class KubeClusterAccess final : public ClusterAccess {
     std::string name;
     std::string body;  // the Event object as JSON text
   };
+  struct EventQueue {
+    std::deque<PendingEvent> waiting;
+    std::size_t dropped = 0;
+  };
 
   /// What the pods of an FE whose cluster object is gone tell of its login, in the shape of that object. NotFound: they
   /// are gone, too.
@@ -85,11 +89,9 @@ class KubeClusterAccess final : public ClusterAccess {
   const Clock& clock_;
   Logger& log_;
   const KubeClusterAccessOptions options_;
-  std::mutex mutex_;
+  Guarded<EventQueue> events_;
   std::condition_variable_any wake_;
-  std::deque<PendingEvent> events_;  // guarded by mutex_
-  std::size_t events_dropped_ = 0;   // guarded by mutex_
-  std::jthread writer_;              // last: uses the rest
+  std::jthread writer_;  // last: uses the rest
 };
 
 }  // namespace gate

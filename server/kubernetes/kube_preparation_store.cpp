@@ -110,11 +110,11 @@ Result<std::vector<Preparation>> KubePreparationStore::list_of_cluster(const std
 
 std::vector<std::string> KubePreparationStore::unlabelled_of(const Key& cluster) const {
   std::vector<std::string> names;
-  const std::scoped_lock lock(mutex_);
-  const auto found = cache_.find(cluster);
-  if (found == cache_.end()) return names;
+  const auto cache = cache_.lock();
+  const auto found = cache->records.find(cluster);
+  if (found == cache->records.end()) return names;
   for (const auto& [name, record] : found->second) {
-    if (unlabelled_.contains({cluster.first, name})) names.push_back(name);
+    if (cache->unlabelled.contains({cluster.first, name})) names.push_back(name);
   }
   return names;
 }
@@ -125,9 +125,9 @@ Result<std::vector<Preparation>> KubePreparationStore::known_of_cluster(const st
   listed_ = true;
   std::vector<Preparation> out;
   {
-    const std::scoped_lock lock(mutex_);
-    const auto found = cache_.find({name_space, cluster});
-    if (found == cache_.end()) return out;
+    const auto cache = cache_.lock();
+    const auto found = cache->records.find({name_space, cluster});
+    if (found == cache->records.end()) return out;
     for (const auto& [name, record] : found->second) out.push_back(record);
   }
   sort_newest_first(out);
@@ -172,18 +172,18 @@ Status KubePreparationStore::remove(const std::string& name_space, const std::st
 }
 
 std::vector<Preparation> KubePreparationStore::cached() const {
-  const std::scoped_lock lock(mutex_);
+  const auto cache = cache_.lock();
   std::vector<Preparation> out;
-  out.reserve(cluster_of_.size());
-  for (const auto& [cluster, records] : cache_) {
+  out.reserve(cache->cluster_of.size());
+  for (const auto& [cluster, records] : cache->records) {
     for (const auto& [name, record] : records) out.push_back(record);
   }
   return out;
 }
 
 void KubePreparationStore::visit_cached(const std::function<void(const Preparation&)>& visit) const {
-  const std::scoped_lock lock(mutex_);
-  for (const auto& [cluster, records] : cache_) {
+  const auto cache = cache_.lock();
+  for (const auto& [cluster, records] : cache->records) {
     for (const auto& [name, record] : records) visit(record);
   }
 }
@@ -210,24 +210,24 @@ std::optional<Preparation> KubePreparationStore::readable(const json& object) {
 }
 
 void KubePreparationStore::remember(const Preparation& record) {
-  const std::scoped_lock lock(mutex_);
+  const auto cache = cache_.lock();
   const Key name{record.name_space, record.name};
-  auto& known = cache_[{record.name_space, record.spec.cluster}][record.name];
+  auto& known = cache->records[{record.name_space, record.spec.cluster}][record.name];
   // Our own writes are here before the watch tells of them, and of what was there before them.
   if (known.uid == record.uid && is_older(record.resource_version, known.resource_version)) return;
   known = without_bodies(record);
-  cluster_of_[name] = record.spec.cluster;
+  cache->cluster_of[name] = record.spec.cluster;
 }
 
 std::optional<Preparation> KubePreparationStore::forget(const Key& name) {
-  const std::scoped_lock lock(mutex_);
-  unlabelled_.erase(name);
-  const auto cluster = cluster_of_.extract(name);
+  const auto cache = cache_.lock();
+  cache->unlabelled.erase(name);
+  const auto cluster = cache->cluster_of.extract(name);
   if (!cluster) return std::nullopt;
-  const auto records = cache_.find({name.first, cluster.mapped()});
-  if (records == cache_.end()) return std::nullopt;
+  const auto records = cache->records.find({name.first, cluster.mapped()});
+  if (records == cache->records.end()) return std::nullopt;
   auto node = records->second.extract(name.second);
-  if (records->second.empty()) cache_.erase(records);
+  if (records->second.empty()) cache->records.erase(records);
   if (!node) return std::nullopt;
   return std::move(node.mapped());
 }
@@ -235,18 +235,15 @@ std::optional<Preparation> KubePreparationStore::forget(const Key& name) {
 void KubePreparationStore::note_readable(const json& object, bool readable) {
   const json& metadata = member(object, "metadata");
   Key name{text_member(metadata, "namespace"), text_member(metadata, "name")};
-  const std::scoped_lock lock(mutex_);
+  const auto cache = cache_.lock();
   if (readable) {
-    unreadable_names_.erase(name);
+    cache->unreadable.erase(name);
   } else {
-    unreadable_names_.insert(std::move(name));
+    cache->unreadable.insert(std::move(name));
   }
 }
 
-std::size_t KubePreparationStore::unreadable_records() const {
-  const std::scoped_lock lock(mutex_);
-  return unreadable_names_.size();
-}
+std::size_t KubePreparationStore::unreadable_records() const { return cache_.lock()->unreadable.size(); }
 
 void KubePreparationStore::on_change(const json& object, bool removed) {
   std::optional<Preparation> changed;
@@ -257,8 +254,8 @@ void KubePreparationStore::on_change(const json& object, bool removed) {
     changed = forget({metadata.value("namespace", ""), metadata.value("name", "")});
   } else if (changed = readable(object); changed) {
     remember(*changed);
-    const std::scoped_lock lock(mutex_);
-    if (!has_label(object)) unlabelled_.insert({changed->name_space, changed->name});
+    const auto cache = cache_.lock();
+    if (!has_label(object)) cache->unlabelled.insert({changed->name_space, changed->name});
   }
   if (!removed) note_readable(object, changed.has_value());
   if (!changed) return;

@@ -5,13 +5,13 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "server/base/guarded.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/kubernetes/resource_watch.hpp"
 #include "server/ports/preparation_store.hpp"
@@ -49,6 +49,12 @@ class KubePreparationStore final : public PreparationStore {
 
  private:
   using Key = std::pair<std::string, std::string>;  // namespace, and name or cluster
+  struct Cache {
+    std::map<Key, std::map<std::string, Preparation>> records;  ///< By namespace and cluster, then name.
+    std::map<Key, std::string> cluster_of;                      ///< By namespace and name.
+    std::set<Key> unreadable;                                   ///< Names, as they are stored now.
+    std::set<Key> unlabelled;                                   ///< Names of what an older gate made.
+  };
 
   void on_change(const nlohmann::json& object, bool removed);
   /// Unless the cache has a newer one.
@@ -63,14 +69,10 @@ class KubePreparationStore final : public PreparationStore {
   KubeClient& client_;
   Logger& log_;
   LogLimiter unreadable_;
-  mutable std::mutex mutex_;
-  std::map<Key, std::map<std::string, Preparation>> cache_;  // by namespace and cluster, then name; guarded by mutex_
-  std::map<Key, std::string> cluster_of_;                    // by namespace and name; guarded by mutex_
-  std::set<Key> unreadable_names_;                           // as they are stored now; guarded by mutex_
-  std::set<Key> unlabelled_;                                 // names; made by an older gate; guarded by mutex_
-  std::atomic<bool> listed_{false};                          // the watch was synced once
-  std::vector<Observer> observers_;                          // fixed once start() was called
-  ResourceWatch watch_;                                      // last: its thread uses the rest
+  Guarded<Cache> cache_;
+  std::atomic<bool> listed_{false};  // the watch was synced once
+  std::vector<Observer> observers_;  // fixed once start() was called
+  ResourceWatch watch_;              // last: its thread uses the rest
 };
 
 }  // namespace gate

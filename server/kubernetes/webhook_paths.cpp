@@ -9,6 +9,7 @@
 
 #include "policy/review/caller_token.hpp"
 #include "policy/text/json_member.hpp"
+#include "server/base/backoff.hpp"
 #include "server/kubernetes/base64.hpp"
 
 namespace gate {
@@ -67,39 +68,32 @@ void WebhookPaths::start() {
 void WebhookPaths::stop() { thread_ = {}; }
 
 void WebhookPaths::hurry() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (hurried_) return;
-    hurried_ = true;
-  }
+  if (std::exchange(asked_.lock()->hurried, true)) return;
   wake_.notify_all();
 }
 
 void WebhookPaths::replace_token() {
-  {
-    const std::lock_guard lock(mutex_);
-    replace_ = true;
-  }
+  asked_.lock()->replace = true;
   hurry();
 }
 
 void WebhookPaths::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
-      const std::lock_guard lock(mutex_);
-      hurried_ = false;
-      if (replace_ && clock_.wall_now() >= issued_ + options_.replacement_interval) {
+      const auto asked = asked_.lock();
+      asked->hurried = false;
+      if (asked->replace && clock_.wall_now() >= issued_ + options_.replacement_interval) {
         not_before_ = clock_.wall_now();
-        replace_ = false;
+        asked->replace = false;
       }
     }
     if (const auto looked = look(); !looked) {
       log_limited(failures_, clock_.steady_now(), log_, LogLevel::Warning, "webhook paths not kept",
                   {{"configuration", options_.configuration}, {"error", looked.error().message}});
     }
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, stop, options_.hurried_interval, [] { return false; });
-    wake_.wait_for(lock, stop, options_.look_interval, [&] { return hurried_; });
+    pause_for(options_.hurried_interval, stop);
+    const auto next_look = std::chrono::steady_clock::now() + options_.look_interval;
+    asked_.lock().wait_until(wake_, stop, next_look, [](const Asked& asked) { return asked.hurried; });
   }
 }
 

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "policy/text/time.hpp"
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 #include "server/kubernetes/kube_client.hpp"
 #include "server/ports/clock.hpp"
@@ -80,11 +80,13 @@ class WebhookPaths {
   WallTime not_before_{};  // older tokens are replaced
   LogLimiter failures_;
 
-  std::mutex mutex_;
+  struct Asked {
+    bool hurried = false;
+    bool replace = true;  ///< What an outage may have shown ends with the start.
+  };
+  Guarded<Asked> asked_;
   std::condition_variable_any wake_;
-  bool hurried_ = false;  // guarded by mutex_
-  bool replace_ = true;   // guarded by mutex_; what an outage may have shown ends with the start
-  std::jthread thread_;   // last
+  std::jthread thread_;  // last
 };
 
 }  // namespace gate

@@ -41,14 +41,11 @@ Status MemoryClusterAccess::mirror_status(const Preparation&, Deadline) { return
 
 void MemoryClusterAccess::emit_event(const Preparation& record, bool warning, const std::string& reason,
                                      const std::string& message) {
-  const std::scoped_lock lock(mutex_);
-  if (events_.size() == kEventsKept) events_.pop_front();
-  events_.push_back({record.name_space, record.name, warning, reason, message});
+  const auto events = events_.lock();
+  if (events->size() == kEventsKept) events->pop_front();
+  events->push_back({record.name_space, record.name, warning, reason, message});
 }
 
-std::deque<RecordedEvent> MemoryClusterAccess::events() const {
-  const std::scoped_lock lock(mutex_);
-  return events_;
-}
+std::deque<RecordedEvent> MemoryClusterAccess::events() const { return *events_.lock(); }
 
 }  // namespace gate

@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <deque>
-#include <mutex>
 #include <string>
 
+#include "server/base/guarded.hpp"
 #include "server/ports/cluster_access.hpp"
 
 namespace gate {
@@ -53,8 +53,7 @@ class MemoryClusterAccess final : public ClusterAccess {
 
  private:
   const FrontendAccess frontend_;
-  mutable std::mutex mutex_;
-  std::deque<RecordedEvent> events_;  // guarded by mutex_
+  Guarded<std::deque<RecordedEvent>> events_;
 };
 
 }  // namespace gate

@@ -18,10 +18,10 @@ Result<Preparation> MemoryPreparationStore::create(const Preparation& record, De
   stored.deleting = false;
   stored.held = true;
   {
-    const std::scoped_lock lock(mutex_);
-    stored.resource_version = std::to_string(++last_version_);
+    const auto state = state_.lock();
+    stored.resource_version = std::to_string(++state->last_version);
     stored.uid = "memory-" + stored.resource_version;
-    const auto [at, inserted] = records_.try_emplace({record.name_space, record.name}, stored);
+    const auto [at, inserted] = state->records.try_emplace({record.name_space, record.name}, stored);
     if (!inserted) {
       return Error{ErrorCode::AlreadyExists,
                    "UpgradePreparation " + record.name_space + "/" + record.name + " exists already"};
@@ -32,9 +32,9 @@ Result<Preparation> MemoryPreparationStore::create(const Preparation& record, De
 }
 
 Result<Preparation> MemoryPreparationStore::get(const std::string& name_space, const std::string& name, Deadline) {
-  const std::scoped_lock lock(mutex_);
-  const auto found = records_.find({name_space, name});
-  if (found == records_.end()) return not_found(name_space, name);
+  const auto state = state_.lock();
+  const auto found = state->records.find({name_space, name});
+  if (found == state->records.end()) return not_found(name_space, name);
   return found->second;
 }
 
@@ -42,8 +42,8 @@ Result<std::vector<Preparation>> MemoryPreparationStore::list_of_cluster(const s
                                                                          const std::string& cluster, Deadline) {
   std::vector<Preparation> out;
   {
-    const std::scoped_lock lock(mutex_);
-    for (const auto& [key, record] : records_) {
+    const auto state = state_.lock();
+    for (const auto& [key, record] : state->records) {
       if (key.first == name_space && record.spec.cluster == cluster) out.push_back(record);
     }
   }
@@ -54,15 +54,15 @@ Result<std::vector<Preparation>> MemoryPreparationStore::list_of_cluster(const s
 Result<Preparation> MemoryPreparationStore::update_status(const Preparation& record, Deadline) {
   Preparation updated;
   {
-    const std::scoped_lock lock(mutex_);
-    const auto found = records_.find({record.name_space, record.name});
-    if (found == records_.end()) return not_found(record.name_space, record.name);
+    const auto state = state_.lock();
+    const auto found = state->records.find({record.name_space, record.name});
+    if (found == state->records.end()) return not_found(record.name_space, record.name);
     if (found->second.resource_version != record.resource_version) {
       return Error{ErrorCode::Conflict, "UpgradePreparation " + record.name_space + "/" + record.name +
                                             " was changed by another: read it again"};
     }
     found->second.status = record.status;
-    found->second.resource_version = std::to_string(++last_version_);
+    found->second.resource_version = std::to_string(++state->last_version);
     updated = found->second;
   }
   tell(updated, false);
@@ -82,38 +82,31 @@ Status MemoryPreparationStore::change(const std::string& name_space, const std::
   Preparation changed;
   bool removed = false;
   {
-    const std::scoped_lock lock(mutex_);
-    const auto found = records_.find({name_space, name});
-    if (found == records_.end()) return Ok{};
+    const auto state = state_.lock();
+    const auto found = state->records.find({name_space, name});
+    if (found == state->records.end()) return Ok{};
     how(found->second);
-    found->second.resource_version = std::to_string(++last_version_);
+    found->second.resource_version = std::to_string(++state->last_version);
     changed = found->second;
     removed = changed.deleting && !changed.held;
-    if (removed) records_.erase(found);
+    if (removed) state->records.erase(found);
   }
   tell(changed, removed);
   return Ok{};
 }
 
 std::vector<Preparation> MemoryPreparationStore::cached() const {
-  const std::scoped_lock lock(mutex_);
+  const auto state = state_.lock();
   std::vector<Preparation> out;
-  out.reserve(records_.size());
-  for (const auto& [key, record] : records_) out.push_back(record);
+  out.reserve(state->records.size());
+  for (const auto& [key, record] : state->records) out.push_back(record);
   return out;
 }
 
-void MemoryPreparationStore::observe(Observer observer) {
-  const std::scoped_lock lock(mutex_);
-  observers_.push_back(std::move(observer));
-}
+void MemoryPreparationStore::observe(Observer observer) { state_.lock()->observers.push_back(std::move(observer)); }
 
 void MemoryPreparationStore::tell(const Preparation& record, bool removed) const {
-  std::vector<Observer> observers;
-  {
-    const std::scoped_lock lock(mutex_);
-    observers = observers_;
-  }
+  const std::vector<Observer> observers = state_.lock()->observers;
   for (const Observer& observer : observers) observer(record, removed);
 }
 

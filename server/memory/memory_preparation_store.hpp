@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "server/base/guarded.hpp"
 #include "server/ports/preparation_store.hpp"
 
 namespace gate {
@@ -34,11 +34,14 @@ class MemoryPreparationStore final : public PreparationStore {
   Status change(const std::string& name_space, const std::string& name, const std::function<void(Preparation&)>& how);
   void tell(const Preparation& record, bool removed) const;
 
+  struct State {
+    std::map<std::pair<std::string, std::string>, Preparation> records;  ///< By namespace and name.
+    std::uint64_t last_version = 0;
+    std::vector<Observer> observers;
+  };
+
   const Clock& clock_;
-  mutable std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, Preparation> records_;  // by namespace and name; guarded by mutex_
-  std::uint64_t last_version_ = 0;                                      // guarded by mutex_
-  std::vector<Observer> observers_;                                     // guarded by mutex_
+  Guarded<State> state_;
 };
 
 }  // namespace gate

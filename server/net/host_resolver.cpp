@@ -11,9 +11,13 @@
 namespace gate {
 
 struct HostResolver::Lookup {
-  int failure = 0;  ///< An EAI_ code. Guarded by the resolver's lock, like all here but `thread`.
-  std::vector<std::string> addresses;
-  bool done = false;
+  /// Touched while the resolver's state is locked.
+  struct Found {
+    int failure = 0;  ///< An EAI_ code.
+    std::vector<std::string> addresses;
+    bool done = false;
+  };
+  Found found;
   std::jthread thread;
 };
 
@@ -50,29 +54,25 @@ std::string hint_for(const std::string& host) {
 
 HostResolver::~HostResolver() {
   std::list<std::shared_ptr<Lookup>> last;
-  {
-    const std::lock_guard lock(mutex_);
-    last.swap(lookups_);
-  }
+  last.swap(state_.lock()->lookups);
   // `last` joins as it goes; the threads still take the lock, which outlives it.
 }
 
 void HostResolver::reap_finished() {
   std::list<std::shared_ptr<Lookup>> finished;
-  const std::lock_guard lock(mutex_);
-  for (auto it = lookups_.begin(); it != lookups_.end();) {
-    const auto next = std::next(it);
-    if ((*it)->done) finished.splice(finished.end(), lookups_, it);
-    it = next;
+  {
+    const auto state = state_.lock();
+    for (auto it = state->lookups.begin(); it != state->lookups.end();) {
+      const auto next = std::next(it);
+      if ((*it)->found.done) finished.splice(finished.end(), state->lookups, it);
+      it = next;
+    }
   }
-  for (const auto& lookup : finished) lookup->thread.join();  // It has released the lock for the last time: at once.
+  for (const auto& lookup : finished) lookup->thread.join();  // It has released the lock, or is about to.
 }
 
 void HostResolver::interrupt() {
-  {
-    const std::lock_guard lock(mutex_);
-    interrupted_ = true;
-  }
+  state_.lock()->interrupted = true;
   finished_.notify_all();
 }
 
@@ -81,32 +81,32 @@ Result<std::vector<std::string>> HostResolver::resolve(const std::string& host, 
   reap_finished();
 
   const auto lookup = std::make_shared<Lookup>();
-  std::unique_lock lock(mutex_);
-  if (interrupted_) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};
-  if (lookups_.size() >= kLookupsMax)
+  auto state = state_.lock();
+  if (state->interrupted) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};
+  if (state->lookups.size() >= kLookupsMax)
     return Error{ErrorCode::Unavailable, "cannot look up " + host + ": too many lookups wait for the name server", 0};
-  lookups_.push_back(lookup);
+  state->lookups.push_back(lookup);
   try {
-    lookup->thread = std::jthread([this, host, &result = *lookup] {
-      std::vector<std::string> addresses;
-      const int failure = look_up(host, addresses);
-      const std::lock_guard done_lock(mutex_);
-      result.failure = failure;
-      result.addresses = std::move(addresses);
-      result.done = true;
+    lookup->thread = std::jthread([this, host, &result = lookup->found] {
+      Lookup::Found found;
+      found.failure = look_up(host, found.addresses);
+      found.done = true;
+      const auto done = state_.lock();
+      result = std::move(found);
       finished_.notify_all();
     });
   } catch (const std::system_error& error) {
-    lookups_.pop_back();  // it would count as under way for ever
+    state->lookups.pop_back();  // it would count as under way for ever
     return Error{ErrorCode::Unavailable, "cannot look up " + host + ": no thread for it: " + error.what(), 0};
   }
-  if (!finished_.wait_until(lock, deadline, [&] { return lookup->done || interrupted_; }))
+  const auto is_over = [&](const State& now) { return lookup->found.done || now.interrupted; };
+  if (!state.wait_until(finished_, deadline, is_over))
     return Error{ErrorCode::DeadlineExceeded, "the name server did not answer for " + host + " in time", 0};
-  if (!lookup->done) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};
-  if (lookup->failure != 0)
+  if (!lookup->found.done) return Error{ErrorCode::Unavailable, "cannot look up " + host + ": shutting down", 0};
+  if (lookup->found.failure != 0)
     return Error{ErrorCode::Unavailable,
-                 "cannot look up " + host + ": " + ::gai_strerror(lookup->failure) + hint_for(host), 0};
-  return lookup->addresses;
+                 "cannot look up " + host + ": " + ::gai_strerror(lookup->found.failure) + hint_for(host), 0};
+  return lookup->found.addresses;
 }
 
 }  // namespace gate

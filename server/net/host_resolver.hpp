@@ -4,12 +4,12 @@
 #include <condition_variable>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "policy/text/result.hpp"
+#include "server/base/guarded.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {
@@ -34,13 +34,15 @@ class HostResolver {
 
  private:
   struct Lookup;
+  struct State {
+    std::list<std::shared_ptr<Lookup>> lookups;
+    bool interrupted = false;
+  };
 
-  void reap_finished();  // Call without the lock.
+  void reap_finished();
 
-  std::mutex mutex_;
+  Guarded<State> state_;
   std::condition_variable finished_;
-  std::list<std::shared_ptr<Lookup>> lookups_;  // Guarded by mutex_.
-  bool interrupted_ = false;                    // Guarded by mutex_.
 };
 
 }  // namespace gate

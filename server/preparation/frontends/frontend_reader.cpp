@@ -21,64 +21,57 @@ constexpr std::size_t kQuestionsMax = 256;
 }  // namespace
 
 void FrontendReader::start() {
-  const std::lock_guard lock(mutex_);
-  state_.started = true;
-  for (std::size_t i = 0; i < state_.questions.size(); ++i) grow();
+  const auto state = state_.lock();
+  state->started = true;
+  for (std::size_t i = 0; i < state->questions.size(); ++i) grow(*state);
 }
 
 void FrontendReader::request_stop() {
   stopping_.request_stop();
-  const std::lock_guard lock(mutex_);
-  for (auto& thread : state_.threads) thread.request_stop();
+  for (const auto state = state_.lock(); auto& thread : state->threads) thread.request_stop();
 }
 
 void FrontendReader::stop() {
   request_stop();
   std::vector<std::jthread> threads;
   {
-    const std::lock_guard lock(mutex_);
-    state_.started = false;
-    threads.swap(state_.threads);
+    const auto state = state_.lock();
+    state->started = false;
+    threads.swap(state->threads);
   }
   threads.clear();  // joins
   std::deque<Question> unanswered;
-  {
-    const std::lock_guard lock(mutex_);
-    unanswered.swap(state_.questions);
-  }
+  unanswered.swap(state_.lock()->questions);
   for (const auto& question : unanswered) question.find(stopping_.get_token());
 }
 
-void FrontendReader::grow() {
-  if (!state_.started || state_.idle >= state_.questions.size() || state_.threads.size() >= kThreadsMax) return;
+void FrontendReader::grow(State& state) {
+  if (!state.started || state.idle >= state.questions.size() || state.threads.size() >= kThreadsMax) return;
   try {
-    state_.threads.emplace_back([this](const std::stop_token& stop) { answer(stop); });
+    state.threads.emplace_back([this](const std::stop_token& stop) { answer(stop); });
   } catch (const std::system_error& error) {
     log_warning(log_, "no further thread for questions to FEs",
                 {{"error", error.what()}});  // those that are there answer
   }
 }
 
-std::deque<FrontendReader::Question>::iterator FrontendReader::next_question() {
-  return std::find_if(state_.questions.begin(), state_.questions.end(),
-                      [&](const Question& question) { return !state_.busy.contains(question.cluster); });
-}
-
 void FrontendReader::answer(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
+  const auto next_of = [](auto& state) {
+    return std::find_if(state.questions.begin(), state.questions.end(),
+                        [&](const Question& question) { return !state.busy.contains(question.cluster); });
+  };
+  auto state = state_.lock();
   for (;;) {
-    ++state_.idle;
-    const bool found = asked_.wait(lock, stop, [&] { return next_question() != state_.questions.end(); });
-    --state_.idle;
+    ++state->idle;
+    const bool found = state.wait(asked_, stop, [&](const State& now) { return next_of(now) != now.questions.end(); });
+    --state->idle;
     if (!found) return;
-    const auto next = next_question();
+    const auto next = next_of(*state);
     const auto question = std::move(*next);
-    state_.questions.erase(next);
-    state_.busy.insert(question.cluster);
-    lock.unlock();
-    question.find(stop);
-    lock.lock();
-    state_.busy.erase(question.cluster);
+    state->questions.erase(next);
+    state->busy.insert(question.cluster);
+    state.release_for([&] { question.find(stop); });
+    state->busy.erase(question.cluster);
     asked_.notify_all();  // the next about the same cluster
   }
 }
@@ -89,9 +82,9 @@ Answer FrontendReader::ask(const std::string& cluster, Deadline deadline,
   const auto promise = std::make_shared<std::promise<Answer>>();
   auto answer = promise->get_future();
   {
-    const std::lock_guard lock(mutex_);
-    if (stopping_.stop_requested() || state_.questions.size() >= kQuestionsMax) return {};
-    state_.questions.push_back(
+    const auto state = state_.lock();
+    if (stopping_.stop_requested() || state->questions.size() >= kQuestionsMax) return {};
+    state->questions.push_back(
         {cluster, [this, promise, deadline, look = std::move(look)](const std::stop_token& stop) {
            Answer found{};
            try {
@@ -101,7 +94,7 @@ Answer FrontendReader::ask(const std::string& cluster, Deadline deadline,
            }
            promise->set_value(std::move(found));
          }});
-    grow();
+    grow(*state);
   }
   asked_.notify_all();
   if (answer.wait_until(deadline) != std::future_status::ready) return {};

@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -15,6 +14,7 @@
 
 #include "policy/decision/decision.hpp"
 #include "policy/versions/upgrade_path.hpp"
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
 
@@ -58,9 +58,8 @@ class FrontendReader {
   };
 
   void answer(const std::stop_token& stop);
-  /// One more where a question waits and nobody is free for it. Requires mutex_.
-  void grow();
-  [[nodiscard]] std::deque<Question>::iterator next_question();  // requires mutex_
+  /// One more where a question waits and nobody is free for it.
+  void grow(State& state);
   /// What `look` finds on a thread of ours by `deadline`; else an empty answer.
   template <class Answer>
   [[nodiscard]] Answer ask(const std::string& cluster, Deadline deadline,
@@ -70,10 +69,9 @@ class FrontendReader {
   const Clock& clock_;
   Logger& log_;
 
-  std::mutex mutex_;
-  std::condition_variable_any asked_;  // with mutex_
-  std::stop_source stopping_;          // requested before what is left of the questions is answered
-  State state_;                        // guarded by mutex_; last: its threads are joined before what they use is gone
+  std::condition_variable_any asked_;
+  std::stop_source stopping_;  // requested before what is left of the questions is answered
+  Guarded<State> state_;       // last: its threads are joined before what they use is gone
 };
 
 }  // namespace gate

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <mutex>
 #include <random>
 #include <thread>
 
 #include "policy/hooks/sent_sql.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
+#include "server/base/guarded.hpp"
 #include "server/preparation/hooks/settings.hpp"
 
 namespace gate {
@@ -314,32 +314,35 @@ Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepara
     if (!progress.own) progress.own = std::make_unique<HookContext>(record_, peers_, clock_, options_.further_sql);
   }
   std::atomic<std::size_t> next{first};
-  std::mutex mutex;
-  Pass worst;              // guarded by mutex; of those that wait, the first to be looked at
-  std::exception_ptr bug;  // guarded by mutex
+  struct Outcome {
+    Pass worst;  ///< Of those that wait, the first to be looked at.
+    std::exception_ptr bug;
+  };
+  Guarded<Outcome> outcome;
   const auto work = [&] {
     try {
       for (std::size_t index = next++; index < last; index = next++) {
         auto& progress = *progress_.at(index);
         const auto one = run_hook(*progress.own, progress, index, preparation_deadline);
-        const std::lock_guard lock(mutex);
+        const auto so_far = outcome.lock();
+        Pass& worst = so_far->worst;
         const bool sooner = one.end == worst.end && one.again < worst.again;
         if (one.end > worst.end || sooner) worst = one;
       }
     } catch (...) {
-      const std::lock_guard lock(mutex);
-      bug = std::current_exception();
+      outcome.lock()->bug = std::current_exception();
     }
   };
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < std::min(last - first, kParallelMax); ++i) threads.emplace_back(work);
   }
-  if (bug) std::rethrow_exception(bug);
-  if (worst.end == RunEnd::Finished) {
+  const auto all = outcome.lock();
+  if (all->bug) std::rethrow_exception(all->bug);
+  if (all->worst.end == RunEnd::Finished) {
     for (std::size_t i = first; i < last; ++i) progress_.at(i)->own.reset();
   }
-  return worst;
+  return all->worst;
 }
 
 Status HookRunner::begin_hook(Progress& progress, const PreparationSpec& spec, std::size_t index,

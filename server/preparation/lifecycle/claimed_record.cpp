@@ -16,10 +16,7 @@ ClaimedRecord::ClaimedRecord(PreparationStore& store, const Clock& clock, std::s
       held_until_(lease == kNoLease ? SteadyTime::max() : claimed_at + lease),
       record_(std::move(record)) {}
 
-Preparation ClaimedRecord::snapshot() const {
-  const std::lock_guard lock(mutex_);
-  return record_;
-}
+Preparation ClaimedRecord::snapshot() const { return *record_.lock(); }
 
 bool ClaimedRecord::lost() const {
   if (clock_.steady_now() >= held_until_.load()) lost_ = true;
@@ -42,32 +39,32 @@ void ClaimedRecord::held_since(SteadyTime written) {
 }
 
 Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& change, Deadline deadline) {
-  const std::lock_guard lock(mutex_);
+  const auto record = record_.lock();
   if (lost()) return lose("the claim was lost before");
   for (int attempt = 0; attempt <= kConflictRetriesMax; ++attempt) {
-    Preparation wanted = record_;
+    Preparation wanted = *record;
     change(wanted.status);
     wanted.status.runner = {identity_, clock_.wall_now()};
     const auto sent = clock_.steady_now();
     auto stored = store_.update_status(wanted, deadline);
     if (stored) {
       held_since(sent);
-      record_ = std::move(stored).value();
+      *record = std::move(stored).value();
       return Ok{};
     }
     if (stored.error().code != ErrorCode::Conflict) return stored.error();
-    auto current = store_.get(record_.name_space, record_.name, deadline);
+    auto current = store_.get(record->name_space, record->name, deadline);
     if (!current) return current.error();
     if (current->status.runner.identity != identity_) {
       return lose("taken over by " + current->status.runner.identity);
     }
     // The change was made for the state that the record had: whoever moved it on makes another one necessary.
-    if (current->status.outcome != record_.status.outcome || current->status.stage != record_.status.stage ||
-        current->status.phase != record_.status.phase) {
+    if (current->status.outcome != record->status.outcome || current->status.stage != record->status.stage ||
+        current->status.phase != record->status.phase) {
       return lose("moved on meanwhile: " + std::string(to_string(current->status.stage)) + ", " +
                   std::string(to_string(current->status.phase)));
     }
-    record_ = std::move(current).value();
+    *record = std::move(current).value();
   }
   return Error{ErrorCode::Unavailable, "the record keeps changing"};
 }

@@ -5,9 +5,9 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <mutex>
 #include <string>
 
+#include "server/base/guarded.hpp"
 #include "server/ports/preparation_store.hpp"
 
 namespace gate {
@@ -45,19 +45,18 @@ class ClaimedRecord {
   [[nodiscard]] SteadyTime held_until() const;
 
  private:
-  Status lose(const std::string& why);  // requires mutex_
-  void held_since(SteadyTime written);  // requires mutex_
+  Status lose(const std::string& why);
+  void held_since(SteadyTime written);
 
   PreparationStore& store_;
   const Clock& clock_;
   const std::string identity_;
   const std::chrono::milliseconds lease_;
   const bool claimed_superseded_;
-  // Apart from mutex_, which is held for as long as the store takes.
+  // Apart from the record, which is locked for as long as the store takes.
   std::atomic<SteadyTime> held_until_;
   mutable std::atomic<bool> lost_{false};
-  mutable std::mutex mutex_;
-  Preparation record_;  // guarded by mutex_
+  Guarded<Preparation> record_;
 };
 
 }  // namespace gate

@@ -21,7 +21,7 @@ bool in_trouble(const Error& error) {
 }  // namespace
 
 PacedStore::PacedStore(PreparationStore& store, const Clock& clock, WorkQueue& queue)
-    : store_(store), clock_(clock), queue_(queue), backoff_(kPauseMin, kPauseMax) {}
+    : store_(store), clock_(clock), queue_(queue), trouble_({.backoff = Backoff(kPauseMin, kPauseMax)}) {}
 
 template <class Out, class Call>
 Out PacedStore::watch(Kind kind, const Call& call) {
@@ -36,30 +36,27 @@ Out PacedStore::watch(Kind kind, const Call& call) {
 }
 
 void PacedStore::failed(Kind kind, SteadyTime began) {
-  const std::lock_guard lock(mutex_);
-  write_failed_ = write_failed_ || kind == Kind::Write;
+  const auto trouble = trouble_.lock();
+  trouble->write_failed = trouble->write_failed || kind == Kind::Write;
   // Begun before the pause was over: the same trouble, not news of it.
-  if (began < until_) return;
+  if (began < trouble->until) return;
   ++failures_;
-  until_ = clock_.steady_now() + backoff_.next();
-  queue_.hold_until(until_);
+  trouble->until = clock_.steady_now() + trouble->backoff.next();
+  queue_.hold_until(trouble->until);
 }
 
 void PacedStore::succeeded(Kind kind) {
   if (failures_ == 0) return;
-  const std::lock_guard lock(mutex_);
-  if (write_failed_ && kind == Kind::Read) return;
-  write_failed_ = false;
+  const auto trouble = trouble_.lock();
+  if (trouble->write_failed && kind == Kind::Read) return;
+  trouble->write_failed = false;
   failures_ = 0;
-  backoff_.reset();
-  until_ = SteadyTime::min();
-  queue_.hold_until(until_);
+  trouble->backoff.reset();
+  trouble->until = SteadyTime::min();
+  queue_.hold_until(trouble->until);
 }
 
-bool PacedStore::backing_off() const {
-  const std::lock_guard lock(mutex_);
-  return clock_.steady_now() < until_;
-}
+bool PacedStore::backing_off() const { return clock_.steady_now() < trouble_.lock()->until; }
 
 Result<Preparation> PacedStore::create(const Preparation& record, Deadline deadline) {
   return watch<Result<Preparation>>(Kind::Write, [&] { return store_.create(record, deadline); });

@@ -4,11 +4,11 @@
 // second to a server in trouble. Retry-After has been waited for below this (KubeClient).
 
 #include <atomic>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "server/base/backoff.hpp"
+#include "server/base/guarded.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/preparation/lifecycle/work_queue.hpp"
 
@@ -45,6 +45,11 @@ class PacedStore final : public PreparationStore {
 
  private:
   enum class Kind { Read, Write };
+  struct Trouble {
+    bool write_failed = false;  ///< Among the failures in a row.
+    SteadyTime until = SteadyTime::min();
+    Backoff backoff;
+  };
   template <class Out, class Call>
   Out watch(Kind kind, const Call& call);
   void failed(Kind kind, SteadyTime began);
@@ -53,11 +58,8 @@ class PacedStore final : public PreparationStore {
   PreparationStore& store_;
   const Clock& clock_;
   WorkQueue& queue_;
-  std::atomic<int> failures_{0};  ///< In a row; written under mutex_.
-  mutable std::mutex mutex_;
-  bool write_failed_ = false;             // guarded by mutex_; among the failures in a row
-  SteadyTime until_ = SteadyTime::min();  // guarded by mutex_
-  Backoff backoff_;                       // guarded by mutex_
+  std::atomic<int> failures_{0};  ///< In a row; written while the trouble is locked.
+  Guarded<Trouble> trouble_;
 };
 
 }  // namespace gate

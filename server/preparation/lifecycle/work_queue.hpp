@@ -9,13 +9,13 @@
 #include <condition_variable>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "server/base/guarded.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {
@@ -69,21 +69,25 @@ class WorkQueue {
  private:
   using Due = std::map<std::string, SteadyTime>;
 
+  struct State {
+    Due due;
+    std::map<std::string, SteadyTime> active;  ///< Since when.
+    std::set<std::string> urgent;
+    std::map<std::string, std::uint64_t> turn;  ///< By namespace: when it was served last.
+    std::uint64_t turns = 0;
+    SteadyTime held_until = SteadyTime::min();
+    std::uint64_t changes = 0;  ///< Tells a waiter that the above moved.
+
+    [[nodiscard]] bool comes_before(const Due::value_type& one, const Due::value_type& other) const;
+  };
+
   /// What may be taken now; end() for nothing, and then `look_again` is when that may change by itself.
-  [[nodiscard]] Due::iterator next(SteadyTime now, SteadyTime& look_again);                         // requires mutex_
-  [[nodiscard]] bool comes_before(const Due::value_type& one, const Due::value_type& other) const;  // requires mutex_
+  [[nodiscard]] Due::iterator next(State& state, SteadyTime now, SteadyTime& look_again) const;
 
   const Clock& clock_;
   const std::size_t workers_;
-  mutable std::mutex mutex_;
+  Guarded<State> state_;
   std::condition_variable_any changed_;
-  Due due_;                                    // guarded by mutex_
-  std::map<std::string, SteadyTime> active_;   // guarded by mutex_; since when
-  std::set<std::string> urgent_;               // guarded by mutex_
-  std::map<std::string, std::uint64_t> turn_;  // guarded by mutex_; by namespace: when it was served last
-  std::uint64_t turns_ = 0;                    // guarded by mutex_
-  SteadyTime held_until_ = SteadyTime::min();  // guarded by mutex_
-  std::uint64_t changes_ = 0;                  // guarded by mutex_; tells a waiter that the above moved
 };
 
 }  // namespace gate
