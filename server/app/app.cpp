@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -18,6 +17,7 @@
 #include "server/app/version.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/descriptors.hpp"
+#include "server/base/file.hpp"
 #include "server/base/log.hpp"
 #include "server/http/descriptor_budget.hpp"
 #include "server/http/ops_server.hpp"
@@ -54,14 +54,8 @@ constexpr std::chrono::seconds kReviewsUnderWay{12};
 constexpr std::size_t kSmallFileBytesMax = 1u << 20;
 
 Result<std::string> read_small_file(const std::string& option, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kSmallFileBytesMax + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad() || (!file && !file.eof()))
-    return Error{ErrorCode::InvalidInput, option + ": cannot read \"" + path + "\""};
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kSmallFileBytesMax)
-    return Error{ErrorCode::InvalidInput, option + ": \"" + path + "\" is larger than 1 MiB"};
+  auto text = read_file(path, kSmallFileBytesMax);
+  if (!text) return Error{ErrorCode::InvalidInput, option + ": \"" + path + "\" " + text.error().message};
   return text;
 }
 

@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <limits>
+
+#include "server/base/file.hpp"
 
 namespace gate {
 namespace {
@@ -16,11 +17,8 @@ namespace {
 constexpr std::size_t kProcBytesMax = 1u << 20;
 
 std::string read_proc(const char* path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
-  std::string line;
-  while (text.size() < kProcBytesMax && std::getline(file, line)) text += line + "\n";
-  return text;
+  auto text = read_file(path, kProcBytesMax);
+  return text ? *std::move(text) : std::string();
 }
 
 std::optional<double> number(std::string_view word) {

@@ -1,9 +1,5 @@
 #include "server/console/check.hpp"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 
 #include <algorithm>
@@ -14,9 +10,11 @@
 
 #include "policy/hooks/rollout_configuration.hpp"
 #include "policy/review/installation.hpp"
+#include "policy/text/base64.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/console/process.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 namespace {
@@ -34,49 +32,13 @@ constexpr seconds kClockMargin{30};
 /// A line for each cluster.
 constexpr std::size_t kProbeOutputMax = 4u << 20;
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Store = std::unique_ptr<X509_STORE, Deleter<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free>>;
-
-std::string decoded(const std::string& base64) {
-  std::string out(base64.size() / 4 * 3 + 3, '\0');
-  const int size =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(base64.data()), static_cast<int>(base64.size()));
-  if (size < 0) return {};
-  std::size_t padding = 0;
-  while (padding < 2 && padding < base64.size() && base64[base64.size() - 1 - padding] == '=') ++padding;
-  out.resize(static_cast<std::size_t>(size) - padding);
-  return out;
-}
-
-std::vector<Certificate> certificates_of(const std::string& pem) {
-  std::vector<Certificate> out;
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  for (;;) {
-    Certificate one(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-    if (!one) return out;
-    out.push_back(std::move(one));
-  }
-}
-
 /// Why `leaf_pem` is not signed by a CA of `ca_pem`; empty when it is.
 std::string distrust(const std::string& leaf_pem, const std::string& ca_pem, WallTime now) {
-  const auto chain = certificates_of(leaf_pem);
-  const auto roots = certificates_of(ca_pem);
+  const auto chain = openssl::certificates_of(leaf_pem);
+  const auto store = openssl::roots_of(ca_pem);
   if (chain.empty()) return "tls.crt holds no certificate";
-  if (roots.empty()) return "caBundle holds no certificate";
-  const Store store(X509_STORE_new());
-  for (const auto& root : roots) X509_STORE_add_cert(store.get(), root.get());
-  const StoreContext context(X509_STORE_CTX_new());
+  if (!store) return "caBundle holds no certificate";
+  const openssl::StoreContextPtr context(X509_STORE_CTX_new());
   STACK_OF(X509)* between = sk_X509_new_null();
   for (std::size_t i = 1; i < chain.size(); ++i) sk_X509_push(between, chain[i].get());
   X509_STORE_CTX_init(context.get(), store.get(), chain.front().get(), between);
@@ -92,7 +54,7 @@ std::string distrust(const std::string& leaf_pem, const std::string& ca_pem, Wal
 }
 
 std::optional<WallTime> not_after(const std::string& pem) {
-  const auto chain = certificates_of(pem);
+  const auto chain = openssl::certificates_of(pem);
   if (chain.empty()) return std::nullopt;
   std::tm parts{};
   if (ASN1_TIME_to_tm(X509_get0_notAfter(chain.front().get()), &parts) != 1) return std::nullopt;
@@ -184,10 +146,10 @@ class Judge {
       return fail(subject, fault);
     }
     const json& entries = list_member(configuration, "webhooks");
-    const auto served = decoded(text_member(member(in_.certificate_secret, "data"), "tls.crt"));
+    const auto served = decode_base64(text_member(member(in_.certificate_secret, "data"), "tls.crt")).value_or("");
     for (const json& entry : entries) {
       if (served.empty()) break;
-      const auto ca = decoded(text_member(member(entry, "clientConfig"), "caBundle"));
+      const auto ca = decode_base64(text_member(member(entry, "clientConfig"), "caBundle")).value_or("");
       if (const auto why = distrust(served, ca, in_.now); !why.empty()) {
         return fail(subject, "webhook " + text_member(entry, "name") +
                                  ": its caBundle does not match the served certificate: " + why);
@@ -265,7 +227,8 @@ class Judge {
   void certificate() {
     const std::string subject = "Secret " + in_.gate_namespace + "/upgrade-gate-tls";
     if (in_.certificate_secret.is_null()) return skip(subject, "not found, or you may not read it");
-    const auto until = not_after(decoded(text_member(member(in_.certificate_secret, "data"), "tls.crt")));
+    const auto until =
+        not_after(decode_base64(text_member(member(in_.certificate_secret, "data"), "tls.crt")).value_or(""));
     if (!until) return fail(subject, "tls.crt holds no certificate");
     if (*until <= in_.now) return fail(subject, "the certificate expired at " + format_time(*until));
     if (*until - in_.now < kCertificateMargin)

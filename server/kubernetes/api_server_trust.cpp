@@ -5,51 +5,19 @@
 #include <openssl/x509v3.h>
 
 #include <cstddef>
-#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "server/base/file.hpp"
 #include "server/base/guarded.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 namespace {
 
 /// Of a file of authorities: the limit of a ConfigMap, in which clusters keep them.
 constexpr std::size_t kAuthoritiesBytesMax = 1u << 20;
-
-struct FreeX509 {
-  void operator()(X509* x) const { X509_free(x); }
-  void operator()(X509_STORE* x) const { X509_STORE_free(x); }
-  void operator()(EVP_PKEY* x) const { EVP_PKEY_free(x); }
-  void operator()(BIO* x) const { BIO_free(x); }
-};
-template <class T>
-using Handle = std::unique_ptr<T, FreeX509>;
-
-std::vector<Handle<X509>> certificates_of(const std::string& pem) {
-  std::vector<Handle<X509>> out;
-  const Handle<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) out.emplace_back(certificate);
-  return out;
-}
-
-/// Null where the text has none.
-Handle<X509_STORE> roots_of(const std::string& pem) {
-  const auto roots = certificates_of(pem);
-  if (roots.empty()) return nullptr;
-  Handle<X509_STORE> store(X509_STORE_new());
-  for (const auto& root : roots) X509_STORE_add_cert(store.get(), root.get());
-  return store;
-}
-
-std::string read_authorities(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (file.empty() || !in) return {};
-  std::string pem;
-  for (char byte = 0; pem.size() < kAuthoritiesBytesMax && in.get(byte);) pem += byte;
-  return pem;
-}
 
 }  // namespace
 
@@ -64,16 +32,15 @@ class ApiServerTrust::Impl {
     if (!config.ca_pem.empty()) {
       const auto trusted = trusted_.lock();
       trusted->pem = config.ca_pem;
-      trusted->roots = roots_of(config.ca_pem);
+      trusted->roots = openssl::roots_of(config.ca_pem);
       if (!trusted->roots) {
         return Error{ErrorCode::InvalidInput, "certificate authority of the API server: expected PEM certificates"};
       }
     }
     if (!config.client_certificate_pem.empty()) {
-      chain_ = certificates_of(config.client_certificate_pem);
-      const Handle<BIO> bio(
-          BIO_new_mem_buf(config.client_key_pem.data(), static_cast<int>(config.client_key_pem.size())));
-      key_.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+      chain_ = openssl::certificates_of(config.client_certificate_pem);
+      const auto reader = openssl::reader_of(config.client_key_pem);
+      key_.reset(PEM_read_bio_PrivateKey(reader.get(), nullptr, nullptr, nullptr));
       if (chain_.empty() || !key_ || X509_check_private_key(chain_.front().get(), key_.get()) != 1) {
         return Error{ErrorCode::InvalidInput, "client certificate: expected a PEM certificate and its PEM key"};
       }
@@ -103,9 +70,9 @@ class ApiServerTrust::Impl {
  private:
   void trust(SSL_CTX* context) {
     const auto trusted = trusted_.lock();
-    if (auto pem = read_authorities(ca_file_); !pem.empty() && pem != trusted->pem) {
-      if (auto fresh = roots_of(pem)) trusted->roots = std::move(fresh);
-      trusted->pem = std::move(pem);
+    if (auto pem = read_file(ca_file_, kAuthoritiesBytesMax); pem && !pem->empty() && *pem != trusted->pem) {
+      if (auto fresh = openssl::roots_of(*pem)) trusted->roots = std::move(fresh);
+      trusted->pem = *std::move(pem);
     }
     if (trusted->roots) {
       SSL_CTX_set1_cert_store(context, trusted->roots.get());
@@ -117,12 +84,12 @@ class ApiServerTrust::Impl {
   const bool insecure_;
   const std::string name_;
   const std::filesystem::path ca_file_;
-  std::vector<Handle<X509>> chain_;  // fixed once parsed, like key_
-  Handle<EVP_PKEY> key_;
+  std::vector<openssl::X509Ptr> chain_;  // fixed once parsed, like key_
+  openssl::KeyPtr key_;
 
   struct Trusted {
-    std::string pem;           ///< What was read last, good or not.
-    Handle<X509_STORE> roots;  ///< Null: the system's.
+    std::string pem;          ///< What was read last, good or not.
+    openssl::StorePtr roots;  ///< Null: the system's.
   };
   Guarded<Trusted> trusted_;
 };

@@ -10,7 +10,6 @@
 #include <charconv>
 #include <condition_variable>
 #include <csignal>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -18,6 +17,7 @@
 
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/file.hpp"
 #include "server/base/guarded.hpp"
 #include "server/httplib.hpp"
 #include "server/kubernetes/answer_stream.hpp"
@@ -40,6 +40,8 @@ constexpr seconds kConnectTimeout{5};
 constexpr milliseconds kCutAgain{100};
 /// How long a token read from a file is used; the kubelet replaces it long before it ends.
 constexpr seconds kTokenMaxAge{10};
+/// Tokens have one to four kilobytes.
+constexpr std::size_t kTokenBytesMax = 64u << 10;
 /// As client-go: answers with Retry-After are repeated at most this often.
 constexpr int kRetriesMax = 10;
 /// A watch's server ends it after the timeout it was asked for; this much later it is taken for dead.
@@ -50,6 +52,12 @@ constexpr int kKeepAliveIntervalSeconds = 10;
 constexpr int kKeepAliveCount = 3;
 /// Part of an error body that is kept to explain it.
 constexpr std::size_t kErrorBodyBytesMax = 64u << 10;
+
+std::string first_word(const std::string& text) {
+  constexpr const char* kSpace = " \t\r\n";
+  const auto begin = text.find_first_not_of(kSpace);
+  return begin == std::string::npos ? std::string() : text.substr(begin, text.find_first_of(kSpace, begin) - begin);
+}
 
 /// An answer that is not 2xx, or an ERROR event of a watch, as an Error.
 Error failure(const std::string& what, int status, const std::string& body) {
@@ -529,10 +537,10 @@ class KubeClient::Impl {
     const auto token = token_.lock();
     const auto now = std::chrono::steady_clock::now();
     if (token->text.empty() || now - token->read > kTokenMaxAge) {
-      std::ifstream in(config_.token_file);
-      std::string fresh;
       // Unreadable for a moment (the volume is being swapped): the old one is still good.
-      if (in >> fresh) token->text = fresh;
+      if (const auto file = read_file(config_.token_file, kTokenBytesMax)) {
+        if (auto word = first_word(*file); !word.empty()) token->text = std::move(word);
+      }
       token->read = now;
     }
     return token->text;

@@ -11,9 +11,9 @@
 #include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/stateful_set.hpp"
+#include "policy/text/base64.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
-#include "server/kubernetes/base64.hpp"
 #include "server/kubernetes/event_body.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 

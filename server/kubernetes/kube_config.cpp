@@ -5,13 +5,13 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
-#include <fstream>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "policy/text/base64.hpp"
 #include "policy/text/text.hpp"
-#include "server/kubernetes/base64.hpp"
+#include "server/base/file.hpp"
 
 namespace gate {
 namespace {
@@ -24,15 +24,12 @@ Error invalid(const std::string& field, const std::string& value, const std::str
           field + ": " + (value.empty() ? "" : "\"" + clean_text(value) + "\": ") + "expected " + accepted, 0};
 }
 
-Result<std::string> read_file(const std::string& field, const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes;
-  std::array<char, 4096> buffer{};
-  while (in.read(buffer.data(), buffer.size()) || in.gcount() > 0) {
-    bytes.append(buffer.data(), static_cast<std::size_t>(in.gcount()));
-    if (bytes.size() > kFileBytesMax) return invalid(field, path.string(), "a file of at most 4 MiB");
+Result<std::string> read_part(const std::string& field, const std::filesystem::path& path) {
+  auto bytes = read_file(path, kFileBytesMax);
+  if (!bytes && bytes.error().code == ErrorCode::InvalidInput) {
+    return invalid(field, path.string(), "a file of at most 4 MiB");
   }
-  if (bytes.empty()) return invalid(field, path.string(), "a readable file that is not empty");
+  if (!bytes || bytes->empty()) return invalid(field, path.string(), "a readable file that is not empty");
   return bytes;
 }
 
@@ -112,7 +109,7 @@ Status read_material(const YAML::Node& node, const std::string& section, const c
     if (!decoded) return invalid(section + "." + data_key, "", "base64");
     out = std::move(*decoded);
   } else if (const std::string file = text_of(node, key); !file.empty()) {
-    auto bytes = read_file(section + "." + key, directory / file);
+    auto bytes = read_part(section + "." + key, directory / file);
     if (!bytes) return bytes.error();
     out = std::move(*bytes);
     if (path != nullptr) *path = directory / file;
@@ -194,12 +191,12 @@ Result<KubeConfig> in_cluster_kube_config(const std::filesystem::path& service_a
   if (!parsed) return invalid("KUBERNETES_SERVICE_PORT", port, "a port, 1 to 65535");
   config.port = *parsed;
   config.ca_file = service_account / "ca.crt";
-  auto ca = read_file("service account", config.ca_file);
+  auto ca = read_part("service account", config.ca_file);
   if (!ca) return ca.error();
   config.ca_pem = std::move(*ca);
   config.token_file = service_account / "token";
-  if (auto token = read_file("service account", config.token_file); !token) return token.error();
-  if (auto name_space = read_file("service account", service_account / "namespace"); name_space) {
+  if (auto token = read_part("service account", config.token_file); !token) return token.error();
+  if (auto name_space = read_part("service account", service_account / "namespace"); name_space) {
     config.name_space = *name_space;
   }
   return config;
@@ -210,7 +207,7 @@ Result<KubeConfig> kube_config_from_file(const std::filesystem::path& file, cons
   if (!std::filesystem::exists(file, failure)) {
     return Error{ErrorCode::NotFound, "kubeconfig " + clean_text(file.string()) + " does not exist"};
   }
-  const auto bytes = read_file("kubeconfig", file);
+  const auto bytes = read_part("kubeconfig", file);
   if (!bytes) return bytes.error();
   try {
     return read_kubeconfig(YAML::Load(*bytes), context, file.parent_path());

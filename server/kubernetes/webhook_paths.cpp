@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "policy/review/caller_token.hpp"
+#include "policy/text/base64.hpp"
 #include "policy/text/json_member.hpp"
 #include "server/base/backoff.hpp"
-#include "server/kubernetes/base64.hpp"
 
 namespace gate {
 namespace {

@@ -22,7 +22,7 @@
 
 #include "policy/text/text.hpp"
 #include "server/httplib.hpp"
-#include "server/net/freer.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 namespace {
@@ -33,9 +33,8 @@ constexpr std::size_t kHeadLineBytesMax = 4u << 10;
 /// Everything of an answer that is not its body: its head, and the framing of chunks.
 constexpr std::size_t kFramingBytesMax = 64u << 10;
 
-using BioPtr = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using ContextPtr = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
-using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
+using openssl::BioPtr;
+using openssl::ContextPtr;
 using AddressesPtr = std::unique_ptr<addrinfo, Freer<freeaddrinfo>>;
 
 /// In a call's order: what ends it, each with its own words.
@@ -58,15 +57,9 @@ Error error_of(End end, const std::string& otherwise) {
 
 /// Ok and the certificates of `pem` are trusted too.
 Status trust(SSL_CTX* context, const std::string& pem) {
-  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  int count = 0;
-  while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
-    const X509Ptr owned(certificate);
-    X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate);
-    ++count;
-  }
-  ERR_clear_error();  // "no start line" at the end
-  if (count == 0) return Error{ErrorCode::InvalidInput, "the CA of the hook: expected PEM certificates"};
+  const auto roots = openssl::certificates_of(pem);
+  for (const auto& root : roots) X509_STORE_add_cert(SSL_CTX_get_cert_store(context), root.get());
+  if (roots.empty()) return Error{ErrorCode::InvalidInput, "the CA of the hook: expected PEM certificates"};
   return Ok{};
 }
 

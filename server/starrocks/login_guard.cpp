@@ -14,7 +14,7 @@
 #include <memory>
 #include <string_view>
 
-#include "server/net/freer.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 namespace {
@@ -56,27 +56,12 @@ struct TlsSession {
 
 thread_local LoginGuard* current_guard = nullptr;
 
-using Store = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
-using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
-using Bio = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-
 /// The trusted roots: those of `ca_pem`, or the system's when it is empty. Null when the text holds none.
-Store trusted_roots(const std::string& ca_pem) {
-  Store store(X509_STORE_new());
-  if (!store) return nullptr;
-  if (ca_pem.empty()) {
-    X509_STORE_set_default_paths(store.get());
-    return store;
-  }
-  const Bio bio(BIO_new_mem_buf(ca_pem.data(), static_cast<int>(ca_pem.size())));
-  std::size_t count = 0;
-  while (const Certificate root{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
-    X509_STORE_add_cert(store.get(), root.get());
-    ++count;
-  }
-  ERR_clear_error();  // The end of the text is an error to OpenSSL.
-  return count == 0 ? nullptr : std::move(store);
+openssl::StorePtr trusted_roots(const std::string& ca_pem) {
+  if (!ca_pem.empty()) return openssl::roots_of(ca_pem);
+  openssl::StorePtr store(X509_STORE_new());
+  if (store) X509_STORE_set_default_paths(store.get());
+  return store;
 }
 
 bool is_address(const std::string& host) {
@@ -86,11 +71,11 @@ bool is_address(const std::string& host) {
 
 /// Empty when the peer of `ssl` has a certificate that `access` accepts, else the reason.
 std::string verify_peer(SSL& ssl, const FrontendAccess& access) {
-  const Certificate leaf(SSL_get1_peer_certificate(&ssl));
+  const openssl::X509Ptr leaf(SSL_get1_peer_certificate(&ssl));
   if (!leaf) return "it showed no certificate";
-  const Store store = trusted_roots(access.ca_pem);
+  const openssl::StorePtr store = trusted_roots(access.ca_pem);
   if (!store) return "the configured CA holds no certificate in PEM form";
-  const StoreContext context(X509_STORE_CTX_new());
+  const openssl::StoreContextPtr context(X509_STORE_CTX_new());
   if (!context || X509_STORE_CTX_init(context.get(), store.get(), leaf.get(), SSL_get_peer_cert_chain(&ssl)) != 1)
     return "its certificate could not be checked";
   X509_STORE_CTX_set_default(context.get(), "ssl_server");

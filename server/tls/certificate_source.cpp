@@ -5,31 +5,23 @@
 
 #include <algorithm>
 #include <ctime>
-#include <fstream>
 #include <sstream>
 #include <utility>
 
 #include "server/base/backoff.hpp"
-#include "server/tls/openssl_handles.hpp"
+#include "server/base/file.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 namespace {
 
 Error invalid(std::string message) { return {ErrorCode::InvalidInput, std::move(message)}; }
 
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{ErrorCode::NotFound, "cannot open " + path};
-  std::string content(kCertificateFileBytesMax + 1, '\0');
-  file.read(content.data(), static_cast<std::streamsize>(content.size()));
-  if (file.bad()) return invalid("cannot read " + path);
-  content.resize(static_cast<std::size_t>(file.gcount()));
-  if (content.size() > kCertificateFileBytesMax) return invalid(path + " is too large for PEM certificates");
-  return content;
-}
-
-openssl::BioPtr memory_of(const std::string& pem) {
-  return openssl::BioPtr(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+Result<std::string> read_part(const std::string& path) {
+  auto content = read_file(path, kCertificateFileBytesMax);
+  if (content) return content;
+  if (content.error().code == ErrorCode::InvalidInput) return invalid(path + " is too large for PEM certificates");
+  return Error{ErrorCode::NotFound, path + " " + content.error().message};
 }
 
 WallTime to_wall_time(const ASN1_TIME* time) {
@@ -175,15 +167,15 @@ void CertificateWatcher::poll(const std::stop_token& stop, std::chrono::millisec
 
 /// The certificate in use when the files still hold it, else a new one, checked.
 Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::load() const {
-  auto certificate_pem = read_file(files_.certificate);
+  auto certificate_pem = read_part(files_.certificate);
   if (!certificate_pem) return certificate_pem.error();
-  auto key_pem = read_file(files_.key);
+  auto key_pem = read_part(files_.key);
   if (!key_pem) return key_pem.error();
   Result<std::string> client_ca_pem = std::string();
-  if (!files_.client_ca.empty()) client_ca_pem = read_file(files_.client_ca);
+  if (!files_.client_ca.empty()) client_ca_pem = read_part(files_.client_ca);
   if (!client_ca_pem) return client_ca_pem.error();
   Result<std::string> client_names = std::string();
-  if (!files_.client_names_file.empty()) client_names = read_file(files_.client_names_file);
+  if (!files_.client_names_file.empty()) client_names = read_part(files_.client_names_file);
   if (!client_names) return client_names.error();
 
   auto fresh = std::make_shared<Loaded>();
@@ -193,7 +185,7 @@ Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::lo
   }
 
   ERR_clear_error();
-  const auto certificate_bio = memory_of(*certificate_pem);
+  const auto certificate_bio = openssl::reader_of(*certificate_pem);
   fresh->leaf.reset(PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr));
   if (!fresh->leaf) return invalid("no PEM certificate in " + files_.certificate + ": " + openssl::take_error());
   fresh->chain.reset(sk_X509_new_null());
@@ -204,7 +196,7 @@ Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::lo
   if (!ended_well) return invalid("broken chain in " + files_.certificate + ": " + openssl::take_error());
   ERR_clear_error();
 
-  fresh->key.reset(PEM_read_bio_PrivateKey(memory_of(*key_pem).get(), nullptr, no_passphrase, nullptr));
+  fresh->key.reset(PEM_read_bio_PrivateKey(openssl::reader_of(*key_pem).get(), nullptr, no_passphrase, nullptr));
   if (!fresh->key) return invalid("no usable PEM private key in " + files_.key + ": " + openssl::take_error());
   if (X509_check_private_key(fresh->leaf.get(), fresh->key.get()) != 1) {
     ERR_clear_error();
@@ -220,7 +212,7 @@ Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::lo
 
   if (!files_.client_ca.empty()) {
     fresh->client_ca.reset(X509_STORE_new());
-    const auto ca_bio = memory_of(*client_ca_pem);
+    const auto ca_bio = openssl::reader_of(*client_ca_pem);
     int found = 0;
     while (const openssl::X509Ptr ca{PEM_read_bio_X509(ca_bio.get(), nullptr, no_passphrase, nullptr)}) {
       X509_STORE_add_cert(fresh->client_ca.get(), ca.get());

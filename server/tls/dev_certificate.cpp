@@ -10,7 +10,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "server/tls/openssl_handles.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 namespace {

@@ -314,11 +314,11 @@ Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepara
     if (!progress.own) progress.own = std::make_unique<HookContext>(record_, peers_, clock_, options_.further_sql);
   }
   std::atomic<std::size_t> next{first};
-  struct Outcome {
+  struct GroupEnd {
     Pass worst;  ///< Of those that wait, the first to be looked at.
     std::exception_ptr bug;
   };
-  Guarded<Outcome> outcome;
+  Guarded<GroupEnd> outcome;
   const auto work = [&] {
     try {
       for (std::size_t index = next++; index < last; index = next++) {

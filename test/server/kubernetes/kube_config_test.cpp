@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "server/kubernetes/base64.hpp"
+#include "policy/text/base64.hpp"
 
 namespace gate {
 namespace {

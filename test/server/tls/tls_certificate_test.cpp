@@ -92,7 +92,7 @@ TEST_CASE("missing files are an error that says which") {
   Fixture fixture;
   const auto watcher = fixture.start();
   REQUIRE_FALSE(watcher);
-  CHECK(watcher.error().message == "cannot open " + fixture.files.certificate);
+  CHECK(watcher.error().message == fixture.files.certificate + " cannot be opened");
 }
 
 TEST_CASE("new files are taken into use, unchanged ones are not counted again") {

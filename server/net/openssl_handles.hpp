@@ -1,14 +1,16 @@
 #pragma once
-// Owning handles for OpenSSL objects; for .cpp files of this folder.
+// Owning handles for OpenSSL objects, and certificates from PEM; for .cpp files.
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/net/freer.hpp"
 
@@ -21,6 +23,7 @@ using ChainPtr = std::unique_ptr<STACK_OF(X509), Freer<free_chain>>;
 using ContextPtr = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using StoreContextPtr = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
 using StorePtr = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
 using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
 
@@ -32,6 +35,30 @@ inline std::string take_error() {
   std::array<char, 256> text{};
   ERR_error_string_n(code, text.data(), text.size());
   return text.data();
+}
+
+/// `text` outlives it.
+inline BioPtr reader_of(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+/// The certificates of a PEM text, up to the first part that is none.
+inline std::vector<X509Ptr> certificates_of(const std::string& pem) {
+  std::vector<X509Ptr> out;
+  const auto reader = reader_of(pem);
+  while (X509* certificate = PEM_read_bio_X509(reader.get(), nullptr, nullptr, nullptr)) out.emplace_back(certificate);
+  ERR_clear_error();  // the end of the text is an error to OpenSSL
+  return out;
+}
+
+/// What is trusted by those of `pem`; null where it has none.
+inline StorePtr roots_of(const std::string& pem) {
+  const auto roots = certificates_of(pem);
+  StorePtr store(roots.empty() ? nullptr : X509_STORE_new());
+  if (store) {
+    for (const auto& root : roots) X509_STORE_add_cert(store.get(), root.get());
+  }
+  return store;
 }
 
 }  // namespace gate::openssl

@@ -1,4 +1,4 @@
-#include "server/kubernetes/base64.hpp"
+#include "policy/text/base64.hpp"
 
 namespace gate {
 
