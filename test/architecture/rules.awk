@@ -34,7 +34,7 @@ function may_include(from, to) {
   if (to == "ports") return 1
   # What the adapters over OpenSSL and the sockets share: names to addresses, handles. It implements no port.
   if (from == "net") return 0
-  if (to == "net") return from ~ /^(starrocks|outbound|tls)$/
+  if (to == "net") return from ~ /^(starrocks|outbound|tls|kubernetes|console)$/
   if (from == "admission") return to == "preparation"
   if (is_job(from) || is_adapter(from)) return 0
   if (from == "app") return is_adapter(to) || is_job(to)
@@ -85,6 +85,10 @@ match(line, /^[ \t]*#[ \t]*include[ \t]*["<][^">]+[">]/) {
 line ~ /spdlog::(trace|debug|info|warn|error|critical|log|get|set_level|(set_)?default_logger(_raw)?)[ \t]*\(/ { violation("no-default-logger") }
 # Lines have members: the message is a constant, what varies is a field of its own.
 zone != "test" && zone != "base" && line ~ /(^|[^a-z_])log_?(\.|->)(trace|debug|info|warn|error|critical|log)\(/ { violation("log-lines-have-members") }
+
+# What a lock guards cannot be reached without it (server/base/guarded.hpp). A mutex that guards a piece of work, not a
+# value, has a name for that work.
+FILENAME != "server/base/guarded.hpp" && zone != "test" && line ~ /mutex m(utex)?_?;/ { violation("locks-have-values") }
 
 line ~ /[.>]detach\(/ { violation("no-detached-threads") }
 # What another process does can only be polled: such a line says so, "// sleeps: REASON".
