@@ -43,11 +43,11 @@ class Locked {
   template <class Work>
   void release_for(const Work& work) {
     struct Released {
-      explicit Released(std::unique_lock<std::mutex>& lock) : lock_(lock) { lock_.unlock(); }
-      ~Released() { lock_.lock(); }
+      explicit Released(std::unique_lock<std::mutex>& lock) : held(lock) { held.unlock(); }
+      ~Released() { held.lock(); }
       Released(const Released&) = delete;
       Released& operator=(const Released&) = delete;
-      std::unique_lock<std::mutex>& lock_;
+      std::unique_lock<std::mutex>& held;
     };
     const Released released(lock_);
     work();

@@ -72,11 +72,10 @@ TEST_CASE("with a client CA, only its clients are served") {
   TemporaryFolder folder;
   REQUIRE(write_dev_certificate(ours, folder.path()));
   SystemClock clock;
-  const auto watcher =
-      std::move(CertificateWatcher::start(
-                    {folder.path() + "/tls.crt", folder.path() + "/tls.key", folder.path() + "/ca.crt"}, clock)
-                    .value());
-  const auto server = std::move(start_webhook_server({"127.0.0.1"}, watcher->server_context(), echo).value());
+  const auto watcher = CertificateWatcher::start(
+                           {folder.path() + "/tls.crt", folder.path() + "/tls.key", folder.path() + "/ca.crt"}, clock)
+                           .value();
+  const auto server = start_webhook_server({"127.0.0.1"}, watcher->server_context(), echo).value();
   CHECK(Client(server->port(), {.identity = &ours}).ask(post("/validate", "x")));
   CHECK_FALSE(Client(server->port(), {.identity = &stranger}).ask(post("/validate", "x")));
   CHECK_FALSE(Client(server->port()).ask(post("/validate", "x")));
@@ -94,11 +93,11 @@ TEST_CASE("of the client CA's clients, only those with an allowed name are serve
   write_file(ca_file, api_server.ca + other.ca);
   write_file(names_file, "# who may call\n kube-apiserver # the API server\n\n");
   SystemClock clock;
-  const auto watcher = std::move(
+  const auto watcher =
       CertificateWatcher::start(
           {folder.path() + "/tls.crt", folder.path() + "/tls.key", ca_file, {"somebody-else"}, names_file}, clock)
-          .value());
-  const auto server = std::move(start_webhook_server({"127.0.0.1"}, watcher->server_context(), echo).value());
+          .value();
+  const auto server = start_webhook_server({"127.0.0.1"}, watcher->server_context(), echo).value();
   const auto is_served = [&](const DevCertificate& client) {
     return Client(server->port(), {.identity = &client}).ask(post("/validate", "x")).has_value();
   };
@@ -131,7 +130,7 @@ TEST_CASE("failed handshakes are counted each, and told of at a bounded rate") {
   });
   WebhookServerOptions options{"127.0.0.1"};
   options.log = log.get();
-  const auto server = std::move(start_webhook_server(options, plain.watcher->server_context(), echo).value());
+  const auto server = start_webhook_server(options, plain.watcher->server_context(), echo).value();
   for (int i = 0; i < 20; ++i) CHECK_FALSE(Client(server->port(), {.tls = false}).ask("no TLS at all\r\n\r\n"));
   CHECK(eventually([&] { return server->counters().tls_errors == 20; }));
   CHECK(reports == 1);

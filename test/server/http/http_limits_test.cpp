@@ -287,10 +287,10 @@ TEST_CASE("a large body waits for the one before it") {
 }
 
 TEST_CASE("a request that breaks off at any byte is dropped; one that comes byte by byte is served") {
-  const auto server = std::move(
+  const auto server =
       HttpServer::start({"127.0.0.1", 0, {{"POST", "/validate", "application/json"}}, {.body_bytes_max = 1000}, {}},
                         nullptr, echo)
-          .value());
+          .value();
   const std::string whole = request("POST /validate", kJson + "Content-Length: 5\r\n", "hello");
   for (std::size_t length = 0; length < whole.size(); ++length) {
     Client client(server->port(), {.tls = false});

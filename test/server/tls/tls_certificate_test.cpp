@@ -98,7 +98,7 @@ TEST_CASE("missing files are an error that says which") {
 TEST_CASE("new files are taken into use, unchanged ones are not counted again") {
   Fixture fixture;
   fixture.write(certificate_for_tests());
-  const auto watcher = std::move(fixture.start().value());
+  const auto watcher = fixture.start().value();
   const auto first = watcher->current();
   CHECK(watcher->reload_now());
   CHECK(watcher->counters().loaded == 1);
@@ -115,7 +115,7 @@ TEST_CASE("a broken new certificate leaves the old one in use until the files ar
   const auto old = certificate_for_tests();
   const auto renewed = certificate_for_tests();
   fixture.write(old);
-  const auto watcher = std::move(fixture.start().value());
+  const auto watcher = fixture.start().value();
   const auto fingerprint = watcher->current().fingerprint;
 
   // What a reader sees between the two writes of somebody who copies files by hand.
@@ -139,7 +139,7 @@ TEST_CASE("a reload that fails is logged with its reason, once until the reason 
   std::vector<std::string> lines;
   const auto log = make_json_logger("info", [&lines](std::string line) { lines.push_back(std::move(line)); });
   const auto watcher =
-      std::move(CertificateWatcher::start(fixture.files, fixture.clock, std::chrono::hours(1), log.get()).value());
+      CertificateWatcher::start(fixture.files, fixture.clock, std::chrono::hours(1), log.get()).value();
   REQUIRE(lines.size() == 1);
   CHECK(lines[0].find("certificate in use") != std::string::npos);
   fixture.write(certificate_for_tests(std::chrono::hours(-1)));
@@ -162,7 +162,7 @@ TEST_CASE("a reload that fails is logged with its reason, once until the reason 
 TEST_CASE("a certificate that expires in use makes the watcher unhealthy, a new one heals it") {
   Fixture fixture;
   fixture.write(certificate_for_tests(std::chrono::minutes(10)));
-  const auto watcher = std::move(fixture.start().value());
+  const auto watcher = fixture.start().value();
   CHECK(watcher->healthy());
   fixture.clock.advance(std::chrono::minutes(11));
   CHECK_FALSE(watcher->healthy());
@@ -185,7 +185,7 @@ TEST_CASE("the swap of a Secret volume's symlink is noticed by polling, each tim
   publish("1");
   std::filesystem::create_symlink("..data/tls.crt", folder + "/tls.crt");
   std::filesystem::create_symlink("..data/tls.key", folder + "/tls.key");
-  const auto watcher = std::move(fixture.start(std::chrono::milliseconds(1)).value());
+  const auto watcher = fixture.start(std::chrono::milliseconds(1)).value();
   for (std::uint64_t swap = 2; swap <= 4; ++swap) {
     publish(std::to_string(swap));
     CHECK(eventually([&] { return watcher->counters().loaded == swap; }));
