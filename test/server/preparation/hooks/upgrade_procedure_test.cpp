@@ -212,9 +212,16 @@ TEST_CASE("one connection per user and FE is enough: for the hooks, the read-bac
   Run run(world, {no_scheduling(), no_balance()});
   CHECK(run.prepare() == RunEnd::Finished);
   CHECK_MESSAGE(run.status().phase == Phase::Completed, run.status().message);
+  // An FE counts a connection that was closed until it sees so: a look that comes sooner is repeated.
+  const auto soon = [](const auto& look) {
+    const auto give_up = std::chrono::steady_clock::now() + kAmple;
+    bool done = false;
+    while (!done && std::chrono::steady_clock::now() < give_up) done = look().ok();
+    return done;
+  };
   std::string detail;
-  CHECK(run.runner->reassert(kAmple, detail).ok());
-  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(soon([&] { return run.runner->reassert(kAmple, detail); }));
+  CHECK(soon([&] { return run.runner->restore(kAmple); }));
   for (std::size_t fe = 0; fe < 3; ++fe) CHECK(world.config(fe) == kSchedulingDefault);
 }
 
