@@ -14,12 +14,17 @@ ARG REVISION=unknown
 RUN --mount=type=cache,target=/root/.cache/ccache \
     cmake --preset release -DGATE_REVISION="${REVISION}" && cmake --build --preset release --target upgrade-gate \
     && DESTDIR=/out cmake --install build/release --prefix /usr --strip
+# For the SBOM: what was compiled into the program leaves no package behind in the image.
+RUN mkdir -p /out/usr/share/doc/upgrade-gate && dpkg-query --show \
+    --showformat='Package: ${Package}\nVersion: ${Version}\nArchitecture: ${Architecture}\nSource: ${source:Package}\n\n' \
+    nlohmann-json3-dev libcli11-dev libspdlog-dev libyaml-cpp-dev >/out/usr/share/doc/upgrade-gate/built-with
 
 FROM ${BASE}
 ARG RUNTIME_PACKAGES="ca-certificates libssl3 libmariadb3 libfmt9 libprometheus-cpp-core1.0 libsimdjson14 libcpp-httplib0.11"
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${RUNTIME_PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/*
 COPY --from=build /out/usr/bin/upgrade-gate /usr/bin/upgrade-gate
+COPY --from=build /out/usr/share/doc/upgrade-gate/built-with /usr/share/doc/upgrade-gate/built-with
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="upgrade-gate" \

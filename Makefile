@@ -10,12 +10,12 @@ export CCACHE_NOHASHDIR := 1
 export JOBS FUZZ_SECONDS
 
 ##@ Try it
-demo: ## The story in one command: installs, builds, runs simulator and gate, shows what a user sees
+demo: ## The story in one command: installs, builds, runs simulator and gate, shows what a user sees and the plugin's report
 	build-support/install-packages.sh build demo
 	$(call build,dev,upgrade-gate fe-simulator)
 	test/e2e/demo.sh build/dev
 
-demo-cluster: ## The same story through kubectl on a real API server (needs Go 1.24 or KUBEBUILDER_ASSETS)
+demo-cluster: ## The same story to its end through kubectl on a real API server (needs Go 1.24 or KUBEBUILDER_ASSETS)
 	build-support/install-packages.sh build demo cluster
 	$(call build,dev,upgrade-gate fe-simulator)
 	assets=$$(build-support/build-kubernetes.sh) && KUBEBUILDER_ASSETS=$$assets test/e2e/demo_cluster.sh build/dev

@@ -18,7 +18,7 @@ packages_of() {
     lint) echo clang-format clang-tidy ;;
     fuzz) echo clang; clang_runtime ;;
     bench) echo wrk openssl nginx-light; command -v go >/dev/null || echo golang-go ;;
-    image) echo buildah debootstrap curl ;;
+    image) echo buildah debootstrap curl python3 ;;
     *) echo "install-packages.sh: unknown set '$1'" >&2; return 2 ;;
   esac
 }

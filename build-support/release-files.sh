@@ -2,6 +2,8 @@
 # Writes what a release consists of beside the image, with checksums, into a folder that it makes anew.
 # usage: release-files.sh DIRECTORY BINARY       BINARY: upgrade-gate as built for release
 #   IMAGE               as for install-yaml.sh
+#   IMAGE_ARCHIVE       the image as an OCI archive (KEEP_IMAGE=FILE make image-test): its SBOM is made; without it there is
+#                       none, and that is said
 #   SOURCE_DATE_EPOCH   the times in the archives (default: those of the commit); the same tree gives the same bytes
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/..")
@@ -37,6 +39,12 @@ sum=$(sha256sum "$work/out/$plugin" | cut -d' ' -f1)
 sed "s/sha256: \"0*\"/sha256: \"$sum\"/; s/arch: amd64/arch: $architecture/; s/linux-amd64/linux-$architecture/" \
   "$root/manifests/plugin/krew.yaml" >"$work/out/krew.yaml"
 grep -q "$sum" "$work/out/krew.yaml"
+
+if [[ -n ${IMAGE_ARCHIVE:-} ]]; then
+  SOURCE_DATE_EPOCH=$epoch "$root/build-support/image-sbom.py" "$IMAGE_ARCHIVE" >"$work/out/upgrade-gate-image-$architecture.spdx.json"
+else
+  echo "release-files.sh: without the image's SBOM, as IMAGE_ARCHIVE names no image" >&2
+fi
 
 # The chart's links into manifests/ become files; helm itself is only wanted for its own archive format.
 if helm=$("$root/build-support/build-helm.sh"); then

@@ -9,6 +9,7 @@
 
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/hooks/sql.hpp"
+#include "policy/record/preparation_codec.hpp"
 #include "policy/text/url.hpp"
 #include "server/admission/admission_service.hpp"
 #include "server/admission/callers.hpp"
@@ -89,6 +90,7 @@ class App::Impl {
   void learn_own_name(const std::stop_token& stop);
   [[nodiscard]] std::optional<std::string> why_not_ready() const;
   [[nodiscard]] std::string metrics_text();
+  [[nodiscard]] std::string preparations_text() const;
 
   const ServeOptions options;
   Logger& log;
@@ -364,6 +366,8 @@ Status App::Impl::start_servers() {
   OpsCallbacks callbacks;
   callbacks.why_not_ready = [this] { return why_not_ready(); };
   callbacks.metrics = [this] { return metrics_text(); };
+  // With an API server, it tells them, to those who may read them.
+  if (options.store == StoreKind::Memory) callbacks.preparations = [this] { return preparations_text(); };
   auto http = start_ops_server(ops_options, callbacks);
   if (!http) return http.error();
   ops = std::move(http).value();
@@ -376,6 +380,13 @@ std::optional<std::string> App::Impl::why_not_ready() const {
   if (callers && !callers->has_key()) return "the key of the webhooks' paths is not read yet";
   if (!store->synced()) return "the records are not read yet, or the watch is broken";
   return std::nullopt;
+}
+
+std::string App::Impl::preparations_text() const {
+  auto items = nlohmann::json::array();
+  for (const auto& record : store->cached()) items.push_back(to_json(record));
+  const nlohmann::json list{{"apiVersion", "v1"}, {"kind", "List"}, {"items", std::move(items)}};
+  return list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string App::Impl::metrics_text() {

@@ -45,11 +45,13 @@ class Scrapes {
 Result<std::unique_ptr<HttpServer>> start_ops_server(OpsServerOptions options, OpsCallbacks callbacks) {
   HttpServerOptions http{std::move(options.address), options.port, {}, options.limits, options.log};
   for (const char* path : {"/livez", "/readyz", "/metrics"}) http.routes.push_back({"GET", path, ""});
+  if (callbacks.preparations) http.routes.push_back({"GET", "/preparations", ""});
   // All by the thread that watches the connections: no scrape, and no client that takes no answer, holds a probe up.
-  auto quick = [why_not_ready = std::move(callbacks.why_not_ready),
+  auto quick = [why_not_ready = std::move(callbacks.why_not_ready), preparations = std::move(callbacks.preparations),
                 scrapes = std::make_shared<Scrapes>(std::move(callbacks.metrics))](
                    const HttpCall& call) -> std::optional<HttpReply> {
     if (call.path == "/metrics") return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8", scrapes->text()};
+    if (call.path == "/preparations") return HttpReply{200, "application/json", preparations()};
     if (call.path == "/readyz") {
       if (const auto reason = why_not_ready()) return HttpReply{503, "text/plain", *reason + "\n"};
     }

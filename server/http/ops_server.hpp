@@ -22,9 +22,12 @@ struct OpsServerOptions {
 struct OpsCallbacks {
   std::function<std::optional<std::string>()> why_not_ready;  ///< nullopt: ready.
   std::function<std::string()> metrics;                       ///< Prometheus text format.
+  /// Optional: a list of UpgradePreparations as JSON. Whoever reaches the port can read it.
+  std::function<std::string()> preparations{};
 };
 
-/// GET /livez (200 as long as the process serves), /readyz (200, or 503 with the reason), /metrics.
+/// GET /livez (200 as long as the process serves), /readyz (200, or 503 with the reason), /metrics; and /preparations
+/// where there is a callback for it.
 [[nodiscard]] Result<std::unique_ptr<HttpServer>> start_ops_server(OpsServerOptions options, OpsCallbacks callbacks);
 
 }  // namespace gate

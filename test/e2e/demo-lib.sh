@@ -65,7 +65,7 @@ ADMIN SET FRONTEND CONFIG ("disable_balance" = "true")' ]] || die "not the SQL t
   [[ $(setting disable_balance) == true ]] || die "the FE does not have the setting"
 }
 
-# start_gate BUILD_DIR FLAG...: sets gate_port.
+# start_gate BUILD_DIR FLAG...: sets gate_port and ops_port, and puts the plugin under its own name into $demo_dir.
 start_gate() {
   local build=$1; shift
   "$build/server/app/upgrade-gate" serve --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 \
@@ -73,7 +73,18 @@ start_gate() {
   gate_pid=$!
   until_true "the gate listens" grep -q '"message":"started ' "$demo_dir/gate.log"
   gate_port=$(sed -n 's/.*"port":\([0-9]*\).*/\1/p' "$demo_dir/gate.log" | head -n 1)
-  local ops_port
   ops_port=$(sed -n 's/.*"ops_port":\([0-9]*\).*/\1/p' "$demo_dir/gate.log" | head -n 1)
   until_true "the gate is ready" curl -fsS "http://127.0.0.1:$ops_port/readyz"
+  ln -s "$build/server/app/upgrade-gate" "$demo_dir/kubectl-upgrade_gate"
+}
+# show_report CHANGE OUTCOME SETTINGS FLAG...: the demo's last chapter; what the newest record's report must say.
+show_report() {
+  local change=$1 outcome=$2 settings=$3 report; shift 3
+  report=$("$demo_dir/kubectl-upgrade_gate" report sr "$@") || die "the plugin's report failed"
+  show "\$ kubectl upgrade-gate report sr"
+  show "$report"
+  expect "change" "$report" "$change"
+  expect "outcome" "$(grep '^Outcome ' <<<"$report")" "$outcome"
+  expect "both hooks" "$(grep -cE '^  disable-(tablet-clone|balancer) +Completed' <<<"$report")" 2
+  expect "settings" "$report" "Settings ($settings)"
 }

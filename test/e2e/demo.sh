@@ -92,4 +92,14 @@ expect "faults off" "$(fe clear)" "done"
 until_true "the next attempt completes" admitted 3.5.7 3.5.9
 show "$(told)"
 
+title "The plugin's report on that upgrade (nothing rolls out here: make demo-cluster tells the rest)"
+# No API server, so no kubectl: the gate itself has the records, and tells them on its operations port.
+cat >"$demo_dir/kubectl" <<END
+#!/bin/sh
+[ "\$1 \$2" = "get upgradepreparations.gate.starrocks.com" ] || { echo "the demo has no API server: \$*" >&2; exit 1; }
+exec curl -fsS "http://127.0.0.1:$ops_port/preparations"
+END
+chmod 755 "$demo_dir/kubectl"
+show_report "be 3.5.7 -> 3.5.9" Prepared "restore pending" --kubectl "$demo_dir/kubectl"
+
 printf '\nAll steps succeeded.\n'

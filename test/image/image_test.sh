@@ -14,7 +14,7 @@ readonly kStopSeconds=60   # terminationGracePeriodSeconds in the Deployment.
 
 skip() { echo "SKIPPED: $*"; exit 77; }
 (($(id -u) == 0)) || skip "the image is built as root"
-for program in buildah debootstrap curl openssl; do
+for program in buildah debootstrap curl openssl python3; do
   command -v $program >/dev/null || skip "no $program (make install-packages)"
 done
 
@@ -62,7 +62,8 @@ revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
 echo "building (about two minutes the first time)"
 buildah bud --isolation chroot --pull-never --build-arg BASE=$kBase --build-arg VERSION="$version" \
   --build-arg REVISION="$revision" -t $kImage "$root" >"$work/build.log" 2>&1 || { tail -60 "$work/build.log"; exit 1; }
-if [[ -n ${KEEP_IMAGE:-} ]]; then buildah push --quiet $kImage "oci-archive:$KEEP_IMAGE"; fi
+archive=${KEEP_IMAGE:-$work/image.oci}
+buildah push --quiet $kImage "oci-archive:$archive"
 
 # --- What it says --------------------------------------------------------------------------------------------------------
 config() { buildah inspect --type image --format "{{$1}}" $kImage; }
@@ -91,6 +92,10 @@ check "the program's user can change nothing" same "$(writable)" ""
 size_mb() { du -sm --apparent-size "$1" | cut -f1; }
 growth=$(($(size_mb "$rootfs") - $(($(stat -c %s "$base_tar") / 1024 / 1024))))
 check "it is small: $growth MiB over the base" test "$growth" -le $kGrowthMbMax
+
+# --- Its SBOM says what is in it, by the image's own dpkg --------------------------------------------------------------------
+"$root/build-support/image-sbom.py" "$archive" >"$work/sbom.json" || echo '{}' >"$work/sbom.json"
+check "the SBOM" "$root/test/image/sbom_check.py" "$work/sbom.json" "$rootfs" "$version"
 
 # --- It runs: any user's view of --version, then serve with a read-only root, as in the Deployment ------------------------
 version_line=$(buildah run --isolation chroot "$container" -- /usr/bin/upgrade-gate --version 2>&1 || true)

@@ -40,6 +40,21 @@ check "a new version reaches every file" "$tree/build-support/version.sh" --chec
 check "and is the new one" same "$("$tree/build-support/version.sh")" 12.0.34
 check "what is no version is refused" refused 'want X.Y.Z' "$tree/build-support/version.sh" --set 1.0-rc1
 
+# --- Where the project lives -----------------------------------------------------------------------------------------------
+check "every file says one address" "$root/build-support/repository.sh" --check
+home=$work/home
+git -C "$root" ls-files -z --cached --others --exclude-standard -- .github build-support manifests test/monitoring |
+  (cd "$root" && xargs -0 cp -r --parents --no-dereference -t "$(mkdir -p "$home" && echo "$home")")
+git -C "$home" init -q
+sed -i 's|upgrade-gate/upgrade-gate/blob|somebody/else/blob|' "$home/manifests/monitoring/alerts.yaml"
+check "another address is found" refused "manifests/monitoring/alerts.yaml does not say" "$home/build-support/repository.sh" --check
+cp "$root/manifests/monitoring/alerts.yaml" "$home/manifests/monitoring/"
+"$home/build-support/repository.sh" --set https://github.com/starrocks-tools/gate
+check "a new address reaches every file" "$home/build-support/repository.sh" --check
+check "and the owners" grep -q '^\*  *@starrocks-tools/maintainers$' "$home/.github/CODEOWNERS"
+check "and nothing keeps the old one" same "$(grep -rlF -e "$("$root/build-support/repository.sh")" -e '@upgrade-gate/' "$home" || true)" ""
+check "what is no address is refused" refused 'want https://github.com/OWNER/NAME' "$home/build-support/repository.sh" --set gate
+
 # --- install.yaml --------------------------------------------------------------------------------------------------------
 image_of() { IMAGE=$1 "$root/build-support/install-yaml.sh" | sed -n 's/^ *\(- \)\?image: \(..*\)$/\2/p'; }
 digest=sha256:$(printf 'a%.0s' {1..64})

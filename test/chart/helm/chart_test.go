@@ -471,12 +471,31 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	if out, err := uninstall(true); err != nil {
 		t.Errorf("the second try: %s", out)
 	}
-	for _, kind := range []string{"validatingwebhookconfiguration", "mutatingwebhookconfiguration", "clusterrole", "clusterrolebinding"} {
-		if left := k("get", kind, "-o", "name"); strings.Contains(left, "upgrade-gate") {
-			t.Errorf("left behind: %s", left)
+	nothingLeft := func() {
+		t.Helper()
+		for _, kind := range []string{"validatingwebhookconfiguration", "mutatingwebhookconfiguration", "clusterrole", "clusterrolebinding"} {
+			if left := k("get", kind, "-o", "name"); strings.Contains(left, "upgrade-gate") {
+				t.Errorf("left behind: %s", left)
+			}
 		}
 	}
+	nothingLeft()
 	if crd := k("get", "crd", "upgradepreparations.gate.starrocks.com", "-o", "name"); strings.HasPrefix(crd, "ERROR") {
 		t.Errorf("the CRD, and every record with it, is gone: %s", crd)
+	}
+
+	// The documented way out, where what is pending can never be restored. The failed Job, for its log, is all that stays.
+	if out, err := helm("install", "g", chart, "--set=certificates.source=helm"); err != nil {
+		t.Fatal(out)
+	}
+	if out, err := uninstall(false); err == nil {
+		t.Errorf("the Job failed and the release is gone: %s", out)
+	}
+	if out, err := helm("uninstall", "g", "--no-hooks"); err != nil {
+		t.Errorf("without the Job: %s", out)
+	}
+	nothingLeft()
+	if left := k("get", "all,secret,configmap,serviceaccount", "-n", namespace, "-o", "name"); strings.ReplaceAll(left, "configmap/kube-root-ca.crt", "") != "job.batch/upgrade-gate-uninstall" {
+		t.Errorf("left behind in the namespace: %s", left)
 	}
 }

@@ -225,4 +225,20 @@ TEST_CASE("the ops server answers probes and metrics in plain HTTP") {
   REQUIRE(refused);
   CHECK(refused->status == 405);
   CHECK(refused->has("Allow: GET\r\n"));
+
+  // The records only where there is a callback for them.
+  const std::string ask_records = "GET /preparations HTTP/1.1\r\nHost: gate\r\n\r\n";
+  Client third((*server)->port(), {.tls = false});
+  const auto without = third.ask(ask_records);
+  REQUIRE(without);
+  CHECK(without->status == 404);
+  OpsCallbacks with_records{[] { return std::optional<std::string>(); }, [] { return std::string(); },
+                            [] { return std::string(R"({"items":[]})"); }};
+  const auto telling = start_ops_server({"127.0.0.1"}, std::move(with_records));
+  REQUIRE(telling);
+  Client reader((*telling)->port(), {.tls = false});
+  const auto records = reader.ask(ask_records);
+  REQUIRE(records);
+  CHECK(records->body == R"({"items":[]})");
+  CHECK(records->has("Content-Type: application/json\r\n"));
 }
