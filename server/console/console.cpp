@@ -200,6 +200,12 @@ int Console::watch() {
                        }
                        return true;
                      });
+  if (!streamed && streamed.error().code == ErrorCode::DeadlineExceeded) {
+    const auto waited = duration_text(options_.timeout);
+    return unusable({ErrorCode::DeadlineExceeded, watched.empty()
+                                                      ? "no upgrade of " + options_.cluster + " in " + waited
+                                                      : "no end within " + waited + "; the upgrade goes on"});
+  }
   if (!streamed) return unusable(streamed.error());
   if (!last || *last == UpgradeState::Going) return unusable({ErrorCode::Unavailable, "kubectl ended the watch"});
   return code_of(*last);

@@ -1,31 +1,11 @@
--- Runs the Argo CD customizations as Argo CD would: Lua 5.1 with base, table, package and a safe os only, `obj` global;
--- the tests lie beside them in upstream's layout. usage: lua5.1 argocd_test.lua FOLDER
+-- Runs the Argo CD customizations as Argo CD would (sandbox.lua); the tests lie beside them in upstream's layout.
+-- usage: lua5.1 argocd_test.lua FOLDER
 local yaml = require("lyaml")
 local root = arg[1]
 local passed, failed = 0, 0
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
--- What upstream's util/lua/lua.go opens without useOpenLibs.
-local function environment(object)
-  local safe = {date = os.date, time = os.time}
-  local env = {obj = object, ipairs = ipairs, pairs = pairs, next = next, type = type, tostring = tostring,
-    tonumber = tonumber, error = error, assert = assert, pcall = pcall, select = select, unpack = unpack, table = table,
-    setmetatable = setmetatable, getmetatable = getmetatable, rawget = rawget, rawset = rawset, os = safe}
-  env._G = env
-  env.require = function(name) return assert(({os = safe, table = table})[name], "no library " .. name) end
-  return env
-end
-
-local function run(path, object)
-  local chunk = assert(loadstring(read(path), "@" .. path))
-  return setfenv(chunk, environment(object))()
-end
+local sandbox = dofile(arg[0]:match("^(.*)/[^/]*$") .. "/sandbox.lua")
+local read, run = sandbox.read, sandbox.run
 
 local function check(name, expected, actual)
   if expected == actual then

@@ -157,6 +157,23 @@ TEST_CASE("a watch that kubectl ends early is said, never taken for the end of t
   CHECK(ended.err.find("kubectl ended the watch") != std::string::npos);
 }
 
+TEST_CASE("a watch that gives up says that the upgrade goes on, and nothing against kubectl") {
+  const FakeKubectl kubectl;
+  const std::string watching = "case \"$*\" in *--watch*) exec sleep 1000 ;; esac\n";
+  ConsoleOptions options;
+  options.command = ConsoleCommand::Watch;
+  options.cluster = "sr";
+  options.timeout = std::chrono::seconds(1);
+  kubectl.script(watching + "echo '{\"items\":[]}'\n");
+  const auto nothing = run(options, kubectl);
+  CHECK(nothing.code == console_exit::kTimeout);
+  CHECK(nothing.err == "upgrade-gate: no upgrade of sr in 1s\n");
+  kubectl.script(watching + "echo '{\"items\":[" + record(R"({"phase":"Running","stage":"Preparing"})") + "]}'\n");
+  const auto going = run(options, kubectl);
+  CHECK(going.code == console_exit::kTimeout);
+  CHECK(going.err == "upgrade-gate: no end within 1s; the upgrade goes on\n");
+}
+
 TEST_CASE("kubectl's own words are shown, without control characters") {
   const FakeKubectl kubectl;
   kubectl.fail("error: You must be logged in \x1b[31m to the server");

@@ -1,4 +1,5 @@
--- "retry" where a preparation failed, "resume" where a led rollout is paused; both write an annotation, nothing else.
+-- "retry" where the newest preparation failed (its record is closed as soon as the settings are restored, and the change
+-- waits for the next attempt all the same), "resume" where a led rollout is paused; both write an annotation, nothing else.
 local status = obj.status or {}
 local preparation = status.upgradePreparationStatus or {}
 local paused = false
@@ -10,7 +11,7 @@ end
 return {
   ["retry"] = {
     ["displayName"] = "Retry the upgrade preparation",
-    ["disabled"] = not (preparation.phase == "Failed" and preparation.stage ~= "Closed"),
+    ["disabled"] = preparation.phase ~= "Failed",
   },
   ["resume"] = {["displayName"] = "Resume the paused rollout", ["disabled"] = not paused},
 }
