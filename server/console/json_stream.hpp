@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "policy/text/json_strings.hpp"
+
 namespace gate {
 
 /// One event with the largest object that etcd takes; what does not end before this is dropped.
@@ -23,8 +25,7 @@ class JsonStream {
   std::string buffer_;
   std::size_t scanned_ = 0;
   std::size_t depth_ = 0;
-  bool in_text_ = false;
-  bool escaped_ = false;
+  JsonStrings strings_;
 };
 
 }  // namespace gate

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "policy/text/json_strings.hpp"
+
 namespace gate {
 
 /// Splits a stream of JSON lines; a line above the limit breaks the stream.
@@ -42,7 +44,7 @@ class ListSplitter {
   template <class OnItem>
   bool feed(std::string_view data, OnItem on_item) {
     for (const char c : data) {
-      if (in_items_ && depth_ == 2 && !in_text_ && (c == ',' || c == ']')) {
+      if (in_items_ && depth_ == 2 && !strings_.inside() && (c == ',' || c == ']')) {
         if (!hand_over(on_item)) return false;
         in_items_ = c != ']';
         if (in_items_) continue;
@@ -61,17 +63,7 @@ class ListSplitter {
   static constexpr std::size_t kFrameBytesMax = 64u << 10;
 
   void track(char c) {
-    if (in_text_) {
-      if (escaped_) {
-        escaped_ = false;
-      } else if (c == '\\') {
-        escaped_ = true;
-      } else if (c == '"') {
-        in_text_ = false;
-      }
-      return;
-    }
-    if (c == '"') in_text_ = true;
+    if (!strings_.is_outside(c)) return;
     if (c == '{' || c == '[') {
       ++depth_;
       if (c == '[' && depth_ == 2 && is_items()) in_items_ = began_ = true;
@@ -100,8 +92,7 @@ class ListSplitter {
   std::string frame_;
   std::string item_;
   std::size_t depth_ = 0;
-  bool in_text_ = false;
-  bool escaped_ = false;
+  JsonStrings strings_;
   bool in_items_ = false;
   bool began_ = false;  ///< The bracket of the items is the current character.
 };
