@@ -41,6 +41,11 @@ chaos: ## The long failure tests: SIGKILL at every step of the real process, an 
 	build-support/install-packages.sh build demo test cluster
 	CHAOS_OUTAGE_SECONDS=60 STAGE_LABELS='^chaos$$' build-support/test.sh release
 
+interop: ## With real neighbours: cert-manager, the oldest and the newest Kubernetes (the first run builds them: an hour)
+	build-support/install-packages.sh build demo cluster
+	$(call build,dev,upgrade-gate fe-simulator)
+	test/interop/interop.sh build/dev
+
 asan: ## Unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	build-support/test.sh asan
 
