@@ -213,7 +213,7 @@ Decision decide_on_path(const AdmissionFacts& facts, EffectsLeft left) {
   const bool readable = facts.version_policy != VersionPolicy::Off && left.read_versions && !facts.dry_run;
   const bool enforced = facts.version_policy == VersionPolicy::Enforce;
   if (enforced && readable) return read;
-  const auto findings = path_findings(facts);
+  const auto findings = path_findings(facts, !left.read_versions);
   const bool forbidden = !findings.empty() && findings.front().severity == PathSeverity::Forbidden;
   Decision decision;
   if (!enforced || !forbidden) {
@@ -353,9 +353,9 @@ std::string target_key(const AdmissionFacts& facts) {
   return preparation_key(facts.object_uid, facts.changes, facts.configuration.hooks, facts.configuration.mode);
 }
 
-std::vector<PathFinding> path_findings(const AdmissionFacts& facts) {
+std::vector<PathFinding> path_findings(const AdmissionFacts& facts, bool asked) {
   if (facts.version_policy == VersionPolicy::Off) return {};
-  return judge_path({facts.kind, facts.name, facts.changes, facts.unchanged, facts.running});
+  return judge_path({facts.kind, facts.name, facts.changes, facts.unchanged, facts.running, asked});
 }
 
 AdmissionAnswer bypass_forbidden(std::string_view username, const std::string& name_space) {

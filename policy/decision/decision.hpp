@@ -87,7 +87,8 @@ struct EffectsLeft {
 [[nodiscard]] Decision decide(const AdmissionFacts& facts, EffectsLeft left = {});
 
 /// What the rules of StarRocks' versions say to the change, by what is known so far. Empty with VersionPolicy::Off.
-[[nodiscard]] std::vector<PathFinding> path_findings(const AdmissionFacts& facts);
+/// `asked`: the database was, for `running`; it need not have answered.
+[[nodiscard]] std::vector<PathFinding> path_findings(const AdmissionFacts& facts, bool asked);
 /// The key of the change that is asked for: what a bypass is bound to, and part of the record's name.
 [[nodiscard]] std::string target_key(const AdmissionFacts& facts);
 

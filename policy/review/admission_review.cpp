@@ -158,7 +158,7 @@ std::string find_uid(std::string_view body) {
 /// All but the objects, of which only the type is kept.
 Projection envelope_projection() {
   const auto nothing = [](std::string name) {
-    return Projection{std::move(name), Projection::Keep::Nothing, {}, false};
+    return Projection{std::move(name), Projection::Keep::Nothing, {}, false, 0};
   };
   return keep_members("", {keep_all("apiVersion"), keep_all("kind"),
                            keep_members("request", {keep_all("uid"), keep_members("kind", {keep_all("kind")}),

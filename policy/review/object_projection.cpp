@@ -18,8 +18,13 @@ Projection ours(std::string name) {
 }
 
 Projection metadata(std::vector<Projection> more) {
-  std::vector<Projection> members{keep_all("name"),       keep_all("namespace"),       keep_all("uid"),
-                                  keep_all("generation"), keep_all("resourceVersion"), keep_all("deletionTimestamp")};
+  std::vector<Projection> members{keep_all("name"),
+                                  keep_all("namespace"),
+                                  keep_all("uid"),
+                                  keep_all("generation"),
+                                  keep_all("resourceVersion"),
+                                  keep_all("deletionTimestamp"),
+                                  keep_all("creationTimestamp")};
   for (auto& member : more) members.push_back(std::move(member));
   return keep_members("metadata", std::move(members));
 }
@@ -36,9 +41,10 @@ Projection starrocks_spec(std::vector<Projection> of_frontend) {
                                   keep_all("upgradePreparation"), keep_all("starRocksCluster")});
 }
 
-/// What the gate writes, and preserves through the operator's writes.
+/// What the gate writes, and preserves through the operator's writes. Of other people's conditions, so many that it is
+/// seen when they are too many: what is lost then must not be the mirror.
 std::vector<Projection> status_of_ours() {
-  return {keep_all(std::string(kMirrorField)), keep_all(std::string(kConditionsField)),
+  return {keep_all(std::string(kMirrorField)), keep_first(std::string(kConditionsField), kConditionsMax + 1),
           keep_all(std::string(kObservedGenerationField))};
 }
 

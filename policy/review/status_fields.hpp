@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <string_view>
 
 namespace gate {
@@ -24,6 +25,8 @@ inline constexpr std::array kConditionTypes{condition::kReady, condition::kRecon
   return std::find(kConditionTypes.begin(), kConditionTypes.end(), type) != kConditionTypes.end();
 }
 inline constexpr std::string_view kConditionsField = "conditions";
+/// What the CRD takes (manifests/crd-extension); a longer list would have the whole write of a status refused.
+inline constexpr std::size_t kConditionsMax = 64;
 inline constexpr std::string_view kObservedGenerationField = "observedGeneration";
 
 }  // namespace gate

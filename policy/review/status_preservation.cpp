@@ -19,11 +19,15 @@ bool has_type(const json& conditions, std::string_view type) {
                      [&](const json& condition) { return text_member(condition, "type") == type; });
 }
 
-/// Conditions of ours that a list of other people's lacks.
+/// Longer than the CRD takes: only its beginning was read.
+bool is_cut(const json& conditions) { return conditions.is_array() && conditions.size() > kConditionsMax; }
+
+/// Conditions of ours that a list of other people's lacks, as many as it has room for.
 json dropped_conditions(const json& before, const json& after) {
   json out = json::array();
-  if (!before.is_array() || !after.is_array()) return out;
+  if (!before.is_array() || !after.is_array() || is_cut(before)) return out;
   for (const json& condition : before) {
+    if (after.size() + out.size() >= kConditionsMax) break;
     const auto type = text_member(condition, "type");
     if (is_condition_of_ours(type) && !has_type(after, type)) out.push_back(condition);
   }
@@ -43,7 +47,7 @@ AdmissionAnswer preserve_status(const AdmissionRequest& request, std::string_vie
   json whole = json::object();
   for (const auto field : kWhole) {
     const json& kept = member(before, field);
-    if (kept.is_null() || !member(after, field).is_null()) continue;
+    if (kept.is_null() || is_cut(kept) || !member(after, field).is_null()) continue;
     whole[std::string(field)] = kept;
     patch.push_back({{"op", "add"}, {"path", "/status/" + std::string(field)}, {"value", kept}});
   }

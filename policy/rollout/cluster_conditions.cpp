@@ -136,6 +136,15 @@ class Conditions {
     ours_.push_back(std::move(out));
   }
 
+  /// Others' leave room for none of ours; or there are more than were read.
+  [[nodiscard]] bool no_room() const {
+    if (!old_.is_array()) return false;
+    const auto foreign = std::count_if(old_.begin(), old_.end(),
+                                       [](const json& one) { return !is_condition_of_ours(text_member(one, "type")); });
+    return old_.size() > kConditionsMax || static_cast<std::size_t>(foreign) == kConditionsMax;
+  }
+
+  /// Others' first; of ours, which are added by their weight, as many as there is room for.
   [[nodiscard]] json list() && {
     json out = json::array();
     if (old_.is_array()) {
@@ -143,7 +152,9 @@ class Conditions {
         if (!is_condition_of_ours(text_member(before, "type"))) out.push_back(before);
       }
     }
-    for (auto& condition : ours_) out.push_back(std::move(condition));
+    for (auto& condition : ours_) {
+      if (out.size() < kConditionsMax) out.push_back(std::move(condition));
+    }
     return out;
   }
 
@@ -173,6 +184,7 @@ json condition_fields(const json& cluster, const std::vector<Preparation>& recor
   const json& status = member(cluster, "status");
   const json& generation = member(member(cluster, "metadata"), "generation");
   Conditions conditions(cluster, now);
+  if (conditions.no_room()) return nullptr;
   if (asks) {
     const auto story = story_of(cluster, records);
     add_ready(conditions, story, text_member(status, "phase"));

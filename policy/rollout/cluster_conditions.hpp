@@ -19,7 +19,8 @@ namespace gate {
 /// first, perhaps without bodies. `asks`: the cluster asks for preparation or for a led rollout; one that does not
 /// loses both fields, or nobody would keep its generation up.
 /// - Only images that the object has count: a record of a change that is still refused says nothing here.
-/// - Conditions of other types are left as they are. A condition keeps its lastTransitionTime while its status stays.
+/// - Conditions of other types are left as they are. Where they leave no room (kConditionsMax) nothing is said. A
+/// condition keeps its lastTransitionTime while its status stays.
 [[nodiscard]] nlohmann::json condition_fields(const nlohmann::json& cluster, const std::vector<Preparation>& records,
                                               bool asks, WallTime now);
 

@@ -29,6 +29,10 @@ const Projection* find_member(const Projection& projection, std::string_view key
   return nullptr;
 }
 
+bool is_full(const Projection& list, const json& out) {
+  return list.elements_max != 0 && out.size() >= list.elements_max;
+}
+
 bool is_wanted_element(const Projection& element, const json& value) {
   if (element.name.empty()) return true;
   if (!value.is_object()) return false;
@@ -166,6 +170,10 @@ class TokenReader {
     if (!tokens_.enter('[')) return false;
     if (tokens_.leave(']')) return true;
     do {
+      if (is_full(projection, out)) {
+        if (!tokens_.skip()) return false;
+        continue;
+      }
       out.push_back(nullptr);
       if (!value(element, out.back(), depth + 1)) return false;
       if (chosen && !is_wanted_element(element, out.back())) out.back() = nullptr;
@@ -254,6 +262,7 @@ class EventReader final : public nlohmann::json_sax<json> {
   Target take_target() {
     if (frames_.empty() || frames_.back().out->is_object()) return std::exchange(next_, {});
     Frame& frame = frames_.back();
+    if (is_full(*frame.projection, *frame.out)) return {};
     frame.out->push_back(nullptr);
     const bool all = frame.projection->keep == Keep::Everything;
     return {all ? frame.projection : &frame.projection->members.front(), &frame.out->back()};
@@ -356,18 +365,22 @@ Error invalid(std::string message) { return {ErrorCode::InvalidInput, std::move(
 
 }  // namespace
 
-Projection keep_all(std::string name) { return {std::move(name), Keep::Everything, {}, false}; }
+Projection keep_all(std::string name) { return {std::move(name), Keep::Everything, {}, false, 0}; }
 
 Projection keep_members(std::string name, std::vector<Projection> members) {
-  return {std::move(name), Keep::Members, std::move(members), false};
+  return {std::move(name), Keep::Members, std::move(members), false, 0};
 }
 
 Projection keep_and_digest(std::string name, std::vector<Projection> members) {
-  return {std::move(name), Keep::Members, std::move(members), true};
+  return {std::move(name), Keep::Members, std::move(members), true, 0};
 }
 
 Projection keep_elements(std::string name, Projection element) {
-  return {std::move(name), Keep::Elements, {std::move(element)}, false};
+  return {std::move(name), Keep::Elements, {std::move(element)}, false, 0};
+}
+
+Projection keep_first(std::string name, std::size_t elements_max) {
+  return {std::move(name), Keep::Elements, {keep_all()}, false, elements_max};
 }
 
 JsonProjector::JsonProjector(std::string_view text) : text_(text) {

@@ -32,6 +32,8 @@ struct Projection {
   std::vector<Projection> members{};
   /// The members of this object that are not kept themselves are compared: see JsonProjector::digests.
   bool digest = false;
+  /// Of a list with Keep::Elements: what comes after so many is not kept. 0: everything counts, see ProjectionLimits.
+  std::size_t elements_max = 0;
 };
 
 /// The value and all below it.
@@ -42,6 +44,8 @@ struct Projection {
 [[nodiscard]] Projection keep_and_digest(std::string name, std::vector<Projection> members);
 /// A list, each element by `element`.
 [[nodiscard]] Projection keep_elements(std::string name, Projection element);
+/// A list of which the first `elements_max` are kept whole.
+[[nodiscard]] Projection keep_first(std::string name, std::size_t elements_max);
 
 /// What one projection may keep: a node is a value or a key's member. A hostile text fills its bytes with nodes, each a
 /// hundred times as large as its bytes.

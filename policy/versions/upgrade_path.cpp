@@ -260,7 +260,9 @@ class Judge {
     }
     if (!part.is) {
       find_fault("unknown-version", kAdvice, part.component,
-                 show_tag(part.image) + " names no version, and no other is known: the step from it is not judged", {});
+                 show_tag(part.image) + " names no version" +
+                     (path_.asked ? ", and no node told one: " : ": by tags alone ") + "the step from it is not judged",
+                 {});
       judge_rules(part.component, nullptr, *part.wanted);
       return;
     }

@@ -35,6 +35,7 @@ struct UpgradePath {
   std::vector<ImageChange> changes;       ///< Of one object.
   std::vector<ComponentImage> unchanged;  ///< The object's other components.
   std::vector<RunningNode> running;       ///< Empty: the database was not asked, or did not answer.
+  bool asked = false;                     ///< The database was, whether it answered or not.
 };
 
 enum class PathSeverity { Forbidden, Advice };

@@ -206,8 +206,8 @@ class HttpServer::Core {
       if (fd.get() >= 0) {
         try {
           table_.admit(std::move(fd));
-        } catch (const std::bad_alloc&) {
-          log(accept_limiter_, "connection refused", "out of memory");
+        } catch (const std::exception& error) {
+          log(accept_limiter_, "connection refused", error.what());
         }
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         log(accept_limiter_, "connections wait: none can be accepted", std::strerror(errno));
@@ -226,11 +226,13 @@ class HttpServer::Core {
   /// The threads to run on are as many as the connections and the loops together: there is always one, unless the
   /// system has none left.
   [[nodiscard]] bool start_leader(std::size_t loop) {
-    return threads_.run([this, loop] { lead(loop); });
+    // Made here: where there is no memory for it, whoever leads goes on.
+    auto slot = std::make_shared<LoopSlot>(*this, true);
+    return threads_.run([this, loop, slot] { lead(loop, *slot); });
   }
 
-  void lead(std::size_t number) {
-    LoopSlot slot(*this, true);
+  /// Takes no memory but for single connections (guarded()): nobody would catch what is thrown.
+  void lead(std::size_t number, LoopSlot& slot) {
     Loop& loop = loops_[number];
     std::array<epoll_event, kEventsAtOnce> events;
     while (slot.leads) {
@@ -518,8 +520,10 @@ class HttpServer::Core {
 
   void tls_failed(const Connection& connection) {
     ++tls_errors_;
-    const std::string& reason = connection.stream.handshake_error();
-    log(handshake_limiter_, "TLS handshake failed", reason.empty() ? "the client was silent or too slow" : reason);
+    // No copy: a connection is also closed because there is no memory left.
+    const std::string_view reason = connection.stream.handshake_error();
+    log(handshake_limiter_, "TLS handshake failed",
+        reason.empty() ? std::string_view("the client was silent or too slow") : reason);
   }
 
   void log(LogLimiter& limiter, std::string_view message, std::string_view error) {

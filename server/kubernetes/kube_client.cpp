@@ -554,7 +554,7 @@ class KubeClient::Impl {
     object.name = "object";
     JsonProjector projector(line);
     static const Projection kType =
-        keep_members("", {keep_all("type"), Projection{"object", Projection::Keep::Nothing, {}, false}});
+        keep_members("", {keep_all("type"), Projection{"object", Projection::Keep::Nothing, {}, false, 0}});
     const auto event = projector.project(kType);
     const std::string type = event ? text_member(*event, "type") : std::string();
     if (!event || !event->is_object() || !event->contains("object") || !(*event)["object"].is_object()) {

@@ -414,7 +414,7 @@ Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const
   if (!change.after.is_null()) {
     if (const auto resolved = resolve(out, change.after, manifests, options); !resolved) return resolved.error();
   }
-  if (!facts.changes.empty() && facts.configuration.configured) out.findings = path_findings(facts);
+  if (!facts.changes.empty() && facts.configuration.configured) out.findings = path_findings(facts, false);
   if (!facts.changes.empty() && facts.configuration.configured) out.turns = turns_of(facts, change.after);
   judge(out, change.before, change.after);
   return out;

@@ -561,6 +561,32 @@ TEST_CASE("policy enforce: advice, and what cannot be judged, stays a warning") 
   CHECK(mentions(decision.answer.warnings, "be latest names no version"));
 }
 
+TEST_CASE("nobody is told that the FE named no version unless it was asked") {
+  struct Row {
+    const char* name;
+    VersionPolicy policy;
+    bool dry_run;
+    bool asked;
+    Phase phase;
+  };
+  for (const Row& row : {Row{"held", VersionPolicy::Warn, false, false, Phase::Running},
+                         Row{"a dry run", VersionPolicy::Enforce, true, false, Phase::Running},
+                         Row{"held, enforced", VersionPolicy::Enforce, false, true, Phase::Running},
+                         Row{"admitted", VersionPolicy::Warn, false, true, Phase::Completed}}) {
+    INFO(row.name);
+    auto given = forbidden_path(row.policy);
+    given.changes[0].from = "starrocks/be-ubuntu:latest";
+    given.dry_run = row.dry_run;
+    given.records = {record_for(given, row.phase, row.phase == Phase::Completed ? Stage::Prepared : Stage::Preparing)};
+    given.read_back = ReadBack::Holds;
+    given.left.wait = false;
+    CHECK((decide(given).effect == Effect::ReadVersions) == row.asked);
+    given.left.read_versions = !row.asked;
+    const auto warnings = decide(given).answer.warnings;
+    CHECK(mentions(warnings, row.asked ? "and no node told one" : "be latest names no version: by tags alone"));
+  }
+}
+
 TEST_CASE("a dry run is judged by the tags, and allowed on a forbidden way with a warning") {
   for (const auto policy : {VersionPolicy::Warn, VersionPolicy::Enforce}) {
     INFO(name_of(policy));

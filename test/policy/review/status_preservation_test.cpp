@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include "policy/review/status_fields.hpp"
+
 using namespace gate;
 using nlohmann::json;
 
@@ -98,5 +100,57 @@ TEST_CASE("what needs no help is allowed without a patch") {
     const auto answer = preserve_status(request, "gate");
     CHECK(answer.allowed);
     CHECK(answer.json_patch.is_null());
+  }
+}
+
+TEST_CASE("however many conditions others have, the mirror is kept, and no write is made too long for the CRD") {
+  const auto conditions = [](std::size_t foreign, std::size_t of_ours) {
+    json out = json::array();
+    for (std::size_t i = 0; i < foreign; ++i) {
+      out.push_back({{"type", "Of" + std::to_string(i)}, {"status", "True"}, {"reason", "Some"}, {"message", "text"}});
+    }
+    for (std::size_t i = 0; i < of_ours; ++i) out.push_back({{"type", kConditionTypes.at(i)}, {"status", "True"}});
+    return out;
+  };
+  struct Row {
+    const char* name;
+    json before;  // null: none
+    json after;
+    std::size_t stored;  // conditions
+  };
+  for (const Row& row : {
+           Row{"thousands, all dropped", conditions(5'000, 0), nullptr, 0},
+           Row{"thousands, kept by their writer", conditions(5'000, 0), conditions(5'000, 0), 5'000},
+           Row{"as many as there may be, all dropped", conditions(60, 4), nullptr, 64},
+           Row{"ours dropped, with room for all", conditions(60, 4), conditions(60, 0), 64},
+           Row{"ours dropped, with room for some", conditions(60, 4), conditions(62, 0), 64},
+           Row{"ours dropped, with room for none", conditions(60, 4), conditions(64, 0), 64},
+       }) {
+    INFO(row.name);
+    const auto object = [&](const json& list, const json& mirror) {
+      json status{{"phase", "running"}};
+      if (!list.is_null()) status["conditions"] = list;
+      if (!mirror.is_null()) status["upgradePreparationStatus"] = mirror;
+      return json{{"metadata", {{"name", "sr"}}}, {"status", std::move(status)}};
+    };
+    const json after = object(row.after, nullptr);
+    const json review{{"apiVersion", "admission.k8s.io/v1"},
+                      {"kind", "AdmissionReview"},
+                      {"request",
+                       {{"uid", "u"},
+                        {"kind", {{"kind", "StarRocksCluster"}}},
+                        {"resource", {{"group", "starrocks.com"}, {"resource", "starrocksclusters"}}},
+                        {"subResource", "status"},
+                        {"operation", "UPDATE"},
+                        {"object", after},
+                        {"oldObject", object(row.before, kMirror)}}}};
+    const auto request = parse_review(review.dump());
+    REQUIRE(request.ok());
+    const auto answer = preserve_status(*request, "gate");
+    CHECK(answer.allowed);
+    REQUIRE_FALSE(answer.json_patch.is_null());
+    const json stored = after.patch(answer.json_patch)["status"];
+    CHECK(stored["upgradePreparationStatus"] == kMirror);
+    CHECK(stored.value("conditions", json::array()).size() == row.stored);
   }
 }

@@ -226,6 +226,33 @@ TEST_CASE("a cluster that does not ask has nothing of ours, and what is not ours
   CHECK(condition_fields(object, {}, false, kNow).is_null());
 }
 
+TEST_CASE("no list becomes longer than the CRD takes, and others' conditions are never cut for ours") {
+  const auto with_foreign = [](std::size_t count) {
+    auto object = cluster("be:2");
+    for (std::size_t i = 0; i < count; ++i) {
+      object["status"]["conditions"].push_back({{"type", "Of" + std::to_string(i)}, {"status", "True"}});
+    }
+    return object;
+  };
+  const auto last_of = [&](std::size_t foreign) {
+    auto object = with_foreign(foreign);
+    const auto fields = condition_fields(object, {led(TurnPhase::Rolling)}, true, kNow);
+    REQUIRE(fields.at("conditions").size() <= kConditionsMax);
+    for (std::size_t i = 0; i < foreign; ++i) CHECK(fields["conditions"][i] == object["status"]["conditions"][i]);
+    object["status"].merge_patch(fields);
+    CHECK(condition_fields(object, {led(TurnPhase::Rolling)}, true, kNow).is_null());
+    return fields["conditions"].back().at("type");
+  };
+  CHECK(last_of(kConditionsMax - 3) == "UpgradeHeld");
+  CHECK(last_of(kConditionsMax - 2) == "Reconciling");
+  CHECK(last_of(kConditionsMax - 1) == "Ready");
+  for (const std::size_t foreign : {kConditionsMax, kConditionsMax + 1}) {
+    for (const bool asks : {true, false}) {
+      CHECK(condition_fields(with_foreign(foreign), {led(TurnPhase::Rolling)}, asks, kNow).is_null());
+    }
+  }
+}
+
 TEST_CASE("objects of any shape") {
   for (const json& odd : {json(), json("x"), json::array(), json{{"metadata", 1}, {"status", 2}},
                           json{{"status", {{"conditions", "x"}, {"observedGeneration", {}}}}},

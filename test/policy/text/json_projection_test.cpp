@@ -10,11 +10,12 @@ using nlohmann::json;
 namespace {
 
 Projection sample() {
-  return keep_members("", {keep_members("metadata", {keep_all("name"), keep_members("annotations", {keep_all("a/*")})}),
-                           keep_and_digest("spec", {keep_and_digest("fe", {keep_all("image")}), keep_all("hooks")}),
-                           keep_elements("list", keep_members("wanted", {keep_all("name"), keep_all("value")})),
-                           keep_elements("all", keep_members("", {keep_all("x")})),
-                           Projection{"type", Projection::Keep::Nothing, {}, false}});
+  return keep_members(
+      "", {keep_members("metadata", {keep_all("name"), keep_members("annotations", {keep_all("a/*")})}),
+           keep_and_digest("spec", {keep_and_digest("fe", {keep_all("image")}), keep_all("hooks")}),
+           keep_elements("list", keep_members("wanted", {keep_all("name"), keep_all("value")})),
+           keep_elements("all", keep_members("", {keep_all("x")})), keep_members("first", {keep_first("two", 2)}),
+           Projection{"type", Projection::Keep::Nothing, {}, false, 0}});
 }
 
 /// A member that the quick reader does not take, and the slow one does not keep: both must give one result.
@@ -55,6 +56,9 @@ TEST_CASE("what is named is kept, of the rest nothing") {
        R"({"list":[{"name":"x","value":1},{"value":2,"name":"wanted","more":3},7,[{"name":"wanted"}],{"name":["wanted"]}]})",
        R"({"list":[null,{"name":"wanted","value":2},null,null,null]})"},
       {"every element", R"({"all":[{"x":1,"y":2},{},3,[1]]})", R"({"all":[{"x":1},{},3,[]]})"},
+      {"the first elements", R"({"first":{"two":[{"a":[1,2,3]},[4,5,6],{"b":{}},7,[],"x"]},"type":1})",
+       R"({"first":{"two":[{"a":[1,2,3]},[4,5,6]]},"type":1})"},
+      {"fewer than the first elements", R"({"first":{"two":[null]}})", R"({"first":{"two":[null]}})"},
       {"of repeated keys the last", R"({"metadata":{"name":"a"},"metadata":{"name":"b"},"spec":{"hooks":1,"hooks":2}})",
        R"({"metadata":{"name":"b"},"spec":{"hooks":2}})"},
       {"nothing is left of a repeated key", R"({"metadata":{"name":"a"},"metadata":{}})", R"({"metadata":{}})"},
@@ -92,6 +96,7 @@ TEST_CASE("what is kept is bounded, what is not kept is not") {
   for (int i = 0; i < 100'000; ++i) many += ",{}";
   many += "]";
   CHECK(project_json(R"({"x":)" + many + "}", sample()).ok());
+  CHECK(project_json(R"({"first":{"two":)" + many + "}}", sample())->at("first").at("two").size() == 2);
   for (const auto& row : {std::pair<std::string, std::string>{"everything", R"({"spec":{"hooks":)" + many + "}}"},
                           {"elements", R"({"all":)" + many + "}"},
                           {"elements that are not wanted", R"({"list":)" + many + "}"}}) {
@@ -135,8 +140,8 @@ TEST_CASE("digests tell which members of interest differ") {
 TEST_CASE("both readers keep the same of whatever is JSON, and refuse alike what is not") {
   std::minstd_rand random(7);
   const auto below = [&](std::size_t end) { return std::uniform_int_distribution<std::size_t>(0, end - 1)(random); };
-  const char* const keys[] = {"metadata", "name",  "spec", "fe",          "image", "hooks",  "list",    "all",
-                              "x",        "value", "a/b",  "annotations", "type",  "wanted", "\\u0078", "\\n"};
+  const char* const keys[] = {"metadata", "name", "spec",        "fe",   "image",  "hooks",   "list", "all",   "x",
+                              "value",    "a/b",  "annotations", "type", "wanted", "\\u0078", "\\n",  "first", "two"};
   const auto make = [&](auto& self, int depth) -> std::string {
     switch (below(depth > 5 ? 6 : 10)) {
       case 0:

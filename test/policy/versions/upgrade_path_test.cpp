@@ -207,7 +207,14 @@ TEST_CASE("what cannot be judged is said, never passed over") {
            Row{"from latest: rules that hold from anywhere still hold",
                cluster({{kFe, "fe:latest", "fe:4.1.0"}}),
                {"forbidden bad-version: fe -> 4.1.0: its container image is broken; accepted: 4.1.1 or later",
-                "advice unknown-version: fe latest names no version, and no other is known: the step from it is not "
+                "advice unknown-version: fe latest names no version: by tags alone the step from it is not judged"}},
+           Row{"from latest, when no node told what it runs",
+               [] {
+                 auto path = cluster({{kFe, "fe:latest", "fe:3.5.7"}});
+                 path.asked = true;
+                 return path;
+               }(),
+               {"advice unknown-version: fe latest names no version, and no node told one: the step from it is not "
                 "judged"}},
            Row{"all components at once are one finding",
                cluster(
