@@ -366,6 +366,8 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
 }
 
 std::string RecordLifecycle::used_on_top(const Preparation& record, const std::vector<ComponentImage>& present) {
+  // Not since the claim's write: the object was read after it, and what brought its images may have been written
+  // between.
   const auto records = store_.list_of_cluster(record.name_space, record.spec.cluster, store_deadline());
   if (!records) return {};
   for (const auto& other : *records) {
@@ -586,6 +588,9 @@ RecordLifecycle::Again RecordLifecycle::close_bypass(ClaimedRecord& claim) {
 
 void RecordLifecycle::prune(const Preparation& closed) {
   const auto deadline = store_deadline();
+  const auto known = store_.known_of_cluster(closed.name_space, closed.spec.cluster, deadline);
+  // Mostly there is nothing to remove, and nobody has to be asked for that.
+  if (known && known->size() <= kClosedRecordsKept) return;
   const auto records = store_.list_of_cluster(closed.name_space, closed.spec.cluster, deadline);
   if (!records) return;  // the next closing prunes
   const auto needed = records_to_keep(*records);
