@@ -53,6 +53,7 @@ Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& chan
     if (stored) {
       held_since(sent);
       record_ = std::move(stored).value();
+      later_.clear();
       return Ok{};
     }
     if (stored.error().code != ErrorCode::Conflict) return stored.error();
@@ -68,8 +69,15 @@ Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& chan
                   std::string(to_string(current->status.phase)));
     }
     record_ = std::move(current).value();
+    for (const auto& waiting : later_) waiting(record_.status);
   }
   return Error{ErrorCode::Unavailable, "the record keeps changing"};
+}
+
+void ClaimedRecord::update_later(const std::function<void(PreparationStatus&)>& change) {
+  const std::lock_guard lock(mutex_);
+  change(record_.status);
+  later_.push_back(change);
 }
 
 Status ClaimedRecord::renew(Deadline deadline) {

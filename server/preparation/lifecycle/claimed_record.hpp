@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "server/ports/preparation_store.hpp"
 
@@ -30,6 +31,12 @@ class ClaimedRecord {
   /// claim is still ours, and nobody else has ended the record. Errors: Conflict = the claim is lost (now and for
   /// ever), Unavailable = try again later, NotFound = the record is gone.
   Status update(const std::function<void(PreparationStatus&)>& change, Deadline deadline);
+
+  /// Applies `change` at once to what snapshot() tells, and stores it with the next update(), whoever makes it; lost
+  /// with a process that dies before. For what people look at and nothing rests on: how far hooks are that are safe to
+  /// repeat. Nothing that another replica or the admission decides by: neither phase, stage nor outcome, and nothing
+  /// that is to be restored.
+  void update_later(const std::function<void(PreparationStatus&)>& change);
 
   /// update() with no other change than the renewal.
   Status renew(Deadline deadline);
@@ -57,7 +64,8 @@ class ClaimedRecord {
   std::atomic<SteadyTime> held_until_;
   mutable std::atomic<bool> lost_{false};
   mutable std::mutex mutex_;
-  Preparation record_;  // guarded by mutex_
+  Preparation record_;                                          // guarded by mutex_; with what later_ has changed
+  std::vector<std::function<void(PreparationStatus&)>> later_;  // guarded by mutex_; not stored yet
 };
 
 }  // namespace gate
