@@ -223,7 +223,10 @@ class KubeClient::Impl {
         return !problem;
       };
       std::string query = path + (path.find('?') == std::string::npos ? "?" : "&");
-      query += "limit=" + std::to_string(options_.list_page_size);
+      // A limit would send older API servers to etcd.
+      query += request.not_older_than.empty() ? "limit=" + std::to_string(options_.list_page_size)
+                                              : "resourceVersion=" + percent_encoded(request.not_older_than) +
+                                                    "&resourceVersionMatch=NotOlderThan";
       if (!request.label_selector.empty()) query += "&labelSelector=" + percent_encoded(request.label_selector);
       if (!token.empty()) query += "&continue=" + percent_encoded(token);
       Outgoing outgoing{"GET", query, {}, {}};
@@ -647,6 +650,7 @@ Result<KubeList> KubeClient::list(const KubeResource& resource, const std::strin
   ListRequest request{.resource = resource,
                       .name_space = name_space,
                       .label_selector = std::string(label_selector),
+                      .not_older_than = {},
                       .metadata_only = false,
                       .keep = &keep,
                       .on_item = {},

@@ -109,6 +109,9 @@ class KubeClient {
     KubeResource resource;
     std::string name_space;  ///< Empty = all.
     std::string label_selector;
+    /// Empty: the newest state, in pages. Otherwise one at least as new as this version of an object of `resource`, in
+    /// one answer: for lists that are known to be short.
+    std::string not_older_than{};
     bool metadata_only = false;                                 ///< As in WatchRequest.
     const Projection* keep = nullptr;                           ///< Null: whole_object().
     std::function<void(nlohmann::json item)> on_item;           ///< On the calling thread, while the list arrives.

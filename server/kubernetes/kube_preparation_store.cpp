@@ -37,6 +37,11 @@ bool is_older(const std::string& left, const std::string& right) {
   return before && after && *before < *after;
 }
 
+/// Records of one cluster that are asked for in one answer, which is bounded in bytes: the largest legal ones fit.
+constexpr std::size_t kShortListMax = 40;
+/// The API server's answer where its memory has not reached the version within three seconds.
+constexpr int kTooNew = 504;
+
 bool has_label(const json& object) {
   return !text_member(member(member(object, "metadata"), "labels"), kClusterLabel).empty();
 }
@@ -72,13 +77,39 @@ Result<Preparation> KubePreparationStore::get(const std::string& name_space, con
 
 Result<std::vector<Preparation>> KubePreparationStore::list_of_cluster(const std::string& name_space,
                                                                        const std::string& cluster, Deadline deadline) {
+  return list(name_space, cluster, {}, deadline);
+}
+
+Result<std::vector<Preparation>> KubePreparationStore::list_of_cluster_since(const std::string& name_space,
+                                                                             const std::string& cluster,
+                                                                             const std::string& written,
+                                                                             Deadline deadline) {
+  const bool short_list = known_count({name_space, cluster}) <= kShortListMax;
+  if (!short_list || written.empty()) return list(name_space, cluster, {}, deadline);
+  auto records = list(name_space, cluster, written, deadline);
+  // Its memory lags behind its disk by seconds.
+  if (!records && records.error().peer_code == kTooNew) return list(name_space, cluster, {}, deadline);
+  return records;
+}
+
+std::size_t KubePreparationStore::known_count(const Key& cluster) const {
+  const auto cache = cache_.lock();
+  const auto found = cache->records.find(cluster);
+  return found == cache->records.end() ? 0 : found->second.size();
+}
+
+Result<std::vector<Preparation>> KubePreparationStore::list(const std::string& name_space, const std::string& cluster,
+                                                            const std::string& not_older_than, Deadline deadline) {
   std::vector<Preparation> out;
   KubeClient::ListRequest request;
   request.resource = kube::kPreparations;
   request.name_space = name_space;
   // Which records have no label yet only the watch can tell: until it has, all of the namespace are looked through.
   const bool by_label = listed_ || synced();
-  if (by_label) request.label_selector = std::string(kClusterLabel) + "=" + cluster_label(cluster);
+  if (by_label) {
+    request.label_selector = std::string(kClusterLabel) + "=" + cluster_label(cluster);
+    request.not_older_than = not_older_than;
+  }
   request.on_unreadable = [this](const std::string& why) {
     log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "record passed over",
                 {{"error", why}});

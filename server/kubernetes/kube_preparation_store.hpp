@@ -33,6 +33,8 @@ class KubePreparationStore final : public PreparationStore {
   Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override;
   Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
                                                    Deadline deadline) override;
+  Result<std::vector<Preparation>> list_of_cluster_since(const std::string& name_space, const std::string& cluster,
+                                                         const std::string& written, Deadline deadline) override;
   /// From memory, own writes included; before the first list is through, live.
   Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space, const std::string& cluster,
                                                     Deadline deadline) override;
@@ -57,6 +59,9 @@ class KubePreparationStore final : public PreparationStore {
   };
 
   void on_change(const nlohmann::json& object, bool removed);
+  [[nodiscard]] Result<std::vector<Preparation>> list(const std::string& name_space, const std::string& cluster,
+                                                      const std::string& not_older_than, Deadline deadline);
+  [[nodiscard]] std::size_t known_count(const Key& cluster) const;
   /// Unless the cache has a newer one.
   void remember(const Preparation& record);
   /// `readable`: as it is stored now, or gone.

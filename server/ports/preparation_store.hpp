@@ -33,6 +33,16 @@ class PreparationStore {
                                                                          const std::string& cluster,
                                                                          Deadline deadline) = 0;
 
+  /// The same as list_of_cluster() found it at `written` or later: a resource_version that this replica's own write of
+  /// a record returned. Whoever wrote before that write is seen; of what was written after it something may be missing.
+  /// Cheaper for the server, which answers from its memory instead of reading all the namespace's records anew.
+  [[nodiscard]] virtual Result<std::vector<Preparation>> list_of_cluster_since(const std::string& name_space,
+                                                                               const std::string& cluster,
+                                                                               const std::string& /*written*/,
+                                                                               Deadline deadline) {
+    return list_of_cluster(name_space, cluster, deadline);
+  }
+
   /// What is known of the same records without asking: own writes are in it, those of others may be missing for a
   /// moment, and the bodies of hooks are (without_bodies). Asks where nothing is known yet. What rests on it is
   /// confirmed by get() or list_of_cluster() before it has an effect.

@@ -36,6 +36,11 @@ constexpr std::size_t kParallelMax = 16;
 constexpr std::size_t kFailureMax = 800;
 constexpr std::size_t kShownStatementMax = 160;
 
+/// Whether its begin and its end go with the next write of the record: it takes no longer than a few exchanges, is safe
+/// to repeat, and what it is about to overwrite is written by itself before. A write each would be most of what a
+/// preparation costs the API server.
+bool is_told_later(const Hook& hook) { return setting_of(hook) != nullptr; }
+
 bool settled(const PreparationStatus& status, std::size_t index) {
   if (index >= status.hooks.size()) return false;
   switch (status.hooks[index].phase) {
@@ -348,25 +353,28 @@ Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepara
 Status HookRunner::begin_hook(Progress& progress, const PreparationSpec& spec, std::size_t index,
                               Deadline preparation_deadline) {
   const Hook& hook = spec.hooks[index];
-  auto begun = record_.update(
-      [&](PreparationStatus& status) {
-        for (std::size_t i = status.hooks.size(); i < spec.hooks.size(); ++i) {
-          HookStatus entry;
-          entry.name = spec.hooks[i].name;
-          status.hooks.push_back(std::move(entry));
-        }
-        auto& entry = status.hooks[index];
-        // Whoever ran it before died, or lost the claim: its time begins anew, since two machines' clocks may be hours
-        // apart. A script that was left running is the same attempt: its Job has that number.
-        const bool attached = entry.phase == HookPhase::Running && std::holds_alternative<ScriptAction>(hook.action);
-        if (!attached || entry.attempts == 0) entry.attempts += 1;
-        entry.start_time = clock_.wall_now();
-        entry.phase = HookPhase::Running;
-        entry.completion_time.reset();
-        entry.message.clear();
-      },
-      context_.store_deadline());
-  if (!begun) return begun;
+  const auto begun = [hooks = spec.hooks, index, now = clock_.wall_now()](PreparationStatus& status) {
+    for (std::size_t i = status.hooks.size(); i < hooks.size(); ++i) {
+      HookStatus entry;
+      entry.name = hooks[i].name;
+      status.hooks.push_back(std::move(entry));
+    }
+    auto& entry = status.hooks[index];
+    // Whoever ran it before died, or lost the claim: its time begins anew, since two machines' clocks may be hours
+    // apart. A script that was left running is the same attempt: its Job has that number.
+    const bool attached =
+        entry.phase == HookPhase::Running && std::holds_alternative<ScriptAction>(hooks[index].action);
+    if (!attached || entry.attempts == 0) entry.attempts += 1;
+    entry.start_time = now;
+    entry.phase = HookPhase::Running;
+    entry.completion_time.reset();
+    entry.message.clear();
+  };
+  if (is_told_later(hook)) {
+    record_.update_later(begun);
+  } else if (auto written = record_.update(begun, context_.store_deadline()); !written) {
+    return written;
+  }
   progress.begun = true;
   progress.began = clock_.steady_now();
   const auto patience = cured_by_change(spec, hook) ? std::min(hook.timeout, kCurePatience) : hook.timeout;
@@ -444,17 +452,24 @@ std::optional<Result<Look>> HookRunner::judge(HookContext& context, Progress& pr
 Pass HookRunner::end_hook(HookContext& context, Progress& progress, const Hook& hook, std::size_t index,
                           const Result<Look>& end) {
   const auto took = std::chrono::round<seconds>(clock_.steady_now() - progress.began);
-  const auto written = record_.update(
-      [&](PreparationStatus& status) {
-        auto& entry = status.hooks[index];
-        entry.phase = !end                                 ? HookPhase::Failed
-                      : end->state == Look::State::Skipped ? HookPhase::Skipped
-                                                           : HookPhase::Completed;
-        entry.completion_time = clock_.wall_now();
-        entry.message = end ? end->text : failure_text(hook, end.error(), took, options_.further_sql);
-        status.message.clear();
-      },
-      context.store_deadline());
+  HookStatus ended;
+  ended.phase = !end                                 ? HookPhase::Failed
+                : end->state == Look::State::Skipped ? HookPhase::Skipped
+                                                     : HookPhase::Completed;
+  ended.completion_time = clock_.wall_now();
+  ended.message = end ? end->text : failure_text(hook, end.error(), took, options_.further_sql);
+  const auto tell = [ended, index](PreparationStatus& status) {
+    auto& entry = status.hooks[index];
+    entry.phase = ended.phase;
+    entry.completion_time = ended.completion_time;
+    entry.message = ended.message;
+    status.message.clear();
+  };
+  if (end && is_told_later(hook)) {
+    record_.update_later(tell);
+    return {};
+  }
+  const auto written = record_.update(tell, context.store_deadline());
   if (written) clean_up_hook(context, index);
   return end_of(written);
 }

@@ -14,9 +14,9 @@ ClaimedRecord::ClaimedRecord(PreparationStore& store, const Clock& clock, std::s
       lease_(lease),
       claimed_superseded_(is_handed_over(record)),
       held_until_(lease == kNoLease ? SteadyTime::max() : claimed_at + lease),
-      record_(std::move(record)) {}
+      record_({std::move(record), {}}) {}
 
-Preparation ClaimedRecord::snapshot() const { return *record_.lock(); }
+Preparation ClaimedRecord::snapshot() const { return record_.lock()->record; }
 
 bool ClaimedRecord::lost() const {
   if (clock_.steady_now() >= held_until_.load()) lost_ = true;
@@ -39,34 +39,43 @@ void ClaimedRecord::held_since(SteadyTime written) {
 }
 
 Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& change, Deadline deadline) {
-  const auto record = record_.lock();
+  const auto held = record_.lock();
+  Preparation& record = held->record;
   if (lost()) return lose("the claim was lost before");
   for (int attempt = 0; attempt <= kConflictRetriesMax; ++attempt) {
-    Preparation wanted = *record;
+    Preparation wanted = record;
     change(wanted.status);
     wanted.status.runner = {identity_, clock_.wall_now()};
     const auto sent = clock_.steady_now();
     auto stored = store_.update_status(wanted, deadline);
     if (stored) {
       held_since(sent);
-      *record = std::move(stored).value();
+      record = std::move(stored).value();
+      held->later.clear();
       return Ok{};
     }
     if (stored.error().code != ErrorCode::Conflict) return stored.error();
-    auto current = store_.get(record->name_space, record->name, deadline);
+    auto current = store_.get(record.name_space, record.name, deadline);
     if (!current) return current.error();
     if (current->status.runner.identity != identity_) {
       return lose("taken over by " + current->status.runner.identity);
     }
     // The change was made for the state that the record had: whoever moved it on makes another one necessary.
-    if (current->status.outcome != record->status.outcome || current->status.stage != record->status.stage ||
-        current->status.phase != record->status.phase) {
+    if (current->status.outcome != record.status.outcome || current->status.stage != record.status.stage ||
+        current->status.phase != record.status.phase) {
       return lose("moved on meanwhile: " + std::string(to_string(current->status.stage)) + ", " +
                   std::string(to_string(current->status.phase)));
     }
-    *record = std::move(current).value();
+    record = std::move(current).value();
+    for (const auto& waiting : held->later) waiting(record.status);
   }
   return Error{ErrorCode::Unavailable, "the record keeps changing"};
+}
+
+void ClaimedRecord::update_later(const std::function<void(PreparationStatus&)>& change) {
+  const auto held = record_.lock();
+  change(held->record.status);
+  held->later.push_back(change);
 }
 
 Status ClaimedRecord::renew(Deadline deadline) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "server/base/guarded.hpp"
 #include "server/ports/preparation_store.hpp"
@@ -31,6 +32,12 @@ class ClaimedRecord {
   /// ever), Unavailable = try again later, NotFound = the record is gone.
   Status update(const std::function<void(PreparationStatus&)>& change, Deadline deadline);
 
+  /// Applies `change` at once to what snapshot() tells, and stores it with the next update(), whoever makes it; lost
+  /// with a process that dies before. For what people look at and nothing rests on: how far hooks are that are safe to
+  /// repeat. Nothing that another replica or the admission decides by: neither phase, stage nor outcome, and nothing
+  /// that is to be restored.
+  void update_later(const std::function<void(PreparationStatus&)>& change);
+
   /// update() with no other change than the renewal.
   Status renew(Deadline deadline);
 
@@ -48,6 +55,11 @@ class ClaimedRecord {
   Status lose(const std::string& why);
   void held_since(SteadyTime written);
 
+  struct Held {
+    Preparation record;                                          ///< With what `later` has changed.
+    std::vector<std::function<void(PreparationStatus&)>> later;  ///< Not stored yet.
+  };
+
   PreparationStore& store_;
   const Clock& clock_;
   const std::string identity_;
@@ -56,7 +68,7 @@ class ClaimedRecord {
   // Apart from the record, which is locked for as long as the store takes.
   std::atomic<SteadyTime> held_until_;
   mutable std::atomic<bool> lost_{false};
-  Guarded<Preparation> record_;
+  Guarded<Held> record_;
 };
 
 }  // namespace gate

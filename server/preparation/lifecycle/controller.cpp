@@ -303,6 +303,7 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   }
   auto wanted = record;
   wanted.status.runner = {options_.identity, clock_.wall_now()};
+  if (RecordLifecycle::begins_with_claim(record)) RecordLifecycle::set_running(wanted.status, clock_.wall_now());
   auto stored = store_.update_status(wanted, store_deadline());
   if (!stored) {
     // Somebody else was quicker, and is done soon; a server in trouble is not asked as often.

@@ -101,7 +101,9 @@ Status HandOver::settle(ClaimedRecord& claim, Preparation& old, Deadline deadlin
 }
 
 Result<std::vector<Preparation>> HandOver::open_neighbours(const Preparation& record, Deadline deadline) {
-  auto records = store_.list_of_cluster(record.name_space, record.spec.cluster, deadline);
+  // Each writes what it captured, and then looks: of two, the later one sees the other's.
+  auto records =
+      store_.list_of_cluster_since(record.name_space, record.spec.cluster, record.resource_version, deadline);
   if (!records) return records.error();
   std::erase_if(*records, [&](const Preparation& other) { return other.name == record.name || !is_open(other); });
   return records;

@@ -72,6 +72,13 @@ Result<std::vector<Preparation>> PacedStore::list_of_cluster(const std::string& 
                                                  [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
 }
 
+Result<std::vector<Preparation>> PacedStore::list_of_cluster_since(const std::string& name_space,
+                                                                   const std::string& cluster,
+                                                                   const std::string& written, Deadline deadline) {
+  return watch<Result<std::vector<Preparation>>>(
+      Kind::Read, [&] { return store_.list_of_cluster_since(name_space, cluster, written, deadline); });
+}
+
 Result<Preparation> PacedStore::update_status(const Preparation& record, Deadline deadline) {
   return watch<Result<Preparation>>(Kind::Write, [&] { return store_.update_status(record, deadline); });
 }

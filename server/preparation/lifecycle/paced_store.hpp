@@ -28,6 +28,10 @@ class PacedStore final : public PreparationStore {
   [[nodiscard]] Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space,
                                                                  const std::string& cluster,
                                                                  Deadline deadline) override;
+  [[nodiscard]] Result<std::vector<Preparation>> list_of_cluster_since(const std::string& name_space,
+                                                                       const std::string& cluster,
+                                                                       const std::string& written,
+                                                                       Deadline deadline) override;
   [[nodiscard]] Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space,
                                                                   const std::string& cluster,
                                                                   Deadline deadline) override {

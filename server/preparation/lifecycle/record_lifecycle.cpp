@@ -146,26 +146,34 @@ RecordLifecycle::Again RecordLifecycle::advance(const std::shared_ptr<ClaimedRec
 
 // ---- Prepare ----
 
+bool RecordLifecycle::begins_with_claim(const Preparation& record) {
+  return record.status.stage == Stage::Preparing && record.status.phase == Phase::Pending &&
+         record.status.outcome == Outcome::None && !record.spec.bypass && record.spec.supersedes.empty();
+}
+
+void RecordLifecycle::set_running(PreparationStatus& status, WallTime now) {
+  status.phase = Phase::Running;
+  status.start_time = now;
+  if (is_turn_notice(status.message)) status.message.clear();
+  if (status.reason.empty()) status.reason = "HooksRunning";
+}
+
 Status RecordLifecycle::begin(ClaimedRecord& claim) {
   if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return taken;
   auto record = claim.snapshot();
-  if (record.status.phase == Phase::Pending) {
+  if (record.status.hooks.empty()) {
     const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
     if (object && uid_of(*object) != record.spec.object.uid) {
       return claim.update(
           [&](PreparationStatus& status) { cancel(status, clock_.wall_now(), gone_because(record, object)); },
           store_deadline());
     }
-    const auto begun = claim.update(
-        [&](PreparationStatus& status) {
-          status.phase = Phase::Running;
-          status.start_time = clock_.wall_now();
-          if (is_turn_notice(status.message)) status.message.clear();
-          if (status.reason.empty()) status.reason = "HooksRunning";
-        },
-        store_deadline());
-    if (!begun) return begun;
-    record = claim.snapshot();
+    if (record.status.phase == Phase::Pending) {
+      const auto begun =
+          claim.update([&](PreparationStatus& status) { set_running(status, clock_.wall_now()); }, store_deadline());
+      if (!begun) return begun;
+      record = claim.snapshot();
+    }
     clusters_.emit_event(record, false, "UpgradePreparationStarted",
                          "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
   }
@@ -183,7 +191,9 @@ RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSess
     if (claim.snapshot().status.stage != Stage::Preparing) return milliseconds{0};
     runner = std::make_shared<HookRunner>(claim, peers_, clock_, options_.hooks, passes);
     // Before Completed is written: from then on the change may be admitted, and nodes restart.
-    remember_nodes(claim, *runner);
+    if (auto nodes = nodes_before(claim, *runner)) {
+      claim.update_later([nodes = *std::move(nodes)](PreparationStatus& status) { status.nodes_before = nodes; });
+    }
   }
   const auto pass = runner->prepare();
   if (pass.end == RunEnd::ComeAgain) {
@@ -212,16 +222,21 @@ Status RecordLifecycle::learn_from_neighbours(ClaimedRecord& claim) {
   return hand_over_.learn(claim, *others, store_deadline());
 }
 
-void RecordLifecycle::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
+std::optional<std::vector<NodeBefore>> RecordLifecycle::nodes_before(ClaimedRecord& claim, HookRunner& runner) {
   const auto nodes = runner.nodes(clock_.steady_now() + kNodesBudget);
-  if (!nodes) return;
+  if (!nodes) return std::nullopt;
   const auto record = claim.snapshot();
   auto before = nodes_to_restart(record.spec, *nodes);
-  if (before == record.status.nodes_before) return;
-  if (auto stored =
-          claim.update([&](PreparationStatus& status) { status.nodes_before = std::move(before); }, store_deadline());
+  if (before == record.status.nodes_before) return std::nullopt;
+  return before;
+}
+
+void RecordLifecycle::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
+  const auto before = nodes_before(claim, runner);
+  if (!before) return;
+  if (auto stored = claim.update([&](PreparationStatus& status) { status.nodes_before = *before; }, store_deadline());
       !stored) {
-    log_info(log_, "nodes not stored", {{"preparation", key_of(record)}, {"error", stored.error().message}});
+    log_info(log_, "nodes not stored", {{"preparation", key_of(claim.snapshot())}, {"error", stored.error().message}});
   }
 }
 
@@ -366,6 +381,8 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
 }
 
 std::string RecordLifecycle::used_on_top(const Preparation& record, const std::vector<ComponentImage>& present) {
+  // Not since the claim's write: the object was read after it, and what brought its images may have been written
+  // between.
   const auto records = store_.list_of_cluster(record.name_space, record.spec.cluster, store_deadline());
   if (!records) return {};
   for (const auto& other : *records) {
@@ -586,6 +603,9 @@ RecordLifecycle::Again RecordLifecycle::close_bypass(ClaimedRecord& claim) {
 
 void RecordLifecycle::prune(const Preparation& closed) {
   const auto deadline = store_deadline();
+  const auto known = store_.known_of_cluster(closed.name_space, closed.spec.cluster, deadline);
+  // Mostly there is nothing to remove, and nobody has to be asked for that.
+  if (known && known->size() <= kClosedRecordsKept) return;
   const auto records = store_.list_of_cluster(closed.name_space, closed.spec.cluster, deadline);
   if (!records) return;  // the next closing prunes
   const auto needed = records_to_keep(*records);

@@ -68,6 +68,11 @@ class RecordLifecycle {
   [[nodiscard]] Again advance(const std::shared_ptr<ClaimedRecord>& claim, RecordSession& session,
                               const std::stop_token& passes, const std::stop_token& stop);
 
+  /// Whether nothing is to be done between the claim of `record` and its being Running, so that one write does for
+  /// both.
+  [[nodiscard]] static bool begins_with_claim(const Preparation& record);
+  static void set_running(PreparationStatus& status, WallTime now);
+
   [[nodiscard]] const LifecycleCounts& counts() const { return counts_; }
   /// Records closed with `outcome` here.
   [[nodiscard]] std::uint64_t closed(Outcome outcome) const;
@@ -100,6 +105,8 @@ class RecordLifecycle {
   /// (an event, too, when it begins); otherwise what the rollout waits for, if that is known.
   void report(ClaimedRecord& claim, const Status& held, const Look& look);
   [[nodiscard]] bool hooks_removed(const Preparation& record, const nlohmann::json& object) const;
+  /// The nodes that the rollout is to restart; nullopt: the record has them, or they cannot be known now.
+  [[nodiscard]] std::optional<std::vector<NodeBefore>> nodes_before(ClaimedRecord& claim, HookRunner& runner);
   /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
   void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
   /// `stand_at`: what every pod and node was found to run; nullptr where that is not known.

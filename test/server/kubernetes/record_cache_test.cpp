@@ -131,6 +131,43 @@ json without_label(json object) {
 
 }  // namespace
 
+TEST_CASE("a list since an own write asks for no more than that version, and anew where the server lags behind") {
+  Records records;
+  records.put(to_json(record("a-1", "a")));
+  std::atomic<bool> lags{false};
+  const FakeApiServer server(
+      [&, all = records.handler()](const httplib::Request& request, httplib::Response& response) {
+        if (lags && request.has_param("resourceVersionMatch")) {
+          return answer_json(response, json{{"kind", "Status"}, {"message", "Too large resource version"}}, 504);
+        }
+        all(request, response);
+      });
+  const auto client = server.client();
+  KubePreparationStore store(*client, test::quiet_log());
+  store.start();
+  REQUIRE(eventually([&] { return store.synced(); }));
+  const auto asked = [&](const char* version) {
+    const auto found = store.list_of_cluster_since("ns", "a", version, soon());
+    CHECK(names(found) == std::vector<std::string>{"a-1"});
+    return server.requests().back();
+  };
+  const auto since = asked("7");
+  CHECK(since.find("resourceVersion=7&resourceVersionMatch=NotOlderThan") != std::string::npos);
+  CHECK(since.find("labelSelector=gate.starrocks.com%2Fcluster%3Da") != std::string::npos);
+  // Older API servers ask etcd where there is a limit.
+  CHECK(since.find("limit=") == std::string::npos);
+  SUBCASE("without a version") { CHECK(asked("").find("limit=") != std::string::npos); }
+  SUBCASE("the server lags behind") {
+    lags = true;
+    CHECK(asked("8").find("limit=") != std::string::npos);
+  }
+  SUBCASE("more records than one answer should hold") {
+    for (int i = 2; i <= 60; ++i) REQUIRE(store.create(record("a-" + std::to_string(i), "a"), soon()).ok());
+    CHECK(store.list_of_cluster_since("ns", "a", "9", soon())->size() == 60);
+    CHECK(server.requests().back().find("limit=") != std::string::npos);
+  }
+}
+
 TEST_CASE("records are found by their cluster, old ones without a label too, and the unreadable passed over") {
   Records records;
   records.put(to_json(record("a-1", "a")));

@@ -40,6 +40,26 @@ TEST_CASE("a conflict is retried on the newer record while the claim is ours") {
   CHECK_FALSE(held.claim->lost());
 }
 
+TEST_CASE("what is told later is seen here at once, goes with the next write, and outlives a conflict") {
+  Held held;
+  const auto before = held.stored().resource_version;
+  held.claim->update_later([](PreparationStatus& status) { status.message = "one"; });
+  held.claim->update_later([](PreparationStatus& status) { status.message += " two"; });
+  CHECK(held.claim->snapshot().status.message == "one two");
+  CHECK(held.stored().resource_version == before);
+  held.somebody_writes([](PreparationStatus& status) { status.message = "by another"; });
+  SUBCASE("with an update") {
+    REQUIRE(held.claim->update([](PreparationStatus& status) { status.reason = "Mine"; }, ample()).ok());
+    CHECK(held.stored().status.reason == "Mine");
+  }
+  SUBCASE("with a renewal") { REQUIRE(held.claim->renew(ample()).ok()); }
+  CHECK(held.stored().status.message == "one two");
+  // Once: what others write afterwards stays.
+  held.somebody_writes([](PreparationStatus& status) { status.message = "by another"; });
+  REQUIRE(held.claim->renew(ample()).ok());
+  CHECK(held.stored().status.message == "by another");
+}
+
 TEST_CASE("a claim is lost for ever once another replica has it, or the record is superseded") {
   struct Row {
     const char* name;
