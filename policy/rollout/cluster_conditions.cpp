@@ -6,6 +6,7 @@
 #include <string>
 
 #include "policy/record/history.hpp"
+#include "policy/rollout/turns.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
@@ -77,11 +78,9 @@ std::optional<Story> closed_story(const Preparation& record) {
   if (status.phase == Phase::Failed && rollout.admission == AdmissionMode::Hold) {
     return Story{false, true, "HookFailed", status.message + "; it is tried again by itself"};
   }
-  const bool left = rollout.mode != RolloutMode::Operator && status.outcome == Outcome::Expired;
-  if (!left || present_turn(status.rollout.turns) == nullptr) return std::nullopt;
+  if (status.outcome != Outcome::Expired || !leaves_held(record)) return std::nullopt;
   return Story{true, true, "RolloutExpired",
-               "the rollout took longer than it may, and pods are still held: apply the old images, or take the "
-               "annotation starrocks.com/upgrade-rollout away to let them all go"};
+               "the rollout took longer than it may, and pods are still held: " + std::string(kHowToLetGo)};
 }
 
 std::optional<Story> story_of(const json& cluster, const std::vector<Preparation>& records) {

@@ -188,14 +188,38 @@ void hold(Rewrite& rewrite, const json& old_object) {
   rewrite.annotation(kStarRocks.hash_annotation, kNoHash);
 }
 
-void steer(Rewrite& rewrite, const json& object, int partition) {
-  if (partition <= partition_of(object)) return;  // the user's own keeps more back
+/// The partition that whoever writes asks for.
+int wanted_partition(const json& old_object, const json& object) {
+  const int sent = partition_of(object);
+  return annotation_of(old_object, kPartitionAnnotation) == std::to_string(sent) ? 0 : sent;
+}
+
+void put_partition(Rewrite& rewrite, const json& object, int partition) {
   json strategy = member(spec_of(object), "updateStrategy");
   if (!strategy.is_object()) strategy = json::object();
   strategy["type"] = "RollingUpdate";
   if (!strategy["rollingUpdate"].is_object()) strategy["rollingUpdate"] = json::object();
   strategy["rollingUpdate"]["partition"] = partition;
   rewrite.spec_field("updateStrategy", strategy);
+}
+
+void let_go(Rewrite& rewrite, const json& old_object, const json& object) {
+  const int wanted = wanted_partition(old_object, object);
+  if (wanted != partition_of(object) && !on_delete(object)) {
+    put_partition(rewrite, object, wanted);
+    // Once more: an operator that names this very partition since it was put there writes it then.
+    rewrite.annotation(kStarRocks.hash_annotation, kNoHash);
+  }
+  rewrite.annotation(kPartitionAnnotation, json());
+}
+
+void steer(Rewrite& rewrite, const json& old_object, const json& object, int partition) {
+  if (partition <= wanted_partition(old_object, object)) {  // the user's own keeps more back
+    rewrite.annotation(kPartitionAnnotation, json());
+    return;
+  }
+  put_partition(rewrite, object, partition);
+  rewrite.annotation(kPartitionAnnotation, std::to_string(partition));
   rewrite.annotation(kStarRocks.hash_annotation, kNoHash);
 }
 
@@ -262,6 +286,7 @@ AdmissionAnswer answer_write(const json& old_object, const json& object, const S
   json mark;  // null: goes
   switch (order.verdict) {
     case SetVerdict::Pass:
+      let_go(rewrite, old_object, object);
       break;
     case SetVerdict::Hold:
       if (changes_image || operators_own) {
@@ -271,14 +296,16 @@ AdmissionAnswer answer_write(const json& old_object, const json& object, const S
       } else {
         mark = annotation_or_null(object, kHeldAnnotation);  // nothing that was held is being written
       }
+      keep_annotation(rewrite, old_object, kPartitionAnnotation);
       break;
     case SetVerdict::Steer:
       if (on_delete(object)) {
         answer.warnings.push_back("upgrade gate: StatefulSet " + write->name +
                                   " has updateStrategy OnDelete; its pods are not led");
+        rewrite.annotation(kPartitionAnnotation, json());
         break;
       }
-      steer(rewrite, object, order.partition);
+      steer(rewrite, old_object, object, order.partition);
       mark = kMarkPartition;
       break;
   }

@@ -22,6 +22,10 @@ namespace gate {
 /// the gate, not only those that change the image. Gone once the StatefulSet is let go.
 inline constexpr std::string_view kHeldAnnotation = "gate.starrocks.com/held";
 
+/// Beside it: the partition that the gate put there, while it is there. An operator whose updateStrategy names none
+/// sends the stored one back, which is nobody's wish.
+inline constexpr std::string_view kPartitionAnnotation = "gate.starrocks.com/partition";
+
 enum class SetVerdict {
   Pass,   ///< As written.
   Hold,   ///< Everything that decides what pods run stays as it is. Replicas, labels and the rest pass.
@@ -75,7 +79,7 @@ struct StatefulSetState {
 ///   others than the operator that does not change the image is not held (a restart by hand, a label).
 /// - Steer: partition = the larger of the order's and that which is being written; while that is not what was written,
 ///   no valid hash; the mark. `updateStrategy: OnDelete` is left alone, with a warning.
-/// - Pass: as written, and the mark goes.
+/// - Pass: as written, without the mark; a partition of the gate's that is written back becomes 0, and no valid hash.
 /// - In each, a last-applied annotation that claims what the object does not get (all of it, while it is held) does not
 ///   replace the stored one: the next three-way merge would take it as done. Nor does one with another resourceVersion
 ///   only.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <climits>
 
 #include "policy/text/text.hpp"
 #include "policy/versions/version.hpp"
@@ -17,6 +19,12 @@ const ImageChange* change_of(const PreparationSpec& spec, Component component) {
   const auto found = std::find_if(spec.changes.begin(), spec.changes.end(),
                                   [&](const ImageChange& change) { return change.component == component; });
   return found == spec.changes.end() ? nullptr : &*found;
+}
+
+bool goes_down(const PreparationSpec& spec) {
+  return std::any_of(spec.changes.begin(), spec.changes.end(), [](const ImageChange& change) {
+    return version_change(change.from, change.to) == VersionChange::Downgrade;
+  });
 }
 
 const StatefulSetState* set_of(const RolloutObservation& seen, Component component) {
@@ -54,7 +62,8 @@ std::string waiting_for(const Preparation& record, const Turn& turn, const Rollo
     const auto* change = change_of(record.spec, component);
     if (change == nullptr) continue;
     const auto* set = set_of(seen, component);
-    if (auto missing = missing_of(set, seen.back ? change->from : change->to, turn.partition); !missing.empty()) {
+    if (auto missing = missing_of(set, seen.back ? way_back(record.spec, *change) : change->to, turn.partition);
+        !missing.empty()) {
       return missing;
     }
     if (seen.back) continue;  // the way back does not ask the database
@@ -68,6 +77,29 @@ std::string waiting_for(const Preparation& record, const Turn& turn, const Rollo
     }
   }
   return seen.back ? std::string{} : seen.unwell;
+}
+
+/// N of the pod "<StatefulSet>-N" that a node's name begins with; -1: it is no pod of this one.
+int ordinal_in(const StatefulSetState& set, std::string_view node) {
+  const auto pod = node.substr(0, node.find('.'));
+  if (pod.size() == node.size() || !pod.starts_with(set.name + "-")) return -1;
+  const auto digits = pod.substr(set.name.size() + 1);
+  int ordinal = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), ordinal);
+  const bool number = !digits.empty() && error == std::errc{} && end == digits.data() + digits.size();
+  return number ? ordinal : -1;
+}
+
+/// What is to be known where the FE that leads is not the last to restart, while it has not; "" where it is, or did.
+std::string leader_note(const Turn& turn, const RolloutObservation& seen, int below) {
+  const bool frontends =
+      std::find(turn.components.begin(), turn.components.end(), Component::Frontend) != turn.components.end();
+  const auto* set = set_of(seen, Component::Frontend);
+  if (!frontends || set == nullptr || seen.back) return {};
+  const int ordinal = ordinal_in(*set, seen.leading_frontend);
+  if (ordinal <= 0 || ordinal >= below || ordinal >= set->replicas) return {};
+  return "the FE that leads is " + set->name + "-" + std::to_string(ordinal) + ", which restarts before " + set->name +
+         "-0: another one is elected then";
 }
 
 bool waits_for_people(const Turn& turn, const RolloutObservation& seen) {
@@ -124,7 +156,7 @@ class Leader {
     return std::any_of(turn.components.begin(), turn.components.end(), [&](Component component) {
       const auto* set = set_of(seen_, component);
       const auto* change = change_of(record_.spec, component);
-      return set != nullptr && change != nullptr && set->exists && set->image != change->from;
+      return set != nullptr && change != nullptr && set->exists && set->image != way_back(record_.spec, *change);
     });
   }
 
@@ -145,6 +177,9 @@ class Leader {
         return;
       case TurnPhase::Rolling:
         look(turn);
+        if (const auto note = leader_note(turn, seen_, turn.partition + 1); !note.empty()) {
+          turn.waiting_for += (turn.waiting_for.empty() ? "" : "; ") + note;
+        }
         return;
       case TurnPhase::Done:
         return;
@@ -152,6 +187,10 @@ class Leader {
   }
 
   void begin(Turn& turn, std::size_t index) {
+    if (!seen_.back && !seen_.ahead.empty()) {
+      turn.waiting_for = seen_.ahead;
+      return;
+    }
     const bool frontend =
         std::find(turn.components.begin(), turn.components.end(), Component::Frontend) != turn.components.end();
     if (frontend && index > 0 && !seen_.back && !out_.progress.image_pushed) {
@@ -179,6 +218,10 @@ class Leader {
     turn.waiting_for.clear();
     out_.step_taken = true;
     tell(false, "UpgradeTurnStarted", step_text(turn));
+    if (auto note = leader_note(turn, seen_, INT_MAX); !note.empty()) {
+      tell(true, "UpgradeLeaderNotLast", note);
+      turn.waiting_for = std::move(note);
+    }
   }
 
   void look(Turn& turn) {
@@ -231,6 +274,12 @@ class Leader {
 
 bool over(const Preparation& record) { return record.status.stage == Stage::Closed; }
 
+/// Its images are on its object, or were.
+bool on_object(const Preparation& record) {
+  return record.spec.rollout.admission == AdmissionMode::Hold || record.status.admitted_time.has_value() ||
+         record.status.stage == Stage::RollingOut;
+}
+
 /// The turn of a component; nullptr where none was planned yet.
 const Turn* turn_of(const Preparation& record, Component component) {
   for (const auto& turn : record.status.rollout.turns) {
@@ -273,16 +322,47 @@ SetOrder backward(const Preparation& record, Component component) {
 
 }  // namespace
 
+const std::string& way_back(const PreparationSpec& spec, const ImageChange& change) {
+  const auto found = std::find_if(spec.origins.begin(), spec.origins.end(),
+                                  [&](const ComponentImage& origin) { return origin.component == change.component; });
+  return found == spec.origins.end() ? change.from : found->image;
+}
+
 std::vector<Turn> plan_turns(const PreparationSpec& spec) {
   std::vector<Turn> turns;
   for (const auto component : kUpgradeOrder) {
     if (change_of(spec, component) != nullptr) turns.push_back(Turn{{component}, TurnPhase::Held, 0, 0, 0, {}, {}, 0});
   }
-  const bool down = std::any_of(spec.changes.begin(), spec.changes.end(), [](const ImageChange& change) {
-    return version_change(change.from, change.to) == VersionChange::Downgrade;
-  });
-  if (down) std::reverse(turns.begin(), turns.end());
+  if (goes_down(spec)) std::reverse(turns.begin(), turns.end());
   return turns;
+}
+
+std::string rolls_before(const Preparation& mine, const std::vector<Preparation>& others) {
+  const auto turns_of = [](const Preparation& record) {
+    const auto& known = record.status.rollout.turns;
+    return known.empty() ? plan_turns(record.spec) : known;
+  };
+  const auto turns = turns_of(mine);
+  const Turn* now = present_turn(turns);
+  if (now == nullptr || now->phase != TurnPhase::Held) return {};
+  const bool down = goes_down(mine.spec);
+  const auto place = [&](Component component) {
+    const auto at = std::find(kUpgradeOrder.begin(), kUpgradeOrder.end(), component) - kUpgradeOrder.begin();
+    return down ? -at : at;
+  };
+  for (const auto& other : others) {
+    const bool rolls = !over(other) && other.status.stage != Stage::Restoring && !other.status.rollout.back;
+    if (!on_object(other) || !rolls || other.spec.bypass || other.spec.rollout.mode == RolloutMode::Operator) continue;
+    if (other.spec.object.uid == mine.spec.object.uid || goes_down(other.spec) != down) continue;
+    for (const auto& turn : turns_of(other)) {
+      const bool earlier = std::any_of(turn.components.begin(), turn.components.end(), [&](Component component) {
+        return place(component) < place(now->components.front());
+      });
+      if (!earlier || turn.phase == TurnPhase::Done) continue;
+      return names_of(turn) + " of " + other.spec.object.name + " rolls first (" + other.name + ")";
+    }
+  }
+  return {};
 }
 
 TurnMove next_move(const Preparation& record, const RolloutObservation& seen) { return Leader(record, seen).move(); }
@@ -317,17 +397,28 @@ int nodes_renewed(const Preparation& record, Component component, const std::vec
   }));
 }
 
+bool leaves_held(const Preparation& record) {
+  const auto& progress = record.status.rollout;
+  if (record.spec.bypass || record.spec.rollout.mode == RolloutMode::Operator || progress.back) return false;
+  return progress.turns.empty() || present_turn(progress.turns) != nullptr;
+}
+
 SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>& records, bool asked) {
+  bool newer_leads = false;  // elsewhere: what a record before it let go is not to run ahead of that
   for (const auto& record : records) {
     if (record.spec.object.uid != write.owner.uid) continue;
     const auto* change = change_of(record.spec, write.component);
     if (change == nullptr) continue;
     const bool given_up =
         record.status.phase == Phase::Failed || (over(record) && record.status.outcome != Outcome::Succeeded);
-    if (change->to == write.new_image && (!given_up || record.spec.bypass)) return forward(record, write.component);
+    if (change->to == write.new_image && (!given_up || record.spec.bypass)) {
+      const bool let_go = record.status.rollout.back && record.status.rollout.turns.empty();
+      return newer_leads && let_go ? held() : forward(record, write.component);
+    }
     const bool rolled_out = over(record) && record.status.outcome == Outcome::Succeeded;
-    if (change->from == write.new_image && !rolled_out) return backward(record, write.component);
+    if (way_back(record.spec, *change) == write.new_image && !rolled_out) return backward(record, write.component);
     if (rolled_out) break;  // what was before it is history
+    newer_leads = newer_leads || (!over(record) && on_object(record) && record.spec.rollout.leads());
   }
   return asked && write.old_image != write.new_image ? held() : SetOrder{};
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/record/preparation.hpp"
@@ -17,13 +18,20 @@ namespace gate {
 
 struct RolloutObservation {
   WallTime now{};
-  bool back = false;  ///< The object has the images that the record came from; else those that it leads to.
+  bool back = false;  ///< The object has the images that the record's pods came from; else those that it leads to.
   std::vector<StatefulSetState> sets;
   /// Nodes of a changed component that came back new (nodes_renewed); empty: the database could not be asked.
   std::optional<std::map<Component, int>> renewed;
   std::string unwell;  ///< The first thing of the health list that does not hold, or could not be read; "" when all do.
   std::string resume;  ///< The resume annotation; "" when there is none.
+  std::string ahead;   ///< Of a turn that is held: rolls_before().
+  std::string leading_frontend;  ///< Name of the FE that leads, as the FEs have it; "" where none was seen.
 };
+
+/// What has to roll before the turn of `mine` that is held now: a turn of another open record of the same database, of
+/// a cluster and its warehouses, that goes the same way and has components that come earlier. "" when nothing. Only
+/// records whose images are on their objects count: of others nobody knows whether they come.
+[[nodiscard]] std::string rolls_before(const Preparation& mine, const std::vector<Preparation>& others);
 
 /// Something to tell as a Kubernetes Event.
 struct TurnEvent {
@@ -39,6 +47,10 @@ struct TurnMove {
   bool step_taken = false;  ///< The operator should look again now: another answer waits for it.
 };
 
+/// The image that the pods of a changed component go back to: not that of a target before it which they never ran
+/// completely.
+[[nodiscard]] const std::string& way_back(const PreparationSpec& spec, const ImageChange& change);
+
 /// One turn for each changed component, all Held: an upgrade rolls BE, CN, warehouse, FE; a downgrade (any component
 /// that goes to a lower version) the other way round.
 [[nodiscard]] std::vector<Turn> plan_turns(const PreparationSpec& spec);
@@ -48,6 +60,7 @@ struct TurnMove {
 ///   the component came back new, and the health list holds, in as many readings in a row as the record asks for.
 /// - One that takes longer than its time is Paused, until the resume annotation has another value.
 /// - Before the first FE of an upgrade restarts, after other components rolled, every FE is asked for an image.
+/// - An FE that leads and whose pod is not the last to restart is told of: one election more.
 /// - Going back: what never moved is Done; what moved goes back whole, the last turn first. It waits for StatefulSets
 ///   alone and for no longer than a step's time: the way back is barred by nothing.
 [[nodiscard]] TurnMove next_move(const Preparation& record, const RolloutObservation& seen);
@@ -56,8 +69,16 @@ struct TurnMove {
 /// contradicts the new image's tag.
 [[nodiscard]] int nodes_renewed(const Preparation& record, Component component, const std::vector<DatabaseNode>& nodes);
 
+/// The rollout took longer than it may: pods that are not new yet stay as they are until somebody decides.
+[[nodiscard]] bool leaves_held(const Preparation& record);
+/// What there is to do then. The annotations count before the fields and the gate's defaults.
+inline constexpr std::string_view kHowToLetGo =
+    "apply the old images, or, to let all pods go at once, annotate the object with "
+    "starrocks.com/upgrade-rollout=operator and starrocks.com/upgrade-admission=refuse";
+
 /// What the gate answers to a write of a StatefulSet. `records` are those of the cluster, newest first; `asked`: its
-/// owner asks for a led rollout now. An image that no record lets go is held where that was asked for.
+/// owner asks for a led rollout now. An image that no record lets go is held where that was asked for: also that of a
+/// target which a newer one took the place of, while an operator still writes it.
 [[nodiscard]] SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>& records, bool asked);
 
 }  // namespace gate

@@ -187,6 +187,20 @@ TEST_CASE("what the conditions say of each state") {
   }
 }
 
+TEST_CASE("what was left held says what to do, and doing it lets go whatever asked for the rollout") {
+  const auto record = expired_while_held();
+  const auto fields = condition_fields(cluster("be:2"), {record}, true, kNow);
+  const auto message = fields.at("conditions").at(0).at("message").get<std::string>();
+  for (const char* part :
+       {"apply the old images", "starrocks.com/upgrade-rollout=operator", "starrocks.com/upgrade-admission=refuse"}) {
+    CHECK_MESSAGE(message.find(part) != std::string::npos, message);
+  }
+  auto unplanned = record;
+  unplanned.status.rollout.turns.clear();
+  CHECK_FALSE(condition_fields(cluster("be:2"), {unplanned}, true, kNow).at("conditions").at(0).at("reason") ==
+              "Running");
+}
+
 TEST_CASE("a time of transition stays until the status changes, and foreign conditions stay altogether") {
   auto object = cluster("be:2");
   object["status"]["conditions"] = {

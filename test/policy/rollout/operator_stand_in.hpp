@@ -3,6 +3,7 @@
 // a test without a control plane what a sequence of writes leads to.
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +22,7 @@ struct Wanted {
   std::string image = "be:1";
   std::vector<std::pair<std::string, std::string>> env{{"A", "1"}};
   int replicas = 3;
-  int partition = 0;
+  std::optional<int> partition = 0;  ///< nullopt: an updateStrategy of the user's that names none.
 };
 
 inline json expected_object(const Wanted& wanted) {
@@ -39,10 +40,11 @@ inline json expected_object(const Wanted& wanted) {
                    {"controller", true}}}}}},
               {"spec",
                {{"replicas", wanted.replicas},
-                {"updateStrategy", {{"type", "RollingUpdate"}, {"rollingUpdate", {{"partition", wanted.partition}}}}},
+                {"updateStrategy", {{"type", "RollingUpdate"}}},
                 {"template",
                  {{"metadata", {{"labels", {{"app", "be"}}}}},
                   {"spec", {{"containers", {{{"name", "be"}, {"image", wanted.image}, {"env", env}}}}}}}}}}};
+  if (wanted.partition) object["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = *wanted.partition;
   object["metadata"]["annotations"][kHash] = std::to_string(std::hash<std::string>{}(object["spec"].dump()));
   return object;
 }
@@ -116,6 +118,10 @@ class StatefulSetServer {
   static void default_fields(json& object) {
     auto& spec = object["spec"];
     spec["podManagementPolicy"] = "Parallel";
+    auto& strategy = spec["updateStrategy"];
+    if (strategy["type"] == "RollingUpdate" && strategy["rollingUpdate"]["partition"].is_null()) {
+      strategy["rollingUpdate"]["partition"] = 0;
+    }
     spec["template"]["spec"]["restartPolicy"] = "Always";
     for (auto& container : spec["template"]["spec"]["containers"]) container["imagePullPolicy"] = "IfNotPresent";
   }

@@ -21,6 +21,9 @@ const json& template_of(const StatefulSetServer& server) { return server.live()[
 int partition_of(const StatefulSetServer& server) {
   return server.live()["spec"]["updateStrategy"]["rollingUpdate"]["partition"].get<int>();
 }
+bool partition_is_ours(const StatefulSetServer& server) {
+  return server.live()["metadata"]["annotations"].contains(kPartitionAnnotation);
+}
 bool marked(const StatefulSetServer& server) {
   return server.live()["metadata"]["annotations"].contains(kHeldAnnotation);
 }
@@ -31,6 +34,7 @@ void check_applied(StatefulSetServer& server, const Wanted& wanted, WriteStyle s
   CHECK(server.live()["spec"] == fresh.live()["spec"]);
   CHECK(server.live()["metadata"]["annotations"][kHash] == fresh.live()["metadata"]["annotations"][kHash]);
   CHECK_FALSE(marked(server));
+  CHECK_FALSE(partition_is_ours(server));
   if (style == WriteStyle::ThreeWay) {
     const auto claim = json::parse(server.live()["metadata"]["annotations"].value(kLastApplied, "{}"));
     CHECK(claim["spec"] == expected_object(wanted)["spec"]);
@@ -113,6 +117,33 @@ TEST_CASE("a steered update goes down pod by pod, each step with one write") {
     operator_pass(server, wanted, style);
     check_applied(server, wanted, style);
     check_at_rest(server, wanted, style);
+  }
+}
+
+TEST_CASE("an updateStrategy that names no partition: the gate's own goes down with each step, and does not stay") {
+  for (const auto style : kStyles) {
+    for (const bool named_at_last : {false, true}) {
+      CAPTURE(static_cast<int>(style));
+      CAPTURE(named_at_last);
+      Wanted wanted;
+      wanted.partition.reset();
+      auto server = settled(wanted, style);
+      wanted.image = "be:2";
+      for (const auto& order :
+           {SetOrder{SetVerdict::Steer, 2}, SetOrder{SetVerdict::Hold, 0}, SetOrder{SetVerdict::Steer, 1}}) {
+        server.order = order;
+        operator_pass(server, wanted, style);
+        if (order.verdict == SetVerdict::Steer) CHECK(partition_of(server) == order.partition);
+        check_at_rest(server, wanted, style);
+      }
+      if (named_at_last) wanted.partition = 1;  // the very one that the gate put there
+      server.order = {SetVerdict::Pass};
+      operator_pass(server, wanted, style);
+      operator_pass(server, wanted, style);
+      check_applied(server, wanted, style);
+      CHECK(partition_of(server) == wanted.partition.value_or(0));
+      check_at_rest(server, wanted, style);
+    }
   }
 }
 
@@ -251,6 +282,7 @@ TEST_CASE("any sequence of writes: a hold holds, rest is rest, and letting go ap
     const auto style = kStyles.at(static_cast<std::size_t>(below(2)));
     Wanted wanted;
     wanted.partition = below(4) == 0 ? below(3) : 0;
+    if (below(3) == 0) wanted.partition.reset();
     auto server = settled(wanted, style);
     for (int step = 0; step < kSteps; ++step) {
       switch (below(6)) {
@@ -267,7 +299,7 @@ TEST_CASE("any sequence of writes: a hold holds, rest is rest, and letting go ap
           wanted.replicas = 1 + below(4);
           break;
         case 3:
-          wanted.partition = below(3);
+          if (wanted.partition) wanted.partition = below(3);
           break;
         default:
           break;
@@ -290,7 +322,7 @@ TEST_CASE("any sequence of writes: a hold holds, rest is rest, and letting go ap
         CHECK(server.live()["spec"]["updateStrategy"] == before["spec"]["updateStrategy"]);
       }
       if (server.order.verdict == SetVerdict::Steer && wanted.image != live_image) {
-        CHECK(partition_of(server) == std::max(wanted.partition, server.order.partition));
+        CHECK(partition_of(server) == std::max(wanted.partition.value_or(0), server.order.partition));
       }
       // It crashes between the two. Where the first was applied that loses a deletion, with and without the gate.
       if (template_of(server) == before["spec"]["template"] && below(3) == 0) second = false;

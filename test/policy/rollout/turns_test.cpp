@@ -42,6 +42,7 @@ struct World {
   bool broken = false;  ///< A pod that restarts forward does not become ready.
   std::string unwell;
   std::string resume;
+  std::string leads;  ///< Name of an FE.
   WallTime now{};
   std::vector<std::string> restarts;
   std::vector<TurnEvent> events;
@@ -94,6 +95,7 @@ struct World {
     for (const auto& [component, old] : old_pods) (*out.renewed)[component] = sets[component].ready - old;
     out.unwell = unwell;
     out.resume = resume;
+    out.leading_frontend = leads;
     return out;
   }
 
@@ -301,6 +303,119 @@ TEST_CASE("a rollback that is slow does not keep back the others") {
                     [](const TurnEvent& event) { return event.reason == "UpgradeRollbackSlow"; }));
 }
 
+TEST_CASE("an FE that leads and is not the last to restart is told of, once, and while it has not restarted") {
+  struct Row {
+    const char* name;
+    const char* leads;
+    int events;
+    bool at_first, at_second;  ///< Shown in the FEs' first step, and in the second.
+  };
+  for (const Row& row : {Row{"the last", "sr-fe-0.sr-fe-search.db_9010_1", 0, false, false},
+                         Row{"in the middle", "sr-fe-1.sr-fe-search.db_9010_1", 1, true, true},
+                         Row{"the first", "sr-fe-2.sr-fe-search.db_9010_1", 1, true, false},
+                         Row{"no pod of this cluster", "other-fe-2.sr-fe-search.db_9010_1", 0, false, false},
+                         Row{"by address", "10.0.0.7_9010_1", 0, false, false},
+                         Row{"scaled in", "sr-fe-7.sr-fe-search.db_9010_1", 0, false, false},
+                         Row{"nobody leads", "", 0, false, false}}) {
+    CAPTURE(row.name);
+    World world(record_of({{Component::Frontend, "fe:3.3.0", "fe:3.3.1"}}));
+    world.leads = row.leads;
+    world.look();
+    world.pass();
+    world.unwell = "not yet";
+    world.look();
+    const auto noted = [&] {
+      return world.turn(0).waiting_for.find("which restarts before sr-fe-0") != std::string::npos;
+    };
+    CHECK(world.turn(0).step == 1);
+    CHECK(noted() == row.at_first);
+    world.unwell.clear();
+    while (world.turn(0).step == 1) world.run(1);
+    world.unwell = "not yet";
+    world.look();
+    CHECK(world.turn(0).step == 2);
+    CHECK(noted() == row.at_second);
+    CHECK(std::count_if(world.events.begin(), world.events.end(), [](const TurnEvent& event) {
+            return event.warning && event.reason == "UpgradeLeaderNotLast";
+          }) == row.events);
+  }
+}
+
+TEST_CASE("a rollout that took longer than it may leaves pods held where a turn was left") {
+  auto record = upgrade();
+  CHECK(leaves_held(record));  // not even planned
+  record.status.rollout.turns = plan_turns(record.spec);
+  CHECK(leaves_held(record));
+  auto let_go = record;
+  let_go.status.rollout.turns.clear();
+  let_go.status.rollout.back = true;
+  CHECK_FALSE(leaves_held(let_go));
+  for (auto& turn : record.status.rollout.turns) turn.phase = TurnPhase::Done;
+  CHECK_FALSE(leaves_held(record));
+  record.status.rollout.turns.clear();
+  record.spec.rollout.mode = RolloutMode::Operator;
+  CHECK_FALSE(leaves_held(record));
+}
+
+TEST_CASE("a cluster and its warehouses roll in one order, whichever record a component belongs to") {
+  auto cluster = upgrade();
+  cluster.status.rollout.turns = plan_turns(cluster.spec);
+  auto frontends = cluster;
+  frontends.status.rollout.turns[0].phase = TurnPhase::Done;
+  auto warehouse = record_of({{Component::Warehouse, "cn:3.3.0", "cn:3.3.1"}});
+  warehouse.name = "wh-1";
+  warehouse.spec.object = {"StarRocksWarehouse", "wh", "uid-wh"};
+  auto rolls = warehouse;
+  rolls.status.rollout.turns = plan_turns(rolls.spec);
+  rolls.status.rollout.turns[0].phase = TurnPhase::Rolling;
+  auto rolled = rolls;
+  rolled.status.rollout.turns[0].phase = TurnPhase::Done;
+  auto refused = warehouse;
+  refused.status.stage = Stage::Prepared;
+  auto held = refused;
+  held.spec.rollout.admission = AdmissionMode::Hold;
+  auto closed = rolls;
+  closed.status.stage = Stage::Closed;
+  auto back = rolls;
+  back.status.rollout.back = true;
+  auto unled = rolls;
+  unled.spec.rollout.mode = RolloutMode::Operator;
+  auto down = record_of({{Component::Warehouse, "cn:3.3.1", "cn:3.3.0"}});
+  down.spec.object = warehouse.spec.object;
+  auto cluster_down =
+      record_of({{Component::Frontend, "fe:3.3.1", "fe:3.3.0"}, {Component::Backend, "be:3.3.1", "be:3.3.0"}});
+  struct Row {
+    const char* name;
+    Preparation mine;
+    Preparation other;
+    bool waits;
+  };
+  for (const Row& row :
+       {Row{"BEs wait for nobody", cluster, rolls, false},
+        Row{"FEs wait for a warehouse that rolls", frontends, rolls, true},
+        Row{"not planned yet", frontends, warehouse, true}, Row{"not for one that is done", frontends, rolled, false},
+        Row{"not for one that is still refused", frontends, refused, false},
+        Row{"for one that is held", frontends, held, true}, Row{"not for one that gave up", frontends, closed, false},
+        Row{"not for one that goes back", frontends, back, false},
+        Row{"not for one that the operator rolls", frontends, unled, false},
+        Row{"not for one that goes the other way", frontends, down, false},
+        Row{"a warehouse waits for BEs", warehouse, cluster, true},
+        Row{"a warehouse waits for no FEs", warehouse, frontends, false},
+        Row{"down: a warehouse waits for FEs", down, cluster_down, true},
+        Row{"down: FEs wait for nobody", cluster_down, down, false},
+        Row{"a newer target of the same object is another story", frontends, cluster, false}}) {
+    CAPTURE(row.name);
+    CHECK(rolls_before(row.mine, {row.other}).empty() == !row.waits);
+  }
+  World world(frontends);
+  world.record.status.rollout.image_pushed = true;
+  auto seen = world.seen();
+  seen.ahead = rolls_before(frontends, {rolls});
+  const auto move = next_move(world.record, seen);
+  CHECK(move.progress.turns[1].phase == TurnPhase::Held);
+  CHECK(move.progress.turns[1].waiting_for == "warehouse of wh rolls first (wh-1)");
+}
+
 TEST_CASE("orders: what a StatefulSet may go to") {
   const auto write = [](const char* from, const char* to, Component component = Component::Backend) {
     return StatefulSetWrite{component, {"StarRocksCluster", "sr", "uid-1"}, "sr-be", from, to, false};
@@ -339,6 +454,23 @@ TEST_CASE("orders: what a StatefulSet may go to") {
   auto let_go = steered;
   let_go.status.rollout = {};
   let_go.status.rollout.back = true;
+  // A newer target, while the one before it was held, or had begun.
+  auto superseded = failed;
+  superseded.status.stage = Stage::Closed;
+  superseded.status.outcome = Outcome::Superseded;
+  auto newer = running;
+  newer.spec.rollout.admission = AdmissionMode::Hold;
+  for (auto& change : newer.spec.changes) {
+    newer.spec.origins.push_back({change.component, change.from});
+    change.from = change.to;
+    change.to = std::string(to_string(change.component)) + ":3.3.2";
+  }
+  auto candidate = newer;  // refused so far
+  candidate.spec.rollout.admission = AdmissionMode::Refuse;
+  candidate.status.stage = Stage::Preparing;
+  auto newer_rolls = newer;
+  newer_rolls.status.phase = Phase::Completed;
+  newer_rolls.status.rollout.turns = steered.status.rollout.turns;
   const auto forward = write("be:3.3.0", "be:3.3.1");
   const SetOrder hold{SetVerdict::Hold, 0};
   const SetOrder pass{};
@@ -364,6 +496,30 @@ TEST_CASE("orders: what a StatefulSet may go to") {
         Row{"back, alone", {alone}, write("be:3.3.1", "be:3.3.0"), pass},
         Row{"let go, forward", {let_go}, forward, pass},
         Row{"let go, back", {let_go}, write("be:3.3.1", "be:3.3.0"), pass},
+        Row{"a target that another took the place of", {newer, superseded}, forward, hold},
+        Row{"the same, before its record says so", {newer, running}, forward, hold},
+        Row{"the same, in the middle of its steps",
+            {newer, steered},
+            write("be:3.3.1", "be:3.3.1"),
+            {SetVerdict::Steer, 2}},
+        Row{"the same, let go for the newer one", {newer, let_go}, write("be:3.3.1", "be:3.3.1"), hold},
+        Row{"the same, a part that never moved",
+            {newer, let_go},
+            write("fe:3.3.0", "fe:3.3.1", Component::Frontend),
+            hold},
+        Row{"let go, beside a candidate that is not admitted",
+            {candidate, let_go},
+            write("be:3.3.1", "be:3.3.1"),
+            pass},
+        Row{"the newer target", {newer_rolls, let_go}, write("be:3.3.1", "be:3.3.2"), {SetVerdict::Steer, 2}},
+        Row{"from the newer target to where the pods came from",
+            {newer_rolls, let_go},
+            write("be:3.3.2", "be:3.3.0"),
+            hold},
+        Row{"from both targets to where the pods came from, held so far",
+            {newer, superseded},
+            write("be:3.3.0", "be:3.3.0"),
+            pass},
         Row{"another object's record", {other}, forward, hold}}) {
     CAPTURE(row.name);
     CHECK(order_of(row.write, row.records, true) == row.order);

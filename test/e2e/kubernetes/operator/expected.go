@@ -114,6 +114,8 @@ func (c *component) statefulSet() *appsv1.StatefulSet {
 	if c.warehouse {
 		set.Finalizers = []string{warehouseFinalizer}
 	}
+	set.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType,
+		RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: new(int32)}}
 	if c.spec.UpdateStrategy != nil {
 		set.Spec.UpdateStrategy = *c.spec.UpdateStrategy
 	}
