@@ -201,6 +201,7 @@ Status App::Impl::start_backend() {
   access_options.frontend_tls = options.frontend_tls;
   access_options.frontend_ca_pem = ca;
   access_options.identity = options.identity;
+  access_options.webhook_configuration = options.webhook_configurations;
   clusters = std::make_unique<KubeClusterAccess>(*kube, clock, log, access_options);
   script_jobs = std::make_unique<KubeScriptJobs>(*kube, *clusters, KubeScriptJobsOptions{options.script_hook_image});
   return Ok{};
@@ -273,6 +274,7 @@ Status App::Impl::start_controller() {
     InstallationWatchOptions installation_options;
     installation_options.name_space = own_namespace;
     installation_options.identity = options.identity;
+    installation_options.configuration = options.webhook_configurations;
     installation_watch = std::make_unique<InstallationWatch>(*kube, clock, log, std::move(installation_options));
     installation_watch->start();
     own_name = std::jthread([this](const std::stop_token& stop) { learn_own_name(stop); });
@@ -296,7 +298,9 @@ void App::Impl::start_callers() {
   if (options.callers != CallerPolicy::SecretPath) return;
   callers = std::make_unique<Callers>(clock);
   WebhookPathsOptions paths_options;
-  paths_options.secret_namespace = options.caller_secret_namespace;
+  paths_options.configuration = options.webhook_configurations;
+  paths_options.secret_namespace =
+      options.caller_secret_namespace.empty() ? own_namespace : options.caller_secret_namespace;
   paths_options.secret = options.caller_secret;
   paths_options.token_life = kCallerTokenLife;
   paths_options.replacement_interval = kCallerTokenOverlap;

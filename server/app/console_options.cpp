@@ -80,6 +80,10 @@ void add_console_commands(CLI::App& app, ConsoleOptions& options) {
         break;
       case ConsoleCommand::Check:
         command->add_option("--gate-namespace", options.gate_namespace, "Where the gate runs")->capture_default_str();
+        command
+            ->add_option("--gate-name", options.gate_name,
+                         "Name of its Deployment, ServiceAccount and webhook configurations")
+            ->capture_default_str();
         add_output(*command, options.json);
         break;
     }

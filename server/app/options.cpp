@@ -246,17 +246,23 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
           "--caller-secret",
           [&options](const std::string& text) {
             const auto slash = text.find('/');
-            if (slash == 0 || slash == std::string::npos || slash + 1 == text.size() ||
-                text.find('/', slash + 1) != std::string::npos) {
+            const bool named = slash != std::string::npos;
+            if (text.empty() || slash == 0 || (named && slash + 1 == text.size()) ||
+                (named && text.find('/', slash + 1) != std::string::npos)) {
               throw CLI::ValidationError("--caller-secret",
-                                         "invalid value \"" + text + "\": want NAMESPACE/NAME of a Secret");
+                                         "invalid value \"" + text + "\": want NAME or NAMESPACE/NAME of a Secret");
             }
-            options.caller_secret_namespace = text.substr(0, slash);
-            options.caller_secret = text.substr(slash + 1);
+            options.caller_secret_namespace = named ? text.substr(0, slash) : "";
+            options.caller_secret = named ? text.substr(slash + 1) : text;
           },
-          "With --callers=secret-path: the Secret that keeps the key of the paths; it exists, perhaps empty")
-      ->type_name("NAMESPACE/NAME")
-      ->default_str(options.caller_secret_namespace + "/" + options.caller_secret);
+          "With --callers=secret-path: the Secret that keeps the key of the paths; it exists, perhaps empty; without a "
+          "namespace it is in the pod's own")
+      ->type_name("[NAMESPACE/]NAME")
+      ->default_str(options.caller_secret);
+  serve
+      .add_option("--webhook-configurations", options.webhook_configurations,
+                  "Name of the gate's ValidatingWebhookConfiguration and MutatingWebhookConfiguration")
+      ->capture_default_str();
   serve.add_option("--dev-certificate", options.dev_certificate_directory,
                    "Make a throw-away certificate in this folder and serve with it (for trying the gate out)");
   serve.add_option("--store", options.store, "Where preparations are kept")
@@ -289,8 +295,10 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
 }
 
 void add_plan_options(CLI::App& plan, PlanOptions& options) {
-  plan.add_option("FILE", options.files,
-                  "Manifests, YAML or JSON; an object that comes twice comes old first; \"-\" is standard input");
+  plan.add_option(
+      "FILE", options.files,
+      "Manifests, YAML or JSON; an object that comes twice comes old first; \"-\" is standard "
+      "input");
   plan.add_option("--old", options.old_files, "Manifests as they are");
   plan.add_option("--new", options.new_files, "Manifests as they would be");
   plan.add_option("--set-image", options.set_images, "Puts an image into the new objects; may be repeated")
@@ -332,6 +340,11 @@ std::string contradictions(const ServeOptions& options, bool release) {
   }
   if (options.callers == CallerPolicy::SecretPath && options.store == StoreKind::Memory) {
     add("--callers=secret-path has no meaning with --store=memory");
+  }
+  if (options.callers == CallerPolicy::SecretPath && !options.kubeconfig.empty() &&
+      options.caller_secret_namespace.empty()) {
+    add("--caller-secret is required as NAMESPACE/NAME with --kubeconfig: outside of a pod no namespace is the gate's "
+        "own");
   }
   if (options.store == StoreKind::Memory) {
     if (!options.kubeconfig.empty()) add("--kubeconfig has no meaning with --store=memory");

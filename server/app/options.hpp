@@ -45,8 +45,9 @@ struct ServeOptions {
   std::vector<std::string> tls_client_names;
   std::string tls_client_names_file;
   std::optional<CallerPolicy> callers;  ///< nullopt until it was parsed: Certificate with a CA file, else Any.
-  std::string caller_secret_namespace = "starrocks-upgrade-gate";
+  std::string caller_secret_namespace;  ///< Empty: the pod's own.
   std::string caller_secret = "upgrade-gate-caller";
+  std::string webhook_configurations = "upgrade-gate";  ///< Name of both the validating and the mutating one.
   std::string dev_certificate_directory;  ///< Write a throw-away certificate there and serve with it.
 
   StoreKind store = StoreKind::Kubernetes;

@@ -140,8 +140,8 @@ class Judge {
   }
 
   void webhooks(WebhookKind which, const json& configuration) {
-    const std::string subject =
-        std::string(which == WebhookKind::Mutating ? "Mutating" : "Validating") + "WebhookConfiguration upgrade-gate";
+    const std::string subject = std::string(which == WebhookKind::Mutating ? "Mutating" : "Validating") +
+                                "WebhookConfiguration " + in_.gate_name;
     if (const auto fault = fault_of_webhooks(configuration, which, in_.gate_namespace); !fault.empty()) {
       return fail(subject, fault);
     }
@@ -237,8 +237,8 @@ class Judge {
   }
 
   void deployment() {
-    const std::string subject = "Deployment " + in_.gate_namespace + "/upgrade-gate";
-    if (in_.deployment.is_null()) return fail(subject, "not found; is --gate-namespace right?");
+    const std::string subject = "Deployment " + in_.gate_namespace + "/" + in_.gate_name;
+    if (in_.deployment.is_null()) return fail(subject, "not found; are --gate-namespace and --gate-name right?");
     const auto number = [&](const char* part, const char* key) {
       const json& value = member(member(in_.deployment, part), key);
       return value.is_number_integer() ? value.get<int>() : 0;
@@ -299,7 +299,7 @@ class Judge {
 
 struct Right {
   const char* verb;
-  const char* resource;
+  const char* resource;  ///< With a slash at its end: of the one object that the gate keeps its paths in, or their key.
   enum class In { AllNamespaces, GateNamespace } in = In::AllNamespaces;
   const char* flag = "";  ///< Only where the gate is given this one.
 };
@@ -319,11 +319,11 @@ constexpr std::array kRights{
     Right{"create", "subjectaccessreviews.authorization.k8s.io"},
     Right{"create", "events"},
     Right{"get", "customresourcedefinitions.apiextensions.k8s.io/starrocksclusters.starrocks.com"},
-    Right{"update", "validatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-gate",
-          Right::In::AllNamespaces, "--caller-secret"},
-    Right{"update", "mutatingwebhookconfigurations.admissionregistration.k8s.io/upgrade-gate", Right::In::AllNamespaces,
+    Right{"update", "validatingwebhookconfigurations.admissionregistration.k8s.io/", Right::In::AllNamespaces,
           "--caller-secret"},
-    Right{"update", "secrets/upgrade-gate-caller", Right::In::GateNamespace, "--caller-secret"},
+    Right{"update", "mutatingwebhookconfigurations.admissionregistration.k8s.io/", Right::In::AllNamespaces,
+          "--caller-secret"},
+    Right{"update", "secrets/", Right::In::GateNamespace, "--caller-secret"},
     Right{"create", "jobs.batch", Right::In::AllNamespaces, "--script-hook-image"},
     Right{"list", "pods", Right::In::AllNamespaces, "--script-hook-image"}};
 /// Of the gate's own container, without which another process would not reach the FEs as it does.
@@ -354,19 +354,26 @@ class Gatherer {
   }
   /// Whether the gate's service account has each right; needs the caller's right to impersonate.
   void rights(const json& deployment, std::vector<CheckLine>& lines) const {
-    const std::string account = "system:serviceaccount:" + options_.gate_namespace + ":upgrade-gate";
+    const std::string account = "system:serviceaccount:" + options_.gate_namespace + ":" + options_.gate_name;
+    const std::string secret = argument(deployment, "--caller-secret");
     std::string missing;
     for (const auto& right : kRights) {
       if (*right.flag != '\0' && argument(deployment, right.flag).empty()) continue;
       const std::string scope =
           right.in == Right::In::GateNamespace ? "--namespace=" + options_.gate_namespace : "--all-namespaces";
-      const auto may = kubectl({"auth", "can-i", right.verb, right.resource, scope, "--as=" + account});
+      std::string resource = right.resource;
+      if (resource == "secrets/") {
+        resource += secret.substr(secret.find('/') + 1);
+      } else if (resource.back() == '/') {
+        resource += options_.gate_name;
+      }
+      const auto may = kubectl({"auth", "can-i", right.verb, resource, scope, "--as=" + account});
       if (may) continue;
       if (may.error().message.find("impersonate") != std::string::npos) {
         lines.push_back({CheckResult::NotChecked, "RBAC", "you may not impersonate " + account});
         return;
       }
-      missing += std::string(missing.empty() ? "" : ", ") + right.verb + " " + right.resource;
+      missing += std::string(missing.empty() ? "" : ", ") + right.verb + " " + resource;
     }
     if (missing.empty()) {
       lines.push_back({CheckResult::Good, "RBAC", account + " has the rights that it needs"});
@@ -384,7 +391,7 @@ class Gatherer {
   void frontends(const json& deployment, std::vector<CheckLine>& lines) const {
     if (deployment.is_null()) return;
     std::vector<std::string> words{"exec",
-                                   "deployment/upgrade-gate",
+                                   "deployment/" + options_.gate_name,
                                    "--namespace=" + options_.gate_namespace,
                                    "--container=upgrade-gate",
                                    "--",
@@ -539,19 +546,22 @@ int check_installation(const ConsoleOptions& options, const Clock& clock, const 
   const std::string ns = "--namespace=" + options.gate_namespace;
   const json record_crd = gatherer.get({"crd", std::string(kRecordCrd)});
   const json cluster_crd = gatherer.get({"crd", std::string(kClusterCrd)});
-  const json validating = gatherer.get({"validatingwebhookconfiguration", "upgrade-gate"});
-  const json mutating = gatherer.get({"mutatingwebhookconfiguration", "upgrade-gate"});
-  const json deployment = gatherer.get({"deployment", "upgrade-gate", ns});
+  const json validating = gatherer.get({"validatingwebhookconfiguration", options.gate_name});
+  const json mutating = gatherer.get({"mutatingwebhookconfiguration", options.gate_name});
+  const json deployment = gatherer.get({"deployment", options.gate_name, ns});
   const json secret = gatherer.get({"secret", "upgrade-gate-tls", ns});
   const json clusters = gatherer.get({std::string(kClusterCrd), "--all-namespaces"});
   const json namespaces = gatherer.get({"namespaces"});
   json caller_secret;
-  if (const auto name = argument(deployment, "--caller-secret"); name.find('/') != std::string::npos) {
-    caller_secret =
-        gatherer.get({"secret", name.substr(name.find('/') + 1), "--namespace=" + name.substr(0, name.find('/'))});
+  if (const auto name = argument(deployment, "--caller-secret"); !name.empty()) {
+    const auto slash = name.find('/');
+    const bool named = slash != std::string::npos;
+    caller_secret = gatherer.get({"secret", named ? name.substr(slash + 1) : name,
+                                  "--namespace=" + (named ? name.substr(0, slash) : options.gate_namespace)});
   }
-  auto lines = judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret, clusters,
-                                   caller_secret, namespaces, options.gate_namespace, clock.wall_now()});
+  auto lines =
+      judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret, clusters, caller_secret,
+                          namespaces, options.gate_namespace, options.gate_name, clock.wall_now()});
   gatherer.rights(deployment, lines);
   gatherer.verdicts(lines);
   gatherer.frontends(deployment, lines);

@@ -36,6 +36,7 @@ struct Installation {
   const nlohmann::json& caller_secret;
   const nlohmann::json& namespaces;  ///< A list.
   std::string gate_namespace;
+  std::string gate_name;  ///< Of its Deployment, ServiceAccount and webhook configurations.
   WallTime now;
 };
 [[nodiscard]] std::vector<CheckLine> judge_installation(const Installation& installation);

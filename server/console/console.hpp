@@ -31,6 +31,7 @@ struct ConsoleOptions {
   std::chrono::seconds valid_for{3600};
   bool yes = false;                                       ///< Bypass: write it, do not only show it.
   std::string gate_namespace = "starrocks-upgrade-gate";  ///< Check.
+  std::string gate_name = "upgrade-gate";                 ///< Check: another one where the manifests had a prefix.
 };
 
 /// What scripts go by.

@@ -28,6 +28,7 @@ struct KubeClusterAccessOptions {
   FrontendTls frontend_tls = FrontendTls::Preferred;
   std::string frontend_ca_pem{};  ///< For the Verify modes; a `ca.crt` in the cluster's credentials Secret wins.
   std::string identity = "upgrade-gate";  ///< reportingInstance of Events: the pod's name.
+  std::string webhook_configuration = "upgrade-gate";  ///< Name of the MutatingWebhookConfiguration of the gate.
 };
 
 class KubeClusterAccess final : public ClusterAccess {

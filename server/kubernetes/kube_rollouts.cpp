@@ -9,8 +9,7 @@
 namespace gate {
 namespace {
 
-/// As manifests/rollouts names them.
-constexpr std::string_view kWebhooks = "upgrade-gate";
+/// As manifests/rollouts names it.
 constexpr std::string_view kWebhook = "statefulsets.gate.starrocks.com";
 constexpr std::string_view kComponent = "manifests/rollouts of the gate";
 
@@ -28,11 +27,11 @@ Result<std::vector<StatefulSetState>> KubeClusterAccess::stateful_sets(const Pre
 }
 
 Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& name_space, Deadline deadline) {
-  const auto webhooks = client_.get(kube::kMutatingWebhooks, {}, std::string(kWebhooks), deadline);
+  const auto webhooks = client_.get(kube::kMutatingWebhooks, {}, options_.webhook_configuration, deadline);
   const auto& failure = webhooks.ok() ? Error{} : webhooks.error();
   if (!webhooks && (failure.code == ErrorCode::NotFound || failure.code == ErrorCode::PermissionDenied)) {
-    return "MutatingWebhookConfiguration " + std::string(kWebhooks) + " is not there or may not be read: want " +
-           std::string(kComponent);
+    return "MutatingWebhookConfiguration " + options_.webhook_configuration +
+           " is not there or may not be read: want " + std::string(kComponent);
   }
   if (!webhooks) return failure;
   // With another failure policy an outage of the gate would let everything roll.
@@ -43,8 +42,8 @@ Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& na
                       text_of(member_at(list[i], {"failurePolicy"})) == "Fail");
   }
   if (!holds) {
-    return "MutatingWebhookConfiguration " + std::string(kWebhooks) + " has no webhook " + std::string(kWebhook) +
-           " with failurePolicy Fail: want " + std::string(kComponent);
+    return "MutatingWebhookConfiguration " + options_.webhook_configuration + " has no webhook " +
+           std::string(kWebhook) + " with failurePolicy Fail: want " + std::string(kComponent);
   }
   const auto object = client_.get(kube::kNamespaces, {}, name_space, deadline);
   if (!object) return object.error();

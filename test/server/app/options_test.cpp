@@ -67,6 +67,20 @@ TEST_CASE("what is given is taken") {
   CHECK(line.options.identity == "me");
 }
 
+TEST_CASE("the Secret of the paths is in the pod's own namespace where no other is named") {
+  const auto own =
+      serve_with({"--callers=secret-path", "--caller-secret=sr-caller", "--webhook-configurations=sr-gate"});
+  CHECK(own.serve);
+  CHECK(own.options.caller_secret_namespace.empty());
+  CHECK(own.options.caller_secret == "sr-caller");
+  CHECK(own.options.webhook_configurations == "sr-gate");
+  const auto other = serve_with({"--callers=secret-path", "--caller-secret=platform/caller", "--kubeconfig=k"});
+  CHECK(other.serve);
+  CHECK(other.options.caller_secret_namespace == "platform");
+  CHECK(other.options.caller_secret == "caller");
+  CHECK(other.options.webhook_configurations == "upgrade-gate");
+}
+
 TEST_CASE("a refused value: the text names the option, the value and what is accepted") {
   struct Row {
     const char* argument;
@@ -101,6 +115,9 @@ TEST_CASE("a refused value: the text names the option, the value and what is acc
            Row{"--script-hook-image=-x", {"--script-hook-image", "REGISTRY"}},
            Row{"--script-hook-image=https://a/b", {"--script-hook-image", "REGISTRY"}},
            Row{"--script-hook-image=image:", {"--script-hook-image", "REGISTRY"}},
+           Row{"--caller-secret=a/", {"--caller-secret", "\"a/\"", "NAMESPACE/NAME"}},
+           Row{"--caller-secret=/a", {"--caller-secret", "\"/a\"", "NAMESPACE/NAME"}},
+           Row{"--caller-secret=a/b/c", {"--caller-secret", "\"a/b/c\"", "NAMESPACE/NAME"}},
            Row{"--log-level=loud", {"--log-level", "loud", "debug"}},
            Row{"--no-such=1", {"--no-such"}},
        }) {
@@ -125,6 +142,10 @@ TEST_CASE("what contradicts or lacks is refused all at once") {
            Row{"client names without a client CA",
                {"serve", "--tls-cert-file=a", "--tls-key-file=b", "--tls-client-names=x"},
                {"need --tls-client-ca-file"}},
+           Row{"secret paths outside of a pod",
+               {"serve", "--tls-cert-file=a", "--tls-key-file=b", "--kubeconfig=k", "--callers=secret-path",
+                "--caller-secret=c"},
+               {"--caller-secret is required as NAMESPACE/NAME with --kubeconfig"}},
            Row{"no certificate", {"serve"}, {"--tls-cert-file is required", "--tls-key-file is required"}},
            Row{"both kinds of certificate",
                {"serve", "--dev-certificate=d", "--tls-cert-file=a"},

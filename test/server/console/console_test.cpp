@@ -205,10 +205,10 @@ TEST_CASE("check lets the API server ask the gate, and the gate its frontends") 
       "exit 1 ;;\n"
       "    esac\n"
       "    echo '{\"metadata\":{\"creationTimestamp\":\"2026-01-02T03:04:05Z\"}}' ;;\n"
-      "  *'get deployment'*)\n"
+      "  *'get deployment sr-upgrade-gate'*)\n"
       "    echo '{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"upgrade-gate\",\"args\":"
       "[\"--frontend-tls\",\"required\"]}]}}}}' ;;\n"
-      "  *'exec deployment/upgrade-gate --namespace=gates --container=upgrade-gate --context=here --'*'probe "
+      "  *'exec deployment/sr-upgrade-gate --namespace=gates --container=upgrade-gate --context=here --'*'probe "
       "--frontends "
       "--output=json --frontend-tls=required')\n"
       "    echo '[{\"result\":\"FAILURE\",\"subject\":\"FE of db/sr\",\"message\":\"refused\"}]'; exit 1 ;;\n"
@@ -218,6 +218,7 @@ TEST_CASE("check lets the API server ask the gate, and the gate its frontends") 
   ConsoleOptions options;
   options.command = ConsoleCommand::Check;
   options.gate_namespace = "gates";
+  options.gate_name = "sr-upgrade-gate";
   options.context = "here";
   const auto ran = run(options, kubectl);
   CAPTURE(ran.out);
