@@ -66,8 +66,10 @@ struct Turn {
   int of = 0;         ///< Steps in all, known once it rolls.
   int partition = 0;  ///< While it rolls: pods with a lower ordinal stay as they are.
   std::string waiting_for;
-  std::optional<WallTime> since;  ///< When the step began, or was resumed.
-  int readings = 0;               ///< Good ones in a row.
+  std::optional<WallTime> since;    ///< When the step began, or was resumed.
+  int readings = 0;                 ///< Good ones in a row.
+  std::optional<WallTime> began{};  ///< The first step, in this direction.
+  std::optional<WallTime> ended{};
   friend bool operator==(const Turn&, const Turn&) = default;
 };
 

@@ -157,6 +157,8 @@ constexpr auto kTurnFields = [](auto& fields, auto& turn) {
   fields.text("waitingFor", turn.waiting_for);
   fields.time("since", turn.since);
   fields.unless("healthyReadings", turn.readings, 0);
+  fields.time("startTime", turn.began);
+  fields.time("completionTime", turn.ended);
 };
 
 template <class Fields, class Spec>
@@ -175,6 +177,7 @@ void fields_of_spec(Fields& fields, Spec& spec) {
     requested.always("username", spec.requested_by.username);
     requested.always("requestUID", spec.requested_by.request_uid);
     requested.texts("groups", spec.requested_by.groups);
+    requested.text("traceparent", spec.requested_by.traceparent);
   });
   fields.text("supersedes", spec.supersedes);
   fields.text("candidateOf", spec.candidate_of);

@@ -214,6 +214,7 @@ class Leader {
     turn.of = pods;
     turn.partition = pods - 1;
     turn.since = seen_.now;
+    turn.began = seen_.now;
     turn.readings = 0;
     turn.waiting_for.clear();
     out_.step_taken = true;
@@ -233,7 +234,7 @@ class Leader {
       if (seen_.back) {
         // Those that follow are not to wait for this one: the record waits for all of them at its end.
         tell(true, "UpgradeRollbackSlow", step_text(turn) + ": " + turn.waiting_for);
-        turn.phase = TurnPhase::Done;
+        end(turn);
         return;
       }
       tell(true, "UpgradeRolloutPaused", step_text(turn) + " did not become healthy in time: " + turn.waiting_for);
@@ -248,7 +249,7 @@ class Leader {
     }
     turn.readings = 0;
     if (turn.partition == 0) {
-      turn.phase = TurnPhase::Done;
+      end(turn);
       tell(false, "UpgradeTurnDone", names_of(turn) + ": rolled " + (seen_.back ? "back" : "out"));
       return;
     }
@@ -257,6 +258,11 @@ class Leader {
     turn.since = seen_.now;
     out_.step_taken = true;
     tell(false, "UpgradeStepStarted", step_text(turn));
+  }
+
+  void end(Turn& turn) const {
+    turn.phase = TurnPhase::Done;
+    turn.ended = seen_.now;
   }
 
   static std::string pause_text(const std::string& cause) {

@@ -39,7 +39,8 @@ Preparation full_record() {
   shell.restore = RestoreMode::None;
   record.spec.hooks = {set, plain, alive, lag, ask, shell};
   record.spec.mode = PreparationMode::Verify;
-  record.spec.requested_by = {"alice", {"dev", "ops"}, "request-1"};
+  record.spec.requested_by = {
+      "alice", {"dev", "ops"}, "request-1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
   record.spec.supersedes = "sr-older-1";
   record.spec.retry_token = "monday";
   record.spec.asked_before = true;
@@ -60,6 +61,8 @@ Preparation full_record() {
   record.status.rolled_out_time = record.status.restored_time = kTime;
   record.status.restoring_time = record.status.reopened_time = kTime;
   record.status.nodes_before = {{Component::Frontend, "fe-0", "2026-01-02 03:04:05", "3.3.1-1f1aa9c"}};
+  record.status.rollout.turns = {
+      {{Component::Backend}, TurnPhase::Done, 2, 2, 0, "", kTime, 1, kTime, kTime + half_minute}};
   record.status.runner = {"pod-1", kTime};
   return record;
 }

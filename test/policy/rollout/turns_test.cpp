@@ -175,6 +175,33 @@ TEST_CASE("ordered: whole components in turn") {
   CHECK(world.turn(1).of == 1);
 }
 
+TEST_CASE(
+    "a turn has the time of its first step's beginning and of its last step's end, and loses them on the way back") {
+  World world(upgrade());
+  world.look();
+  CHECK(world.turn(0).began == world.now);
+  CHECK_FALSE(world.turn(0).ended);
+  CHECK_FALSE(world.turn(1).began);
+  const auto began = world.turn(0).began;
+  world.pass();
+  while (world.turn(0).phase != TurnPhase::Done) world.run(1);
+  CHECK(world.turn(0).began == began);  // not that of its last step
+  CHECK(world.turn(0).since > began);
+  CHECK(world.turn(0).ended == world.now);
+  const auto ended = world.turn(0).ended;
+  for (int i = 0; i < 200 && !world.done(); ++i) world.run(1);
+  REQUIRE(world.done());
+  CHECK(world.turn(0).ended == ended);
+  CHECK(world.turn(1).began >= ended);
+  CHECK(world.turn(1).ended == world.now);
+
+  world.back = true;
+  world.look();
+  CHECK(world.turn(0).began == world.now);
+  CHECK_FALSE(world.turn(0).ended);
+  CHECK_FALSE(world.turn(1).began);
+}
+
 TEST_CASE("a step needs as many good readings in a row as were asked for") {
   World world(upgrade());
   world.run(1);  // be-2 restarts

@@ -2,8 +2,6 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 
 #include "server/httplib.hpp"
 #include "test/fakes/certificates.hpp"
+#include "test/server/outbound/tls_server.hpp"
 
 using namespace std::chrono_literals;
 
@@ -24,23 +23,6 @@ namespace {
 
 /// Longer than any machine needs.
 Deadline patience() { return std::chrono::steady_clock::now() + 30s; }
-
-struct FreePem {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using BioPtr = std::unique_ptr<BIO, FreePem>;
-using X509Ptr = std::unique_ptr<X509, FreePem>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, FreePem>;
-
-std::unique_ptr<httplib::Server> make_tls_server(const TestCertificate& certificate) {
-  const BioPtr chain(BIO_new_mem_buf(certificate.certificate_pem.data(), -1));
-  const BioPtr secret(BIO_new_mem_buf(certificate.private_key_pem.data(), -1));
-  const X509Ptr leaf(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
-  const KeyPtr key(PEM_read_bio_PrivateKey(secret.get(), nullptr, nullptr, nullptr));
-  return std::make_unique<httplib::SSLServer>(leaf.get(), key.get());
-}
 
 /// A service that HTTP hooks ask: answers every POST with what the test says and remembers what it was asked.
 class Service {
