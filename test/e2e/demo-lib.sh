@@ -20,9 +20,11 @@ bold='' plain=''
 if [[ -t 1 ]]; then bold=$'\033[1m' plain=$'\033[0m'; fi
 title() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 show() { printf '%s\n' "$*" | sed 's/^/   /'; }
+# Heard also from within until_true, which is quiet.
+exec {complaints}>&2
 die() {
-  printf '\nDEMO FAILED: %s\n' "$*" >&2
-  if [[ -s $demo_dir/gate.log ]]; then tail -n 20 "$demo_dir/gate.log" >&2; fi
+  printf '\nDEMO FAILED: %s\n' "$*" >&"$complaints"
+  if [[ -s $demo_dir/gate.log ]]; then tail -n 20 "$demo_dir/gate.log" >&"$complaints"; fi
   exit 1
 }
 # expect NAME TEXT PATTERN: TEXT contains PATTERN, or the demo fails.

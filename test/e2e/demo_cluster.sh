@@ -68,8 +68,9 @@ expect "dry run" "$output" "dry run only"
 [[ -z $(k get upgradepreparations -o name)$(sql_seen || true) ]] || die "a dry run left something behind"
 
 title "The FE is slow: the image change is put on hold"
-fe 'delay disable_balance=4' >/dev/null
-if try patch 3.5.8; then die "admitted before the hooks were done"; fi
+fe 'delay disable_balance=60' >/dev/null
+half_done() { if try patch 3.5.8; then die "admitted before the hooks were done"; fi; [[ $output == *"1/2 hooks"* ]]; }
+until_true "the first hook is done" half_done
 tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.8"
 expect "on hold" "$output" UpgradePreparationRunning
 try k get upgradepreparations || die "$output"
@@ -78,6 +79,7 @@ expect "record" "$output" "1/2"
 [[ $(image) == starrocks/be-ubuntu:3.5.7 ]] || die "the refused request changed the image"
 
 title "The same patch a little later"
+fe clear >/dev/null
 until_true "the preparation completes" try patch 3.5.8
 tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.8"
 output=$(k get upgradepreparations)
@@ -98,7 +100,8 @@ show_settings
 
 title "A critical hook fails: refused with the FE's own words"
 fe 'fail disable_balance=5203:42000:Access denied; you need (at least one of) the OPERATE privilege(s) on SYSTEM' >/dev/null
-if try patch 3.5.9; then die "admitted although a critical hook failed"; fi
+hook_failed() { if try patch 3.5.9; then die "admitted although a critical hook failed"; fi; [[ $output == *UpgradePreparationFailed* ]]; }
+until_true "the critical hook has failed" hook_failed
 tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.9"
 expect "failed hook" "$output" UpgradePreparationFailed
 expect "cause" "$output" 5203
