@@ -7,6 +7,7 @@
 #include "policy/review/installation.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/kubernetes/event_body.hpp"
 
@@ -52,7 +53,7 @@ std::vector<InstallationPart> InstallationWatch::parts() const {
 }
 
 void InstallationWatch::run(const std::stop_token& stop) {
-  do look();
+  do attempt(log_, "installation not looked at", [this] { look(); });
   while (pause_for(options_.look_interval, stop));
 }
 

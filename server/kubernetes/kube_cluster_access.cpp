@@ -13,6 +13,7 @@
 #include "policy/rollout/stateful_set.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/attempt.hpp"
 #include "server/kubernetes/base64.hpp"
 #include "server/kubernetes/event_body.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
@@ -439,7 +440,8 @@ void KubeClusterAccess::drain_events(const std::stop_token& stop) {
     const auto dropped = std::exchange(events_dropped_, 0);
     lock.unlock();
     if (dropped > 0) log_warning(log_, "events dropped", {{"count", dropped}});
-    write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout));
+    attempt(log_, "event not written",
+            [&] { write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout)); });
     lock.lock();
   }
 }

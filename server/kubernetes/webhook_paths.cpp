@@ -9,6 +9,7 @@
 
 #include "policy/review/caller_token.hpp"
 #include "policy/text/json_member.hpp"
+#include "server/base/attempt.hpp"
 #include "server/kubernetes/base64.hpp"
 
 namespace gate {
@@ -93,10 +94,12 @@ void WebhookPaths::run(const std::stop_token& stop) {
         replace_ = false;
       }
     }
-    if (const auto looked = look(); !looked) {
+    attempt(log_, "webhook paths not kept", [this] {
+      const auto looked = look();
+      if (looked) return;
       log_limited(failures_, clock_.steady_now(), log_, LogLevel::Warning, "webhook paths not kept",
                   {{"configuration", options_.configuration}, {"error", looked.error().message}});
-    }
+    });
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, stop, options_.hurried_interval, [] { return false; });
     wake_.wait_for(lock, stop, options_.look_interval, [&] { return hurried_; });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
 
@@ -353,10 +354,12 @@ void PreparationController::renew_claims() {
     }
   }
   const auto renew = [this](ClaimedRecord& claim) {
-    if (auto renewed = claim.renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease())); !renewed) {
+    attempt(log_, "claim not renewed", [&] {
+      const auto renewed = claim.renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease()));
+      if (renewed) return;
       log_warning(log_, "claim not renewed",
                   {{"preparation", key_of(claim.snapshot())}, {"error", renewed.error().message}});
-    }
+    });
   };
   // At the same time: one that a slow API server leaves waiting must not cost the others their lease. There are as many
   // as workers at most.
