@@ -111,13 +111,20 @@ std::string fault_of_record_crd(const json& crd) {
 std::string fault_of_cluster_crd(const json& crd) {
   if (crd.is_null()) return "not found; install the StarRocks operator's CRDs";
   const json& schema = schema_of(crd);
-  const bool status = !field_of(schema, {"status", "upgradePreparationStatus"}).is_null();
+  const bool mirror = !field_of(schema, {"status", "upgradePreparationStatus"}).is_null();
   const bool spec = !field_of(schema, {"spec", "upgradePreparation"}).is_null();
-  if (status && spec) return {};
+  if (mirror && spec) {
+    for (const Path path : {Path{"status", "conditions"}, Path{"status", "observedGeneration"}}) {
+      if (!field_of(schema, path).is_null()) continue;
+      return "with an extension older than this program: " + written(path) +
+             " is dropped by the API server, and Flux, helm --wait and kubectl wait take a cluster whose upgrade is "
+             "held for ready; apply manifests/crd-extension again";
+    }
+    return {};
+  }
   return "without the gate's extension (manifests/crd-extension): spec.upgradePreparation and spec.*.upgradeHooks are "
          "dropped by the API server and clusters that ask only there are not gated; annotations work. An upgrade of "
-         "the "
-         "operator's CRD removes the extension: apply it again afterwards";
+         "the operator's CRD removes the extension: apply it again afterwards";
 }
 
 const Projection& webhooks_for_judging() {

@@ -16,6 +16,7 @@
 #include "server/app/counting_connector.hpp"
 #include "server/app/metrics.hpp"
 #include "server/app/version.hpp"
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/descriptors.hpp"
 #include "server/base/file.hpp"
@@ -284,10 +285,13 @@ Status App::Impl::start_controller() {
 
 void App::Impl::learn_own_name(const std::stop_token& stop) {
   do {
-    if (auto name = kube->who_am_i(clock.steady_now() + kIdentityRetry)) {
-      admission->set_own_username(*name);
-      return;
-    }
+    bool known = false;
+    attempt(log, "own name not learned", [&] {
+      const auto name = kube->who_am_i(clock.steady_now() + kIdentityRetry);
+      if (name) admission->set_own_username(*name);
+      known = name.ok();
+    });
+    if (known) return;
   } while (pause_for(kIdentityRetry, stop));
 }
 

@@ -7,8 +7,10 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <random>
 #include <sstream>
 
 #include "policy/text/url.hpp"
@@ -18,11 +20,35 @@
 namespace gate {
 namespace {
 
-std::string default_identity() {
-  if (const char* pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
+/// Of a claim's runner, with what follows the name: the CRD takes 253 characters.
+constexpr std::size_t kIdentityNameMax = 200;
+/// Of a UID, whose digits are random.
+constexpr std::size_t kIdentityPart = 8;
+
+std::string from_environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+std::string own_name() {
+  if (auto pod = from_environment("POD_NAME"); !pod.empty()) return pod;
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) == 0 && host.front() != '\0') return host.data();
   return "upgrade-gate";
+}
+
+/// No two processes have the same at one time (ADR 108): each would take the other's claims for its own. A container
+/// that starts again in its pod keeps it, and what it held. Where no pod is known a process that starts anew cannot
+/// know whether its predecessor has ended.
+std::string default_identity() {
+  auto part = from_environment("POD_UID").substr(0, kIdentityPart);
+  if (part.empty()) {
+    std::random_device random;
+    std::array<char, kIdentityPart + 1> digits{};
+    std::snprintf(digits.data(), digits.size(), "%08x", static_cast<unsigned>(random()));
+    part = digits.data();
+  }
+  return own_name().substr(0, kIdentityNameMax) + "_" + part;
 }
 
 const std::map<std::string, FrontendTls> kTlsModes{{"disabled", FrontendTls::Disabled},
@@ -204,7 +230,9 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
   command.add_option("--workers", options.workers, "Preparations worked on at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  command.add_option("--identity", options.identity, "Name of this replica; default: POD_NAME, else the host's name");
+  command.add_option("--identity", options.identity,
+                     "Name of this replica, which no other has at the same time; default: of the pod or the host, and "
+                     "a part of its own");
   command.add_option("--log-level", options.log_level, "Minimum log level")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();

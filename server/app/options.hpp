@@ -81,7 +81,7 @@ struct ServeOptions {
   std::chrono::seconds drain{10};  ///< Between readiness off and the end of listening: endpoints take time to follow.
   std::chrono::seconds stop_timeout{40};
 
-  std::string identity;  ///< Default: POD_NAME, else the host's name.
+  std::string identity;  ///< Default: POD_NAME, else the host's name, and what no other process has.
   std::string log_level = "info";
 };
 

@@ -7,6 +7,7 @@
 #include "policy/review/installation.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/kubernetes/event_body.hpp"
 
@@ -50,7 +51,7 @@ void InstallationWatch::stop() { thread_ = {}; }
 std::vector<InstallationPart> InstallationWatch::parts() const { return *parts_.lock(); }
 
 void InstallationWatch::run(const std::stop_token& stop) {
-  do look();
+  do attempt(log_, "installation not looked at", [this] { look(); });
   while (pause_for(options_.look_interval, stop));
 }
 

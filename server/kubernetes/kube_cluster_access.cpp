@@ -14,6 +14,7 @@
 #include "policy/text/base64.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/attempt.hpp"
 #include "server/kubernetes/event_body.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 
@@ -383,7 +384,11 @@ Result<bool> KubeClusterAccess::may(const UserInfo& user, std::string_view verb,
 Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline deadline) {
   const auto written = write_cluster_status(record.name_space, record.spec.cluster, {},
                                             {{std::string(kMirrorField), mirror_of(record)}}, deadline);
-  return written || written.error().code != ErrorCode::NotFound ? written : Status(Ok{});
+  if (written) return written;
+  // status.phase is required by the operator's CRD: until the operator has written its first status there is nothing
+  // to write into, and inventing a phase for it would be a lie.
+  const bool can_wait = written.error().code == ErrorCode::NotFound || written.error().peer_code == kUnprocessable;
+  return can_wait ? Status(Ok{}) : written;
 }
 
 Status KubeClusterAccess::write_cluster_status(const std::string& name_space, const std::string& cluster,
@@ -392,10 +397,7 @@ Status KubeClusterAccess::write_cluster_status(const std::string& name_space, co
   json patch{{"status", fields}};
   if (!resource_version.empty()) patch["metadata"] = {{"resourceVersion", resource_version}};
   const auto answer = client_.merge_patch(kube::kClusters, name_space, cluster, "status", patch, deadline);
-  // status.phase is required by the operator's CRD: until the operator has written its first status there is nothing
-  // to write into, and inventing a phase for it would be a lie.
-  if (answer || answer.error().peer_code == kUnprocessable) return Ok{};
-  return answer.error();
+  return answer ? Status(Ok{}) : Status(answer.error());
 }
 
 void KubeClusterAccess::emit_event(const Preparation& record, bool warning, const std::string& reason,
@@ -439,7 +441,8 @@ void KubeClusterAccess::drain_events(const std::stop_token& stop) {
     const auto dropped = std::exchange(events->dropped, 0);
     events.release_for([&] {
       if (dropped > 0) log_warning(log_, "events dropped", {{"count", dropped}});
-      write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout));
+      attempt(log_, "event not written",
+              [&] { write_event(event, give_up.value_or(std::chrono::steady_clock::now() + kEventWriteTimeout)); });
     });
   }
 }

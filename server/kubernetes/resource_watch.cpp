@@ -7,6 +7,7 @@
 
 #include "policy/text/json_member.hpp"
 #include "policy/versions/image_change.hpp"
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 
 namespace gate {
@@ -49,10 +50,17 @@ void ResourceWatch::run(const std::stop_token& stop) {
     const bool relisted = resource_version_.empty();
     const auto started = std::chrono::steady_clock::now();
     opened_ = false;
-    Status outcome = relisted ? list_all(stop) : Status(Ok{});
-    if (outcome.ok()) {
+    Status outcome = Ok{};
+    const bool whole = attempt(log_, "watch failed", [&] {
+      if (relisted) outcome = list_all(stop);
+      if (!outcome.ok()) return;
       if (relisted) synced_ = true;
       outcome = watch_once(stop);
+    });
+    if (!whole) {
+      // Somebody was perhaps not told of what came last.
+      resource_version_.clear();
+      outcome = Error{ErrorCode::Internal, {}};
     }
     if (stop.stop_requested()) break;
     const auto lasted = std::chrono::steady_clock::now() - started;
@@ -68,7 +76,7 @@ void ResourceWatch::run(const std::stop_token& stop) {
     const bool expired = outcome.error().peer_code == kExpired;
     if (expired) resource_version_.clear();
     if (expired && !relisted) continue;  // list at once; a server that expires everything meets the back-off below
-    if (!interruption_told_) {
+    if (!interruption_told_ && whole) {
       log_limited(interruptions_, std::chrono::steady_clock::now(), log_, LogLevel::Warning, "watch interrupted",
                   {{"resource", resource_.plural}, {"error", outcome.error().message}});
       interruption_told_ = true;

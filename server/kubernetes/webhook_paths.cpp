@@ -10,6 +10,7 @@
 #include "policy/review/caller_token.hpp"
 #include "policy/text/base64.hpp"
 #include "policy/text/json_member.hpp"
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 
 namespace gate {
@@ -87,10 +88,12 @@ void WebhookPaths::run(const std::stop_token& stop) {
         asked->replace = false;
       }
     }
-    if (const auto looked = look(); !looked) {
+    attempt(log_, "webhook paths not kept", [this] {
+      const auto looked = look();
+      if (looked) return;
       log_limited(failures_, clock_.steady_now(), log_, LogLevel::Warning, "webhook paths not kept",
                   {{"configuration", options_.configuration}, {"error", looked.error().message}});
-    }
+    });
     pause_for(options_.hurried_interval, stop);
     const auto next_look = std::chrono::steady_clock::now() + options_.look_interval;
     asked_.lock().wait_until(wake_, stop, next_look, [](const Asked& asked) { return asked.hurried; });

@@ -83,12 +83,13 @@ class ClusterAccess {
   }
 
   /// Writes `.status.upgradePreparationStatus` of the cluster (merge patch of the status subresource). Success also
-  /// where the CRD prunes the field or the cluster is gone: the record is the truth.
+  /// where the CRD prunes the field or does not take it yet, or the cluster is gone: the record is the truth.
   [[nodiscard]] virtual Status mirror_status(const Preparation& record, Deadline deadline) = 0;
 
   /// Merge patch of further fields of the cluster's status; Conflict where the object has another resourceVersion by
-  /// now. Success also where the CRD prunes the fields or requires others that nobody has written yet. NotFound: there
-  /// is no such cluster. Nothing is written where there is no Kubernetes.
+  /// now. Success also where the CRD prunes the fields. Rejected (422): the CRD does not take the status that results:
+  /// it requires fields that nobody has written yet. NotFound: there is no such cluster. Nothing is written where there
+  /// is no Kubernetes.
   [[nodiscard]] virtual Status write_cluster_status(const std::string& /*name_space*/, const std::string& /*cluster*/,
                                                     const std::string& /*resource_version*/,
                                                     const nlohmann::json& /*fields*/, Deadline /*deadline*/) {

@@ -162,7 +162,16 @@ Status CertificateWatcher::reload_now() {
 }
 
 void CertificateWatcher::poll(const std::stop_token& stop, std::chrono::milliseconds interval) {
-  while (pause_for(interval, stop)) (void)reload_now();  // What went wrong is kept in last_error() and counters().
+  while (pause_for(interval, stop)) {
+    try {
+      // What went wrong is kept in last_error() and counters().
+      (void)reload_now();
+    } catch (const std::exception& error) {
+      // There is no memory, say: the certificate in use stays.
+      if (log_ == nullptr) continue;
+      log_error(*log_, "certificate not reloaded: the one in use stays", {{"error", error.what()}});
+    }
+  }
 }
 
 /// The certificate in use when the files still hold it, else a new one, checked.

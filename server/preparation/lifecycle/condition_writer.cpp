@@ -6,6 +6,7 @@
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
+#include "policy/rollout/mirror.hpp"
 #include "policy/text/json_member.hpp"
 
 namespace gate {
@@ -18,6 +19,8 @@ using std::chrono::seconds;
 constexpr seconds kTimeout{10};
 /// Looked at in one flush: a restart of the gate sees every cluster anew, and they are not to come at one moment.
 constexpr std::size_t kLooksMax = 16;
+/// A mirror that is missing for longer is nobody's who is about to write it: longer than a webhook is waited for.
+constexpr seconds kMirrorGrace{15};
 /// Before what is gone again is written again.
 constexpr seconds kPauseMin{30};
 constexpr seconds kPauseMax{600};
@@ -33,9 +36,16 @@ std::string without_times(json fields) {
 
 }  // namespace
 
+struct ConditionWriter::Seen {
+  json object;
+  std::vector<Preparation> records;  ///< Newest first.
+};
+
 struct ConditionWriter::Wanted {
   json fields;  ///< null: all is true.
   std::string resource_version;
+  bool mirrors = false;   ///< The cluster asks for preparation, and by this gate.
+  bool reported = false;  ///< The operator has written a status.
 };
 
 void ConditionWriter::changed(const std::string& name_space, const std::string& cluster,
@@ -67,14 +77,7 @@ void ConditionWriter::flush(const std::function<bool(const std::string& key)>& b
     const auto cluster = key.substr(slash + 1);
     const auto deadline = clock_.steady_now() + kTimeout;
     Status done = Error{ErrorCode::Unavailable, "not asked: another request has just failed"};
-    if (reachable) {
-      const auto wanted = look(name_space, cluster, nullptr, deadline);
-      if (!wanted) {
-        done = wanted.error();
-      } else {
-        done = wanted->fields.is_null() ? Status(Ok{}) : write(key, *wanted, deadline);
-      }
-    }
+    if (reachable) done = look(key, deadline);
     if (done || done.error().code == ErrorCode::NotFound) continue;
     const bool raced = done.error().code == ErrorCode::Conflict;
     reachable = reachable && raced;
@@ -82,34 +85,79 @@ void ConditionWriter::flush(const std::function<bool(const std::string& key)>& b
   }
 }
 
-Result<ConditionWriter::Wanted> ConditionWriter::look(const std::string& name_space, const std::string& cluster,
-                                                      const Preparation* news, Deadline deadline) {
-  const auto object = clusters_.get_object(name_space, {std::string(kClusterKind), cluster, {}}, deadline);
+Result<ConditionWriter::Seen> ConditionWriter::see(const std::string& name_space, const std::string& cluster,
+                                                   Deadline deadline) {
+  auto object = clusters_.get_object(name_space, {std::string(kClusterKind), cluster, {}}, deadline);
   if (!object) {
     if (object.error().code == ErrorCode::NotFound) {
       const std::lock_guard lock(mutex_);
       written_.erase(name_space + "/" + cluster);
+      missing_since_.erase(name_space + "/" + cluster);
     }
     return object.error();
   }
-  if (being_deleted(*object)) return Wanted{};
   auto records = store_.known_of_cluster(name_space, cluster, deadline);
   if (!records) return records.error();
-  if (news != nullptr) {
-    const auto same =
-        std::find_if(records->begin(), records->end(), [&](const Preparation& one) { return one.name == news->name; });
-    if (same == records->end()) {
-      records->push_back(*news);
-      sort_newest_first(*records);
-    } else {
-      same->status = news->status;
-    }
-  }
-  HookSources sources{*object, options_.default_hooks};
+  return Seen{std::move(object).value(), std::move(records).value()};
+}
+
+ConditionWriter::Wanted ConditionWriter::conditions_of(const Seen& seen) const {
+  if (being_deleted(seen.object)) return {};
+  HookSources sources{seen.object, options_.default_hooks};
   sources.rollout_defaults = options_.rollout_defaults;
-  const bool asks = resolve_hooks(sources).configured;
-  return Wanted{condition_fields(*object, *records, asks, clock_.wall_now()),
-                text_member(member(*object, "metadata"), "resourceVersion")};
+  const auto configuration = resolve_hooks(sources);
+  const bool asks = configuration.configured;
+  return {condition_fields(seen.object, seen.records, asks, clock_.wall_now()),
+          text_member(member(seen.object, "metadata"), "resourceVersion"),
+          asks && configuration.mode == PreparationMode::Run,
+          !text_member(member(seen.object, "status"), "phase").empty()};
+}
+
+const Preparation* ConditionWriter::missing_for_long(const std::string& key, const Seen& seen, const Wanted& wanted) {
+  const auto* const record = wanted.mirrors ? missing_mirror(seen.object, seen.records) : nullptr;
+  const auto now = clock_.steady_now();
+  const std::lock_guard lock(mutex_);
+  if (record == nullptr) {
+    missing_since_.erase(key);
+    return nullptr;
+  }
+  const auto due = missing_since_.try_emplace(key, now).first->second + kMirrorGrace;
+  if (now >= due) return record;
+  due_.emplace(key, due);
+  return nullptr;
+}
+
+Status ConditionWriter::look(const std::string& key, Deadline deadline) {
+  const auto slash = key.find('/');
+  const auto name_space = key.substr(0, slash);
+  const auto cluster = key.substr(slash + 1);
+  auto seen = see(name_space, cluster, deadline);
+  if (!seen) return seen.error();
+  auto wanted = conditions_of(*seen);
+  const auto* missing = missing_for_long(key, *seen, wanted);
+  if (missing != nullptr) wanted.fields[std::string(kMirrorField)] = mirror_of(*missing);
+  if (wanted.fields.is_null() || is_too_early(key, without_times(wanted.fields))) return Ok{};
+  if (missing != nullptr) {
+    // What is mirrored may be newer than what is known. It is not newer than what is read after the object.
+    auto records = store_.list_of_cluster(name_space, cluster, deadline);
+    if (!records) return records.error();
+    seen->records = std::move(records).value();
+    wanted = conditions_of(*seen);
+    missing = missing_for_long(key, *seen, wanted);
+    if (missing != nullptr) wanted.fields[std::string(kMirrorField)] = mirror_of(*missing);
+    if (wanted.fields.is_null()) return Ok{};
+  }
+  return write(key, wanted, deadline);
+}
+
+bool ConditionWriter::is_too_early(const std::string& key, const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  const auto before = written_.find(key);
+  if (before == written_.end() || before->second.text != text || clock_.steady_now() >= before->second.again) {
+    return false;
+  }
+  due_.emplace(key, before->second.again);
+  return true;
 }
 
 Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Deadline deadline) {
@@ -117,38 +165,45 @@ Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Dead
   const auto slash = key.find('/');
   {
     const std::lock_guard lock(mutex_);
-    const auto now = clock_.steady_now();
     auto& before = written_[key];
-    const bool gone_again = before.text == text;
-    if (gone_again && now < before.again) {
-      due_.emplace(key, before.again);
-      return Ok{};
-    }
-    before.pause = gone_again ? std::min(before.pause * 2, kPauseMax) : kPauseMin;
-    before.again = now + before.pause;
+    before.pause = before.text == text ? std::min(before.pause * 2, kPauseMax) : kPauseMin;
+    before.again = clock_.steady_now() + before.pause;
     before.text = text;
   }
   auto written = clusters_.write_cluster_status(key.substr(0, slash), key.substr(slash + 1), wanted.resource_version,
                                                 wanted.fields, deadline);
-  if (!written) {
-    const std::lock_guard lock(mutex_);
-    written_.erase(key);  // it was not written: nothing to wait for
-  }
-  return written;
+  if (written) return written;
+  const bool rejected = written.error().code == ErrorCode::Rejected;
+  // What the CRD does not take although the operator has reported is tried again at the same pace.
+  if (rejected && wanted.reported) return Ok{};
+  const std::lock_guard lock(mutex_);
+  written_.erase(key);  // it was not written: nothing to wait for
+  return rejected ? Status(Ok{}) : written;
 }
 
 Status ConditionWriter::write_with(const Preparation& record, Deadline deadline) {
-  auto wanted = look(record.name_space, record.spec.cluster, &record, deadline);
-  if (wanted && !wanted->fields.is_null()) {
-    wanted->fields[std::string(kMirrorField)] = mirror_of(record);
-    const auto both = clusters_.write_cluster_status(record.name_space, record.spec.cluster, wanted->resource_version,
-                                                     wanted->fields, deadline);
-    if (both) return both;
-    // Somebody was quicker: the conditions are looked at anew, the mirror does not wait for that.
-    changed(record.name_space, record.spec.cluster);
-  } else if (!wanted && wanted.error().code != ErrorCode::NotFound) {
-    changed(record.name_space, record.spec.cluster, kTimeout);
+  auto seen = see(record.name_space, record.spec.cluster, deadline);
+  if (!seen) {
+    if (seen.error().code != ErrorCode::NotFound) changed(record.name_space, record.spec.cluster, kTimeout);
+    return clusters_.mirror_status(record, deadline);
   }
+  auto& records = seen->records;
+  const auto same =
+      std::find_if(records.begin(), records.end(), [&](const Preparation& one) { return one.name == record.name; });
+  if (same == records.end()) {
+    records.push_back(record);
+    sort_newest_first(records);
+  } else {
+    same->status = record.status;
+  }
+  auto wanted = conditions_of(*seen);
+  if (wanted.fields.is_null()) return clusters_.mirror_status(record, deadline);
+  wanted.fields[std::string(kMirrorField)] = mirror_of(record);
+  const auto both = clusters_.write_cluster_status(record.name_space, record.spec.cluster, wanted.resource_version,
+                                                   wanted.fields, deadline);
+  if (both) return both;
+  // Somebody was quicker, or the CRD does not take the conditions: the mirror does not wait for them.
+  if (both.error().code != ErrorCode::Rejected) changed(record.name_space, record.spec.cluster);
   return clusters_.mirror_status(record, deadline);
 }
 

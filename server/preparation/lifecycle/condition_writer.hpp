@@ -1,6 +1,7 @@
 #pragma once
 // Keeps `.status.conditions` and `.status.observedGeneration` of StarRocksClusters true
-// (policy/rollout/cluster_conditions.hpp). Level-triggered: whatever moved, the live object and the records decide.
+// (policy/rollout/cluster_conditions.hpp), and writes a mirror again that somebody erased (policy/rollout/mirror.hpp).
+// Level-triggered: whatever moved, the live object and the records decide.
 
 #include <chrono>
 #include <functional>
@@ -36,13 +37,15 @@ class ConditionWriter {
   /// Looks at what is due, at a few clusters at most, and writes where something is not true. Blocks while it does.
   /// Passes over those that are `busy` ("namespace/name"). What was written and is gone again (a CRD without the
   /// fields; a status PUT of the operator that the webhook on it did not see) is written again after pauses that
-  /// double: the operator answers each write with a pass.
+  /// double: the operator answers each write with a pass. A new cluster, whose status the CRD does not take before the
+  /// operator has written its own, is looked at when it changes.
   void flush(const std::function<bool(const std::string& key)>& busy);
 
   /// Writes the mirror of `record`, its cluster's newest state, and the conditions that go with it in one request.
   [[nodiscard]] Status write_with(const Preparation& record, Deadline deadline);
 
  private:
+  struct Seen;
   struct Wanted;
   struct Written {
     std::string text;  ///< Without times.
@@ -50,10 +53,15 @@ class ConditionWriter {
     std::chrono::seconds pause{};
   };
 
-  /// `news`: of a record that the store need not know yet; may be null. NotFound: there is no such cluster.
-  [[nodiscard]] Result<Wanted> look(const std::string& name_space, const std::string& cluster, const Preparation* news,
-                                    Deadline deadline);
-  /// Nothing: the same was written a moment ago, and is not there. Else how it went.
+  /// The live object and what is known of its records. NotFound: there is no such cluster.
+  [[nodiscard]] Result<Seen> see(const std::string& name_space, const std::string& cluster, Deadline deadline);
+  [[nodiscard]] Wanted conditions_of(const Seen& seen) const;
+  /// missing_mirror(), where it has been missing for a while; else looks again when it has, if it still is.
+  [[nodiscard]] const Preparation* missing_for_long(const std::string& key, const Seen& seen, const Wanted& wanted);
+  /// One look at a cluster, and the write that follows.
+  [[nodiscard]] Status look(const std::string& key, Deadline deadline);
+  /// The same was written a moment ago, and is not there: looks again later.
+  [[nodiscard]] bool is_too_early(const std::string& key, const std::string& text);
   [[nodiscard]] Status write(const std::string& key, const Wanted& wanted, Deadline deadline);
 
   PreparationStore& store_;
@@ -61,8 +69,9 @@ class ConditionWriter {
   const Clock& clock_;
   const ConditionOptions options_;
   std::mutex mutex_;
-  std::map<std::string, SteadyTime> due_;   // guarded by mutex_; "namespace/name", and from when on
-  std::map<std::string, Written> written_;  // guarded by mutex_; of clusters that have been written to
+  std::map<std::string, SteadyTime> due_;            // guarded by mutex_; "namespace/name", and from when on
+  std::map<std::string, Written> written_;           // guarded by mutex_; of clusters that have been written to
+  std::map<std::string, SteadyTime> missing_since_;  // guarded by mutex_; mirrors
 };
 
 }  // namespace gate

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
 
@@ -39,6 +40,12 @@ std::string state_text(const Preparation& record) {
   const auto& status = record.status;
   return std::string(to_string(status.phase)) + "|" + std::string(to_string(status.stage)) + "|" +
          std::string(to_string(status.outcome)) + "|" + status.runner.identity;
+}
+
+/// What a led rollout waits for; empty: none is led.
+std::string step_text(const Preparation& record) {
+  const auto& rollout = record.spec.rollout;
+  return record.status.stage == Stage::RollingOut && rollout.leads() ? record.status.message : std::string{};
 }
 
 }  // namespace
@@ -103,10 +110,13 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   mirror_.saw(record, removed);
   bool kept = false;
   bool moved = false;
+  bool stepped = false;
   {
     const std::lock_guard lock(mutex_);
     const auto known = known_.find(key);
     moved = removed || known == known_.end() || known->second.state != state_text(record);
+    // The mirror of another record is what people see. The operator goes on at an event on the cluster all the same.
+    stepped = !moved && known->second.step != step_text(record) && has_neighbours(key, record);
     if (removed) {
       known_.erase(key);
     } else {
@@ -117,6 +127,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
                      open,
                      record.status.restore_pending,
                      state_text(record),
+                     step_text(record),
                      record.status.start_time,
                      restore_due_since(record)};
     }
@@ -131,6 +142,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   }
   // Its mirror goes with the same conditions, and is not to be written apart from them.
   if (moved && options_.conditions) conditions_.changed(record.name_space, record.spec.cluster, kMirrorFirst);
+  if (stepped && options_.conditions) conditions_.changed(record.name_space, record.spec.cluster);
   queue_.set_urgent(key, open && record.status.stage != Stage::Preparing && record.status.restore_pending &&
                              restore_due_since(record).has_value());
   if (!open) {
@@ -354,10 +366,12 @@ void PreparationController::renew_claims() {
     }
   }
   const auto renew = [this](ClaimedRecord& claim) {
-    if (auto renewed = claim.renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease())); !renewed) {
+    attempt(log_, "claim not renewed", [&] {
+      const auto renewed = claim.renew(clock_.steady_now() + std::min<milliseconds>(kStoreTimeout, lease()));
+      if (renewed) return;
       log_warning(log_, "claim not renewed",
                   {{"preparation", key_of(claim.snapshot())}, {"error", renewed.error().message}});
-    }
+    });
   };
   // At the same time: one that a slow API server leaves waiting must not cost the others their lease. There are as many
   // as workers at most.

@@ -118,6 +118,7 @@ class PreparationController {
     bool open = false;
     bool pending = false;
     std::string state;  ///< See state_text.
+    std::string step;   ///< See step_text.
     std::optional<WallTime> began;
     std::optional<WallTime> due;
   };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/text/json_member.hpp"
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
 
@@ -25,7 +26,7 @@ HoldRetry::~HoldRetry() { stop(); }
 
 void HoldRetry::start() {
   thread_ = std::jthread([this](const std::stop_token& stop) {
-    while (pause_for(kLookInterval, stop)) look();
+    while (pause_for(kLookInterval, stop)) attempt(log_, "held preparations not looked at", [this] { look(); });
   });
 }
 

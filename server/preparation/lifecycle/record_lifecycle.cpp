@@ -75,6 +75,23 @@ bool all_at_origin(const Preparation& record, const std::vector<ComponentImage>&
   });
 }
 
+std::string begun_text(const Preparation& record) {
+  const auto count = record.spec.hooks.size();
+  if (count == 0) return "no pre-upgrade hook is to run";
+  return "running " + std::to_string(count) + (count == 1 ? " pre-upgrade hook" : " pre-upgrade hooks");
+}
+
+/// Whether a request waits for this very moment nobody here knows: it may wait at another replica.
+std::string completed_text(const Preparation& record) {
+  const auto count = record.spec.hooks.size();
+  const std::string what = count == 0   ? "nothing is to be done before the upgrade"
+                           : count == 1 ? "the pre-upgrade hook completed"
+                                        : std::to_string(count) + " pre-upgrade hooks completed";
+  return what + (record.spec.rollout.admission == AdmissionMode::Hold
+                     ? "; pods that were held may roll"
+                     : "; a request that still waits is admitted, one that was refused is to be repeated");
+}
+
 /// Event of a record whose settings are to be restored: reason, and whether it is a warning.
 std::pair<std::string, bool> restore_event(Outcome outcome) {
   switch (outcome) {
@@ -174,8 +191,7 @@ Status RecordLifecycle::begin(ClaimedRecord& claim) {
       if (!begun) return begun;
       record = claim.snapshot();
     }
-    clusters_.emit_event(record, false, "UpgradePreparationStarted",
-                         "running " + std::to_string(record.spec.hooks.size()) + " pre-upgrade hooks");
+    clusters_.emit_event(record, false, "UpgradePreparationStarted", begun_text(record));
   }
   mirror_.want(record);
   // What other records have set is not what was there before.
@@ -210,7 +226,7 @@ RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSess
   }
   ++counts_.prepared;
   log_info(log_, "preparation completed", {{"preparation", key_of(record)}, {"hooks", record.spec.hooks.size()}});
-  clusters_.emit_event(record, false, "UpgradePreparationCompleted", "pre-upgrade hooks completed; repeat the upgrade");
+  clusters_.emit_event(record, false, "UpgradePreparationCompleted", completed_text(record));
   // One that began at the same moment may have set a value before this one looked at it, and after it was asked.
   if (auto learned = learn_from_neighbours(claim); !learned) return kStoreRetry;
   return options_.reassert_interval;

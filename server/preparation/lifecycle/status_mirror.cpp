@@ -15,13 +15,6 @@ constexpr std::chrono::seconds kRetry{10};
 std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
 std::string cluster_of(const Preparation& record) { return record.name_space + "/" + record.spec.cluster; }
 
-/// A superseded record is no longer the cluster's news, a bypass must not hide what is open, and in verify mode the
-/// field belongs to who prepares.
-bool has_a_say(const Preparation& record) {
-  return record.status.outcome != Outcome::Superseded && !record.spec.bypass &&
-         record.spec.mode != PreparationMode::Verify;
-}
-
 /// What people see of it: a state that looks the same is not written again.
 std::string visible_state(const Preparation& record) {
   const auto& status = record.status;
@@ -59,11 +52,7 @@ void StatusMirror::saw(const Preparation& record, bool removed) {
     if (speakers.empty()) open_.erase(cluster);
     return;
   }
-  const auto& spec = record.spec;
-  const bool is_new = speakers
-                          .insert_or_assign(key, Speaker{record.creation_time.value_or(WallTime{}), record.name,
-                                                         spec.candidate_of, spec.supersedes})
-                          .second;
+  const bool is_new = speakers.insert_or_assign(key, speaker_of(record)).second;
   if (!is_new) return;
   // What the others said may be overwritten from now on, by whichever replica.
   for (const auto& [other, speaker] : speakers) {
@@ -75,15 +64,9 @@ bool StatusMirror::speaks(const Preparation& record) const {
   const auto speakers = open_.find(cluster_of(record));
   if (speakers == open_.end()) return true;
   const auto key = key_of(record);
+  const auto own = speaker_of(record);
   return std::none_of(speakers->second.begin(), speakers->second.end(), [&](const auto& entry) {
-    const Speaker& other = entry.second;
-    if (entry.first == key) return false;
-    if (!is_open(record)) return true;
-    const auto created = record.creation_time.value_or(WallTime{});
-    if (other.created != created) return other.created > created;
-    if (other.candidate_of == record.name || other.supersedes == record.name) return true;
-    if (record.spec.candidate_of == other.name || record.spec.supersedes == other.name) return false;
-    return other.name > record.name;  // in the same second: the same for every replica
+    return entry.first != key && (!is_open(record) || is_newer(entry.second, own));
   });
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // `.status.upgradePreparationStatus` of the StarRocksCluster: a copy of the record for people, written behind it.
 // Of several records of one cluster the newest open one speaks; one that closes while another is open says nothing any
-// more, and the one that is left says its own again (ADR 107).
+// more, and the one that is left says its own again (ADR 107). What is erased meanwhile the ConditionWriter finds.
 
 #include <map>
 #include <memory>
@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "policy/rollout/mirror.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/preparation/lifecycle/condition_writer.hpp"
 
@@ -56,14 +57,8 @@ class StatusMirror {
     bool removed = false;                         ///< The record is: nothing is due.
   };
 
-  /// An open record that has something to say, by what the newest is told.
-  struct Speaker {
-    WallTime created;
-    std::string name;
-    std::string candidate_of;
-    std::string supersedes;
-  };
-  using Speakers = std::map<std::string, Speaker>;  ///< By "namespace/name" of the record.
+  /// The open records that have something to say, by "namespace/name".
+  using Speakers = std::map<std::string, Speaker>;
 
   /// Requires mutex_.
   [[nodiscard]] bool speaks(const Preparation& record) const;

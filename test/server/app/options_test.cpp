@@ -228,6 +228,23 @@ TEST_CASE("a plan takes what serve takes where both must agree, and needs no cer
   CHECK(plan.http_hook_prefixes == served.options.http_hook_prefixes);
 }
 
+TEST_CASE("no two processes go by one name, and a container that starts again keeps its pod's") {
+  const auto identity_of = [](const char* pod, const char* uid) {
+    if (pod != nullptr) REQUIRE(::setenv("POD_NAME", pod, 1) == 0);
+    if (uid != nullptr) REQUIRE(::setenv("POD_UID", uid, 1) == 0);
+    const auto identity = parse({"serve", "--tls-cert-file=c", "--tls-key-file=k"}).options.identity;
+    REQUIRE(::unsetenv("POD_NAME") == 0);
+    REQUIRE(::unsetenv("POD_UID") == 0);
+    return identity;
+  };
+  constexpr const char* kUid = "0f3a9c21-6d0e-4c52-9f7e-3c1d2b4a5968";
+  CHECK(identity_of("upgrade-gate-0", kUid) == "upgrade-gate-0_0f3a9c21");
+  CHECK(identity_of("upgrade-gate-0", "1f3a9c21-6d0e-4c52-9f7e-3c1d2b4a5968") == "upgrade-gate-0_1f3a9c21");
+  CHECK(identity_of("upgrade-gate-0", nullptr) != identity_of("upgrade-gate-0", nullptr));
+  CHECK(identity_of(nullptr, nullptr) != identity_of(nullptr, nullptr));
+  CHECK(identity_of(std::string(253, 'x').c_str(), kUid).size() <= 253);
+}
+
 TEST_CASE("release needs no certificate, and never goes by the name of a serving replica") {
   REQUIRE(::setenv("POD_NAME", "upgrade-gate-0", 1) == 0);
   const auto line = parse(
@@ -239,7 +256,7 @@ TEST_CASE("release needs no certificate, and never goes by the name of a serving
   CHECK(line.release_options.timeout == 90s);
   CHECK(line.release_options.webhook_configuration == "upgrade-gate");
   CHECK(line.options.claim_stale_after == 5s);
-  CHECK(line.options.identity.starts_with("release-upgrade-gate-0-"));
+  CHECK(line.options.identity.starts_with("release-upgrade-gate-0_"));
   CHECK(parse({"release"}).release_options.timeout == 5min);
   for (const auto& words : std::vector<std::vector<std::string>>{
            {"release", "--timeout=0s"}, {"release", "--listen=:1"}, {"release", "--frontend-ca-file=ca.pem"}}) {

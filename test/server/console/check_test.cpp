@@ -36,7 +36,8 @@ struct Parts {
   TestCertificate served = make_test_certificate(authority, {"upgrade-gate.starrocks-upgrade-gate.svc"});
   json record_crd = crd(
       {"status.captured", "status.conditions", "status.restoreOwed", "spec.supersedes", "status.observedGeneration"});
-  json cluster_crd = crd({"status.upgradePreparationStatus", "spec.upgradePreparation"});
+  json cluster_crd = crd(
+      {"status.upgradePreparationStatus", "status.conditions", "status.observedGeneration", "spec.upgradePreparation"});
   json validating{{"webhooks", {webhook("clusters", "/validate/t0ken"), webhook("warehouses", "/validate/t0ken")}}};
   json mutating{{"webhooks", {webhook("status", "/mutate/t0ken")}}};
   json deployment{
@@ -100,6 +101,17 @@ TEST_CASE("each thing that is wrong is named, with what to do") {
       {"no record CRD", [](Parts& p) { p.record_crd = nullptr; }, "apply manifests/crd"},
       {"an old record CRD", [](Parts& p) { p.record_crd = crd({"status.captured"}); }, "older than this program"},
       {"no operator", [](Parts& p) { p.cluster_crd = nullptr; }, "install the StarRocks operator's CRDs"},
+      {"an extension that keeps no conditions",
+       [](Parts& p) {
+         p.cluster_crd =
+             crd({"status.upgradePreparationStatus", "status.observedGeneration", "spec.upgradePreparation"});
+       },
+       "status.conditions is dropped"},
+      {"an extension that keeps no generation",
+       [](Parts& p) {
+         p.cluster_crd = crd({"status.upgradePreparationStatus", "status.conditions", "spec.upgradePreparation"});
+       },
+       "status.observedGeneration is dropped"},
       {"the extension is gone", [](Parts& p) { p.cluster_crd = crd({"spec.image"}); }, "apply it again"},
       {"no webhooks", [](Parts& p) { p.validating = nullptr; }, "nothing is gated"},
       {"no CA", [](Parts& p) { p.validating["webhooks"][0]["clientConfig"].erase("caBundle"); }, "cainjector"},

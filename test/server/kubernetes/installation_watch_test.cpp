@@ -49,7 +49,8 @@ class Objects {
                                       {"observedGeneration", kText},
                                       {"conditions", {{"items", {{"properties", {{"type", kText}}}}}}}}));
     put("customresourcedefinitions/starrocksclusters.starrocks.com",
-        crd({{"upgradePreparation", kText}}, {{"upgradePreparationStatus", kText}}));
+        crd({{"upgradePreparation", kText}},
+            {{"upgradePreparationStatus", kText}, {"conditions", {{"type", "array"}}}, {"observedGeneration", kText}}));
   }
   void put(const std::string& path, const json& object) {
     const std::scoped_lock lock(mutex_);

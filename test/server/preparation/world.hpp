@@ -136,10 +136,20 @@ class ScriptedClusters final : public ClusterAccess {
     signal_.notify();
     return Ok{};
   }
-  void emit_event(const Preparation&, bool, const std::string& reason, const std::string&) override {
+  Status write_cluster_status(const std::string&, const std::string&, const std::string&, const nlohmann::json& fields,
+                              Deadline) override {
+    {
+      const std::lock_guard lock(mutex_);
+      object_["status"].merge_patch(fields);
+    }
+    signal_.notify();
+    return Ok{};
+  }
+  void emit_event(const Preparation&, bool, const std::string& reason, const std::string& message) override {
     {
       const std::lock_guard lock(mutex_);
       events_.push_back(reason);
+      event_texts_.push_back(reason + ": " + message);
     }
     signal_.notify();
   }
@@ -212,6 +222,15 @@ class ScriptedClusters final : public ClusterAccess {
     const std::lock_guard lock(mutex_);
     return events_;
   }
+  /// "Reason: message"
+  [[nodiscard]] std::vector<std::string> event_texts() const {
+    const std::lock_guard lock(mutex_);
+    return event_texts_;
+  }
+  [[nodiscard]] nlohmann::json object() const {
+    const std::lock_guard lock(mutex_);
+    return object_;
+  }
 
  private:
   Signal& signal_;
@@ -227,6 +246,7 @@ class ScriptedClusters final : public ClusterAccess {
   FrontendLife frontend_life_ = FrontendLife::Gone;                     // guarded by mutex_
   std::vector<Preparation> mirrors_;                                    // guarded by mutex_
   std::vector<std::string> events_;                                     // guarded by mutex_
+  std::vector<std::string> event_texts_;                                // guarded by mutex_
   std::set<std::string> bypassers_;                                     // guarded by mutex_
   bool permissions_known_ = true;                                       // guarded by mutex_
   int permission_questions_ = 0;                                        // guarded by mutex_

@@ -33,6 +33,7 @@ class OneCluster final : public UnusedClusterAccess {
               {"status", {{"phase", "running"}}}};
   bool there = true;
   bool prunes = false;  ///< The CRD has no such fields.
+  std::string refused;  ///< The CRD does not take this field.
   std::optional<Error> fault;
   int reads = 0;
   int writes = 0;
@@ -54,12 +55,24 @@ class OneCluster final : public UnusedClusterAccess {
     move();
     return Ok{};
   }
+  [[nodiscard]] std::string mirrored() const {
+    const auto mirror = object["status"].value("upgradePreparationStatus", json::object());
+    return mirror.value("preparation", "") + " " + mirror.value("phase", "");
+  }
+  void erase_mirror() {
+    object["status"].erase("upgradePreparationStatus");
+    move();
+  }
   Status write_cluster_status(const std::string&, const std::string&, const std::string& version, const json& fields,
                               Deadline) override {
     if (before_write) std::exchange(before_write, {})();
     ++writes;
     if (version != object["metadata"]["resourceVersion"]) return Error{ErrorCode::Conflict, "stale"};
     if (prunes) return Ok{};
+    const bool has_phase = object["status"].contains("phase");
+    if (!has_phase || (!refused.empty() && fields.contains(refused))) {
+      return Error{ErrorCode::Rejected, "status is invalid", 422};
+    }
     object["status"].merge_patch(fields);
     move();
     return Ok{};
@@ -70,6 +83,42 @@ class OneCluster final : public UnusedClusterAccess {
     }
     return {};
   }
+};
+
+/// A replica's view of the store, whose watch lags behind as far as the test wants.
+class LaggingStore final : public PreparationStore {
+ public:
+  explicit LaggingStore(PreparationStore& store) : store_(store) {}
+  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
+    return store_.create(record, deadline);
+  }
+  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return store_.get(name_space, name, deadline);
+  }
+  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
+                                                   Deadline deadline) override {
+    return store_.list_of_cluster(name_space, cluster, deadline);
+  }
+  Result<std::vector<Preparation>> known_of_cluster(const std::string&, const std::string&, Deadline) override {
+    return known;
+  }
+  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
+    return store_.update_status(record, deadline);
+  }
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return store_.let_go(name_space, name, deadline);
+  }
+  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return store_.remove(name_space, name, deadline);
+  }
+  [[nodiscard]] std::vector<Preparation> cached() const override { return known; }
+  [[nodiscard]] bool synced() const override { return true; }
+  void observe(Observer observer) override { store_.observe(std::move(observer)); }
+
+  std::vector<Preparation> known;
+
+ private:
+  PreparationStore& store_;
 };
 
 struct Fixture {
@@ -204,4 +253,128 @@ TEST_CASE_FIXTURE(Fixture, "an API server that fails is asked once a flush, and 
   clock.pass(std::chrono::seconds(11));
   flush();
   CHECK(clusters.reads == 7);
+}
+
+namespace {
+
+void close(MemoryPreparationStore& store, const std::string& name, Phase phase, Outcome outcome) {
+  auto record = store.get("db", name, ample()).value();
+  record.status.phase = phase;
+  record.status.stage = Stage::Closed;
+  record.status.outcome = outcome;
+  REQUIRE(store.update_status(record, ample()));
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "the mirror of a closed record that was erased while no gate ran is written again, once") {
+  create(AdmissionMode::Refuse);
+  close(store, "sr-1", Phase::Failed, Outcome::Failed);
+  look();
+  CHECK(clusters.mirrored() == " ");  // whoever closed it may be about to write it
+  clock.pass(std::chrono::seconds(16));
+  flush();
+  CHECK(clusters.mirrored() == "sr-1 Failed");
+  const auto once = clusters.writes;
+  CHECK(once == 2);
+  for (int i = 0; i < 3; ++i) {
+    clock.pass(std::chrono::hours(1));
+    look();
+  }
+  CHECK(clusters.writes == once);
+  // Whoever erases it again and again is met at growing distances.
+  for (int minute = 0; minute < 60; ++minute) {
+    clusters.erase_mirror();
+    look();
+    clock.pass(std::chrono::minutes(1));
+  }
+  CHECK(clusters.writes - once >= 4);
+  CHECK(clusters.writes - once <= 12);
+  // Where nothing is asked for any more, or somebody else prepares, it is left alone.
+  clusters.erase_mirror();
+  const json annotations = clusters.object["metadata"]["annotations"];
+  for (const json& others : {json::object(), json{{"starrocks.com/prepare-upgrade", "true"},
+                                                  {"starrocks.com/upgrade-hooks-mode", "verify"}}}) {
+    clusters.object["metadata"]["annotations"] = others;
+    for (int i = 0; i < 3; ++i) {
+      clock.pass(std::chrono::hours(1));
+      look();
+    }
+    CHECK(clusters.mirrored() == " ");
+  }
+  clusters.object["metadata"]["annotations"] = annotations;
+  look();
+  clock.pass(std::chrono::hours(1));
+  look();
+  CHECK(clusters.mirrored() == "sr-1 Failed");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a mirror that is newer than what the watch has told is not overwritten") {
+  create(AdmissionMode::Refuse);
+  close(store, "sr-1", Phase::Failed, Outcome::Failed);
+  LaggingStore lagging(store);
+  lagging.known = {store.get("db", "sr-1", ample()).value()};
+  ConditionWriter behind(lagging, clusters, clock, {});
+  const auto behind_looks = [&] {
+    for (int i = 0; i < 3; ++i) {
+      behind.changed("db", "sr");
+      behind.flush([](const std::string&) { return false; });
+      clock.pass(std::chrono::seconds(16));
+    }
+  };
+  Preparation newer;
+  newer.name = "sr-2";
+  newer.name_space = "db";
+  newer.spec = store.get("db", "sr-1", ample()).value().spec;
+  REQUIRE(store.create(newer, ample()));
+  clusters.object["status"]["upgradePreparationStatus"] = {{"preparation", "sr-2"}, {"phase", "Pending"}};
+  behind_looks();
+  CHECK(clusters.mirrored() == "sr-2 Pending");
+  // And one that is written between the reading and the writing is not, either.
+  clusters.erase_mirror();
+  REQUIRE(store.let_go("db", "sr-2", ample()));
+  REQUIRE(store.remove("db", "sr-2", ample()));
+  clusters.before_write = [&] {
+    REQUIRE(store.create(newer, ample()));
+    clusters.object["status"]["upgradePreparationStatus"] = {{"preparation", "sr-2"}, {"phase", "Pending"}};
+    clusters.move();
+  };
+  behind_looks();
+  CHECK_FALSE(clusters.before_write);
+  CHECK(clusters.mirrored() == "sr-2 Pending");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a new cluster has its conditions as soon as its operator has reported") {
+  // One that is held says the same before and after.
+  bool held = false;
+  SUBCASE("in peace") {}
+  SUBCASE("held") {
+    held = true;
+    create(AdmissionMode::Hold);
+    clusters.object["spec"]["starRocksBeSpec"]["image"] = "be:2";
+  }
+  clusters.object["status"] = json::object();
+  look();
+  look();  // somebody labels it, say
+  CHECK_FALSE(clusters.object["status"].contains("conditions"));
+  clusters.object["status"] = {{"phase", "reconciling"}};
+  clusters.move();
+  look();
+  CHECK(clusters.condition("Ready") == (held ? "False Preparing" : "False OperatorReconciling"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a CRD that does not take the conditions costs the mirror nothing, and is asked rarely") {
+  clusters.refused = "conditions";
+  auto record = create(AdmissionMode::Refuse);
+  StatusMirror mirror(clusters, clock, &writer);
+  record.status.phase = Phase::Running;
+  mirror.want(record);
+  CHECK(clusters.mirrored() == "sr-1 ");
+  const auto before = clusters.writes;
+  for (int minute = 0; minute < 60; ++minute) {
+    look();
+    clock.pass(std::chrono::minutes(1));
+  }
+  CHECK(clusters.writes - before >= 4);
+  CHECK(clusters.writes - before <= 12);
 }

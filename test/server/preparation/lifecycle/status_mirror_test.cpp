@@ -165,5 +165,67 @@ TEST_CASE("two open records side by side, on two replicas: the newest is mirrore
   CHECK(world.clusters.mirrors().back().status.stage == Stage::RollingOut);
 }
 
+ControllerOptions with_conditions() {
+  auto options = quick_options("gate-0");
+  options.conditions = true;
+  return options;
+}
+
+TEST_CASE("a gate that starts writes the outcome that was erased while none ran") {
+  World world;
+  auto object = object_with("fe:1");
+  object["status"] = {{"phase", "running"}};
+  world.clusters.set_object(object);
+  world.create(record_of("r", {}));
+  world.write("r", [](PreparationStatus& status) {
+    status.phase = Phase::Failed;
+    status.stage = Stage::Closed;
+    status.outcome = Outcome::Failed;
+  });
+  const Replica replica(world, with_conditions());
+  CHECK(world.signal.eventually([&] {
+    world.clock.pass(std::chrono::seconds(1));
+    const auto status = world.clusters.object()["status"];
+    return status.contains("upgradePreparationStatus") && status["upgradePreparationStatus"]["outcome"] == "Failed";
+  }));
+}
+
+TEST_CASE("a step of a led rollout moves the cluster's status while a newer target has the mirror") {
+  World world;
+  auto object = object_with("fe:2");
+  object["status"] = {{"phase", "running"}};
+  world.clusters.set_object(object);
+  auto rolling = record_of("r", {});
+  rolling.spec.rollout.mode = RolloutMode::Stepwise;
+  world.create(rolling);
+  world.write("r", [](PreparationStatus& status) {
+    status.phase = Phase::Completed;
+    status.stage = Stage::RollingOut;
+    status.runner.identity = "gate-1";
+  });
+  world.clock.pass(std::chrono::seconds(2));
+  auto newer = record_of("s", {});
+  newer.spec.changes = {{Component::Frontend, "fe:2", "fe:3"}};
+  newer.spec.candidate_of = newer.spec.supersedes = "r";
+  world.create(newer);
+  world.write("s", [](PreparationStatus& status) {
+    status.phase = Phase::Running;
+    status.runner.identity = "gate-1";
+  });
+  auto options = with_conditions();
+  options.claim_stale_after = std::chrono::hours(1);  // another replica works on both
+  const Replica replica(world, options);
+  world.clock.pass(std::chrono::seconds(5));
+  const auto shows = [&](const std::string& text) {
+    return world.signal.eventually(
+        [&] { return world.clusters.object()["status"].dump().find(text) != std::string::npos; });
+  };
+  REQUIRE(shows("\"reason\":\"RollingOut\""));
+  for (const std::string step : {"fe: step 2 of 3", "fe: step 3 of 3"}) {
+    world.write("r", [&](PreparationStatus& status) { status.message = "waiting for the rollout: " + step; });
+    CHECK(shows(step));
+  }
+}
+
 }  // namespace
 }  // namespace gate
