@@ -74,6 +74,11 @@ bench: ## Speed and memory beside controller-runtime and nginx (8 minutes; docs/
 	$(call build,release,upgrade-gate)
 	test/bench/bench.sh build/release
 
+bench-wave: ## WAVE_CLUSTERS (1000) upgrades at once on a real API server, some with an FE that hangs; two replicas (5 to 20 minutes)
+	build-support/install-packages.sh build cluster
+	$(call build,release,upgrade-gate fe-simulator)
+	test/bench/wave.sh build/release
+
 bench-parsers: ## What each parser of foreign text costs against its size; fails where one is not linear (5 minutes)
 	$(call build,release,bench_parsers)
 	build/release/test/bench/bench_parsers

@@ -106,8 +106,8 @@ void InstallationWatch::tell(const std::string& part, const KubeResource& resour
               {"kind", kind_of(resource)},
               {"name", name},
               {"uid", text_member(metadata, "uid")}};
-  const json event = to_json(EventBody{event_name, "default", std::move(object), !good, "UpgradeGateInstallation",
-                                       message, now, options_.identity});
+  const json event = to_json(EventBody{
+      event_name, "default", std::move(object), {}, !good, "UpgradeGateInstallation", message, now, options_.identity});
   const auto created = client_.create_object(kube::kEvents, "default", event, clock_.steady_now() + kCallTimeout);
   if (!created && created.error().code != ErrorCode::AlreadyExists)
     log_info(log_, "event not written", {{"part", part}, {"error", created.error().message}});

@@ -404,28 +404,30 @@ void KubeClusterAccess::emit_event(const Preparation& record, bool warning, cons
                                    const std::string& message) {
   const auto now = clock_.wall_now();
   const std::string shown = clean_text(message, kEventMessageMax);
-  struct About {
-    std::string api_version, kind, name, uid;
+  const auto reference = [&](std::string_view api_version, std::string_view kind, const std::string& name,
+                             const std::string& uid) {
+    return json{
+        {"apiVersion", api_version}, {"kind", kind}, {"namespace", record.name_space}, {"name", name}, {"uid", uid}};
   };
-  for (const About& about :
-       {About{"starrocks.com/v1", record.spec.object.kind, record.spec.object.name, record.spec.object.uid},
-        About{std::string(kPreparationApiVersion), std::string(kPreparationKind), record.name, record.uid}}) {
-    PendingEvent event{record.name_space, event_name(record, about.kind, reason, shown), {}};
-    json object{{"apiVersion", about.api_version},
-                {"kind", about.kind},
-                {"namespace", record.name_space},
-                {"name", about.name},
-                {"uid", about.uid}};
-    event.body = to_json(EventBody{event.name, event.name_space, std::move(object), warning, reason, shown, now,
-                                   options_.identity})
-                     .dump(-1, ' ', false, json::error_handler_t::replace);
+  const auto& object = record.spec.object;
+  const json on_object = reference("starrocks.com/v1", object.kind, object.name, object.uid);
+  const json on_record = reference(kPreparationApiVersion, kPreparationKind, record.name, record.uid);
+  const auto add = [&](const json& about, const json& related) {
+    PendingEvent event{record.name_space, event_name(record, text_of(about.at("kind")), reason, shown), {}};
+    event.body =
+        to_json(EventBody{event.name, event.name_space, about, related, warning, reason, shown, now, options_.identity})
+            .dump(-1, ' ', false, json::error_handler_t::replace);
     const auto events = events_.lock();
     if (events->waiting.size() >= kEventQueueMax) {
       ++events->dropped;
-      continue;
+    } else {
+      events->waiting.push_back(std::move(event));
     }
-    events->waiting.push_back(std::move(event));
-  }
+  };
+  add(on_object, on_record);
+  // What went as it should is in the record's status: one for each step would be most of what a wave of upgrades
+  // writes.
+  if (warning) add(on_record, on_object);
   wake_.notify_one();
 }
 

@@ -96,7 +96,8 @@ class ClusterAccess {
     return Ok{};
   }
 
-  /// A Kubernetes Event on the cluster object and the record. Best effort: bounded, never fails the caller.
+  /// A Kubernetes Event on the record's object; a warning on the record, too. Best effort: bounded, never fails the
+  /// caller.
   virtual void emit_event(const Preparation& record, bool warning, const std::string& reason,
                           const std::string& message) = 0;
 };

@@ -5,11 +5,13 @@
 #   start-control-plane.sh DIRECTORY              prints the kubeconfig's path when ready, and runs until it is ended
 # DIRECTORY gets kubeconfig (user "admin", group system:masters), ca.crt, logs and data. Programs come from
 # KUBEBUILDER_ASSETS if set, else from the cache that the e2e build fills. Exits 77, saying why, where they are missing.
+# KUBE_APISERVER_FLAGS: more flags of the API server, separated by blanks.
 set -euo pipefail
 directory=${1:?usage: start-control-plane.sh DIRECTORY [COMMAND...]}
 shift
 assets=${KUBEBUILDER_ASSETS:-${XDG_CACHE_HOME:-$HOME/.cache}/upgrade-gate/kubernetes}
 readonly kReadySeconds=60   # A first start under sanitizers' load takes about 15.
+read -ra flags <<<"${KUBE_APISERVER_FLAGS:-}"
 readonly kStartAttempts=3   # A chosen port may be taken by somebody else before it is used.
 
 skip() { echo "SKIPPED: $*" >&2; exit 77; }
@@ -75,7 +77,8 @@ start() {
     --tls-cert-file="$directory/apiserver.crt" --tls-private-key-file="$directory/apiserver.key" \
     --client-ca-file="$directory/ca.crt" --authorization-mode=RBAC --disable-admission-plugins=ServiceAccount \
     --service-account-issuer="https://127.0.0.1:$secure/" --service-account-key-file="$directory/service-account.key" \
-    --service-account-signing-key-file="$directory/service-account.key" >"$directory/kube-apiserver.log" 2>&1 &
+    --service-account-signing-key-file="$directory/service-account.key" "${flags[@]}" \
+    >"$directory/kube-apiserver.log" 2>&1 &
   pids+=($!)
   cat >"$directory/kubeconfig.new" <<END
 apiVersion: v1

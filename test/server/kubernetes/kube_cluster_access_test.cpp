@@ -371,7 +371,7 @@ TEST_CASE("the mirror shows the latest record on the cluster, and its absence is
   CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.completionTime").empty());
 }
 
-TEST_CASE("events appear on the object and on the record, repeats are counted") {
+TEST_CASE("events appear on the object, warnings on the record too, repeats are counted") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();
   Preparation record = test::sample_record(name_space, "sr-0123456789-1");
@@ -381,16 +381,19 @@ TEST_CASE("events appear on the object and on the record, repeats are counted") 
     access.emit_event(record, true, "HookFailed", "disable-balancer: ERROR 1064");
     access.emit_event(record, true, "HookFailed", "disable-balancer: ERROR 1064");
     access.emit_event(record, false, "Prepared", "2 of 2 hooks");
-    const auto find = [&](const std::string& kind, const std::string& path) {
+    const auto of = [&](const std::string& reason, const std::string& kind, const std::string& path) {
       return test::api_server()
           .kubectl({"get", "events", "-n", name_space, "--field-selector",
-                    "reason=HookFailed,involvedObject.kind=" + kind, "-o", "jsonpath={.items[*]" + path + "}"})
+                    "reason=" + reason + ",involvedObject.kind=" + kind, "-o", "jsonpath={.items[*]" + path + "}"})
           .out;
     };
+    const auto find = [&](const std::string& kind, const std::string& path) { return of("HookFailed", kind, path); };
     CHECK(test::eventually([&] { return find("StarRocksCluster", ".count") == "2"; }));
     CHECK(test::eventually([&] { return find("UpgradePreparation", ".count") == "2"; }));
     CHECK(find("UpgradePreparation", ".type") == "Warning");
     CHECK(find("UpgradePreparation", ".involvedObject.name") == record.name);
+    CHECK(test::eventually([&] { return of("Prepared", "StarRocksCluster", ".related.name") == record.name; }));
+    CHECK(of("Prepared", "UpgradePreparation", ".reason").empty());
     access.emit_event(record, false, "Closing", "the last word");
   }
   const auto last =

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func good(name string, hanging int) figures {
+	return figures{name: name, clusters: 10, hanging: hanging, all: 2 * time.Second, closed: time.Second,
+		repeated: []time.Duration{time.Millisecond}, requests: map[string]int{"get pods": 150}, residentMiB: []float64{20, 30},
+		ordinaryBefore: []time.Duration{time.Millisecond}, ordinaryNow: []time.Duration{time.Millisecond}}
+}
+
+func TestEachTargetIsMissedByItself(t *testing.T) {
+	if !judge(io.Discard, good("plain", 0), good("hanging", 1)) {
+		t.Fatal("what meets all targets is not met")
+	}
+	for name, spoil := range map[string]func(*figures){
+		"too slow beside FEs that hang": func(f *figures) { f.all = 5 * time.Second },
+		"never all prepared":            func(f *figures) { f.all = 0 },
+		"a request failed":              func(f *figures) { f.failed = 1 },
+		"a repeated one not admitted":   func(f *figures) { f.notAdmitted = 1 },
+		"a repeated one late":           func(f *figures) { f.repeated = []time.Duration{2 * time.Second} },
+		"too many requests":             func(f *figures) { f.requests["get pods"] = 151 },
+		"never closed":                  func(f *figures) { f.closed = 0 },
+		"too much memory":               func(f *figures) { f.residentMiB[1] = 97 },
+		"ordinary reviews slower":       func(f *figures) { f.ordinaryNow = []time.Duration{time.Second} },
+	} {
+		hanging := good("hanging", 1)
+		spoil(&hanging)
+		if judge(io.Discard, good("plain", 0), hanging) {
+			t.Errorf("%s: the targets are met", name)
+		}
+	}
+}
+
+func TestTheGatesRequestsAreCounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	line := func(user, verb, resource, subresource string) string {
+		return `{"verb":"` + verb + `","user":{"username":"` + user + `"},"objectRef":{"resource":"` + resource +
+			`","subresource":"` + subresource + `"}}` + "\n"
+	}
+	text := line(gateUser, "get", "services", "") + line("somebody", "get", "services", "") +
+		line(gateUser, "watch", "services", "") + line(gateUser, "update", "upgradepreparations", "status")
+	if err := os.WriteFile(path, []byte(text+`{"verb":"get`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	counts, offset, err := audited(path, 0)
+	if err != nil || counts["get services"] != 1 || counts["update upgradepreparations/status"] != 1 || len(counts) != 2 {
+		t.Errorf("%v %v", counts, err)
+	}
+	// A line that is being written is left for the next time.
+	if offset != int64(len(text)) {
+		t.Errorf("read up to %d of %d", offset, len(text))
+	}
+}
