@@ -273,6 +273,10 @@ class Resolver {
       }
     }
     const json* custom = reader_.object_member(hooks, "custom", field + ".custom");
+    const auto& names = member(hooks, "predefined");
+    if (member(hooks, "custom").is_null() && (names.is_null() || (names.is_array() && names.empty()))) {
+      asks_for_nothing(field);
+    }
     if (custom == nullptr) return;
     named_ = true;
     reader_.refuse_unknown_members(*custom, field + ".custom", {"configMapName", "scriptKey"});
@@ -296,6 +300,11 @@ class Resolver {
         reader_.timeout_member(*preparation, field + ".timeoutSeconds", kHookTimeoutDefault);
     if (enabled == true) ask(timeout);
     const json* hooks = reader_.list_member(*preparation, "hooks", field + ".hooks");
+    const auto& given = *preparation;
+    const bool led = given.contains("rollout") || given.contains("admission");
+    if (enabled != true && !led && (hooks == nullptr ? member(given, "hooks").is_null() : hooks->empty())) {
+      asks_for_nothing(field);
+    }
     if (hooks == nullptr) return;
     for (std::size_t i = 0; i < hooks->size(); ++i) {
       named_ = true;
@@ -336,11 +345,17 @@ class Resolver {
     const std::string field = annotation_field(annotation::kUpgradeHooks);
     const std::vector<std::string> names = split_names(list.value_or(""));
     named_ = named_ || !names.empty() || config_map_name.has_value();
+    if (list && names.empty()) asks_for_nothing(field);
     if (reader_.within_limit(field, names.size())) {
       for (const std::string& name : names) reader_.read_predefined(field, name, timeout);
     }
     if (config_map_name) annotated_config_map(*config_map_name, timeout);
     return timeout;
+  }
+
+  /// Somebody wrote it, and nobody would tell that it has no effect.
+  void asks_for_nothing(const std::string& field) {
+    reader_.warnings.push_back(clean_text(field + " names no hook, and has no effect", kWarningMax));
   }
 
   void annotated_config_map(const std::string& text, std::chrono::seconds timeout) {

@@ -173,6 +173,11 @@ const Ending* ending_of(std::string_view key) {
   return found == kEndings.end() ? nullptr : found;
 }
 
+std::string timeout_accepted() {
+  return "a whole number of seconds from " + std::to_string(kHookTimeoutMin.count()) + " to " +
+         std::to_string(kHookTimeoutMax.count());
+}
+
 }  // namespace
 
 bool has_hook_ending(std::string_view key) { return ending_of(key) != nullptr; }
@@ -212,9 +217,7 @@ bool HookReader::within_limit(const std::string& field, std::size_t count) {
 }
 
 void HookReader::timeout_fault(std::string field, std::string_view value) {
-  fault(std::move(field), value,
-        "a whole number of seconds from " + std::to_string(kHookTimeoutMin.count()) + " to " +
-            std::to_string(kHookTimeoutMax.count()));
+  fault(std::move(field), value, timeout_accepted());
 }
 
 std::chrono::seconds HookReader::timeout_member(const json& parent, const std::string& field,
@@ -225,7 +228,7 @@ std::chrono::seconds HookReader::timeout_member(const json& parent, const std::s
     const std::chrono::seconds timeout{value->get<std::int64_t>()};
     if (timeout >= kHookTimeoutMin && timeout <= kHookTimeoutMax) return timeout;
   }
-  timeout_fault(field, shown(*value));
+  fault(field, shown(*value), timeout_accepted() + (value->is_string() ? ", without quotes" : ""));
   return fallback;
 }
 
@@ -239,7 +242,8 @@ std::chrono::seconds HookReader::poll_member(const json& parent, const std::stri
 
 void HookReader::read_predefined(const std::string& field, std::string_view name, std::chrono::seconds timeout) {
   if (!is_predefined_name(name)) {
-    fault(field, name, instead_of(name));
+    const bool several = name.find_first_of(" \t\r\n;[") != std::string_view::npos;
+    fault(field, name, (several ? "names separated by commas, each " : "") + instead_of(name));
     return;
   }
   HookDefinition prototype;
@@ -337,8 +341,10 @@ void HookReader::add(HookDefinition definition) {
   if (action != nullptr && hook.restore == RestoreMode::Captured) {
     const auto statement = validate_sql(action->sql, rules_.more_sql);
     if (statement && statement->kind == SqlKind::SetGlobal) {
-      warnings.push_back(clean_text(
-          "upgrade hook \"" + hook.name + "\" has no restore: its variable stays as it sets it", kWarningMax));
+      warnings.push_back(
+          clean_text("upgrade hook \"" + hook.name +
+                         "\" has no restore: its variable stays as it sets it; restore: SET GLOBAL ... undoes it",
+                     kWarningMax));
     }
   }
   hooks.push_back(std::move(definition));

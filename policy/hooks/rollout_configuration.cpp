@@ -109,9 +109,10 @@ class Reader {
     return out;
   }
   static std::string accepted_checks() {
-    std::string out = "one of";
+    std::string out;
     for (const auto& hook : hook_catalogue()) {
-      if (std::holds_alternative<ProbeAction>(hook.action)) out += " " + std::string(hook.name);
+      if (!std::holds_alternative<ProbeAction>(hook.action)) continue;
+      out += (out.empty() ? "one of " : ", ") + std::string(hook.name);
     }
     return out;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <initializer_list>
 
 #include "policy/hooks/frontend_setting.hpp"
@@ -18,6 +19,11 @@ constexpr std::string_view kAccepted =
 constexpr std::string_view kLoginSetting =
     "what decides who may log in, and secrets, are not for hooks: set them outside of the gate";
 
+// Of a statement whose kind is right: the other kinds would only hide what is wrong.
+constexpr std::string_view kSetConfigForm = "ADMIN SET FRONTEND CONFIG (\"key\" = \"value\")";
+constexpr std::string_view kSetGlobalForm = "SET GLOBAL name = value";
+constexpr std::string_view kSelectForm = "[WITH name AS (...)] SELECT ... without INTO";
+
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
@@ -25,6 +31,10 @@ bool is_word(char c) { return (upper(c) >= 'A' && upper(c) <= 'Z') || is_digit(c
 
 Error refuse(std::size_t offset, std::string_view reason) {
   return {ErrorCode::InvalidInput, "at offset " + std::to_string(offset) + ": " + std::string(reason)};
+}
+
+Error refuse_form(std::string_view form, std::size_t offset, std::string_view reason) {
+  return refuse(offset, std::string(reason) + "; want " + std::string(form));
 }
 
 Error refuse_kind(std::size_t offset, std::string_view reason) {
@@ -111,7 +121,7 @@ class Lexer {
 
   std::optional<Error> skip_block_comment() {
     const std::size_t end = sql_.find("*/", offset_ + 2);
-    if (end == std::string_view::npos) return refuse(offset_, "unterminated comment");
+    if (end == std::string_view::npos) return refuse(offset_, "unterminated comment: its */ is missing");
     offset_ = end + 2;
     return std::nullopt;
   }
@@ -138,7 +148,8 @@ class Lexer {
         text += c;
       }
     }
-    return refuse(start, identifier ? "unterminated quoted identifier" : "unterminated string");
+    return refuse(start, identifier ? "unterminated quoted identifier: its closing ` is missing"
+                                    : "unterminated string: its closing quote is missing");
   }
 
   std::optional<Error> take_word_or_number() {
@@ -232,22 +243,25 @@ Result<ConfigSetting> config_setting(const Tokens& tokens, std::size_t end_offse
   const auto symbol = [](char c) { return [c](const SqlToken& token) { return is_symbol(token, c); }; };
   const auto string = [](const SqlToken& token) { return token.kind == SqlTokenKind::String; };
 
-  if (!expect(kOpen, symbol('('))) return refuse_kind(offset_of(kOpen), "expected '('");
-  if (!expect(kKey, string)) return refuse_kind(offset_of(kKey), "expected the key as a quoted string");
+  if (!expect(kOpen, symbol('('))) return refuse_form(kSetConfigForm, offset_of(kOpen), "expected '('");
+  if (!expect(kKey, string)) return refuse_form(kSetConfigForm, offset_of(kKey), "expected the key as a quoted string");
   if (!is_config_key(tokens[kKey].text)) {
-    return refuse_kind(offset_of(kKey), "a config key is made of letters, digits and '_'");
+    return refuse_form(kSetConfigForm, offset_of(kKey), "a config key is made of letters, digits and '_'");
   }
   if (is_login_setting(tokens[kKey].text)) return refuse(offset_of(kKey), kLoginSetting);
-  if (!expect(kEquals, symbol('='))) return refuse_kind(offset_of(kEquals), "expected '='");
-  if (!expect(kValue, string)) return refuse_kind(offset_of(kValue), "expected the value as a quoted string");
+  if (!expect(kEquals, symbol('='))) return refuse_form(kSetConfigForm, offset_of(kEquals), "expected '='");
+  if (!expect(kValue, string))
+    return refuse_form(kSetConfigForm, offset_of(kValue), "expected the value as a quoted string");
   if (expect(kClose, symbol(','))) {
-    return refuse_kind(offset_of(kClose), "StarRocks sets one key per statement: use one hook for each");
+    return refuse_form(kSetConfigForm, offset_of(kClose),
+                       "StarRocks sets one key per statement: use one hook for each");
   }
-  if (!expect(kClose, symbol(')'))) return refuse_kind(offset_of(kClose), "expected ')'");
+  if (!expect(kClose, symbol(')'))) return refuse_form(kSetConfigForm, offset_of(kClose), "expected ')'");
   if (tokens.size() > kCount && is_keyword(tokens[kCount], "WITH")) {
-    return refuse_kind(offset_of(kCount), "WITH PERSISTENT does not work in containers and cannot be undone");
+    return refuse_form(kSetConfigForm, offset_of(kCount),
+                       "WITH PERSISTENT does not work in containers and cannot be undone");
   }
-  if (tokens.size() > kCount) return refuse_kind(offset_of(kCount), "nothing may follow the ')'");
+  if (tokens.size() > kCount) return refuse_form(kSetConfigForm, offset_of(kCount), "nothing may follow the ')'");
   if (const std::string_view accepted = accepted_value(tokens[kKey].text, tokens[kValue].text); !accepted.empty()) {
     return refuse(tokens[kValue].offset, "the value of " + tokens[kKey].text + " must be " + std::string(accepted));
   }
@@ -259,20 +273,22 @@ std::optional<Error> check_set_global(const Tokens& tokens, std::size_t end_offs
   constexpr std::size_t kName = 2, kEquals = 3, kValue = 4;
   const auto offset_of = [&](std::size_t index) { return index < tokens.size() ? tokens[index].offset : end_offset; };
   if (tokens.size() <= kName || tokens[kName].kind != SqlTokenKind::Word) {
-    return refuse_kind(offset_of(kName), "expected the name of a variable");
+    return refuse_form(kSetGlobalForm, offset_of(kName), "expected the name of a variable");
   }
   if (is_login_setting(tokens[kName].text)) return refuse(offset_of(kName), kLoginSetting);
   if (tokens.size() <= kEquals || !is_symbol(tokens[kEquals], '='))
-    return refuse_kind(offset_of(kEquals), "expected '='");
+    return refuse_form(kSetGlobalForm, offset_of(kEquals), "expected '='");
   const bool negative = tokens.size() > kValue && is_symbol(tokens[kValue], '-');
   const std::size_t value = negative ? kValue + 1 : kValue;
   const bool literal =
       value < tokens.size() &&
       (tokens[value].kind == SqlTokenKind::Number ||
        (!negative && (tokens[value].kind == SqlTokenKind::String || tokens[value].kind == SqlTokenKind::Word)));
-  if (!literal) return refuse_kind(offset_of(value), "expected a string, a number or a word as the value");
+  if (!literal)
+    return refuse_form(kSetGlobalForm, offset_of(value), "expected a string, a number or a word as the value");
   if (tokens.size() > value + 1) {
-    return refuse_kind(offset_of(value + 1), "one variable per statement: nothing may follow the value");
+    return refuse_form(kSetGlobalForm, offset_of(value + 1),
+                       "one variable per statement: nothing may follow the value");
   }
   return std::nullopt;
 }
@@ -283,7 +299,7 @@ std::optional<Error> check_with(const Tokens& tokens, std::size_t end_offset) {
   std::size_t next = 1;
   const auto is = [&](auto matches) { return next < tokens.size() && matches(tokens[next]); };
   const auto refuse_next = [&](std::string_view reason) {
-    return refuse_kind(next < tokens.size() ? tokens[next].offset : end_offset, reason);
+    return refuse_form(kSelectForm, next < tokens.size() ? tokens[next].offset : end_offset, reason);
   };
   /// Over a group in parentheses; false where there is none or it is not closed.
   const auto skip_group = [&] {
@@ -318,7 +334,7 @@ std::optional<Error> check_with(const Tokens& tokens, std::size_t end_offset) {
 std::optional<Error> check_select(const Tokens& tokens) {
   const auto into = std::find_if(tokens.begin(), tokens.end(), [](const SqlToken& t) { return is_keyword(t, "INTO"); });
   if (into == tokens.end()) return std::nullopt;
-  return refuse_kind(into->offset, "SELECT ... INTO writes outside the gate's control");
+  return refuse_form(kSelectForm, into->offset, "SELECT ... INTO writes outside the gate's control");
 }
 
 /// The kind by the leading keywords; the rest of the statement is judged by the caller.
@@ -420,6 +436,24 @@ const std::vector<FurtherSql>& further_sql() {
   return kinds;
 }
 
+namespace {
+
+/// "at offset 20: ..." of a text of several lines begins with the line, too.
+Error with_line(std::string_view text, Error error) {
+  constexpr std::string_view kBefore = "at offset ";
+  std::size_t offset = 0;
+  if (error.message.starts_with(kBefore)) {
+    const char* const end = error.message.data() + error.message.size();
+    std::from_chars(error.message.data() + kBefore.size(), end, offset);
+  }
+  const auto before = text.substr(0, offset);
+  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+  error.message = "line " + std::to_string(line) + ", " + error.message;
+  return error;
+}
+
+}  // namespace
+
 Result<std::vector<SqlToken>> tokenize_sql(std::string_view sql) { return Lexer(sql).run(); }
 
 Result<SqlStatement> validate_sql(std::string_view sql, const std::vector<SqlKind>& further) {
@@ -489,7 +523,7 @@ Result<SqlStatement> validate_sql(std::string_view sql, const std::vector<SqlKin
 
 Result<std::vector<SqlPiece>> split_sql(std::string_view text) {
   const Result<Tokens> tokens = tokenize_sql(text);
-  if (!tokens) return tokens.error();
+  if (!tokens) return with_line(text, tokens.error());
   std::vector<SqlPiece> pieces;
   std::size_t line = 1;
   std::size_t counted = 0;  // up to here line feeds are in `line`

@@ -237,9 +237,9 @@ class Leader {
         end(turn);
         return;
       }
-      tell(true, "UpgradeRolloutPaused", step_text(turn) + " did not become healthy in time: " + turn.waiting_for);
       turn.phase = TurnPhase::Paused;
       turn.waiting_for = pause_text(turn.waiting_for);
+      tell(true, "UpgradeRolloutPaused", step_text(turn) + " did not become healthy in time: " + turn.waiting_for);
       return;
     }
     if (++turn.readings < record_.spec.rollout.readings && !seen_.back) {

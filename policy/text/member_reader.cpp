@@ -16,6 +16,9 @@ using nlohmann::json;
 
 constexpr std::size_t kFaultValueMax = 80;
 
+/// What to add to "want 60" where the value is the text "60".
+std::string unquoted(const json& value) { return value.is_string() ? ", without quotes" : ""; }
+
 }  // namespace
 
 const json* MemberReader::find_member(const json& object, std::string_view key) {
@@ -29,6 +32,11 @@ std::string MemberReader::shown(const json& value) {
 
 void MemberReader::fault(std::string field, std::string_view value, std::string accepted) {
   if (const auto odd = first_confusing_character(value)) accepted += " (the value has " + odd->name + ")";
+  constexpr std::string_view kWhite = " \t\r\n";
+  const auto first = value.find_first_not_of(kWhite);
+  const bool blank_ends =
+      first != std::string_view::npos && (first != 0 || value.find_last_not_of(kWhite) + 1 != value.size());
+  if (blank_ends) accepted += " (the value begins or ends with white space)";
   faults.push_back({std::move(field), clean_text(value, kFaultValueMax), std::move(accepted)});
 }
 
@@ -43,7 +51,7 @@ std::optional<bool> MemberReader::boolean_member(const json& parent, std::string
   const json* value = find_member(parent, key);
   if (value == nullptr) return std::nullopt;
   if (value->is_boolean()) return value->get<bool>();
-  fault(field, shown(*value), "true or false");
+  fault(field, shown(*value), "true or false" + unquoted(*value));
   return std::nullopt;
 }
 
@@ -68,7 +76,8 @@ std::optional<int> MemberReader::integer_member(const json& parent, std::string_
                             : value->get<std::int64_t>();
     if (number >= least && number <= most) return static_cast<int>(number);
   }
-  fault(field, shown(*value), "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  fault(field, shown(*value),
+        "a whole number from " + std::to_string(least) + " to " + std::to_string(most) + unquoted(*value));
   return std::nullopt;
 }
 

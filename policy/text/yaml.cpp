@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -45,6 +47,15 @@ Error refuse(const YAML::Mark& mark, const std::string& reason, std::size_t firs
                                            : at(first_line + static_cast<std::size_t>(mark.line) + 1,
                                                 static_cast<std::size_t>(mark.column) + 1);
   return {ErrorCode::InvalidInput, where + clean_text(reason)};
+}
+
+/// The parser's words, or what they mean where a tab is to blame: they never say so.
+std::string reason_of(const YAML::Exception& fault, std::string_view text) {
+  if (fault.mark.is_null()) return fault.msg;
+  for (int line = 0; line < fault.mark.line; ++line) text.remove_prefix(std::min(text.find('\n') + 1, text.size()));
+  const auto indentation = text.substr(0, text.find_first_not_of(" \t"));
+  if (indentation.find('\t') == std::string_view::npos) return fault.msg;
+  return "a tab in the indentation, which YAML does not take: want blanks";
 }
 
 std::string duplicate_key(std::string_view key) {
@@ -125,6 +136,47 @@ json plain_scalar(const std::string& text) {
   return text;
 }
 
+/// [-+]? ( digits | 0 octal | 0o octal | 0x hexadecimal | 0b binary ), within 64 bits, as Go's ParseInt reads it.
+std::optional<json> go_integer_from(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  int base = 10;
+  if (text.size() > 1 && text[0] == '0') {
+    const char mark = text[1];
+    base = mark == 'x' || mark == 'X' ? 16 : mark == 'b' || mark == 'B' ? 2 : 8;
+    const bool marked = base != 8 || mark == 'o' || mark == 'O';
+    text.remove_prefix(marked ? 2 : 1);
+  }
+  const auto number = number_from<std::uint64_t>(text, base);
+  if (!number) return std::nullopt;
+  if (!negative) return json(*number);
+  constexpr auto kMost = std::uint64_t{1} << 63;
+  if (*number > kMost) return std::nullopt;
+  return json(*number == kMost ? std::numeric_limits<std::int64_t>::min() : -static_cast<std::int64_t>(*number));
+}
+
+/// What a plain scalar is to kubectl: YAML 1.1 as go-yaml has it, and then a JSON number. nullopt: neither infinity nor
+/// not-a-number can be one, and kubectl refuses the document.
+std::optional<json> kubectl_scalar(const std::string& text) {
+  if (is_one_of(text, {"true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})) return true;
+  if (is_one_of(text, {"false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF"})) return false;
+  if (is_one_of(text, {"null", "Null", "NULL", "~", ""})) return json(nullptr);
+  const bool sign = text[0] == '-' || text[0] == '+';
+  if (is_one_of(text.substr(sign ? 1 : 0), {".inf", ".Inf", ".INF"}) || is_one_of(text, {".nan", ".NaN", ".NAN"})) {
+    return std::nullopt;
+  }
+  std::string plain = text;
+  if (std::string_view("+-0123456789").find(text[0]) != std::string_view::npos) std::erase(plain, '_');
+  if (auto number = go_integer_from(plain)) return *std::move(number);
+  auto number = float_from(plain);
+  if (!number) return json(text);
+  // "60.0" is written as the JSON number 60.
+  const double value = number->get<double>();
+  constexpr double kWholeMax = 9.0e18;
+  if (value == std::floor(value) && std::abs(value) < kWholeMax) return json(static_cast<std::int64_t>(value));
+  return *std::move(number);
+}
+
 /// How many bytes a value counts for when it is copied: its texts, and a share for each node.
 constexpr std::size_t kNodeWeight = 16;
 
@@ -177,7 +229,13 @@ class DocumentBuilder : public YAML::EventHandler {
       open_.back().merge_mark = mark;
       return;
     }
-    add(mark, value, plain ? plain_scalar(value) : json(value), anchor);
+    if (!plain || !lenient_) return add(mark, value, plain ? plain_scalar(value) : json(value), anchor);
+    auto read = kubectl_scalar(value);
+    if (!read) throw Fault{mark, "kubectl takes neither infinity nor not-a-number"};
+    if (read->is_null() && awaits_key()) throw Fault{mark, "a key must be text"};
+    // "on: x" has the key "true".
+    const std::string written = awaits_key() && !read->is_string() ? read->dump() : value;
+    add(mark, written, *std::move(read), anchor);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -398,7 +456,7 @@ Result<std::vector<json>> yaml_documents(std::string_view text, std::size_t byte
   } catch (const Fault& fault) {
     return refuse(fault.mark, fault.reason);
   } catch (const YAML::Exception& fault) {
-    return refuse(fault.mark, fault.msg);
+    return refuse(fault.mark, reason_of(fault, text));
   }
 }
 
@@ -447,7 +505,7 @@ Status read_yaml(const Chunk& chunk, std::vector<ManifestDocument>& documents) {
   } catch (const Fault& fault) {
     return refuse(fault.mark, fault.reason, chunk.line);
   } catch (const YAML::Exception& fault) {
-    return refuse(fault.mark, fault.msg, chunk.line);
+    return refuse(fault.mark, reason_of(fault, chunk.text), chunk.line);
   }
 }
 

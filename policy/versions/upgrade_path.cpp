@@ -4,8 +4,8 @@
 #include <array>
 #include <limits>
 
-#include "policy/text/characters.hpp"
 #include "policy/text/text.hpp"
+#include "policy/versions/image_reference.hpp"
 
 namespace gate {
 namespace {
@@ -134,13 +134,6 @@ std::string show(const Range& range) {
   return lowest == highest ? lowest : lowest + " to " + highest;
 }
 
-/// What makes an image reference one that Kubernetes refuses, though it looks right; "" when there is nothing.
-std::string blank_of(std::string_view image) {
-  if (image.find_first_of(" \t\n") != image.npos) return "white space";
-  const auto odd = first_confusing_character(image);
-  return odd ? odd->name : "";
-}
-
 std::string show_tag(const std::string& image) { return clean_text(image_version(image), kTagMax); }
 
 std::optional<int> last_minor(int major) {
@@ -247,9 +240,9 @@ class Judge {
   }
 
   void judge_change(const Part& part) {
-    if (const std::string blank = blank_of(part.wanted_image); !blank.empty()) {
-      find_fault("image-reference", kForbidden, part.component,
-                 "its image has " + blank + ": no pod starts with it; want the reference without it", {});
+    if (const std::string fault = image_fault(part.wanted_image); !fault.empty()) {
+      find_fault("image-reference", kForbidden, part.component, "image has " + fault + ": no pod can start with it",
+                 {});
       return;
     }
     if (part.observed) compare_with_tag(part);
@@ -313,7 +306,7 @@ class Judge {
       if (left == Inside::No || right == Inside::No) continue;
       const std::string subject = rule.from ? to_string(*from) + " -> " + to_string(to) : "-> " + to_string(to);
       const bool certain = left == Inside::Yes && right == Inside::Yes;
-      const std::string_view why = certain ? rule.why : "a tag without a patch is not judged";
+      const std::string_view why = certain || rule.why.empty() ? rule.why : "a tag without a patch is not judged";
       const std::string text =
           subject + (why.empty() ? "" : ": ") + std::string(why) + "; accepted: " + std::string(rule.accepted);
       find_fault(rule.name, certain ? rule.severity : kAdvice, component, text, rule.source);

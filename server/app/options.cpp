@@ -325,7 +325,7 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
 void add_plan_options(CLI::App& plan, PlanOptions& options) {
   plan.add_option(
       "FILE", options.files,
-      "Manifests, YAML or JSON; an object that comes twice comes old first; \"-\" is standard "
+      "Manifests, YAML or JSON, or folders of them; an object that comes twice comes old first; \"-\" is standard "
       "input");
   plan.add_option("--old", options.old_files, "Manifests as they are");
   plan.add_option("--new", options.new_files, "Manifests as they would be");
@@ -334,6 +334,7 @@ void add_plan_options(CLI::App& plan, PlanOptions& options) {
       ->allow_extra_args(false);
   plan.add_option("-n,--namespace", options.name_space, "Of manifests that name none")->capture_default_str();
   add_rule_options(plan, options);
+  plan.add_flag("-R,--recursive", options.recursive, "Read folders with the folders in them, as kubectl does");
   plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not found in the input is a fault");
   plan.add_option("-o,--output", options.json, "How the plan is printed")
       ->transform(one_of(std::map<std::string, bool>{{"text", false}, {"json", true}}))

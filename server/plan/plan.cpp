@@ -20,6 +20,7 @@
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
 #include "policy/text/yaml.hpp"
+#include "server/plan/manifest_files.hpp"
 
 namespace gate {
 namespace {
@@ -66,18 +67,19 @@ class Manifests {
     std::vector<std::string> faults;  ///< Of the document: they count only where the ConfigMap is used.
   };
   std::map<ObjectKey, ConfigMap> config_maps;  ///< The newest version.
+  std::map<std::string, int> passed_over;      ///< Objects of other kinds, by kind.
 
   /// In the order old, both, new.
   static Result<Manifests> read(const PlanOptions& options, std::istream& standard_input) {
     Manifests manifests;
     for (const auto& [side, files] : {std::pair(Side::Old, &options.old_files), std::pair(Side::Both, &options.files),
                                       std::pair(Side::New, &options.new_files)}) {
-      for (const auto& file : *files) {
-        const auto documents = documents_of(file, standard_input);
-        if (!documents) return misuse(file + ": " + documents.error().message);
-        for (const auto& document : *documents) {
-          if (const auto taken = manifests.take({side, document, options.name_space}, document.value); !taken) {
-            return misuse(file + ": " + taken.error().message);
+      for (const auto& path : *files) {
+        const auto named = manifest_files(path, options.recursive);
+        if (!named) return misuse(path + ": " + named.error().message);
+        for (const auto& file : *named) {
+          if (const auto read = manifests.read_file(file, side, options, standard_input); !read) {
+            return misuse(file + ": " + read.error().message);
           }
         }
       }
@@ -85,7 +87,28 @@ class Manifests {
     return manifests;
   }
 
+  /// "2 Service, 1 Deployment": what the files hold besides; "" for nothing.
+  [[nodiscard]] std::string others() const {
+    constexpr std::size_t kKindsShown = 10;
+    std::string text;
+    std::size_t shown = 0;
+    for (const auto& [kind, count] : passed_over) {
+      if (++shown > kKindsShown) return text + ", ...";
+      text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + clean_text(kind, 63);
+    }
+    return text;
+  }
+
  private:
+  Status read_file(const std::string& file, Side side, const PlanOptions& options, std::istream& standard_input) {
+    const auto documents = documents_of(file, standard_input);
+    if (!documents) return documents.error();
+    for (const auto& document : *documents) {
+      if (auto taken = take({side, document, options.name_space}, document.value); !taken) return taken;
+    }
+    return Ok{};
+  }
+
   static Result<std::vector<ManifestDocument>> documents_of(const std::string& file, std::istream& standard_input) {
     std::ifstream opened;
     if (file != "-") opened.open(file, std::ios::binary);
@@ -201,7 +224,14 @@ class Manifests {
   Status keep(const Origin& origin, const json& object, const std::string& kind, const std::string& api_version) {
     const bool config_map = kind == kConfigMapKind && api_version == "v1";
     const bool gated = kind == kClusterKind || kind == kWarehouseKind;
-    if (!config_map && !gated) return Ok{};
+    if (kind == "Kustomization" && api_version.starts_with("kustomize.config.k8s.io/")) {
+      return misuse(line_of(origin) +
+                    "a Kustomization: want it rendered, kubectl kustomize FOLDER | upgrade-gate plan -");
+    }
+    if (!config_map && !gated) {
+      ++passed_over[kind];
+      return Ok{};
+    }
     const auto& metadata = member(object, "metadata");
     ObjectKey key{kind, text_member(metadata, "namespace"), text_member(metadata, "name")};
     if (key.name_space.empty()) key.name_space = origin.name_space;
@@ -302,6 +332,7 @@ struct ConfigMapPlan {
 struct Plan {
   std::vector<ObjectPlan> objects;
   std::vector<ConfigMapPlan> config_maps;
+  std::string passed_over;  ///< "2 Service, 1 Deployment"
   bool strict = false;
   int exit_code = 0;
 };
@@ -427,6 +458,7 @@ Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input)
   if (!manifests) return manifests.error();
   Plan plan;
   plan.strict = options.strict;
+  plan.passed_over = manifests->others();
   for (const auto& [key, versions] : manifests->objects) {
     auto change = change_of(key, versions);
     if (!change) return change.error();
@@ -447,7 +479,8 @@ Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input)
   }
   if (plan.objects.empty() && plan.config_maps.empty()) {
     return misuse("the files hold no StarRocksCluster, no StarRocksWarehouse and no ConfigMap with the label " +
-                  std::string(kHooksLabel) + ": \"true\"");
+                  std::string(kHooksLabel) + ": \"true\"" +
+                  (plan.passed_over.empty() ? "" : "; they hold " + plan.passed_over));
   }
   for (const auto& [component, image, used] : *wanted) {
     if (!used) return misuse("--set-image: no object has an image of " + std::string(to_string(component)));
@@ -554,6 +587,7 @@ class TextPrinter {
       line("verdict",
            valid ? "valid: " + std::to_string(config_map.configuration.hooks.size()) + " hooks" : "not valid");
     }
+    if (!plan.passed_over.empty()) out_ << "passed over: " << plan.passed_over << '\n';
     return out_.str();
   }
 
@@ -688,6 +722,7 @@ json to_json(const ObjectPlan& object) {
 
 std::string print_json(const Plan& plan) {
   json out{{"objects", json::array()}, {"configMaps", json::array()}, {"ok", plan.exit_code == 0}};
+  if (!plan.passed_over.empty()) out["passedOver"] = plan.passed_over;
   for (const auto& object : plan.objects) out["objects"].push_back(to_json(object));
   for (const auto& [key, configuration] : plan.config_maps) {
     out["configMaps"].push_back({{"namespace", key.name_space},

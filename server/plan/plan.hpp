@@ -23,7 +23,8 @@ struct PlanOptions {
   std::vector<std::string> http_hook_prefixes;
   std::string script_hook_image;
   VersionPolicy version_policy = VersionPolicy::Warn;
-  bool strict = false;  ///< A ConfigMap that is referred to and not given is a fault.
+  bool recursive = false;  ///< Folders are read with the folders in them.
+  bool strict = false;     ///< A ConfigMap that is referred to and not given is a fault.
   bool json = false;
 };
 
@@ -33,8 +34,9 @@ struct PlanResult {
   std::string error;   ///< For standard error: what makes no sense.
 };
 
-/// Reads StarRocksClusters, StarRocksWarehouses and ConfigMaps from YAML or JSON, lists of them included, and passes
-/// over everything else. Blocks while it reads the files. Never throws for what they contain.
+/// Reads StarRocksClusters, StarRocksWarehouses and ConfigMaps from YAML or JSON, lists of them included, and counts
+/// everything else. Files may be folders (manifest_files.hpp). Blocks while it reads the files. Never throws for what
+/// they contain.
 [[nodiscard]] PlanResult plan(const PlanOptions& options, std::istream& standard_input);
 
 }  // namespace gate

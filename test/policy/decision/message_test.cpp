@@ -6,36 +6,12 @@
 
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <iterator>
-#include <sstream>
-
 #include "policy/decision/bypass.hpp"
 #include "policy/text/text.hpp"
+#include "test/policy/golden.hpp"
 
 namespace gate {
 namespace {
-
-constexpr std::size_t kColumns = 80;
-
-/// As a terminal shows it, but that words stay whole.
-std::string wrapped(const std::string& text) {
-  std::string out;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string row;
-    for (std::string word; words >> word;) {
-      if (!row.empty() && row.size() + 1 + word.size() > kColumns) {
-        out += row + "\n";
-        row.clear();
-      }
-      row += (row.empty() ? "" : " ") + word;
-    }
-    out += row + "\n";
-  }
-  return out;
-}
 
 AdmissionFacts facts_of_a_change() {
   AdmissionFacts facts;
@@ -151,14 +127,7 @@ std::vector<std::pair<std::string, std::string>> texts() {
 }
 
 TEST_CASE("every text that people meet, at 80 columns") {
-  std::string actual;
-  for (const auto& [name, text] : texts()) actual += "== " + name + "\n" + wrapped(text) + "\n";
-  std::ifstream file(GATE_MESSAGES_EXPECTED);
-  REQUIRE(file);
-  const std::string expected{std::istreambuf_iterator<char>(file), {}};
-  const bool as_expected = actual == expected;
-  CHECK_MESSAGE(as_expected, actual);
-  if (!as_expected) std::ofstream(GATE_MESSAGES_ACTUAL) << actual;
+  test::check_texts(texts(), GATE_MESSAGES_EXPECTED, GATE_MESSAGES_ACTUAL);
 }
 
 TEST_CASE("the warning of a hook that may fail has its cause, whatever stands before it") {

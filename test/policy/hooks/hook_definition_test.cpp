@@ -505,7 +505,9 @@ TEST_CASE("a variable that nobody restores is warned about") {
                             "- {name: undone, sql: SET GLOBAL x = 1, restore: SET GLOBAL x = 2}\n"}},
                           {});
   CHECK(configuration.faults.empty());
-  CHECK(listed(configuration.warnings) == "upgrade hook \"a-1\" has no restore: its variable stays as it sets it");
+  CHECK(listed(configuration.warnings) ==
+        "upgrade hook \"a-1\" has no restore: its variable stays as it sets it; "
+        "restore: SET GLOBAL ... undoes it");
 }
 
 TEST_CASE("verify is asked for by an annotation") {

@@ -162,7 +162,32 @@ TEST_CASE("a misspelt field or annotation is a fault, others are not the gate's 
                "quotes: \"60\""},
            Row{"a number as a text", R"({"spec":{"upgradePreparation":{"timeoutSeconds":"60"}}})",
                "spec.upgradePreparation.timeoutSeconds: invalid value \"60\": want a whole number of seconds from 1 to "
-               "3600"},
+               "3600, without quotes"},
+           Row{"a truth value as a text", R"({"spec":{"upgradePreparation":{"enabled":"true"}}})",
+               "spec.upgradePreparation.enabled: invalid value \"true\": want true or false, without quotes"},
+           Row{"a hook's truth value as a text",
+               R"({"spec":{"upgradePreparation":{"hooks":[{"name":"create-image","critical":"no"}]}}})",
+               "spec.upgradePreparation.hooks[0].critical: invalid value \"no\": want true or false, without quotes"},
+           Row{"names on lines of their own",
+               R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"create-image\ndisable-balancer"}}})",
+               "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"create-image disable-balancer\": "
+               "want names separated by commas, each one of recommended, "},
+           Row{"names with a semicolon",
+               R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"create-image;disable-balancer"}}})",
+               "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"create-image;disable-balancer\": "
+               "want names separated by commas, each one of recommended, "},
+           Row{"names as a JSON list",
+               R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"[\"create-image\"]"}}})",
+               "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"[\"create-image\"]\": want names "
+               "separated by commas, each one of recommended, "},
+           Row{"a line's end in a block", R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":"true\n"}}})",
+               "metadata.annotations[starrocks.com/prepare-upgrade]: invalid value \"true \": want \"true\" or "
+               "\"false\" (the value begins or ends with white space)"},
+           Row{"a hook that is null", R"({"spec":{"upgradePreparation":{"hooks":[null]}}})",
+               "spec.upgradePreparation.hooks[0]: invalid value \"null\": want an object with a command"},
+           Row{"fields that are null", R"({"spec":{"upgradePreparation":{"enabled":true,"hooks":null,
+                   "timeoutSeconds":null},"starRocksFeSpec":{"upgradeHooks":null}},"metadata":{"annotations":null}})",
+               ""},
            Row{"fields of others",
                R"({"spec":{"upgradeStrategy":{},"starRocksFeSpec":{"updateStrategy":{},"hooks":{}}},
                    "metadata":{"annotations":{"starrocks.com/x":"y","a":"b","example.com/upgrade-hook":"z"}}})",
@@ -182,6 +207,46 @@ TEST_CASE("a misspelt field or annotation is a fault, others are not the gate's 
     } else {
       CHECK(told.find(row.told) == 0);
       INFO(told);
+    }
+  }
+}
+
+TEST_CASE("what is written and names no hook is told to have no effect") {
+  struct Row {
+    const char* name;
+    const char* object;
+    const char* field;  ///< "" = no warning.
+  };
+  for (const Row& row : {
+           Row{"an empty annotation", R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":""}}})",
+               "metadata.annotations[starrocks.com/upgrade-hooks]"},
+           Row{"commas alone", R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":" ,, "}}})",
+               "metadata.annotations[starrocks.com/upgrade-hooks]"},
+           Row{"a preparation without a field", R"({"spec":{"upgradePreparation":{}}})", "spec.upgradePreparation"},
+           Row{"a preparation without hooks", R"({"spec":{"upgradePreparation":{"hooks":[]}}})",
+               "spec.upgradePreparation"},
+           Row{"only a timeout", R"({"spec":{"upgradePreparation":{"timeoutSeconds":9}}})", "spec.upgradePreparation"},
+           Row{"a component's hooks without a field", R"({"spec":{"starRocksBeSpec":{"upgradeHooks":{}}}})",
+               "spec.starRocksBeSpec.upgradeHooks"},
+           Row{"a component without a name of a hook",
+               R"({"spec":{"starRocksBeSpec":{"upgradeHooks":{"predefined":[]}}}})",
+               "spec.starRocksBeSpec.upgradeHooks"},
+           Row{"enabled", R"({"spec":{"upgradePreparation":{"enabled":true,"hooks":[]}}})", ""},
+           Row{"switched off", R"({"spec":{"upgradePreparation":{"enabled":false,"hooks":[]}}})", ""},
+           Row{"a rollout that is led", R"({"spec":{"upgradePreparation":{"rollout":"ordered"}}})", ""},
+           Row{"nothing at all", R"({"spec":{"starRocksBeSpec":{"image":"be:1"}}})", ""},
+           Row{"null", R"({"spec":{"upgradePreparation":null}})", ""},
+       }) {
+    INFO(row.name);
+    const json object = json::parse(row.object);
+    const auto resolved = resolve_hooks({.object = object});
+    CHECK(resolved.faults.empty());
+    if (*row.field == '\0') {
+      CHECK(resolved.warnings.empty());
+    } else {
+      CHECK(resolved.warnings ==
+            std::vector<std::string>{std::string(row.field) + " names no hook, and has no effect"});
+      CHECK_FALSE(resolved.configured);
     }
   }
 }

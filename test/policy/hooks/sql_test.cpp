@@ -410,7 +410,10 @@ TEST_CASE("a text is split where StarRocks would split it") {
   }
   const auto broken = split_sql("SELECT 1; SELECT 'x");
   REQUIRE_FALSE(broken.ok());
-  CHECK(broken.error().message == "at offset 17: unterminated string");
+  CHECK(broken.error().message == "line 1, at offset 17: unterminated string: its closing quote is missing");
+  const auto later = split_sql("SELECT 1;\nSELECT 2;\n# three\n");
+  REQUIRE_FALSE(later.ok());
+  CHECK(later.error().message.starts_with("line 3, at offset 20: '#'"));
 }
 
 TEST_CASE("the setting of a statement is what StarRocks reads") {

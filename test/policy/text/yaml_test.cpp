@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "test/policy/text/kubectl_scalars.hpp"
+
 using namespace gate;
 using nlohmann::json;
 
@@ -136,4 +138,27 @@ TEST_CASE("JSON is read as strictly") {
     const auto document = json_document(row.text);
     CHECK((document ? document->dump() : document.error().message) == row.result);
   }
+}
+
+TEST_CASE("in manifests plain scalars are what they are to kubectl, as values and as keys") {
+  for (const auto& row : test::kKubectlScalars) {
+    INFO(row.written);
+    const auto documents = manifest_documents("a: " + std::string(row.written) + "\n", 1000);
+    if (*row.json == '\0') {
+      CHECK(documents.error().message.find("neither infinity nor not-a-number") != std::string::npos);
+      continue;
+    }
+    REQUIRE(documents.ok());
+    REQUIRE(documents->size() == 1);
+    CHECK((*documents)[0].value.at("a").dump() == row.json);
+    CHECK((*documents)[0].faults.empty());
+  }
+  const auto keys = manifest_documents("on: a\n5: b\n010: c\n'no': d\nx: e\n", 1000);
+  REQUIRE(keys.ok());
+  CHECK((*keys)[0].value == json{{"true", "a"}, {"5", "b"}, {"8", "c"}, {"no", "d"}, {"x", "e"}});
+}
+
+TEST_CASE("a tab in the indentation is named, whatever the parser calls it") {
+  CHECK(read("hooks:\n\t- name: a\n").find("a tab in the indentation") != std::string::npos);
+  CHECK(read("hooks: [\n").find("a tab") == std::string::npos);
 }

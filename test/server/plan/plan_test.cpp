@@ -173,7 +173,11 @@ TEST_CASE("what makes no sense ends with 2, says what it is, and prints no plan"
   for (const Row& row : {
            Row{"no file", "", "", "hold no StarRocksCluster"},
            Row{"a file that is not there", "missing.yaml", "", "missing.yaml: cannot be read"},
-           Row{"a folder", ".", "", ".: cannot be read"},
+           Row{"a kustomization", "-",
+               "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a]\n",
+               "-: line 1: a Kustomization: want it rendered, kubectl kustomize FOLDER | upgrade-gate plan -"},
+           Row{"nothing but others", "-", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n",
+               "; they hold 1 Service"},
            Row{"no YAML", "-", "a: [b", "-: line 1"},
            Row{"no JSON", "-", "{\"a\": ", "-: "},
            Row{"a template that nobody rendered", "-", "image: {{ .Values.image }}\n", "-: line 1"},
@@ -216,6 +220,38 @@ TEST_CASE("a cluster is read in every shape that kubectl takes, and what cannot 
       CHECK(made.error.find(shape.said) != std::string::npos);
     }
   }
+}
+
+TEST_CASE("a folder is its manifests, in folders too where that is asked for") {
+  const auto folder = std::filesystem::path(GATE_PLAN_ACTUAL) / "folder";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder / "deep" / "er");
+  const auto write = [&](const std::string& name, const std::string& text) { std::ofstream(folder / name) << text; };
+  const auto cluster = [](const std::string& name) {
+    return "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: " + name +
+           "}\nspec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\n";
+  };
+  const auto path = folder.string();
+  CHECK(plan_of(path).error == path + ": no file ends in .json, .yaml or .yml; --recursive reads the folders in it\n");
+  write("a.yaml", cluster("a"));
+  write("b.yml", cluster("b") + "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n");
+  write("c.txt", "no manifest");
+  write("deep/d.yaml", cluster("d"));
+  write("deep/er/e.json", R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"}})");
+  const auto flat = plan_of(path + " --set-image fe=fe:3.5.8");
+  INFO(flat.error);
+  CHECK(flat.exit_code == 0);
+  CHECK(flat.output.find("default/a\n") != std::string::npos);
+  CHECK(flat.output.find("default/b\n") != std::string::npos);
+  CHECK(flat.output.find("default/d\n") == std::string::npos);
+  CHECK(flat.output.find("passed over: 1 Service\n") != std::string::npos);
+  const auto deep = plan_of("-R " + path + " --set-image fe=fe:3.5.8");
+  CHECK(deep.output.find("default/d\n") != std::string::npos);
+  CHECK(deep.output.find("passed over: 1 Deployment, 1 Service\n") != std::string::npos);
+  write("deep/kustomization.yaml", "resources: [d.yaml]\n");
+  CHECK(plan_of(path).exit_code == 0);
+  CHECK(plan_of("-R " + path).error.find("is a kustomization: want it rendered, kubectl kustomize " + path + "/deep") !=
+        std::string::npos);
 }
 
 TEST_CASE("aliases and depth are bounded, whatever a file repeats") {

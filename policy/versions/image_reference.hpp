@@ -1,0 +1,13 @@
+#pragma once
+// Image references that the API server stores and no pod can start with.
+
+#include <string>
+#include <string_view>
+
+namespace gate {
+
+/// What makes a reference one that no container runtime takes ("white space", "an empty tag", "capital letters in its
+/// repository"); "" when there is nothing. A digest's form is not looked at.
+[[nodiscard]] std::string image_fault(std::string_view image);
+
+}  // namespace gate
