@@ -22,7 +22,9 @@ constexpr std::size_t kEventMessageMax = 1000;
 constexpr std::chrono::minutes kEventWindow{10};
 constexpr const char* kRecordCrd = "upgradepreparations.gate.starrocks.com";
 constexpr const char* kClusterCrd = "starrocksclusters.starrocks.com";
-constexpr std::size_t kExtension = 3;  // in kInstallationParts
+// In kInstallationParts.
+constexpr std::size_t kExtension = 3;
+constexpr std::size_t kRolloutWebhook = 4;
 
 const char* kind_of(const KubeResource& resource) {
   if (resource.plural == kube::kCrds.plural) return "CustomResourceDefinition";
@@ -33,8 +35,8 @@ const char* kind_of(const KubeResource& resource) {
 }  // namespace
 
 InstallationWatch::InstallationWatch(KubeClient& client, const Clock& clock, Logger& log,
-                                     InstallationWatchOptions options)
-    : client_(client), clock_(clock), log_(log), options_(std::move(options)) {
+                                     InstallationWatchOptions options, Observer observer)
+    : client_(client), clock_(clock), log_(log), options_(std::move(options)), observer_(std::move(observer)) {
   for (const char* part : kInstallationParts) parts_.push_back({part, std::nullopt, {}});
 }
 
@@ -61,6 +63,7 @@ void InstallationWatch::look() {
   judge(1, kube::kMutatingWebhooks, options_.configuration);
   judge(2, kube::kCrds, kRecordCrd);
   judge(kExtension, kube::kCrds, kClusterCrd);
+  judge(kRolloutWebhook, kube::kMutatingWebhooks, options_.configuration);
 }
 
 void InstallationWatch::judge(std::size_t index, const KubeResource& resource, const std::string& name) {
@@ -81,15 +84,18 @@ void InstallationWatch::judge(std::size_t index, const KubeResource& resource, c
   if (index == 1) fault = fault_of_webhooks(object, WebhookKind::Mutating, options_.name_space);
   if (index == 2) fault = fault_of_record_crd(object);
   if (index == kExtension) fault = fault_of_cluster_crd(object);
+  if (index == kRolloutWebhook) fault = fault_of_rollout_webhook(object, options_.name_space);
   InstallationPart before;
   {
     const std::lock_guard lock(mutex_);
     before = std::exchange(parts_[index], {kInstallationParts[index], fault.empty(), fault});
   }
   const bool first = !before.good.has_value();
-  if (first && (fault.empty() || index == kExtension)) return;
+  const bool choice = index == kExtension || index == kRolloutWebhook;
+  if (first && (fault.empty() || choice)) return;
   if (!first && before.fault == fault) return;
   tell(kInstallationParts[index], resource, name, member(object, "metadata"), fault);
+  if (observer_) observer_(kInstallationParts[index], fault);
 }
 
 void InstallationWatch::tell(const std::string& part, const KubeResource& resource, const std::string& name,
