@@ -471,6 +471,22 @@ class Resolver {
 
 }  // namespace
 
+namespace {
+
+/// Replicas that miss a load while their BE restarts are repaired by cloning alone, which stays off until the end.
+bool health_waits_for_cloning(const HookConfiguration& configuration) {
+  const auto& rollout = configuration.rollout;
+  constexpr std::string_view kCloning = "tablet_sched_max_scheduling_tablets";
+  return rollout.mode != RolloutMode::Operator &&
+         std::find(rollout.health.begin(), rollout.health.end(), Probe::TabletsHealthy) != rollout.health.end() &&
+         std::any_of(configuration.hooks.begin(), configuration.hooks.end(), [&](const Hook& hook) {
+           const auto* setting = setting_of(hook);
+           return setting != nullptr && canonical_setting(setting->key) == kCloning;
+         });
+}
+
+}  // namespace
+
 HookConfiguration resolve_hooks(const HookSources& sources) {
   Resolver resolver(sources);
   auto out = resolver.run();
@@ -481,6 +497,10 @@ HookConfiguration resolve_hooks(const HookSources& sources) {
     out.led_by_default = out.rollout.leads() && !asks_to_be_led;
   } else {
     out.rollout = std::move(own.rollout);
+  }
+  if (health_waits_for_cloning(out)) {
+    out.warnings.emplace_back(
+        "check-tablets-healthy in upgrade-health and disable-tablet-clone: a step may pause, see docs/rollouts.md");
   }
   out.faults.insert(out.faults.end(), own.faults.begin(), own.faults.end());
   // One that is held or led without hooks needs a record, too: it says what may roll.

@@ -23,6 +23,10 @@ constexpr std::array kExpected{Expected{WebhookKind::Validating, "clusters.gate.
                                Expected{WebhookKind::Validating, "warehouses.gate.starrocks.com", "Fail"},
                                Expected{WebhookKind::Mutating, "status.gate.starrocks.com", nullptr}};
 
+constexpr std::string_view kRolloutWebhook = "statefulsets.gate.starrocks.com";
+constexpr std::string_view kNothingHeld =
+    "; pods that a led rollout keeps back roll at the operator's next pass, FE first: apply manifests/rollouts again";
+
 using Path = std::initializer_list<const char*>;
 
 /// The schema of a field; null where there is none. "[]" stands for the elements of a list.
@@ -91,6 +95,21 @@ std::string fault_of_webhooks(const json& configuration, WebhookKind kind, std::
       return "webhook " + text_member(webhook, "name") + " " + fault;
     }
   }
+  return {};
+}
+
+std::string fault_of_rollout_webhook(const json& configuration, std::string_view gate_namespace) {
+  const json& webhooks = list_member(configuration, "webhooks");
+  const auto found = std::find_if(webhooks.begin(), webhooks.end(),
+                                  [](const json& webhook) { return text_member(webhook, "name") == kRolloutWebhook; });
+  const auto told = [](const std::string& what) { return what + std::string(kNothingHeld); };
+  if (configuration.is_null()) return told("not found");
+  const std::string subject = "webhook " + std::string(kRolloutWebhook) + " ";
+  if (found == webhooks.end()) return told(subject + "is missing");
+  if (const auto policy = text_member(*found, "failurePolicy"); policy != "Fail") {
+    return told(subject + "has failurePolicy " + policy + ", not Fail: while the gate does not answer");
+  }
+  if (const auto fault = fault_of_webhook(*found, gate_namespace); !fault.empty()) return told(subject + fault);
   return {};
 }
 

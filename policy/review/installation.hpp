@@ -17,6 +17,12 @@ enum class WebhookKind { Validating, Mutating };
 [[nodiscard]] std::string fault_of_webhooks(const nlohmann::json& configuration, WebhookKind kind,
                                             std::string_view gate_namespace);
 
+/// Why the MutatingWebhookConfiguration (null: there is none) does not keep back what a led rollout holds, with what
+/// then happens; "" when it does. That leading was never installed is a fault here, too: only who reads it twice can
+/// tell.
+[[nodiscard]] std::string fault_of_rollout_webhook(const nlohmann::json& configuration,
+                                                   std::string_view gate_namespace);
+
 /// Why the CRD upgradepreparations.gate.starrocks.com (null: there is none) does not hold what this program writes.
 [[nodiscard]] std::string fault_of_record_crd(const nlohmann::json& crd);
 

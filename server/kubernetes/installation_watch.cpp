@@ -23,7 +23,9 @@ constexpr std::size_t kEventMessageMax = 1000;
 constexpr std::chrono::minutes kEventWindow{10};
 constexpr const char* kRecordCrd = "upgradepreparations.gate.starrocks.com";
 constexpr const char* kClusterCrd = "starrocksclusters.starrocks.com";
-constexpr std::size_t kExtension = 3;  // in kInstallationParts
+// In kInstallationParts.
+constexpr std::size_t kExtension = 3;
+constexpr std::size_t kRolloutWebhook = 4;
 
 const char* kind_of(const KubeResource& resource) {
   if (resource.plural == kube::kCrds.plural) return "CustomResourceDefinition";
@@ -34,8 +36,8 @@ const char* kind_of(const KubeResource& resource) {
 }  // namespace
 
 InstallationWatch::InstallationWatch(KubeClient& client, const Clock& clock, Logger& log,
-                                     InstallationWatchOptions options)
-    : client_(client), clock_(clock), log_(log), options_(std::move(options)) {
+                                     InstallationWatchOptions options, Observer observer)
+    : client_(client), clock_(clock), log_(log), options_(std::move(options)), observer_(std::move(observer)) {
   const auto parts = parts_.lock();
   for (const char* part : kInstallationParts) parts->push_back({part, std::nullopt, {}});
 }
@@ -60,6 +62,7 @@ void InstallationWatch::look() {
   judge(1, kube::kMutatingWebhooks, options_.configuration);
   judge(2, kube::kCrds, kRecordCrd);
   judge(kExtension, kube::kCrds, kClusterCrd);
+  judge(kRolloutWebhook, kube::kMutatingWebhooks, options_.configuration);
 }
 
 void InstallationWatch::judge(std::size_t index, const KubeResource& resource, const std::string& name) {
@@ -79,12 +82,15 @@ void InstallationWatch::judge(std::size_t index, const KubeResource& resource, c
   if (index == 1) fault = fault_of_webhooks(object, WebhookKind::Mutating, options_.name_space);
   if (index == 2) fault = fault_of_record_crd(object);
   if (index == kExtension) fault = fault_of_cluster_crd(object);
+  if (index == kRolloutWebhook) fault = fault_of_rollout_webhook(object, options_.name_space);
   const InstallationPart now{kInstallationParts[index], fault.empty(), fault};
   const auto before = std::exchange(parts_.lock()->at(index), now);
   const bool first = !before.good.has_value();
-  if (first && (fault.empty() || index == kExtension)) return;
+  const bool choice = index == kExtension || index == kRolloutWebhook;
+  if (first && (fault.empty() || choice)) return;
   if (!first && before.fault == fault) return;
   tell(kInstallationParts[index], resource, name, member(object, "metadata"), fault);
+  if (observer_) observer_(kInstallationParts[index], fault);
 }
 
 void InstallationWatch::tell(const std::string& part, const KubeResource& resource, const std::string& name,

@@ -4,9 +4,11 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -17,9 +19,11 @@
 
 namespace gate {
 
+/// The webhook by which StatefulSets are held.
+inline constexpr const char* kRolloutWebhookPart = "rollout_webhook";
 /// As the label `part` of a metric names them.
 inline constexpr std::array kInstallationParts{"validating_webhooks", "mutating_webhooks", "record_crd",
-                                               "crd_extension"};
+                                               "crd_extension", kRolloutWebhookPart};
 
 struct InstallationPart {
   std::string part;
@@ -31,16 +35,21 @@ struct InstallationWatchOptions {
   std::string name_space;                          ///< Of the gate; empty where it runs outside of the cluster.
   std::string configuration = "upgrade-gate";      ///< Name of both webhook configurations.
   std::string identity;                            ///< Of this replica, in Events.
-  std::chrono::milliseconds look_interval{60000};  ///< A look costs four reads, one of them of a megabyte.
+  std::chrono::milliseconds look_interval{60000};  ///< A look costs five reads, one of them of a megabyte.
 };
 
-/// What becomes bad after it was good, or is bad at the first look (but for the extension, which is a choice), is
-/// logged and told by a Warning Event `UpgradeGateInstallation` on the object, in the namespace "default", as the API
-/// server wants it for objects without one; what becomes good again by a Normal one. Replicas write the same Event.
+/// What becomes bad after it was good, or is bad at the first look (but for the extension and the webhook of led
+/// rollouts, which are choices), is logged and told by a Warning Event `UpgradeGateInstallation` on the object, in the
+/// namespace "default", as the API server wants it for objects without one; what becomes good again by a Normal one.
+/// Replicas write the same Event.
 class InstallationWatch {
  public:
+  /// Told of each such change, from the thread of this; `fault` is "" for what is good again.
+  using Observer = std::function<void(std::string_view part, const std::string& fault)>;
+
   /// `client`, `clock` and `log` outlive this. One thread.
-  InstallationWatch(KubeClient& client, const Clock& clock, Logger& log, InstallationWatchOptions options);
+  InstallationWatch(KubeClient& client, const Clock& clock, Logger& log, InstallationWatchOptions options,
+                    Observer observer = {});
   ~InstallationWatch();  ///< Stops and joins.
 
   void start();
@@ -60,6 +69,7 @@ class InstallationWatch {
   const Clock& clock_;
   Logger& log_;
   const InstallationWatchOptions options_;
+  const Observer observer_;
   LogLimiter failures_;
 
   Guarded<std::vector<InstallationPart>> parts_;

@@ -55,7 +55,7 @@ LedLife lead(LedEnd end, const Kill& kill) {
     ClaimedRecord claim(leader->store, clock, identity, claimed);
     RolloutLeader looks(leader->clusters, leader->connector, clock, story.log);
     const bool foreign = end == LedEnd::LetGo && !story.clusters.restarts.empty();
-    const auto seen = looks.look(claim, object_at(foreign ? "sr:9" : "sr:3.5.8"), clock.steady_now() + kAmple);
+    const auto seen = looks.look(claim, object_at(foreign ? "sr:9" : "sr:3.5.8"), {}, clock.steady_now() + kAmple);
     const auto& rollout = story.store.get("db", "sr-1", ample()).value().status.rollout;
     life.over = foreign ? rollout.turns.empty() && rollout.back : seen.ok() && seen->finished;
     if (!life.over) story.clusters.pass(story.record);

@@ -7,6 +7,7 @@
 #include "policy/record/history.hpp"
 #include "policy/record/neighbours.hpp"
 #include "policy/rollout/rollout.hpp"
+#include "policy/rollout/turns.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
 #include "server/preparation/lifecycle/turn_notices.hpp"
@@ -307,7 +308,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
 milliseconds RecordLifecycle::lead(ClaimedRecord& claim, Look& look) {
   const auto record = claim.snapshot();
   if (record.status.stage != Stage::RollingOut) return options_.reassert_interval;
-  const auto led = leader_.look(claim, *look.object, clock_.steady_now() + kRoundBudget);
+  const auto led = leader_.look(claim, *look.object, look.others, clock_.steady_now() + kRoundBudget);
   if (!led) {
     log_warning(log_, "rollout not led further", {{"preparation", key_of(record)}, {"error", led.error().message}});
     return kStoreRetry;
@@ -365,7 +366,9 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
   const auto now = clock_.wall_now();
   const auto since = record.status.admitted_time ? record.status.admitted_time : record.status.completion_time;
   if (now - since.value_or(now) > options_.max_hold) {
-    return restore_as(claim, Outcome::Expired, "the rollout did not finish in time: " + record.status.message);
+    std::string why = "the rollout did not finish in time: " + record.status.message;
+    if (leaves_held(record)) why += "; pods are still held: " + std::string(kHowToLetGo);
+    return restore_as(claim, Outcome::Expired, why);
   }
   if (!look.object) return std::nullopt;
   const auto goal = rollout_goal(record.spec, look.present);

@@ -16,17 +16,19 @@ namespace {
 
 /// Of the resume annotation; longer values are compared by their beginning.
 constexpr std::size_t kResumeMax = 128;
+/// A host name, a port and a time.
+constexpr std::size_t kFrontendNameMax = 300;
 constexpr std::string_view kCreateImage = "ALTER SYSTEM CREATE IMAGE";
 
 /// Forward: true. Back: false. Nothing: images of somebody else's; other records have to say what becomes of them.
 std::optional<bool> direction(const PreparationSpec& spec, const nlohmann::json& object) {
-  const auto all = [&](std::string ImageChange::*side) {
+  const auto all = [&](const auto& image_of) {
     return std::all_of(spec.changes.begin(), spec.changes.end(), [&](const ImageChange& change) {
-      return component_image(object, change.component) == change.*side;
+      return component_image(object, change.component) == image_of(change);
     });
   };
-  if (all(&ImageChange::to)) return true;
-  if (all(&ImageChange::from)) return false;
+  if (all([](const ImageChange& change) { return change.to; })) return true;
+  if (all([&](const ImageChange& change) { return way_back(spec, change); })) return false;
   return std::nullopt;
 }
 
@@ -46,6 +48,22 @@ std::string headline(const RolloutProgress& progress) {
   }
   return out + "step " + std::to_string(now->step) + " of " + std::to_string(now->of) +
          (progress.back ? ", rolling back" : "");
+}
+
+/// The FE that leads, while it counts: before FEs restart, and while some have not. "" where it cannot be told.
+std::string leading_frontend(const Preparation& record, FrontendFleet& fleet, Deadline deadline) {
+  const auto& known = record.status.rollout.turns;
+  const auto turns = known.empty() ? plan_turns(record.spec) : known;
+  const Turn* now = present_turn(turns);
+  const bool counts =
+      now != nullptr && (now->phase == TurnPhase::Held || now->partition > 0) &&
+      std::find(now->components.begin(), now->components.end(), Component::Frontend) != now->components.end();
+  if (!counts) return {};
+  const auto rows = fleet.execute("SHOW FRONTENDS", deadline);
+  for (std::size_t row = 0; rows && row < rows->rows.size(); ++row) {
+    if (is_leader_role(rows->text(row, "Role"))) return clean_text(rows->text(row, "Name"), kFrontendNameMax);
+  }
+  return {};
 }
 
 }  // namespace
@@ -72,6 +90,7 @@ Result<RolloutObservation> RolloutLeader::observe_rollout(const Preparation& rec
     seen.unwell = nodes.error().message;
     return seen;
   }
+  seen.leading_frontend = leading_frontend(record, fleet, deadline);
   seen.renewed.emplace();
   for (const auto& change : record.spec.changes) {
     (*seen.renewed)[change.component] = nodes_renewed(record, change.component, *nodes);
@@ -109,7 +128,8 @@ Status RolloutLeader::let_go(ClaimedRecord& claim, const Preparation& record, De
   return stored;
 }
 
-Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json& object, Deadline deadline) {
+Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json& object,
+                                     const std::vector<Preparation>& others, Deadline deadline) {
   const auto record = claim.snapshot();
   LeadLook out;
   const auto forward = direction(record.spec, object);
@@ -121,8 +141,9 @@ Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json&
   }
   out.led = true;
   FencedConnector connector(connector_, claim);
-  const auto seen = observe_rollout(record, object, !*forward, connector, deadline);
+  auto seen = observe_rollout(record, object, !*forward, connector, deadline);
   if (!seen) return seen.error();
+  seen->ahead = rolls_before(record, others);
   auto move = next_move(record, *seen);
   if (move.push_image) {
     const auto failed = push_image(record, connector, deadline);

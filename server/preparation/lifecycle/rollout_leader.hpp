@@ -31,9 +31,11 @@ class RolloutLeader {
   RolloutLeader(ClusterAccess& clusters, FrontendConnector& connector, const Clock& clock, Logger& log)
       : clusters_(clusters), connector_(connector), clock_(clock), log_(log) {}
 
-  /// One look at a record that is being followed. `object` is the live object. Blocks until `deadline` at the latest.
-  /// Error: it could not look, or could not store what it saw; nothing is lost.
-  [[nodiscard]] Result<LeadLook> look(ClaimedRecord& claim, const nlohmann::json& object, Deadline deadline);
+  /// One look at a record that is being followed. `object` is the live object, `others` are the open records of the
+  /// same database. Blocks until `deadline` at the latest. Error: it could not look, or could not store what it saw;
+  /// nothing is lost.
+  [[nodiscard]] Result<LeadLook> look(ClaimedRecord& claim, const nlohmann::json& object,
+                                      const std::vector<Preparation>& others, Deadline deadline);
 
  private:
   [[nodiscard]] Status let_go(ClaimedRecord& claim, const Preparation& record, Deadline deadline);

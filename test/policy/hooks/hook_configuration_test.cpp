@@ -339,6 +339,31 @@ TEST_CASE("component hooks count for the components that change") {
   CHECK(names(resolve(object, {})) == "disable-balancer,disable-tablet-clone");
 }
 
+TEST_CASE("tablet health between steps and cloning that stays off are warned about where the rollout is led") {
+  struct Row {
+    const char* name;
+    const char* rollout;
+    const char* health;
+    const char* hooks;
+    std::size_t warnings;
+  };
+  for (const Row& row :
+       {Row{"both", "stepwise", "check-tablets-healthy", "disable-tablet-clone", 1},
+        Row{"in turns", "ordered", "check-backends-alive,check-tablets-healthy", "disable-tablet-clone", 1},
+        Row{"cloning is left on", "stepwise", "check-tablets-healthy", "disable-balancer", 0},
+        Row{"no tablet health", "stepwise", "check-backends-alive", "disable-tablet-clone", 0},
+        Row{"the operator leads", "operator", "check-tablets-healthy", "disable-tablet-clone", 0}}) {
+    CAPTURE(row.name);
+    const auto read = resolve(annotated({{"starrocks.com/upgrade-rollout", row.rollout},
+                                         {"starrocks.com/upgrade-health", row.health},
+                                         {"starrocks.com/upgrade-hooks", row.hooks}}),
+                              {});
+    CHECK(read.faults.empty());
+    REQUIRE(read.warnings.size() == row.warnings);
+    for (const auto& warning : read.warnings) CHECK(warning.size() <= 120);
+  }
+}
+
 TEST_CASE("what is dropped is warned about, within the length that the API server shows") {
   const HookConfiguration reversed = resolve(
       annotated({{"starrocks.com/upgrade-hooks", "disable-tablet-clone,enable-tablet-clone,disable-tablet-clone"}}),

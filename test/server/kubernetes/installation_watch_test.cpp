@@ -22,6 +22,11 @@ json webhook(const std::string& name, const std::string& name_space = "gates") {
           {"clientConfig", {{"service", {{"namespace", name_space}}}, {"caBundle", "Q0E="}}}};
 }
 
+json ignored(json webhook) {
+  webhook["failurePolicy"] = "Ignore";
+  return webhook;
+}
+
 json crd(const json& spec, const json& status) {
   return {{"metadata", {{"uid", "u"}, {"resourceVersion", "7"}, {"name", "x"}}},
           {"spec",
@@ -41,8 +46,8 @@ class Objects {
   Objects() {
     put("validatingwebhookconfigurations/upgrade-gate", {{"metadata", {{"uid", "v"}, {"resourceVersion", "5"}}},
                                                          {"webhooks", {webhook("clusters"), webhook("warehouses")}}});
-    put("mutatingwebhookconfigurations/upgrade-gate",
-        {{"metadata", {{"uid", "m"}, {"resourceVersion", "6"}}}, {"webhooks", {webhook("status")}}});
+    put("mutatingwebhookconfigurations/upgrade-gate", {{"metadata", {{"uid", "m"}, {"resourceVersion", "6"}}},
+                                                       {"webhooks", {webhook("status"), webhook("statefulsets")}}});
     put("customresourcedefinitions/upgradepreparations.gate.starrocks.com",
         crd({{"supersedes", kText}}, {{"captured", kText},
                                       {"restoreOwed", kText},
@@ -90,8 +95,14 @@ struct Watched {
       [this](const httplib::Request& request, httplib::Response& response) { objects.answer(request, response); }};
   std::unique_ptr<KubeClient> client = server.client();
   SystemClock clock;
+  std::mutex told_mutex;
+  std::vector<std::string> told;  // to the observer
   InstallationWatch watch{*client, clock, test::quiet_log(),
-                          InstallationWatchOptions{"gates", "upgrade-gate", "me", std::chrono::milliseconds(5)}};
+                          InstallationWatchOptions{"gates", "upgrade-gate", "me", std::chrono::milliseconds(5)},
+                          [this](std::string_view part, const std::string& fault) {
+                            const std::scoped_lock lock(told_mutex);
+                            told.push_back(std::string(part) + (fault.empty() ? " good" : " bad"));
+                          }};
 
   /// Waits until a part is as told; what it is then.
   InstallationPart part(std::size_t index, std::optional<bool> good) {
@@ -150,8 +161,20 @@ TEST_CASE("what somebody's apply takes away is told once, and so is its return")
       {"they are another gate's",
        1,
        "mutatingwebhookconfigurations/upgrade-gate",
-       {{"webhooks", {webhook("status", "elsewhere")}}},
+       {{"webhooks", {webhook("status", "elsewhere"), webhook("statefulsets")}}},
        "calls namespace elsewhere, not gates",
+       "MutatingWebhookConfiguration"},
+      {"led rollouts are taken away",
+       4,
+       "mutatingwebhookconfigurations/upgrade-gate",
+       {{"webhooks", {webhook("status")}}},
+       "statefulsets.gate.starrocks.com is missing; pods that a led rollout keeps back roll",
+       "MutatingWebhookConfiguration"},
+      {"an outage would let go what is led",
+       4,
+       "mutatingwebhookconfigurations/upgrade-gate",
+       {{"webhooks", {webhook("status"), ignored(webhook("statefulsets"))}}},
+       "has failurePolicy Ignore, not Fail",
        "MutatingWebhookConfiguration"},
       {"the record's CRD is older", 2, "customresourcedefinitions/upgradepreparations.gate.starrocks.com",
        crd({{"supersedes", kText}}, {{"captured", kText}}), "older than this program", "CustomResourceDefinition"},
@@ -182,15 +205,19 @@ TEST_CASE("what somebody's apply takes away is told once, and so is its return")
     CHECK(events[0]["metadata"]["namespace"] == "default");
     CHECK(events[1]["type"] == "Normal");
     CHECK(events[0]["metadata"]["name"] != events[1]["metadata"]["name"]);
+    const std::string part_name = kInstallationParts[row.part];
+    CHECK(world.told == std::vector<std::string>{part_name + " bad", part_name + " good"});
   }
 }
 
-TEST_CASE("an extension that was never there is a choice, and no Event; a webhook that was never there is told") {
+TEST_CASE("what is a choice and was never there is no Event; a webhook that was never there is told") {
   Watched world;
+  world.objects.put("mutatingwebhookconfigurations/upgrade-gate", {{"webhooks", {webhook("status")}}});
   world.objects.put("customresourcedefinitions/starrocksclusters.starrocks.com", crd(json::object(), json::object()));
   world.objects.put("validatingwebhookconfigurations/upgrade-gate", json());
   world.watch.start();
   CHECK(world.part(3, false).good == false);
+  CHECK(world.part(4, false).good == false);
   const auto events = world.events(1);
   REQUIRE(events.size() == 1);
   CHECK(events[0]["involvedObject"]["kind"] == "ValidatingWebhookConfiguration");

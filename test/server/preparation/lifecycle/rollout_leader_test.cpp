@@ -20,7 +20,7 @@ struct Story : LedStory {
     REQUIRE(claimed);
     ClaimedRecord claim(store, clock, "gate-0", *claimed);
     RolloutLeader leader(clusters, connector, clock, log);
-    const auto seen = leader.look(claim, object, ample());
+    const auto seen = leader.look(claim, object, {}, ample());
     REQUIRE(seen);
     return *seen;
   }
