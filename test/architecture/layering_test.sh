@@ -125,7 +125,7 @@ sample ok test/policy/text/a_test.cpp '#include "policy/text/result.hpp"\n#inclu
 
 violations=$(judge "$root")
 rules=(includes-point-right includes-from-the-root httplib-in-one-file mysql-in-one-folder policy-is-pure
-  no-default-logger log-lines-have-members
+  no-default-logger log-lines-have-members locks-have-values
   policy-has-no-globals no-detached-threads no-sleeps files-of-at-most-800-lines sources-are-built)
 for rule in "${rules[@]}"; do
   check "$rule in the tree" "" "$(printf '%s\n' "$violations" | awk -F '\t' -v r="$rule" '$1 == r { print $2 }')"

@@ -51,23 +51,23 @@ struct ConditionWriter::Wanted {
 void ConditionWriter::changed(const std::string& name_space, const std::string& cluster,
                               std::chrono::milliseconds delay) {
   const auto from = clock_.steady_now() + delay;
-  const std::lock_guard lock(mutex_);
-  const auto [entry, added] = due_.emplace(name_space + "/" + cluster, from);
+  const auto state = state_.lock();
+  const auto [entry, added] = state->due.emplace(name_space + "/" + cluster, from);
   if (!added) entry->second = std::min(entry->second, from);
 }
 
 void ConditionWriter::flush(const std::function<bool(const std::string& key)>& busy) {
   std::vector<std::string> keys;
   {
-    const std::lock_guard lock(mutex_);
+    const auto state = state_.lock();
     const auto now = clock_.steady_now();
-    for (auto it = due_.begin(); it != due_.end() && keys.size() < kLooksMax;) {
+    for (auto it = state->due.begin(); it != state->due.end() && keys.size() < kLooksMax;) {
       if (it->second > now || busy(it->first)) {
         ++it;
         continue;
       }
       keys.push_back(it->first);
-      it = due_.erase(it);
+      it = state->due.erase(it);
     }
   }
   bool reachable = true;
@@ -90,9 +90,9 @@ Result<ConditionWriter::Seen> ConditionWriter::see(const std::string& name_space
   auto object = clusters_.get_object(name_space, {std::string(kClusterKind), cluster, {}}, deadline);
   if (!object) {
     if (object.error().code == ErrorCode::NotFound) {
-      const std::lock_guard lock(mutex_);
-      written_.erase(name_space + "/" + cluster);
-      missing_since_.erase(name_space + "/" + cluster);
+      const auto state = state_.lock();
+      state->written.erase(name_space + "/" + cluster);
+      state->missing_since.erase(name_space + "/" + cluster);
     }
     return object.error();
   }
@@ -116,14 +116,14 @@ ConditionWriter::Wanted ConditionWriter::conditions_of(const Seen& seen) const {
 const Preparation* ConditionWriter::missing_for_long(const std::string& key, const Seen& seen, const Wanted& wanted) {
   const auto* const record = wanted.mirrors ? missing_mirror(seen.object, seen.records) : nullptr;
   const auto now = clock_.steady_now();
-  const std::lock_guard lock(mutex_);
+  const auto state = state_.lock();
   if (record == nullptr) {
-    missing_since_.erase(key);
+    state->missing_since.erase(key);
     return nullptr;
   }
-  const auto due = missing_since_.try_emplace(key, now).first->second + kMirrorGrace;
+  const auto due = state->missing_since.try_emplace(key, now).first->second + kMirrorGrace;
   if (now >= due) return record;
-  due_.emplace(key, due);
+  state->due.emplace(key, due);
   return nullptr;
 }
 
@@ -151,12 +151,12 @@ Status ConditionWriter::look(const std::string& key, Deadline deadline) {
 }
 
 bool ConditionWriter::is_too_early(const std::string& key, const std::string& text) {
-  const std::lock_guard lock(mutex_);
-  const auto before = written_.find(key);
-  if (before == written_.end() || before->second.text != text || clock_.steady_now() >= before->second.again) {
+  const auto state = state_.lock();
+  const auto before = state->written.find(key);
+  if (before == state->written.end() || before->second.text != text || clock_.steady_now() >= before->second.again) {
     return false;
   }
-  due_.emplace(key, before->second.again);
+  state->due.emplace(key, before->second.again);
   return true;
 }
 
@@ -164,8 +164,8 @@ Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Dead
   const auto text = without_times(wanted.fields);
   const auto slash = key.find('/');
   {
-    const std::lock_guard lock(mutex_);
-    auto& before = written_[key];
+    const auto state = state_.lock();
+    auto& before = state->written[key];
     before.pause = before.text == text ? std::min(before.pause * 2, kPauseMax) : kPauseMin;
     before.again = clock_.steady_now() + before.pause;
     before.text = text;
@@ -176,8 +176,7 @@ Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Dead
   const bool rejected = written.error().code == ErrorCode::Rejected;
   // What the CRD does not take although the operator has reported is tried again at the same pace.
   if (rejected && wanted.reported) return Ok{};
-  const std::lock_guard lock(mutex_);
-  written_.erase(key);  // it was not written: nothing to wait for
+  state_.lock()->written.erase(key);  // it was not written: nothing to wait for
   return rejected ? Status(Ok{}) : written;
 }
 

@@ -6,13 +6,13 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "policy/hooks/led_rollout.hpp"
+#include "server/base/guarded.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 
@@ -52,6 +52,12 @@ class ConditionWriter {
     SteadyTime again{};
     std::chrono::seconds pause{};
   };
+  /// Each by "namespace/name".
+  struct State {
+    std::map<std::string, SteadyTime> due;            ///< From when on.
+    std::map<std::string, Written> written;           ///< Of clusters that have been written to.
+    std::map<std::string, SteadyTime> missing_since;  ///< Mirrors.
+  };
 
   /// The live object and what is known of its records. NotFound: there is no such cluster.
   [[nodiscard]] Result<Seen> see(const std::string& name_space, const std::string& cluster, Deadline deadline);
@@ -68,10 +74,7 @@ class ConditionWriter {
   ClusterAccess& clusters_;
   const Clock& clock_;
   const ConditionOptions options_;
-  std::mutex mutex_;
-  std::map<std::string, SteadyTime> due_;            // guarded by mutex_; "namespace/name", and from when on
-  std::map<std::string, Written> written_;           // guarded by mutex_; of clusters that have been written to
-  std::map<std::string, SteadyTime> missing_since_;  // guarded by mutex_; mirrors
+  Guarded<State> state_;
 };
 
 }  // namespace gate

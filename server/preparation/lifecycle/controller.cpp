@@ -97,9 +97,9 @@ void PreparationController::stop() {
   // Hand over at once instead of letting the others wait until the claims look stale.
   std::vector<std::string> keys;
   {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [key, tracked] : tracked_) keys.push_back(key);
-    tracked_.clear();
+    const auto records = records_.lock();
+    for (const auto& [key, tracked] : records->tracked) keys.push_back(key);
+    records->tracked.clear();
   }
   const auto deadline = store_deadline();
   for (const auto& key : keys) {
@@ -121,33 +121,33 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   bool moved = false;
   bool stepped = false;
   {
-    const std::lock_guard lock(mutex_);
-    const auto known = known_.find(key);
-    moved = removed || known == known_.end() || known->second.state != state_text(record);
+    const auto records = records_.lock();
+    const auto known = records->known.find(key);
+    moved = removed || known == records->known.end() || known->second.state != state_text(record);
     // The mirror of another record is what people see. The operator goes on at an event on the cluster all the same.
-    stepped = !moved && known->second.step != step_text(record) && has_neighbours(key, record);
+    stepped = !moved && known->second.step != step_text(record) && records->has_neighbours(key, record);
     if (removed) {
-      known_.erase(key);
+      records->known.erase(key);
     } else {
       const auto& object = record.spec.object;
-      known_[key] = {object_key(record.name_space, object.kind, object.name),
-                     object_key(record.name_space, std::string(kClusterKind), record.spec.cluster),
-                     record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
-                     open,
-                     record.status.restore_pending,
-                     state_text(record),
-                     step_text(record),
-                     record.status.start_time,
-                     restore_due_since(record)};
+      records->known[key] = {object_key(record.name_space, object.kind, object.name),
+                             object_key(record.name_space, std::string(kClusterKind), record.spec.cluster),
+                             record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
+                             open,
+                             record.status.restore_pending,
+                             state_text(record),
+                             step_text(record),
+                             record.status.start_time,
+                             restore_due_since(record)};
     }
     if (is_handed_over(record)) {
       // What its worker sets from now on would be set against the successor.
-      if (const auto found = tracked_.find(key); found != tracked_.end() && found->second.claim) {
+      if (const auto found = records->tracked.find(key); found != records->tracked.end() && found->second.claim) {
         found->second.claim->superseded();
       }
     }
-    if (!open) drop_if_idle(key);
-    kept = tracked_.contains(key);
+    if (!open) records->drop_if_idle(key);
+    kept = records->tracked.contains(key);
   }
   // Its mirror goes with the same conditions, and is not to be written apart from them.
   if (moved && options_.conditions) conditions_.changed(record.name_space, record.spec.cluster, kMirrorFirst);
@@ -166,8 +166,8 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     // stale.
     const auto now = clock_.steady_now();
     {
-      const std::lock_guard lock(mutex_);
-      auto& tracked = tracked_[key];
+      const auto records = records_.lock();
+      auto& tracked = records->tracked[key];
       tracked.others_claim = renewal_of(record);
       tracked.others_claim_seen = now;
     }
@@ -175,8 +175,9 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     return;
   }
   {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = tracked_.find(key); found != tracked_.end()) found->second.others_claim.clear();
+    const auto records = records_.lock();
+    if (const auto found = records->tracked.find(key); found != records->tracked.end())
+      found->second.others_claim.clear();
   }
   const bool unclaimed = runner.empty() && record.status.stage == Stage::Preparing;
   const milliseconds own_share(std::hash<std::string>{}(options_.identity + key) %
@@ -192,10 +193,10 @@ void PreparationController::object_changed(const std::string& name_space, const 
   const auto object = object_key(name_space, kind, name);
   std::vector<std::string> keys;
   {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [key, known] : known_) {
+    const auto records = records_.lock();
+    for (const auto& [key, known] : records->known) {
       if (!known.open || known.object != object) continue;
-      auto& tracked = tracked_[key];
+      auto& tracked = records->tracked[key];
       tracked.changed_meanwhile = true;
       // Whoever works on it looks.
       if (tracked.others_claim.empty()) keys.push_back(key);
@@ -222,19 +223,19 @@ std::optional<PreparationController::Kept> PreparationController::kept_claim(con
   Kept kept;
   std::string known_state;
   {
-    const std::lock_guard lock(mutex_);
-    const auto found = tracked_.find(key);
-    if (found == tracked_.end() || !found->second.session.runner) return std::nullopt;
+    const auto records = records_.lock();
+    const auto found = records->tracked.find(key);
+    if (found == records->tracked.end() || !found->second.session.runner) return std::nullopt;
     kept.claim = found->second.claim;
     const auto left = found->second.next_look - clock_.steady_now();
     kept.wait = std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(left));
-    const auto known = known_.find(key);
-    if (known != known_.end() && known->second.open) known_state = known->second.state;
+    const auto known = records->known.find(key);
+    if (known != records->known.end() && known->second.open) known_state = known->second.state;
   }
   // Not under the lock: the heartbeat may hold the claim for as long as the store takes.
   if (kept.claim && !kept.claim->lost() && known_state == state_text(kept.claim->snapshot())) return kept;
-  const std::lock_guard lock(mutex_);
-  if (const auto found = tracked_.find(key); found != tracked_.end()) {
+  const auto records = records_.lock();
+  if (const auto found = records->tracked.find(key); found != records->tracked.end()) {
     found->second.session.runner.reset();
     found->second.claim.reset();
   }
@@ -265,8 +266,8 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     return std::nullopt;  // comes back as an event once it is due
   }
   {
-    const std::lock_guard lock(mutex_);
-    auto& tracked = tracked_[key];
+    const auto records = records_.lock();
+    auto& tracked = records->tracked[key];
     const auto now = clock_.steady_now();
     // Our own renewals come back as events; only a record that somebody else moved on is worth an earlier look.
     const bool same = tracked.last_seen_state == state_text(record);
@@ -289,18 +290,18 @@ std::optional<milliseconds> PreparationController::look(const std::shared_ptr<Cl
   RecordSession session;
   {
     const auto record = claim->snapshot();
-    const std::lock_guard lock(mutex_);
-    auto& tracked = tracked_[key];
+    const auto records = records_.lock();
+    auto& tracked = records->tracked[key];
     tracked.last_look = clock_.steady_now();
     session = std::move(tracked.session);
     tracked.session = {};
-    session.shared = has_neighbours(key, record);
+    session.shared = records->has_neighbours(key, record);
   }
   const auto again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
   // Before the lock: the heartbeat may hold the claim for as long as the store takes.
   const auto state = state_text(claim->snapshot());
-  const std::lock_guard lock(mutex_);
-  auto& tracked = tracked_[key];
+  const auto records = records_.lock();
+  auto& tracked = records->tracked[key];
   tracked.session = std::move(session);
   if (tracked.session.runner) {
     tracked.next_look = clock_.steady_now() + again.value_or(milliseconds{0});
@@ -308,7 +309,7 @@ std::optional<milliseconds> PreparationController::look(const std::shared_ptr<Cl
   }
   tracked.claim.reset();
   if (!again) {
-    drop_if_idle(key);
+    records->drop_if_idle(key);
     return std::nullopt;
   }
   tracked.last_seen_state = state;
@@ -325,8 +326,8 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   if (!runner.identity.empty() && runner.identity != options_.identity) {
     const auto patience = patience_with(record, options_);
     const auto renewal = renewal_of(record);
-    const std::lock_guard lock(mutex_);
-    auto& tracked = tracked_[key];
+    const auto records = records_.lock();
+    auto& tracked = records->tracked[key];
     // Judged by what is seen to change, not by the other's clock.
     if (tracked.others_claim != renewal) {
       tracked.others_claim = renewal;
@@ -351,41 +352,41 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   }
   auto held =
       std::make_shared<ClaimedRecord>(store_, clock_, options_.identity, std::move(stored).value(), lease(), now);
-  const std::lock_guard lock(mutex_);
-  tracked_[key].claim = held;
+  const auto records = records_.lock();
+  records->tracked[key].claim = held;
   return held;
 }
 
-bool PreparationController::has_neighbours(const std::string& key, const Preparation& record) const {
+bool PreparationController::Records::has_neighbours(const std::string& key, const Preparation& record) const {
   const auto cluster = object_key(record.name_space, std::string(kClusterKind), record.spec.cluster);
-  return std::any_of(known_.begin(), known_.end(), [&](const auto& entry) {
+  return std::any_of(known.begin(), known.end(), [&](const auto& entry) {
     return entry.second.open && entry.second.cluster == cluster && entry.first != key;
   });
 }
 
 bool PreparationController::has_successor(const std::string& key) const {
-  const std::lock_guard lock(mutex_);
-  return std::any_of(known_.begin(), known_.end(),
+  const auto records = records_.lock();
+  return std::any_of(records->known.begin(), records->known.end(),
                      [&](const auto& entry) { return entry.second.open && entry.second.supersedes == key; });
 }
 
 void PreparationController::forget(const std::string& key) {
-  const std::lock_guard lock(mutex_);
-  drop_if_idle(key);
+  const auto records = records_.lock();
+  records->drop_if_idle(key);
 }
 
-void PreparationController::drop_if_idle(const std::string& key) {
-  const auto found = tracked_.find(key);
-  if (found != tracked_.end() && !found->second.claim) tracked_.erase(found);
+void PreparationController::Records::drop_if_idle(const std::string& key) {
+  const auto found = tracked.find(key);
+  if (found != tracked.end() && !found->second.claim) tracked.erase(found);
 }
 
 void PreparationController::renew_claims() {
   if (store_.backing_off()) return;
   std::vector<std::shared_ptr<ClaimedRecord>> due;
   {
-    const std::lock_guard lock(mutex_);
+    const auto records = records_.lock();
     const auto now = clock_.steady_now();
-    for (auto& [key, tracked] : tracked_) {
+    for (auto& [key, tracked] : records->tracked) {
       // Every write of the worker renews, too.
       if (tracked.claim && tracked.claim->held_until() - now <= lease() - options_.claim_renewal) {
         due.push_back(tracked.claim);
@@ -412,8 +413,8 @@ void PreparationController::renew_claims() {
 void PreparationController::flush_mirrors() {
   std::vector<std::shared_ptr<ClaimedRecord>> claims;
   {
-    const std::lock_guard lock(mutex_);
-    for (auto& [key, tracked] : tracked_) {
+    const auto records = records_.lock();
+    for (auto& [key, tracked] : records->tracked) {
       if (tracked.claim) claims.push_back(tracked.claim);
     }
   }
@@ -441,9 +442,9 @@ ControllerStats PreparationController::stats() const {
   ControllerStats out;
   out.queued = queue_.size();
   {
-    const std::lock_guard lock(mutex_);
+    const auto records = records_.lock();
     const auto now = clock_.wall_now();
-    for (const auto& [key, known] : known_) {
+    for (const auto& [key, known] : records->known) {
       if (!known.pending) continue;
       ++out.restores_pending;
       out.oldest_unrestored = std::max(out.oldest_unrestored, now - known.began.value_or(now));

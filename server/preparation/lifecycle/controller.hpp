@@ -8,12 +8,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
@@ -123,6 +123,15 @@ class PreparationController {
     std::optional<WallTime> due;
   };
 
+  /// Each by its key.
+  struct Records {
+    std::map<std::string, Tracked> tracked;
+    std::map<std::string, Known> known;
+
+    [[nodiscard]] bool has_neighbours(const std::string& key, const Preparation& record) const;
+    void drop_if_idle(const std::string& key);
+  };
+
   void work(const std::stop_token& stop);
   /// Calls `beat` again and again, a fraction of a claim's renewal apart.
   void repeat(const std::stop_token& stop, const std::function<void()>& beat);
@@ -136,10 +145,8 @@ class PreparationController {
   [[nodiscard]] std::optional<Kept> kept_claim(const std::string& key);
   [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
                                                              std::chrono::milliseconds& look_again);
-  [[nodiscard]] bool has_neighbours(const std::string& key, const Preparation& record) const;  // requires mutex_
   [[nodiscard]] bool has_successor(const std::string& key) const;
   void forget(const std::string& key);
-  void drop_if_idle(const std::string& key);  // requires mutex_
   void renew_claims();
   void flush_mirrors();
   void tell_turns(const std::stop_token& stop);
@@ -162,9 +169,7 @@ class PreparationController {
   TurnNotices turns_{store_, clock_, queue_};  // of one thread
   std::atomic<std::uint64_t> claims_taken_over_{0};
 
-  mutable std::mutex mutex_;
-  std::map<std::string, Tracked> tracked_;  // guarded by mutex_
-  std::map<std::string, Known> known_;      // guarded by mutex_
+  Guarded<Records> records_;
 
   std::vector<std::jthread> threads_;  // last: joined before what they use is gone
 };

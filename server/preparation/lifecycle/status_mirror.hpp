@@ -5,11 +5,11 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 
 #include "policy/rollout/mirror.hpp"
+#include "server/base/guarded.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/preparation/lifecycle/condition_writer.hpp"
 
@@ -60,18 +60,20 @@ class StatusMirror {
   /// The open records that have something to say, by "namespace/name".
   using Speakers = std::map<std::string, Speaker>;
 
-  /// Requires mutex_.
-  [[nodiscard]] bool speaks(const Preparation& record) const;
-  /// Erases the entry when nothing more will come of it. Requires mutex_.
-  void drop_if_done(std::map<std::string, State>::iterator entry);
+  struct All {
+    std::map<std::string, State> states;   ///< By "namespace/name" of the record.
+    std::multiset<std::string> answering;  ///< Clusters.
+    std::map<std::string, Speakers> open;  ///< By "namespace/name" of the cluster.
+
+    [[nodiscard]] bool speaks(const Preparation& record) const;
+    /// Erases the entry when nothing more will come of it.
+    void drop_if_done(std::map<std::string, State>::iterator entry);
+  };
 
   ClusterAccess& clusters_;
   const Clock& clock_;
   ConditionWriter* const conditions_;
-  std::mutex mutex_;
-  std::map<std::string, State> states_;   // guarded by mutex_; by "namespace/name" of the record
-  std::multiset<std::string> answering_;  // guarded by mutex_; clusters
-  std::map<std::string, Speakers> open_;  // guarded by mutex_; by "namespace/name" of the cluster
+  Guarded<All> all_;
 };
 
 }  // namespace gate
