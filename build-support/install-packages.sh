@@ -14,7 +14,7 @@ packages_of() {
                 default-libmysqlclient-dev ;;
     demo) echo openssl curl jq ;;
     test) echo mariadb-server openssl curl valgrind lua5.1 lua-yaml prometheus ;;
-    cluster) echo etcd-server openssl curl python3-yaml; go_package ;;
+    cluster) echo etcd-server openssl curl python3-yaml iproute2; go_package ;;
     lint) echo clang-format clang-tidy ;;
     fuzz) echo clang; clang_runtime ;;
     bench) echo wrk openssl nginx-light; command -v go >/dev/null || echo golang-go ;;

@@ -48,7 +48,7 @@ struct ServeOptions {
   std::string caller_secret_namespace;  ///< Empty: the pod's own.
   std::string caller_secret = "upgrade-gate-caller";
   std::string webhook_configurations = "upgrade-gate";  ///< Name of both the validating and the mutating one.
-  std::string dev_certificate_directory;  ///< Write a throw-away certificate there and serve with it.
+  std::string dev_certificate_directory;                ///< Write a throw-away certificate there and serve with it.
 
   StoreKind store = StoreKind::Kubernetes;
   std::string kubeconfig;  ///< Empty: the pod's service account.

@@ -367,7 +367,14 @@ class Gatherer {
       } else if (resource.back() == '/') {
         resource += options_.gate_name;
       }
-      const auto may = kubectl({"auth", "can-i", right.verb, resource, scope, "--as=" + account});
+      std::vector<std::string> words{"auth", "can-i", right.verb, resource, scope, "--as=" + account};
+      // kubectl would take what is behind the slash for an object's name.
+      constexpr std::string_view kStatus = "/status";
+      if (resource.ends_with(kStatus)) {
+        words[3].resize(resource.size() - kStatus.size());
+        words.emplace_back("--subresource=status");
+      }
+      const auto may = kubectl(std::move(words));
       if (may) continue;
       if (may.error().message.find("impersonate") != std::string::npos) {
         lines.push_back({CheckResult::NotChecked, "RBAC", "you may not impersonate " + account});

@@ -27,7 +27,7 @@ struct KubeClusterAccessOptions {
   std::optional<FrontendAddress> frontend_address_override{};
   FrontendTls frontend_tls = FrontendTls::Preferred;
   std::string frontend_ca_pem{};  ///< For the Verify modes; a `ca.crt` in the cluster's credentials Secret wins.
-  std::string identity = "upgrade-gate";  ///< reportingInstance of Events: the pod's name.
+  std::string identity = "upgrade-gate";               ///< reportingInstance of Events: the pod's name.
   std::string webhook_configuration = "upgrade-gate";  ///< Name of the MutatingWebhookConfiguration of the gate.
 };
 

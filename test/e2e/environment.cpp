@@ -90,14 +90,24 @@ bool has_ended(pid_t& child) {
 
 /// A port that nothing listens on now.
 std::uint16_t free_port() {
-  const Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (bind(socket.get(), generic, size) != 0 || getsockname(socket.get(), generic, &size) != 0) return 0;
-  return ntohs(address.sin_port);
+  union {
+    sockaddr generic;
+    sockaddr_in v4;
+    sockaddr_in6 v6;
+  } address{};
+  const bool v6 = loopback() == "::1";
+  address.generic.sa_family = v6 ? AF_INET6 : AF_INET;
+  if (v6) {
+    address.v6.sin6_addr = in6addr_loopback;
+  } else {
+    address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  }
+  socklen_t size = v6 ? sizeof address.v6 : sizeof address.v4;
+  const Descriptor socket(::socket(address.generic.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (bind(socket.get(), &address.generic, size) != 0 || getsockname(socket.get(), &address.generic, &size) != 0) {
+    return 0;
+  }
+  return ntohs(v6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 std::string random_token() {
@@ -136,6 +146,16 @@ pid_t start_process(const fs::path& program, const std::vector<std::string>& arg
   const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const Descriptor file(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   return spawn(program, arguments, {}, nothing.get(), file.get(), file.get());
+}
+
+std::string loopback() {
+  const char* given = std::getenv("GATE_TEST_LOOPBACK");
+  return given != nullptr && *given != '\0' ? given : "127.0.0.1";
+}
+
+std::string at_loopback(std::uint16_t port) {
+  const std::string host = loopback();
+  return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
 }
 
 ProcessResult run_process(const fs::path& program, const std::vector<std::string>& arguments,
@@ -279,10 +299,10 @@ std::unique_ptr<KubernetesEnvironment> KubernetesEnvironment::start_or_skip(std:
 Status KubernetesEnvironment::write_files() {
   // One self-signed certificate is the server's and the root that clients trust; its key signs service-account tokens.
   const auto made = run_process(
-      in_path("openssl"),
-      {"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-       "/CN=upgrade-gate-test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes.default.svc",
-       "-keyout", (directory_ / "server.key").string(), "-out", (directory_ / "server.crt").string()});
+      in_path("openssl"), {"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                           "2", "-subj", "/CN=upgrade-gate-test", "-addext",
+                           "subjectAltName=IP:" + loopback() + ",DNS:localhost,DNS:kubernetes.default.svc", "-keyout",
+                           (directory_ / "server.key").string(), "-out", (directory_ / "server.crt").string()});
   if (made.exit_code != 0) return fault("openssl: " + made.err);
   std::ofstream tokens(directory_ / "tokens.csv");
   for (std::size_t i = 0; i < users_.size(); ++i) {
@@ -292,7 +312,7 @@ Status KubernetesEnvironment::write_files() {
     tokens << user.token << "," << user.user.name << ",uid-" << i << ",\"" << groups << "\"\n";
     std::ofstream(directory_ / user.file_name)
         << "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
-        << "clusters: [{name: test, cluster: {server: 'https://127.0.0.1:" << port_
+        << "clusters: [{name: test, cluster: {server: 'https://" << at_loopback(port_)
         << "', certificate-authority: server.crt}}]\n"
         << "users: [{name: test, user: {token: " << user.token << "}}]\n"
         << "contexts: [{name: test, context: {cluster: test, user: test, namespace: default}}]\n";
@@ -310,8 +330,8 @@ Status KubernetesEnvironment::start_processes() {
   etcd_port_ = free_port();
   etcd_peer_port_ = free_port();
   if (auto written = write_files(); !written) return written;
-  const std::string client_url = "http://127.0.0.1:" + std::to_string(etcd_port_);
-  const std::string peer_url = "http://127.0.0.1:" + std::to_string(etcd_peer_port_);
+  const std::string client_url = "http://" + at_loopback(etcd_port_);
+  const std::string peer_url = "http://" + at_loopback(etcd_peer_port_);
   etcd_ = start_process(
       binaries_.etcd,
       {"--data-dir=" + (directory_ / "etcd").string(), "--listen-client-urls=" + client_url,
@@ -326,13 +346,14 @@ Status KubernetesEnvironment::start_api_server() {
   const std::string certificate = (directory_ / "server.crt").string();
   api_server_ = start_process(
       binaries_.api_server,
-      {"--etcd-servers=http://127.0.0.1:" + std::to_string(etcd_port_), "--cert-dir=" + directory_.string(),
-       "--tls-cert-file=" + certificate, "--tls-private-key-file=" + key, "--bind-address=127.0.0.1",
-       "--advertise-address=127.0.0.1", "--secure-port=" + std::to_string(port_),
-       "--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none", "--allow-privileged=true",
-       "--authorization-mode=RBAC", "--token-auth-file=" + (directory_ / "tokens.csv").string(),
-       "--disable-admission-plugins=ServiceAccount", "--service-account-issuer=https://127.0.0.1/",
-       "--service-account-key-file=" + certificate, "--service-account-signing-key-file=" + key, "--profiling=false"},
+      {"--etcd-servers=http://" + at_loopback(etcd_port_), "--cert-dir=" + directory_.string(),
+       "--tls-cert-file=" + certificate, "--tls-private-key-file=" + key, "--bind-address=" + loopback(),
+       "--advertise-address=" + loopback(), "--secure-port=" + std::to_string(port_),
+       std::string("--service-cluster-ip-range=") + (loopback() == "::1" ? "fd00:10::/112" : "10.0.0.0/24"),
+       "--endpoint-reconciler-type=none", "--allow-privileged=true", "--authorization-mode=RBAC",
+       "--token-auth-file=" + (directory_ / "tokens.csv").string(), "--disable-admission-plugins=ServiceAccount",
+       "--service-account-issuer=https://127.0.0.1/", "--service-account-key-file=" + certificate,
+       "--service-account-signing-key-file=" + key, "--profiling=false"},
       directory_ / "kube-apiserver.log");
   return wait_until_ready();
 }

@@ -18,6 +18,11 @@
 
 namespace gate::test {
 
+/// The loopback address that everything listens on: 127.0.0.1, or ::1 with GATE_TEST_LOOPBACK=::1.
+[[nodiscard]] std::string loopback();
+/// "127.0.0.1:PORT", "[::1]:PORT".
+[[nodiscard]] std::string at_loopback(std::uint16_t port);
+
 struct ProcessResult {
   int exit_code = -1;  ///< 128 + signal when killed.
   std::string out;

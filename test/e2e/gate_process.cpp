@@ -70,7 +70,8 @@ std::string GateProcess::log() const {
 }
 
 std::string GateProcess::ops_get(const std::string& path) const {
-  httplib::Client client("127.0.0.1", ops_port_);
+  const char* loopback = std::getenv("GATE_TEST_LOOPBACK");  // as environment.hpp has it
+  httplib::Client client(loopback != nullptr && *loopback != '\0' ? loopback : "127.0.0.1", ops_port_);
   client.set_connection_timeout(2);
   client.set_read_timeout(5);
   const auto answer = client.Get(path.c_str());

@@ -54,11 +54,10 @@ class ControlPlane {
   /// Points our webhook configurations to a gate on `port` and waits until the API server uses them.
   void register_webhooks(std::uint16_t port) {
     if (port == registered_port_) return;
-    const auto rendered =
-        run_process("/bin/bash",
-                    {kSource + "/test/e2e/webhooks-by-url.sh", "https://127.0.0.1:" + std::to_string(port),
-                     file("ca.crt").string(), kSource + "/" + kustomization},
-                    {.environment = {"KUBECTL=" + environment_->kubectl_path().string()}});
+    const auto rendered = run_process("/bin/bash",
+                                      {kSource + "/test/e2e/webhooks-by-url.sh", "https://" + at_loopback(port),
+                                       file("ca.crt").string(), kSource + "/" + kustomization},
+                                      {.environment = {"KUBECTL=" + environment_->kubectl_path().string()}});
     INFO(rendered.err);
     REQUIRE(rendered.exit_code == 0);
     must({"apply", "-f", "-"}, {.input = rendered.out});
@@ -69,10 +68,14 @@ class ControlPlane {
   void forget_webhooks() { registered_port_ = 0; }
 
  private:
-  ControlPlane() : environment_(KubernetesEnvironment::start_or_skip({{"operator", {"system:masters"}}})) {
+  ControlPlane()
+      : environment_(KubernetesEnvironment::start_or_skip(
+            {{"operator", {"system:masters"}},
+             {"system:serviceaccount:starrocks-upgrade-gate:upgrade-gate", {"system:serviceaccounts"}},
+             {"system:serviceaccount:platform:sr-upgrade-gate", {"system:serviceaccounts"}}})) {
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     const auto made = make_dev_certificate(
-        {{"localhost"}, {"127.0.0.1"}, now - std::chrono::hours(1), now + std::chrono::hours(24 * 30)});
+        {{"localhost"}, {loopback()}, now - std::chrono::hours(1), now + std::chrono::hours(24 * 30)});
     REQUIRE(made.ok());
     REQUIRE(write_dev_certificate(*made, environment_->directory().string()).ok());
     const char* real = std::getenv("STARROCKS_CRDS");
@@ -110,7 +113,7 @@ class Scene {
  public:
   explicit Scene(const std::string& name, const json& annotations, FrontendSimulatorOptions frontends = {},
                  std::vector<std::string> flags = {})
-      : name_(name), simulator_(std::move(frontends)), flags_(std::move(flags)) {
+      : name_(name), simulator_(at_our_loopback(std::move(frontends))), flags_(std::move(flags)) {
     start_gate();
     // Configurations are picked up within about a second; a probe that must be refused tells when.
     REQUIRE(eventually(kPatience, [&] {
@@ -131,11 +134,16 @@ class Scene {
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
 
+  static FrontendSimulatorOptions at_our_loopback(FrontendSimulatorOptions options) {
+    options.address = loopback();
+    return options;
+  }
+
   void start_gate() {
     std::vector<std::string> arguments{"--listen",
-                                       "127.0.0.1:" + std::to_string(plane.registered_port()),
+                                       at_loopback(plane.registered_port()),
                                        "--ops-listen",
-                                       "127.0.0.1:0",
+                                       at_loopback(0),
                                        "--tls-cert-file",
                                        plane.file("tls.crt"),
                                        "--tls-key-file",
@@ -143,7 +151,7 @@ class Scene {
                                        "--kubeconfig",
                                        plane.kubernetes().kubeconfig(),
                                        "--frontend-address",
-                                       "127.0.0.1:" + std::to_string(simulator_.frontend(0).port()),
+                                       at_loopback(simulator_.frontend(0).port()),
                                        "--identity",
                                        "gate-0",
                                        "--drain",

@@ -93,8 +93,8 @@ Answer Cluster::show_frontends(Request& request) {
     const bool alive = listed_alive(i) || i == request.at;
     const int starts = now_ < fe.heard_after ? fe.starts - 1 : fe.starts;
     values["Id"] = std::to_string(i + 1);
-    values["Name"] = frontend_name("127.0.0.1", i);
-    values["IP"] = "127.0.0.1";
+    values["Name"] = frontend_name(address_, i);
+    values["IP"] = address_;
     values["QueryPort"] = std::to_string(fe.port);
     values["RpcPort"] = "9020";
     values["Role"] = leader == i ? "LEADER" : "FOLLOWER";

@@ -55,25 +55,33 @@ class Descriptor {
   int value_;
 };
 
-Descriptor bound_socket(std::uint16_t port) {
-  Descriptor out(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+union SocketAddress {
+  sockaddr generic;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+};
+
+Descriptor bound_socket(const std::string& host, std::uint16_t port) {
+  SocketAddress address{};
+  const bool v6 = ::inet_pton(AF_INET6, host.c_str(), &address.v6.sin6_addr) == 1;
+  if (!v6 && ::inet_pton(AF_INET, host.c_str(), &address.v4.sin_addr) != 1)
+    throw std::runtime_error("not an address: " + host);
+  address.generic.sa_family = v6 ? AF_INET6 : AF_INET;
+  (v6 ? address.v6.sin6_port : address.v4.sin_port) = htons(port);
+  Descriptor out(::socket(address.generic.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int on = 1;
   ::setsockopt(out.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   ::setsockopt(out.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  if (::bind(out.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
-    throw std::runtime_error("cannot bind 127.0.0.1:" + std::to_string(port) + ": " + std::strerror(errno));
+  if (::bind(out.get(), &address.generic, v6 ? sizeof address.v6 : sizeof address.v4) != 0)
+    throw std::runtime_error("cannot bind " + host + " port " + std::to_string(port) + ": " + std::strerror(errno));
   return out;
 }
 
 std::uint16_t port_of(const Descriptor& socket) {
-  sockaddr_in address{};
+  SocketAddress address{};
   socklen_t size = sizeof(address);
-  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  return ntohs(address.sin_port);
+  ::getsockname(socket.get(), &address.generic, &size);
+  return ntohs(address.generic.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 enum class FaultKind { Fail, Delay, Hang, Drop, Answer, FailLogin, HangLogin };
@@ -133,8 +141,9 @@ struct FrontendSimulator::Impl {
     if (!options.certificate_pem.empty())
       tls = fake_frontend::make_tls_context(options.certificate_pem, options.private_key_pem);
     for (std::size_t i = 0; i < options.frontends; ++i) {
-      Listener listener{bound_socket(i < options.ports.size() ? options.ports[i] : std::uint16_t{0}), Descriptor()};
-      listener.socket = bound_socket(port_of(listener.reservation));
+      Listener listener{bound_socket(options.address, i < options.ports.size() ? options.ports[i] : std::uint16_t{0}),
+                        Descriptor()};
+      listener.socket = bound_socket(options.address, port_of(listener.reservation));
       if (::listen(listener.socket.get(), kBacklog) != 0) throw std::runtime_error("cannot listen");
       cluster.frontends[i].port = port_of(listener.reservation);
       listeners.push_back(std::move(listener));

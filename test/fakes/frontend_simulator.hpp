@@ -5,7 +5,7 @@
 // what reached the database rather than on calls.
 //
 // What is left out: data, queries, SQL beyond the administration statements listed in frontend_statements.cpp, HTTP.
-// All FEs share 127.0.0.1 and are told apart by their ports; real ones have a host each.
+// All FEs share one address and are told apart by their ports; real ones have a host each.
 
 #include <chrono>
 #include <cstdint>
@@ -106,6 +106,7 @@ struct ReceivedLogin {
 };
 
 struct FrontendSimulatorOptions {
+  std::string address = "127.0.0.1";  ///< Of all FEs, IPv4 or IPv6: where they listen, and what SHOW FRONTENDS says.
   std::size_t frontends = 1;
   std::string version = "3.5.7";      ///< Decides columns, capabilities and how ADMIN SET travels.
   std::string greeting_version = {};  ///< Empty: "8.0.33" from 3.4 on, "5.1.0" before.
@@ -137,7 +138,7 @@ struct FrontendSimulatorOptions {
   std::function<void(const ReceivedStatement&)> on_statement = {};
 };
 
-/// Thread safe. The constructor listens on 127.0.0.1 before it returns and throws std::runtime_error when it cannot.
+/// Thread safe. The constructor listens before it returns and throws std::runtime_error when it cannot.
 /// The destructor cuts every connection, ends every delay and joins every thread.
 class FrontendSimulator {
  public:

@@ -88,6 +88,7 @@ Cluster::Cluster(const FrontendSimulatorOptions& options)
     : backends(options.backends),
       compute_nodes(options.compute_nodes),
       grants(options.grants),
+      address_(options.address),
       version_(parse_version(options.version)),
       version_text_(options.version),
       mysql_version_(!options.greeting_version.empty() ? options.greeting_version
@@ -289,8 +290,8 @@ bool Cluster::broadcast(std::size_t from, std::size_t to, ConnectionState& conne
   FrontendState& other = frontends[to];
   const bool modern = version_.at_least(3, 5);
   const auto failed = [&](const char* why) {
-    connection.broadcast_failures += "set config for fe[" + (modern ? std::string("127.0.0.1") : other.name) +
-                                     "] failed: " + why + (modern ? "" : ";");
+    connection.broadcast_failures +=
+        "set config for fe[" + (modern ? address_ : other.name) + "] failed: " + why + (modern ? "" : ";");
     return true;
   };
   if (to == from) return true;

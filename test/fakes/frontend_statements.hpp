@@ -150,6 +150,7 @@ class Cluster {
   void schedule();
   [[nodiscard]] bool has_item(std::string_view canonical_name) const;
 
+  std::string address_;
   Version version_;
   std::string version_text_;
   std::string mysql_version_;

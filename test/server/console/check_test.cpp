@@ -69,8 +69,9 @@ struct Parts {
   /// The lines that are not good, as "result subject: message".
   [[nodiscard]] std::vector<std::string> complaints() const {
     std::vector<std::string> out;
-    for (const auto& line : judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret,
-                                                clusters, caller_secret, namespaces, "starrocks-upgrade-gate", "upgrade-gate", now})) {
+    for (const auto& line :
+         judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret, clusters, caller_secret,
+                             namespaces, "starrocks-upgrade-gate", "upgrade-gate", now})) {
       if (line.result == CheckResult::Good) continue;
       out.push_back(std::to_string(static_cast<int>(line.result)) + " " + line.subject + ": " + line.message);
     }
