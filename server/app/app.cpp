@@ -37,6 +37,7 @@
 #include "server/memory/memory_script_jobs.hpp"
 #include "server/outbound/http_hook_caller.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
+#include "server/preparation/lifecycle/held_notice.hpp"
 #include "server/preparation/lifecycle/hold_retry.hpp"
 #include "server/preparation/lifecycle/release.hpp"
 #include "server/starrocks/frontend_client.hpp"
@@ -276,7 +277,11 @@ Status App::Impl::start_controller() {
     installation_options.name_space = own_namespace;
     installation_options.identity = options.identity;
     installation_options.configuration = options.webhook_configurations;
-    installation_watch = std::make_unique<InstallationWatch>(*kube, clock, log, std::move(installation_options));
+    installation_watch = std::make_unique<InstallationWatch>(*kube, clock, log, std::move(installation_options),
+                                                             [this](std::string_view part, const std::string& fault) {
+                                                               if (part == kRolloutWebhookPart)
+                                                                 tell_held(*store, *clusters, fault);
+                                                             });
     installation_watch->start();
     own_name = std::jthread([this](const std::stop_token& stop) { learn_own_name(stop); });
   }

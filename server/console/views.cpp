@@ -140,6 +140,10 @@ std::string turn_text(const json& record) {
 }
 
 std::string waits_for(const json& record) {
+  // What its turns waited for is past; the message says what there is to do.
+  if (is_closed(record) || text_member(status_of(record), "outcome") == "Expired") {
+    return printable_text(text_member(status_of(record), "message"));
+  }
   for (const json& turn : list_member(status_of(record), "turns")) {
     const auto waiting = text_member(turn, "waitingFor");
     if (text_member(turn, "phase") != "Done" && !waiting.empty()) return printable_text(waiting);

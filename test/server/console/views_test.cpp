@@ -72,6 +72,18 @@ TEST_CASE("one record in full, at 80 columns") {
         "  disable_balance  was false  set to true\n");
 }
 
+TEST_CASE("of a rollout that took too long the page says what to do, not what a turn once waited for") {
+  auto late = record("sr-0123456789-1", "2026-01-02T03:04:05Z");
+  late["status"].merge_patch(json{{"outcome", "Expired"},
+                                  {"message", "pods are still held: do this"},
+                                  {"turns", {{{"components", {"fe"}}, {"phase", "Paused"}, {"waitingFor", "a pod"}}}}});
+  for (const char* stage : {"Restoring", "Closed"}) {
+    late["status"]["stage"] = stage;
+    const auto page = record_page(late, kNow, {80, false});
+    CHECK_MESSAGE(page.find("pods are still held: do this\n") < page.find("\nTurns\n"), page);
+  }
+}
+
 TEST_CASE("no line is longer than the screen, whatever the record says") {
   json long_one = record("sr-0123456789-1", "2026-01-02T03:04:05Z");
   long_one["status"]["hooks"][1]["message"] = std::string(500, 'x') + "\x1b[2J\xc3\xa4";
