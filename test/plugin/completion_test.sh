@@ -48,7 +48,7 @@ same "no flag of the tables is forgotten" "" "$(lines <<<"$unknown")"
 # --- What comes behind them --------------------------------------------------------------------------------------------
 same "a command's beginning" "report resume retry release :4" "$(complete re | sort -k1,1 | awk '/^rep/{a=$1} /^res/{b=$1} /^ret/{c=$1} /^rel/{d=$1} /^:/{e=$1} END{print a, b, c, d, e}')"
 same "flags before a command" "--help --version :4" "$(complete - | lines)"
-same "a flag's beginning" "--gate-namespace :4" "$(complete check --g | lines)"
+same "the beginning of two flags" "--gate-namespace --gate-name :4" "$(complete check --g | lines)"
 same "clusters" "sr analytics :4" "$(complete status '' | lines)"
 same "clusters that begin so" "sr :4" "$(complete watch s | lines)"
 : >"$KUBECTL_CALLS"

@@ -288,8 +288,8 @@ TEST_CASE("a collector that is away, silent, or hangs up is tried until the batc
     bench.options.trace.export_timeout = 100ms;
     bench.exporter().take(spans(2));
     CHECK(eventually([&] { return bench.lost(SpanLoss::Undeliverable) == 2; }));
-    CHECK(bench.lines->text().find("spans not delivered") != std::string::npos);
-    CHECK(bench.lines->text().find("spans dropped") != std::string::npos);
+    CHECK(eventually([&] { return bench.lines->text().find("spans not delivered") != std::string::npos; }));
+    CHECK(eventually([&] { return bench.lines->text().find("spans dropped") != std::string::npos; }));
   }
   SUBCASE("never answers") {
     const Silent silent;
