@@ -88,8 +88,8 @@ bool has_ended(pid_t& child) {
   return true;
 }
 
-/// A port that nothing listens on now.
-std::uint16_t free_port() {
+/// Binds to `port` for a moment, or to any with 0: the one it was, or 0 where that is taken.
+std::uint16_t bound_port(std::uint16_t port) {
   union {
     sockaddr generic;
     sockaddr_in v4;
@@ -99,8 +99,10 @@ std::uint16_t free_port() {
   address.generic.sa_family = v6 ? AF_INET6 : AF_INET;
   if (v6) {
     address.v6.sin6_addr = in6addr_loopback;
+    address.v6.sin6_port = htons(port);
   } else {
     address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.v4.sin_port = htons(port);
   }
   socklen_t size = v6 ? sizeof address.v6 : sizeof address.v4;
   const Descriptor socket(::socket(address.generic.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -133,6 +135,18 @@ fs::path in_path(const char* program) {
 }
 
 }  // namespace
+
+std::uint16_t free_port() {
+  // Below the range from which connections get theirs (net.ipv4.ip_local_port_range): nobody takes it by chance between
+  // two servers on it.
+  std::random_device random;
+  std::uniform_int_distribution<int> ports(12'000, 31'999);
+  for (int i = 0; i < 1000; ++i) {
+    const auto port = static_cast<std::uint16_t>(ports(random));
+    if (bound_port(port) == port) return port;
+  }
+  return bound_port(0);
+}
 
 void kill_and_reap(pid_t& child) {
   if (child <= 0) return;

@@ -20,6 +20,8 @@ namespace gate::test {
 
 /// The loopback address that everything listens on: 127.0.0.1, or ::1 with GATE_TEST_LOOPBACK=::1.
 [[nodiscard]] std::string loopback();
+/// A port of it that nothing listens on, and that no outgoing connection gets. 0: there is none.
+[[nodiscard]] std::uint16_t free_port();
 /// "127.0.0.1:PORT", "[::1]:PORT".
 [[nodiscard]] std::string at_loopback(std::uint16_t port);
 

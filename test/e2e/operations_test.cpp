@@ -2,8 +2,6 @@
 // as in gate_test.cpp; Debian's Prometheus scrapes the gate through an upgrade and its way back.
 
 #include <doctest/doctest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -36,19 +34,6 @@ std::string result_of(const std::string& output, const std::string& subject) {
     if (line.at("subject").get<std::string>().starts_with(subject)) return line.at("result");
   }
   return "";
-}
-
-int free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* any = reinterpret_cast<sockaddr*>(&address);
-  REQUIRE(bind(socket, any, size) == 0);
-  REQUIRE(getsockname(socket, any, &size) == 0);
-  close(socket);
-  return ntohs(address.sin_port);
 }
 
 /// Scrapes the gate every second, by the rules and settings that we tell people.

@@ -140,22 +140,23 @@ class Scene {
   }
 
   void start_gate() {
-    std::vector<std::string> arguments{"--listen",
-                                       at_loopback(plane.registered_port()),
-                                       "--ops-listen",
-                                       at_loopback(0),
-                                       "--tls-cert-file",
-                                       plane.file("tls.crt"),
-                                       "--tls-key-file",
-                                       plane.file("tls.key"),
-                                       "--kubeconfig",
-                                       plane.kubernetes().kubeconfig(),
-                                       "--frontend-address",
-                                       at_loopback(simulator_.frontend(0).port()),
-                                       "--identity",
-                                       "gate-0",
-                                       "--drain",
-                                       "0s"};
+    std::vector<std::string> arguments{
+        "--listen",
+        at_loopback(plane.registered_port() == 0 ? free_port() : plane.registered_port()),
+        "--ops-listen",
+        at_loopback(0),
+        "--tls-cert-file",
+        plane.file("tls.crt"),
+        "--tls-key-file",
+        plane.file("tls.key"),
+        "--kubeconfig",
+        plane.kubernetes().kubeconfig(),
+        "--frontend-address",
+        at_loopback(simulator_.frontend(0).port()),
+        "--identity",
+        "gate-0",
+        "--drain",
+        "0s"};
     arguments.insert(arguments.end(), flags_.begin(), flags_.end());
     if (std::find(flags_.begin(), flags_.end(), "--failure-backoff") == flags_.end()) {
       arguments.insert(arguments.end(), {"--failure-backoff", "1s"});
