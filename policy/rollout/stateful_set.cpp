@@ -107,13 +107,13 @@ std::string escaped(std::string_view key) {
 /// The object as it will be stored, and the patch that leads there from what was sent.
 class Rewrite {
  public:
-  explicit Rewrite(const json& sent) : sent_(sent), result_(sent) {}
+  explicit Rewrite(const json& sent) : result_(sent) {}
 
   [[nodiscard]] const json& result() const { return result_; }
   [[nodiscard]] json patch() && { return std::move(patch_); }
 
   /// A field of the spec; null: it is not to be there.
-  void spec_field(const std::string& key, const json& value) { put("/spec/", "spec", key, value); }
+  void spec_field(const std::string& key, const json& value) { edit(result_["spec"], "/spec/", key, value); }
 
   void annotation(std::string_view key, const json& value) {
     json& metadata = result_["metadata"];
@@ -126,9 +126,6 @@ class Rewrite {
   }
 
  private:
-  void put(const std::string& path, const char* parent, std::string_view key, const json& value) {
-    edit(result_[parent], path, key, value);
-  }
   void edit(json& parent, const std::string& path, std::string_view key, const json& value) {
     const auto found = parent.find(key);
     if (found == parent.end() ? value.is_null() : *found == value) return;
@@ -142,7 +139,6 @@ class Rewrite {
     }
   }
 
-  const json& sent_;
   json result_;
   json patch_ = json::array();
 };

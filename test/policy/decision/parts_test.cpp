@@ -24,7 +24,6 @@ using Texts = std::vector<std::pair<std::string, std::string>>;
 
 constexpr auto kFe = Component::Frontend;
 constexpr auto kBe = Component::Backend;
-constexpr auto kCn = Component::ComputeNode;
 
 // --- The path between versions -----------------------------------------------------------------------------------
 
