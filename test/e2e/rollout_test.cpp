@@ -123,13 +123,15 @@ TEST_CASE("stepwise: a pod that does not come up stops the rollout, and the old 
   story.until("the operator has looked several times", [&] { return story.operator_passes() >= passes + 6; });
   CHECK(story.restarts(from).empty());
   CHECK(story.rolled("sr-fe", "3.3.0"));
-  story.world.clear_rules();
-  story.world.rule("sr-be", "start=1s");
   const auto back = story.patch({{"fe", "3.3.0"}, {"be", "3.3.0"}});
   INFO(back.err);
   REQUIRE(back.exit_code == 0);
+  // Only now: were it up before, the rollout would go on.
+  story.world.clear_rules();
+  story.world.rule("sr-be", "start=1s");
   ends_with_all(story, "3.3.0");
   const auto came = story.restarts(from);
+  CAPTURE(json(came).dump());
   CHECK(std::all_of(came.begin(), came.end(), [](const std::string& pod) { return pod == "sr-be-2"; }));
 }
 
