@@ -48,15 +48,6 @@ std::string step_text(const Preparation& record) {
   return record.status.stage == Stage::RollingOut && rollout.leads() ? record.status.message : std::string{};
 }
 
-/// Without a renewal for this long the replica that claimed `record` is taken for gone.
-seconds patience_with(const Preparation& record, const ControllerOptions& options) {
-  const bool worked_on = record.status.stage == Stage::Preparing || record.status.stage == Stage::Restoring;
-  return worked_on ? options.claim_stale_after : std::max(options.claim_stale_after, 3 * options.reassert_interval);
-}
-
-/// Differs with each write of the record.
-std::string renewal_of(const Preparation& record) { return record.status.runner.identity + record.resource_version; }
-
 }  // namespace
 
 PreparationController::PreparationController(PreparationStore& store, const HookPeers& peers, const Clock& clock,
@@ -160,26 +151,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     if (kept || (!removed && record.held)) queue_.add(key, clock_.steady_now());
     return;
   }
-  const auto& runner = record.status.runner.identity;
-  if (!runner.empty() && runner != options_.identity && !is_handed_over(record)) {
-    // Every write of who works on it would be a question of each other replica: it is looked at once its claim may be
-    // stale.
-    const auto now = clock_.steady_now();
-    {
-      const auto records = records_.lock();
-      auto& tracked = records->tracked[key];
-      tracked.others_claim = renewal_of(record);
-      tracked.others_claim_seen = now;
-    }
-    queue_.add(key, now + patience_with(record, options_));
-    return;
-  }
-  {
-    const auto records = records_.lock();
-    if (const auto found = records->tracked.find(key); found != records->tracked.end())
-      found->second.others_claim.clear();
-  }
-  const bool unclaimed = runner.empty() && record.status.stage == Stage::Preparing;
+  const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
   const milliseconds own_share(std::hash<std::string>{}(options_.identity + key) %
                                static_cast<std::size_t>(kHeadStart.count()));
   queue_.add(key, clock_.steady_now() + (unclaimed ? kHeadStart + own_share : milliseconds{0}));
@@ -196,10 +168,8 @@ void PreparationController::object_changed(const std::string& name_space, const 
     const auto records = records_.lock();
     for (const auto& [key, known] : records->known) {
       if (!known.open || known.object != object) continue;
-      auto& tracked = records->tracked[key];
-      tracked.changed_meanwhile = true;
-      // Whoever works on it looks.
-      if (tracked.others_claim.empty()) keys.push_back(key);
+      records->tracked[key].changed_meanwhile = true;
+      keys.push_back(key);
     }
   }
   for (const auto& key : keys) queue_.add(key, clock_.steady_now());
@@ -324,8 +294,10 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   const auto now = clock_.steady_now();
   const auto& runner = record.status.runner;
   if (!runner.identity.empty() && runner.identity != options_.identity) {
-    const auto patience = patience_with(record, options_);
-    const auto renewal = renewal_of(record);
+    const bool worked_on = record.status.stage == Stage::Preparing || record.status.stage == Stage::Restoring;
+    const auto patience =
+        worked_on ? options_.claim_stale_after : std::max(options_.claim_stale_after, 3 * options_.reassert_interval);
+    const std::string renewal = runner.identity + record.resource_version;
     const auto records = records_.lock();
     auto& tracked = records->tracked[key];
     // Judged by what is seen to change, not by the other's clock.
