@@ -197,6 +197,8 @@ class Story {
         // Each look claims anew: what a pass left belongs to the claim before.
         session.runner.reset();
         const auto again = lifecycle_->advance(claim, session, {}, {});
+        // The heartbeat's: it stores how far the hooks are, too.
+        if (session.runner) (void)claim->renew({});
         if (!again || *again > 0ms) break;
       }
     }
