@@ -469,10 +469,6 @@ class Resolver {
   std::chrono::seconds asked_timeout_ = kHookTimeoutDefault;
 };
 
-}  // namespace
-
-namespace {
-
 /// Replicas that miss a load while their BE restarts are repaired by cloning alone, which stays off until the end.
 bool health_waits_for_cloning(const HookConfiguration& configuration) {
   const auto& rollout = configuration.rollout;

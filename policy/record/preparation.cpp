@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "policy/record/preparation_codec.hpp"
+#include "policy/text/hex.hpp"
 #include "policy/text/names.hpp"
 
 namespace gate {
@@ -37,6 +38,9 @@ constexpr Names<HookPhase, 5> kHookPhases{{{HookPhase::Pending, "Pending"},
                                            {HookPhase::Failed, "Failed"},
                                            {HookPhase::Skipped, "Skipped"}}};
 
+/// Digits of a preparation's key.
+constexpr std::size_t kKeyLength = 10;
+
 }  // namespace
 
 std::string_view to_string(Phase phase) { return name_of(kPhases, phase); }
@@ -55,13 +59,7 @@ std::string preparation_key(std::string_view object_uid, const std::vector<Image
       identity_to_json(object_uid, changes, hooks, mode).dump(-1, ' ', false, json::error_handler_t::replace);
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
   SHA256(reinterpret_cast<const unsigned char*>(canonical.data()), canonical.size(), digest.data());
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (std::size_t i = 0; i < 5; ++i) {
-    out += kDigits[digest[i] >> 4];
-    out += kDigits[digest[i] & 0xf];
-  }
-  return out;
+  return hex_of(std::span(digest).first<kKeyLength / 2>());
 }
 
 std::string preparation_key(const PreparationSpec& spec) {
@@ -70,14 +68,12 @@ std::string preparation_key(const PreparationSpec& spec) {
 
 std::string preparation_key(const Preparation& record) {
   if (!record.key.empty()) return record.key;
-  constexpr std::string_view kHex = "0123456789abcdef";
-  constexpr std::size_t kKeyLength = 10;
   const std::string_view name = record.name;
   const std::string attempt = "-" + std::to_string(record.spec.attempt);
   if (name.size() > kKeyLength + attempt.size() + 1 && name.ends_with(attempt)) {
     const auto key = name.substr(name.size() - attempt.size() - kKeyLength, kKeyLength);
     const bool separated = name[name.size() - attempt.size() - kKeyLength - 1] == '-';
-    if (separated && key.find_first_not_of(kHex) == std::string_view::npos) return std::string(key);
+    if (separated && key.find_first_not_of(kHexDigits) == std::string_view::npos) return std::string(key);
   }
   return preparation_key(record.spec);
 }

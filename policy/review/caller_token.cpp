@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstddef>
 
+#include "policy/text/hex.hpp"
+
 namespace gate {
 
 std::string make_caller_token(std::string_view key, WallTime issued) {
@@ -18,13 +20,7 @@ std::string make_caller_token(std::string_view key, WallTime issued) {
                 digest.size(), &size) == nullptr) {
     return {};
   }
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string token = time + "-";
-  for (std::size_t i = 0; i < size; ++i) {
-    token += kHex[digest.at(i) >> 4];
-    token += kHex[digest.at(i) & 15];
-  }
-  return token;
+  return time + "-" + hex_of(std::span(digest).first(size));
 }
 
 std::optional<WallTime> caller_token_issued(std::string_view key, std::string_view token) {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <span>
 
+#include "policy/text/hex.hpp"
+
 namespace gate {
 namespace {
 
@@ -16,17 +18,6 @@ constexpr std::size_t kFlagsAt = 53;
 constexpr std::size_t kLength = 55;
 constexpr std::uint8_t kSampledFlag = 1;
 constexpr std::uint8_t kNoVersion = 0xff;
-
-std::string hex_of(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  out.reserve(2 * bytes.size());
-  for (const std::uint8_t byte : bytes) {
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 0xf];
-  }
-  return out;
-}
 
 /// -1 for anything but a digit or a lower case letter from a to f.
 int digit(char c) {

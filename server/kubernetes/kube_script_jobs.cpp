@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/text/hex.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
@@ -49,10 +50,7 @@ std::string without_expansion(const std::string& value) {
 std::string hex_of_sha256(const std::string& text, std::size_t digits) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out;
-  for (const unsigned char byte : digest) (out += kHex[byte >> 4]) += kHex[byte & 0xf];
-  return out.substr(0, digits);
+  return hex_of(digest).substr(0, digits);
 }
 
 /// Lower case letters, digits and single hyphens.

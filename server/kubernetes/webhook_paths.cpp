@@ -9,6 +9,7 @@
 
 #include "policy/review/caller_token.hpp"
 #include "policy/text/base64.hpp"
+#include "policy/text/hex.hpp"
 #include "policy/text/json_member.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
@@ -27,13 +28,7 @@ Result<std::string> random_key() {
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
     return Error{ErrorCode::Internal, "no random numbers"};
   }
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string key;
-  for (const auto byte : bytes) {
-    key += kHex[byte >> 4];
-    key += kHex[byte & 15];
-  }
-  return key;
+  return hex_of(bytes);
 }
 
 /// The clientConfig's path: of its Service, or of its URL where the gate runs outside of the cluster.

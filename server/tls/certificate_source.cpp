@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "policy/text/hex.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/file.hpp"
 #include "server/net/openssl_handles.hpp"
@@ -34,13 +35,7 @@ std::string fingerprint_of(const X509* certificate) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int length = 0;
   X509_digest(certificate, EVP_sha256(), digest.data(), &length);
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (unsigned int i = 0; i < length; ++i) {
-    text += kHex[digest[i] >> 4];
-    text += kHex[digest[i] & 15];
-  }
-  return text;
+  return hex_of(std::span(digest).first(length));
 }
 
 /// One a line; blanks around it and what follows a `#` do not count.
