@@ -21,6 +21,7 @@
 #include "server/httplib.hpp"
 #include "server/ports/http_caller.hpp"
 #include "test/fakes/certificates.hpp"
+#include "test/server/outbound/service.hpp"
 #include "test/server/outbound/tls_server.hpp"
 
 using namespace std::chrono_literals;
@@ -61,42 +62,14 @@ class Lines {
 };
 
 /// A collector, and what it was sent.
-class Collector {
+class Collector : public test::Service {
  public:
   explicit Collector(Handler handler, std::unique_ptr<httplib::Server> server = std::make_unique<httplib::Server>())
-      : server_(std::move(server)) {
-    server_->Post(".*", [this, handler = std::move(handler)](const auto& request, auto& response) {
-      {
-        const std::lock_guard lock(mutex_);
-        requests_.push_back(request);
-      }
-      handler(request, response);
-    });
-    port_ = server_->bind_to_any_port("127.0.0.1");
-    thread_ = std::thread([this] { server_->listen_after_bind(); });
-    while (!server_->is_running()) std::this_thread::yield();
-  }
-  ~Collector() {
-    server_->stop();
-    thread_.join();
-  }
-  Collector(const Collector&) = delete;
-  Collector& operator=(const Collector&) = delete;
+      : Service(std::move(server), std::move(handler)) {}
 
   [[nodiscard]] std::string url(const std::string& origin = "http://127.0.0.1") const {
-    return origin + ":" + std::to_string(port_) + "/v1/traces";
+    return at(origin) + "/v1/traces";
   }
-  [[nodiscard]] std::vector<httplib::Request> requests() const {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<httplib::Request> requests_;  // guarded by mutex_
-  std::unique_ptr<httplib::Server> server_;
-  int port_ = 0;
-  std::thread thread_;
 };
 
 /// Takes connections into its backlog and never says a word; or, shut down, refuses them.
