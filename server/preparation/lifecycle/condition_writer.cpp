@@ -8,6 +8,7 @@
 #include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/mirror.hpp"
 #include "policy/text/json_member.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {
 namespace {
@@ -72,9 +73,7 @@ void ConditionWriter::flush(const std::function<bool(const std::string& key)>& b
   }
   bool reachable = true;
   for (const auto& key : keys) {
-    const auto slash = key.find('/');
-    const auto name_space = key.substr(0, slash);
-    const auto cluster = key.substr(slash + 1);
+    const auto [name_space, cluster] = split_key(key);
     const auto deadline = clock_.steady_now() + kTimeout;
     Status done = Error{ErrorCode::Unavailable, "not asked: another request has just failed"};
     if (reachable) done = look(key, deadline);
@@ -128,9 +127,7 @@ const Preparation* ConditionWriter::missing_for_long(const std::string& key, con
 }
 
 Status ConditionWriter::look(const std::string& key, Deadline deadline) {
-  const auto slash = key.find('/');
-  const auto name_space = key.substr(0, slash);
-  const auto cluster = key.substr(slash + 1);
+  const auto [name_space, cluster] = split_key(key);
   auto seen = see(name_space, cluster, deadline);
   if (!seen) return seen.error();
   auto wanted = conditions_of(*seen);
@@ -162,7 +159,7 @@ bool ConditionWriter::is_too_early(const std::string& key, const std::string& te
 
 Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Deadline deadline) {
   const auto text = without_times(wanted.fields);
-  const auto slash = key.find('/');
+  const auto [name_space, cluster] = split_key(key);
   {
     const auto state = state_.lock();
     auto& before = state->written[key];
@@ -170,8 +167,7 @@ Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Dead
     before.again = clock_.steady_now() + before.pause;
     before.text = text;
   }
-  auto written = clusters_.write_cluster_status(key.substr(0, slash), key.substr(slash + 1), wanted.resource_version,
-                                                wanted.fields, deadline);
+  auto written = clusters_.write_cluster_status(name_space, cluster, wanted.resource_version, wanted.fields, deadline);
   if (written) return written;
   const bool rejected = written.error().code == ErrorCode::Rejected;
   // What the CRD does not take although the operator has reported is tried again at the same pace.

@@ -5,6 +5,7 @@
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {
 namespace {
@@ -24,13 +25,6 @@ constexpr milliseconds kBeatMax{500};
 constexpr milliseconds kHeadStart{100};
 /// Conditions that follow from a record are left to the write of its mirror for this long.
 constexpr milliseconds kMirrorFirst{2000};
-
-std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
-
-std::pair<std::string, std::string> split_key(const std::string& key) {
-  const auto slash = key.find('/');
-  return {key.substr(0, slash), key.substr(slash + 1)};
-}
 
 std::string object_key(const std::string& name_space, const std::string& kind, const std::string& name) {
   return name_space + "/" + kind + "/" + name;

@@ -10,6 +10,7 @@
 #include "policy/rollout/turns.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 #include "server/preparation/lifecycle/turn_notices.hpp"
 
 namespace gate {
@@ -41,8 +42,6 @@ constexpr std::chrono::minutes kAbandonAfter{10};
 
 constexpr const char* kDrifted = "SettingsDrifted";
 constexpr const char* kRollingBack = "RollingBack";
-
-std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
 
 std::string uid_of(const nlohmann::json& object) {
   const auto metadata = object.find("metadata");

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/preparation/lifecycle/key.hpp"
+
 namespace gate {
 namespace {
 
@@ -12,7 +14,6 @@ constexpr std::chrono::seconds kWriteTimeout{10};
 /// After one that failed: the record is the truth, the mirror may lag.
 constexpr std::chrono::seconds kRetry{10};
 
-std::string key_of(const Preparation& record) { return record.name_space + "/" + record.name; }
 std::string cluster_of(const Preparation& record) { return record.name_space + "/" + record.spec.cluster; }
 
 /// What people see of it: a state that looks the same is not written again.

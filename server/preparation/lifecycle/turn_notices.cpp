@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "policy/text/text.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {
 namespace {
@@ -57,12 +58,11 @@ bool TurnNotices::is_due(const WorkQueue::Waiting& waiting, SteadyTime now) cons
 }
 
 void TurnNotices::tell_one(const WorkQueue::Waiting& waiting) {
-  const auto slash = waiting.key.find('/');
-  const auto name_space = waiting.key.substr(0, slash);
+  const auto [name_space, name] = split_key(waiting.key);
   const auto deadline = clock_.steady_now() + kStoreTimeout;
   auto& told = told_[waiting.key];
   told = {waiting.place, waiting.by_share, clock_.steady_now(), std::move(told.text)};
-  auto record = store_.get(name_space, waiting.key.substr(slash + 1), deadline);
+  auto record = store_.get(name_space, name, deadline);
   if (!record || !has_no_worker(*record)) return;
   // Every replica has each record in its queue. Whoever told of it last goes on; the others leave it alone meanwhile.
   const bool by_another = is_turn_notice(record->status.message) && record->status.message != told.text;
