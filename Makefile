@@ -15,7 +15,7 @@ demo: ## The story in one command: installs, builds, runs simulator and gate, sh
 	$(call build,dev,upgrade-gate fe-simulator)
 	test/e2e/demo.sh build/dev
 
-demo-cluster: ## The same story to its end through kubectl on a real API server (needs Go 1.24 or KUBEBUILDER_ASSETS)
+demo-cluster: ## The same story to its end through kubectl on a real API server (built once, unless KUBEBUILDER_ASSETS is set)
 	build-support/install-packages.sh build demo cluster
 	$(call build,dev,upgrade-gate fe-simulator)
 	assets=$$(build-support/build-kubernetes.sh) && KUBEBUILDER_ASSETS=$$assets test/e2e/demo_cluster.sh build/dev

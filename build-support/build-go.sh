@@ -3,13 +3,12 @@
 #   build-go.sh MODULE_FOLDER PROGRAM
 # Where this machine cannot build it, it says why, leaves none there and exits with 0: the tests skip themselves.
 set -euo pipefail
+support=$(cd "$(dirname "$0")" && pwd)
 program=$(realpath -m "${2:?usage: build-go.sh MODULE_FOLDER PROGRAM}")
 cd "$1"
 leave() { echo "no $(basename "$program"): $*" >&2; rm -f "$program"; exit 0; }
-needed=$(awk '$1 == "go" { print $2; exit }' go.mod)
-have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed 's/^go//') || true
-[ -n "$have" ] && [ "$(printf '%s\n%s\n' "$needed" "$have" | sort -V | head -n 1)" = "$needed" ] || leave "needs Go $needed or newer"
-export GOFLAGS="${GOFLAGS:-} -mod=readonly" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
+go=$("$support/go-toolchain.sh" .) || leave "it needs a newer Go"
+export PATH=$go:$PATH GOFLAGS="${GOFLAGS:-} -mod=readonly" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
 # Modules that are neither here nor to be had are no fault of the sources.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -5,16 +5,13 @@
 set -euo pipefail
 major=${1:-3}
 case $major in 3) folder=helm ;; 4) folder=helm4 ;; *) echo "invalid value \"$major\": want 3 or 4" >&2; exit 2 ;; esac
-module=$(cd "$(dirname "$0")/../test/chart/$folder" && pwd)
+support=$(cd "$(dirname "$0")" && pwd)
+module=$(cd "$support/../test/chart/$folder" && pwd)
 version=$(awk -v path="helm.sh/helm/v$major" '$1 == path { print $2; exit }' "$module/go.mod")
-needed=$(awk '$1 == "go" { print $2; exit }' "$module/go.mod")
 program=${XDG_CACHE_HOME:-$HOME/.cache}/upgrade-gate/helm/$version/helm
 if [ -x "$program" ]; then echo "$program"; exit 0; fi
-have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed 's/^go//') || true
-if [ -z "$have" ] || [ "$(printf '%s\n%s\n' "$needed" "$have" | sort -V | head -n 1)" != "$needed" ]; then
-  echo "no Go $needed or newer to build helm $version" >&2
-  exit 77
-fi
+go=$("$support/go-toolchain.sh" "$module")
+export PATH=$go:$PATH
 mkdir -p "$(dirname "$program")"
 exec 9>"$(dirname "$program")/.lock"
 flock --timeout 1800 9

@@ -34,11 +34,8 @@ current() {
 }
 if current; then echo "$cache"; exit 0; fi
 
-minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p') || true
-if [ "${minor:-0}" -lt 24 ]; then
-  echo "no KUBEBUILDER_ASSETS, and no Go 1.24 or newer to build kube-apiserver $version" >&2
-  exit 77
-fi
+go=$("$support/go-toolchain.sh" "$module") || { echo "no KUBEBUILDER_ASSETS, and no Go to build kube-apiserver $version" >&2; exit 77; }
+export PATH=$go:$PATH
 
 mkdir -p "$cache"
 exec 9>"$cache/.lock"

@@ -4,14 +4,13 @@
 #   build-world.sh DIRECTORY
 # Where this machine cannot build them, it says why, leaves none there and exits with 0: the tests skip themselves.
 set -euo pipefail
+support=$(cd "$(dirname "$0")" && pwd)
 directory=$(mkdir -p "${1:?usage: build-world.sh DIRECTORY}" && cd "$1" && pwd)
-cd "$(dirname "$0")/../test/e2e/kubernetes"
+cd "$support/../test/e2e/kubernetes"
 
 leave() { echo "no world for e2e tests: $*" >&2; rm -f "$directory/world" "$directory/operator"; exit 0; }
-minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p') || true
-[ "${minor:-0}" -ge 24 ] || leave "needs Go 1.24 or newer"
-
-export GOFLAGS="${GOFLAGS:-} -mod=readonly" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
+go=$("$support/go-toolchain.sh" .) || leave "they need a newer Go"
+export PATH=$go:$PATH GOFLAGS="${GOFLAGS:-} -mod=readonly" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
 # Modules that are neither here nor to be had are no fault of the sources.
 go list -deps ./world ./operator >/dev/null 2>"$directory/modules.log" || leave "$(tail -n 1 "$directory/modules.log")"
 # The same flags as build-kubernetes.sh, and so the same packages in Go's cache.

@@ -4,9 +4,6 @@
 # Debian 12 and 13; as root or through sudo. Without missing packages it neither uses the network nor needs rights.
 set -euo pipefail
 
-# k8s.io/kubernetes in test/e2e/kubernetes/go.mod asks for this Go.
-readonly go_minor_min=24
-
 packages_of() {
   case $1 in
     build) echo ca-certificates g++ make cmake ninja-build pkgconf ccache git libssl-dev nlohmann-json3-dev libspdlog-dev \
@@ -17,7 +14,7 @@ packages_of() {
     cluster) echo etcd-server openssl curl python3-yaml iproute2; go_package ;;
     lint) echo clang-format clang-tidy ;;
     fuzz) echo clang; clang_runtime ;;
-    bench) echo wrk openssl nginx-light; command -v go >/dev/null || echo golang-go ;;
+    bench) echo wrk openssl nginx-light; go_package ;;
     image) echo buildah debootstrap curl python3 ;;
     *) echo "install-packages.sh: unknown set '$1'" >&2; return 2 ;;
   esac
@@ -25,14 +22,8 @@ packages_of() {
 
 candidate() { apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
 
-# Debian 13's Go is new enough, Debian 12's is not: there the e2e tests are skipped unless a newer Go is on the PATH.
-go_package() {
-  local minor
-  minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p') || true
-  if [ "${minor:-0}" -ge "$go_minor_min" ] || [ -n "${KUBEBUILDER_ASSETS:-}" ]; then return; fi
-  minor=$(candidate golang-go | sed 's/^[0-9]*://' | sed -n 's/^1\.\([0-9]*\).*/\1/p')
-  if [ "${minor:-0}" -ge "$go_minor_min" ]; then echo golang-go; fi
-}
+# Where it is too old for a module, go-toolchain.sh has it fetch a newer one.
+go_package() { if ! command -v go >/dev/null; then echo golang-go; fi; }
 
 # The sanitizers' and libFuzzer's runtime is only recommended by clang, and its name carries the version.
 clang_runtime() {
@@ -67,7 +58,7 @@ fi
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
 
 apt update
-# Now the candidates are known, which decide about Go and the name of the clang runtime.
+# Now the candidates are known, which decide about the name of the clang runtime.
 missing=$(missing_of "$@")
 [ -n "$missing" ] || exit 0
 

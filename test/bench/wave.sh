@@ -41,7 +41,8 @@ fi
 build=$(realpath "${1:?usage: wave.sh BUILD_DIR [FE_SIMULATOR]}")
 simulator=$(realpath "${2:-$build/test/fakes/fe-simulator}")
 for program in "$build/server/app/upgrade-gate" "$simulator"; do [ -x "$program" ] || fail "no $program"; done
-command -v go >/dev/null || fail "go is missing"
+go=$("$root/build-support/go-toolchain.sh" "$here") || fail "no Go"
+export PATH=$go:$PATH
 KUBEBUILDER_ASSETS=$("$root/build-support/build-kubernetes.sh") || fail "no kube-apiserver"
 export KUBEBUILDER_ASSETS
 mkdir -p "$build/bench"

@@ -16,6 +16,8 @@ cd "$root/test/chart/helm"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 code=0
+go=$("$root/build-support/go-toolchain.sh" .)
+export PATH=$go:$PATH
 ROOT=$root GOTOOLCHAIN=local GOWORK=off go test -count=1 -v ./... >"$log" 2>&1 || code=$?
 grep -v -E '^\s*=== ' "$log" || true
 printf '%d passed, %d failed\n' "$(grep -c -E '^\s*--- PASS' "$log")" "$(grep -c -E '^\s*--- FAIL' "$log")"

@@ -13,6 +13,8 @@ if [[ ${2:-} != inside ]]; then
   mkdir -p "$(dirname "$program")"
   "$root/build-support/build-go.sh" "$module" "$program"
   [[ -x $program ]] || { echo "SKIPPED: no cert-manager $version could be built here"; exit 77; }
+  go=$("$root/build-support/go-toolchain.sh" "$module")
+  export PATH=$go:$PATH
   crds=$(cd "$module" && GOWORK=off GOTOOLCHAIN=local go list -mod=readonly -m -f '{{.Dir}}' github.com/cert-manager/cert-manager)/deploy/crds
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT

@@ -25,7 +25,9 @@ on_kubernetes() { # VERSION COMMAND...
   KUBEBUILDER_ASSETS=$assets "$@"
 }
 newest_kubernetes() {
-  GOWORK=off GOTOOLCHAIN=local GOFLAGS='' go list -m -versions k8s.io/kubernetes 2>/dev/null | tr ' ' '\n' |
+  local go
+  go=$("$root/build-support/go-toolchain.sh" "$root/test/e2e/kubernetes") || return
+  PATH=$go:$PATH GOWORK=off GOTOOLCHAIN=local GOFLAGS='' go list -m -versions k8s.io/kubernetes 2>/dev/null | tr ' ' '\n' |
     grep -xE 'v1\.[0-9]+\.[0-9]+' | sort -V | tail -n 1
 }
 
