@@ -121,6 +121,22 @@ TEST_CASE("an FE that restarts in the middle gets its settings back, and an end 
   ends_well(story, "3.3.1", from);
 }
 
+TEST_CASE("FEs that restart back to back, and are listed as alive meanwhile, keep their settings") {
+  Story story("back-to-back", asked({.frontends = 3, .liveness_lag = 20s}));
+  // The operator rolls the FEs first, one right after the other; the last BE to roll does not come up before all FEs
+  // have their settings again.
+  story.world.rule("sr-be-0", "start=never");
+  const auto from = story.timeline().size();
+  story.patch_until_admitted({{"fe", "3.3.1"}, {"be", "3.3.1"}});
+  story.until("the FEs are new", [&] { return story.rolled("sr-fe", "3.3.1"); });
+  story.until("all have their settings again", [&] { return protected_everywhere(story); });
+  story.until("the last BE is down",
+              [&] { return story.ready_pods("be").size() == 2 && story.restarts(from).size() >= 5; });
+  CHECK(protected_everywhere(story));
+  story.world.clear_rules();
+  ends_well(story, "3.3.1", from);
+}
+
 TEST_CASE("the mirror in the cluster's status survives the operator, which does not know it") {
   Story story("mirror", asked());
   stop_in_the_middle(story);

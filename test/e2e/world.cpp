@@ -161,6 +161,7 @@ Story::Story(const std::string& name, StoryOptions options) : name_(name), optio
   if (options_.may_be_led) world.plane.must({"label", "namespace", name_, "gate.starrocks.com/rollouts=enabled"});
   frontend_address_ = world
                           .ask("POST", "/databases/" + name_ + "/sr?frontends=" + std::to_string(options_.frontends) +
+                                           "&arg=--liveness-lag&arg=" + std::to_string(options_.liveness_lag.count()) +
                                            "&version=" + options_.version)
                           .at("address");
   gates_.resize(options_.gates);

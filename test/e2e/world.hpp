@@ -82,6 +82,8 @@ struct StoryOptions {
   std::string version = "3.3.0";
   std::size_t gates = 2;
   std::vector<std::string> gate_flags{};
+  /// How long the other FEs list a dead FE as alive: 15 to 25 s on a real one, which most stories do not wait for.
+  std::chrono::seconds liveness_lag{0};
   bool may_be_led = false;  ///< The namespace has the label for led rollouts.
 };
 

@@ -59,7 +59,7 @@ func (d *databases) get(key string) *database {
 
 // start runs a simulator for a cluster; no FE answers until its pod is up.
 func (d *databases) start(key string, frontends int, version string, more []string) (*database, error) {
-	command := exec.Command(d.program, append([]string{"--frontends", strconv.Itoa(frontends), "--backends", "0", "--liveness-lag", "0", "--version-string", version}, more...)...)
+	command := exec.Command(d.program, append([]string{"--frontends", strconv.Itoa(frontends), "--backends", "0", "--version-string", version}, more...)...)
 	command.Stderr = os.Stderr
 	input, err := command.StdinPipe()
 	if err != nil {
