@@ -2,21 +2,28 @@
 // restores before an uninstall, or plans.
 
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <memory>
+#include <new>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "server/app/app.hpp"
 #include "server/app/version.hpp"
+#include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/line_writer.hpp"
 #include "server/base/log.hpp"
+#include "server/base/memory_trimmer.hpp"
 #include "server/console/console.hpp"
 #include "server/plan/plan.hpp"
 
@@ -40,12 +47,16 @@ struct Log {
 /// sigwait() alone receives them; others that would end a process without a reason are ignored.
 struct Signals {
   Signals() {
-    sigemptyset(&all);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&all, signal);
     sigemptyset(&ends);
-    for (const int signal : {SIGTERM, SIGINT}) sigaddset(&ends, signal);
+    for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGXCPU, SIGPWR}) sigaddset(&ends, signal);
+    all = ends;
+    sigaddset(&all, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    for (const int signal : {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO}) std::signal(signal, SIG_IGN);
+    // SIGXFSZ: a log file that has become too large costs its further lines.
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGSTKFLT, SIGXFSZ}) {
+      std::signal(signal, SIG_IGN);
+    }
+    for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) std::signal(signal, SIG_IGN);
   }
   sigset_t all{};
   sigset_t ends{};
@@ -67,9 +78,22 @@ std::jthread make_watchdog(gate::Logger& log, std::chrono::seconds stop_timeout)
   });
 }
 
+gate::Result<std::unique_ptr<gate::App>> start(const gate::ServeOptions& options, gate::Logger& log) {
+  try {
+    return gate::App::start(options, log);
+  } catch (const std::system_error& error) {
+    return gate::Error{gate::ErrorCode::Unavailable,
+                       std::string("no further thread can be started: ") + error.what() +
+                           " (the limit of processes, RLIMIT_NPROC, RLIMIT_DATA and RLIMIT_AS count threads)"};
+  } catch (const std::bad_alloc&) {
+    return gate::Error{gate::ErrorCode::Unavailable, "out of memory"};
+  }
+}
+
 int serve(const gate::ServeOptions& options, const Signals& signals) {
   const Log log(options.log_level);
-  auto app = gate::App::start(options, *log.logger);
+  const gate::MemoryTrimmer trimmer;
+  auto app = start(options, *log.logger);
   if (!app) {
     gate::log_error(*log.logger, "cannot start", {{"error", app.error().message}});
     return 1;
@@ -82,7 +106,7 @@ int serve(const gate::ServeOptions& options, const Signals& signals) {
   int signal = 0;
   while (sigwait(&signals.all, &signal) == 0 && signal == SIGHUP) {
     gate::log_info(*log.logger, "SIGHUP: reading the certificate files");
-    (*app)->reload_certificate();
+    gate::attempt(*log.logger, "certificate not reloaded: the one in use stays", [&] { (*app)->reload_certificate(); });
   }
   gate::log_info(*log.logger, "draining", {{"signal", signal}, {"seconds", options.drain.count()}});
   (*app)->begin_drain();
@@ -141,10 +165,36 @@ void keep_memory_small() {
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
+/// The threads' default is what `ulimit -s` says: below a megabyte and a half a library's recursion (std::regex on the
+/// first line of an HTTP answer, as long as is allowed) would end the process, and what is more than enough counts
+/// against RLIMIT_DATA and RLIMIT_AS, forty times.
+constexpr std::size_t kStackBytes = 4u << 20;
+
+void fix_stack_size() {
+  pthread_attr_t attributes;
+  if (pthread_getattr_default_np(&attributes) != 0) return;
+  if (pthread_attr_setstacksize(&attributes, kStackBytes) == 0) pthread_setattr_default_np(&attributes);
+  pthread_attr_destroy(&attributes);
+}
+
+/// Not on the main thread, whose stack is the system's: the first requests to the API server are made by the caller.
+int on_fixed_stack(const std::function<int()>& work) {
+  int code = 1;
+  std::thread([&] {
+    try {
+      code = work();
+    } catch (const std::exception& bug) {
+      std::cerr << "upgrade-gate: " << bug.what() << '\n';
+    }
+  }).join();
+  return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   keep_memory_small();
+  fix_stack_size();
   const auto line = gate::parse_command_line(argc, argv);
   try {
     if (line.plan) {
@@ -159,10 +209,10 @@ int main(int argc, char** argv) {
       return line.exit_code;
     }
     std::signal(SIGPIPE, SIG_IGN);
-    if (line.release) return release(line);
-    if (line.probe) return probe(line);
+    if (line.release) return on_fixed_stack([&] { return release(line); });
+    if (line.probe) return on_fixed_stack([&] { return probe(line); });
     const Signals signals;
-    return serve(line.options, signals);
+    return on_fixed_stack([&] { return serve(line.options, signals); });
   } catch (const std::exception& bug) {
     std::cerr << "upgrade-gate: " << bug.what() << '\n';
     return 1;

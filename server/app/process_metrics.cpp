@@ -1,12 +1,13 @@
 #include "server/app/process_metrics.hpp"
 
+#include <dirent.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <limits>
+#include <memory>
 
 #include "server/base/file.hpp"
 
@@ -48,12 +49,16 @@ std::optional<double> boot_time(std::string_view stat) {
   return number(stat.substr(0, stat.find('\n')));
 }
 
+/// Not with a std::filesystem iterator: its increment(), which must not throw, asks for memory all the same, and ends
+/// the process where there is none.
 std::optional<double> count_open_fds() {
-  std::error_code failed;
-  std::filesystem::directory_iterator entries("/proc/self/fd", failed);
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), ::closedir);
+  if (!folder) return std::nullopt;
   double count = 0;
-  for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) ++count;
-  if (failed || count == 0) return std::nullopt;
+  while (const dirent* const entry = ::readdir(folder.get())) {
+    if (entry->d_name[0] != '.') ++count;
+  }
+  if (count == 0) return std::nullopt;
   return count - 1;  // the one that reads the directory
 }
 

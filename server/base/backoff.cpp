@@ -19,17 +19,22 @@ std::chrono::milliseconds Backoff::next() {
   return std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(half, bound.count())(random_));
 }
 
-bool pause_for(std::chrono::nanoseconds duration, const std::stop_token& stop) {
+bool pause_for(std::chrono::nanoseconds duration, const std::stop_token& stop) noexcept {
   const auto now = std::chrono::steady_clock::now();
   const bool endless = duration > std::chrono::steady_clock::time_point::max() - now;
   return pause_until(endless ? std::chrono::steady_clock::time_point::max() : now + duration, stop);
 }
 
-bool pause_until(std::chrono::steady_clock::time_point time, const std::stop_token& stop) {
+bool pause_until(std::chrono::steady_clock::time_point time, const std::stop_token& stop) noexcept {
+  // A std::condition_variable_any would know the token, but asks for memory: threads pause outside of all that catches.
   std::mutex unshared;
-  std::condition_variable_any stopped;
+  std::condition_variable stopped;
+  const std::stop_callback wake(stop, [&] {
+    const std::lock_guard after_its_look(unshared);
+    stopped.notify_all();
+  });
   std::unique_lock lock(unshared);
-  return !stopped.wait_until(lock, stop, time, [&stop] { return stop.stop_requested(); });
+  return !stopped.wait_until(lock, time, [&stop] { return stop.stop_requested(); });
 }
 
 }  // namespace gate

@@ -28,8 +28,8 @@ class Backoff {
   std::minstd_rand random_;
 };
 
-/// Blocks until the time is over: true; or until a stop is requested: false, at once.
-bool pause_for(std::chrono::nanoseconds duration, const std::stop_token& stop);
-bool pause_until(std::chrono::steady_clock::time_point time, const std::stop_token& stop);
+/// Blocks until the time is over: true; or until a stop is requested: false, at once. Takes no memory.
+bool pause_for(std::chrono::nanoseconds duration, const std::stop_token& stop) noexcept;
+bool pause_until(std::chrono::steady_clock::time_point time, const std::stop_token& stop) noexcept;
 
 }  // namespace gate

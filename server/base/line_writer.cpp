@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <exception>
 #include <utility>
 
 namespace gate {
@@ -57,8 +58,9 @@ void LineWriter::write(std::string line) {
     ++state->untold;
     return;
   }
-  state->bytes += line.size();
-  state->lines.push_back(std::move(line));
+  const auto size = line.size();
+  state->lines.push_back(std::move(line));  // Throws where there is no memory: then nothing has changed.
+  state->bytes += size;
   changed_.notify_all();
 }
 
@@ -67,12 +69,13 @@ std::uint64_t LineWriter::lost() const { return state_.lock()->lost; }
 /// A line stays in the queue, and counts, until it is written.
 void LineWriter::write_until_closed() {
   for (;;) {
-    std::string line;
+    std::string_view line;
     {
       auto state = state_.lock();
       state.wait(changed_, [](const State& now) { return now.closing || !now.lines.empty(); });
       if (state->lines.empty()) return;
-      line = state->lines.front();
+      line =
+          state->lines.front();  // Others add behind it only; no copy, or a log without memory would end the process.
     }
     if (!write_all(line)) {
       // Closed, or broken for good: whoever waits for the queue need not.
@@ -93,7 +96,15 @@ void LineWriter::write_until_closed() {
       if (state->lines.empty()) untold = std::exchange(state->untold, 0);
       changed_.notify_all();
     }
-    if (untold > 0) write(tell_lost_(untold));
+    if (untold > 0) tell_lost(untold);
+  }
+}
+
+void LineWriter::tell_lost(std::uint64_t untold) {
+  try {
+    write(tell_lost_(untold));
+  } catch (const std::exception&) {
+    state_.lock()->untold += untold;  // There is no memory: with the next ones.
   }
 }
 

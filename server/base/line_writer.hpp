@@ -44,6 +44,7 @@ class LineWriter {
   };
 
   void write_until_closed();
+  void tell_lost(std::uint64_t untold);
   bool write_all(std::string_view bytes);
   [[nodiscard]] bool wait_for_room();
 

@@ -5,17 +5,32 @@
 
 namespace gate::http {
 
+/// Threads that have left work(). Joined whatever happens: the destructor of one that is not ends the process.
+class ElasticThreads::Finished {
+ public:
+  Finished() = default;
+  Finished(const Finished&) = delete;
+  Finished& operator=(const Finished&) = delete;
+  ~Finished() {
+    for (auto& thread : threads_) thread.join();
+  }
+  void take(Threads& finished) { threads_.swap(finished); }
+
+ private:
+  Threads threads_;
+};
+
 ElasticThreads::ElasticThreads(std::size_t threads_max, std::chrono::milliseconds linger)
     : threads_max_(threads_max), linger_(linger) {}
 
 ElasticThreads::~ElasticThreads() { join(); }
 
 bool ElasticThreads::add(std::function<void()> job, bool may_queue) {
-  Threads finished;
+  Finished finished;  // Outside the lock, also where there is no memory for the job.
   bool accepted = true;
   {
     const auto state = state_.lock();
-    finished.swap(state->finished);
+    finished.take(state->finished);
     state->jobs.push_back(std::move(job));
     // A woken thread counts as idle until it runs: comparing with the queue, not with zero, is what keeps a burst from
     // waiting for threads that are already taken.
@@ -34,20 +49,16 @@ bool ElasticThreads::add(std::function<void()> job, bool may_queue) {
     }
   }
   wake_.notify_one();
-  for (auto& thread : finished) thread.join();
   return accepted;
 }
 
 void ElasticThreads::join() {
-  Threads finished;
-  {
-    auto state = state_.lock();
-    state->closing = true;
-    wake_.notify_all();
-    state.wait(ended_, [](const State& now) { return now.running.empty(); });
-    finished.swap(state->finished);
-  }
-  for (auto& thread : finished) thread.join();
+  Finished finished;
+  auto state = state_.lock();
+  state->closing = true;
+  wake_.notify_all();
+  state.wait(ended_, [](const State& now) { return now.running.empty(); });
+  finished.take(state->finished);
 }
 
 void ElasticThreads::work(Threads::iterator self) {

@@ -25,7 +25,8 @@ class ElasticThreads {
   ElasticThreads& operator=(const ElasticThreads&) = delete;
 
   /// Never blocks for longer than starting a thread. With threads_max at work the job waits for one of them. False if
-  /// nobody is free and no thread can be started: the job will not run.
+  /// nobody is free and no thread can be started: the job will not run. Throws std::bad_alloc where there is no memory
+  /// for the job, which then will not run either.
   [[nodiscard]] bool run(std::function<void()> job) { return add(std::move(job), false); }
   /// As run(), for jobs that never wait: where no thread can be started they come after those that are at work. False
   /// if there is none.
@@ -36,6 +37,7 @@ class ElasticThreads {
 
  private:
   using Threads = std::list<std::thread>;
+  class Finished;
   struct State {
     std::deque<std::function<void()>> jobs;
     std::size_t idle = 0;

@@ -128,10 +128,15 @@ struct Outgoing {
 class KubeClient::Impl {
  public:
   Impl(KubeConfig config, KubeClientOptions options, std::unique_ptr<ApiServerTrust> trust)
-      : config_(std::move(config)),
-        options_(std::move(options)),
-        trust_(std::move(trust)),
-        watchdog_([this](const std::stop_token& stop) { watch_deadlines(stop); }) {}
+      : config_(std::move(config)), options_(std::move(options)), trust_(std::move(trust)) {
+    {
+      const auto pool = pool_.lock();
+      pool->leased.reserve(options_.connections_max);
+      pool->idle.reserve(options_.connections_max);
+    }
+    late_.reserve(options_.connections_max);
+    watchdog_ = std::jthread([this](const std::stop_token& stop) { watch_deadlines(stop); });
+  }
 
   const KubeClientOptions& options() const { return options_; }
 
@@ -164,10 +169,11 @@ class KubeClient::Impl {
     for (int retries = 0;;) {
       auto lease = acquire(request, deadline);
       if (!lease) return lease.error();
-      const bool reused = (*lease)->used;
-      auto answer = send_stoppable(*lease, request, deadline);
-      const bool untouched = !(*lease)->consumed;
-      release(std::move(*lease), answer.ok());
+      Use use(*this, *std::move(lease));
+      const bool reused = use.lease->used;
+      auto answer = send_stoppable(use.lease, request, deadline);
+      const bool untouched = !use.lease->consumed;
+      use.end(answer.ok());
       if (!answer) {
         // The server may have closed an idle connection in the moment of use.
         const bool repeat = reused && untouched && !read_repeated && request.method == "GET" &&
@@ -322,6 +328,19 @@ class KubeClient::Impl {
       return std::any_of(leased.begin(), leased.end(),
                          [&](const Lease& lease) { return !lease->expired && lease->deadline < time; });
     }
+  };
+
+  /// Gives a connection back, also where there was no memory for the request: all of them would soon be lost.
+  struct Use {
+    Use(Impl& its_owner, Lease its_lease) : owner(its_owner), lease(std::move(its_lease)) {}
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() { end(false); }
+    void end(bool healthy) {
+      if (lease) owner.release(std::exchange(lease, nullptr), healthy);
+    }
+    Impl& owner;
+    Lease lease;
   };
 
   std::unique_ptr<httplib::ClientImpl> make_client(FramingLimit& framing) {
@@ -485,6 +504,7 @@ class KubeClient::Impl {
     return lease;
   }
 
+  /// Takes no memory: there is room for every connection in both lists.
   void release(Lease lease, bool healthy) {
     {
       const auto pool = pool_.lock();
@@ -502,26 +522,25 @@ class KubeClient::Impl {
     return descriptor.fd >= 0 && ::poll(&descriptor, 1, 0) == 0;
   }
 
-  /// httplib's time-outs are per read; this cuts a request whose bytes come drop by drop.
+  /// httplib's time-outs are per read; this cuts a request whose bytes come drop by drop. Takes no memory.
   void watch_deadlines(const std::stop_token& stop) {
     auto pool = pool_.lock();
     while (!stop.stop_requested()) {
       const auto now = std::chrono::steady_clock::now();
       auto next = Deadline::max();
-      std::vector<Lease> late;
       for (const Lease& lease : pool->leased) {
         if (lease->deadline > now) {
           next = std::min(next, lease->deadline);
           continue;
         }
         lease->expired = true;  // so release() will not give it to another
-        late.push_back(lease);
+        late_.push_back(lease);
         next = std::min(next, now + kCutAgain);
       }
-      if (!late.empty()) {
+      if (!late_.empty()) {
         pool.release_for([&] {
-          for (const Lease& lease : late) lease->client->stop();
-          late.clear();
+          for (const Lease& lease : late_) lease->client->stop();
+          late_.clear();
         });
       }
       const auto has_earlier = [&](const Pool& present) { return present.has_earlier_than(next); };
@@ -596,7 +615,8 @@ class KubeClient::Impl {
   };
   Guarded<Token> token_;
 
-  std::jthread watchdog_;  // last: uses the rest
+  std::vector<Lease> late_;  // the watchdog's: what it cuts
+  std::jthread watchdog_;    // last: uses the rest
 };
 
 const Projection& whole_object() {

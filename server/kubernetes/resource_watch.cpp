@@ -1,6 +1,7 @@
 #include "server/kubernetes/resource_watch.hpp"
 
 #include <exception>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
@@ -101,13 +102,10 @@ Status ResourceWatch::list_all(const std::stop_token& stop) {
   auto version = client_.list_each(request, std::chrono::steady_clock::now() + options_.list_timeout);
   if (!version) return version.error();
   for (auto it = seen_.begin(); it != seen_.end();) {
-    if (listed_.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    const auto gone = *it;
-    it = seen_.erase(it);
-    report_removed(gone.first, gone.second);
+    const auto gone = it++;
+    if (listed_.contains(gone->first)) continue;
+    const auto known = *gone;
+    report_removed(known.first, known.second);
   }
   listed_.clear();
   resource_version_ = *std::move(version);
@@ -148,19 +146,30 @@ Status ResourceWatch::watch_once(const std::stop_token& stop) {
 void ResourceWatch::take(const json& object, bool removed) {
   Key key{metadata_text(object, "namespace"), metadata_text(object, "name")};
   Seen now{metadata_text(object, "uid"), metadata_text(object, "resourceVersion")};
-  if (removed) {
-    seen_.erase(key);
-  } else {
+  if (!removed) {
     const auto known = seen_.find(key);
     if (known != seen_.end() && known->second.uid != now.uid) {
-      report_removed(key, known->second);  // deleted and created anew while we looked away
+      const Seen before = known->second;
+      report_removed(key, before);  // deleted and created anew while we looked away
     } else if (known != seen_.end() && known->second.resource_version == now.resource_version) {
       return;  // a repeat after a list
     }
-    seen_[key] = now;
   }
+  tell(object, removed, key);
+  // Afterwards: what could not be told for want of memory is told by the next list.
+  if (removed) {
+    seen_.erase(key);
+  } else {
+    seen_[key] = std::move(now);
+  }
+}
+
+/// An object that the observer cannot take is no reason to stop; memory that is missing is, for a while.
+void ResourceWatch::tell(const json& object, bool removed, const Key& key) {
   try {
     observer_(object, removed);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& fault) {
     log_error(log_, "observer failed",
               {{"resource", resource_.plural}, {"object", key.first + "/" + key.second}, {"error", fault.what()}});

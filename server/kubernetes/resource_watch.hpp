@@ -62,6 +62,7 @@ class ResourceWatch {
   [[nodiscard]] Status list_all(const std::stop_token& stop);
   [[nodiscard]] Status watch_once(const std::stop_token& stop);
   void take(const nlohmann::json& object, bool removed);
+  void tell(const nlohmann::json& object, bool removed, const Key& key);
   void tell_unreadable(const std::string& why);
   void report_removed(const Key& key, const Seen& seen);
 

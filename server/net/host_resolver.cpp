@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <system_error>
+#include <exception>
+#include <memory>
 
 namespace gate {
 
@@ -35,13 +36,13 @@ int look_up(const std::string& host, std::vector<std::string>& out) {
   hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* found = nullptr;
   if (const int failure = ::getaddrinfo(host.c_str(), nullptr, &hints, &found); failure != 0) return failure;
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
     std::array<char, NI_MAXHOST> text{};
     if (::getnameinfo(one->ai_addr, one->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0)
       continue;
     if (std::find(out.begin(), out.end(), text.data()) == out.end()) out.emplace_back(text.data());
   }
-  ::freeaddrinfo(found);
   return out.empty() ? EAI_NONAME : 0;
 }
 
@@ -89,14 +90,18 @@ Result<std::vector<std::string>> HostResolver::resolve(const std::string& host, 
   try {
     lookup->thread = std::jthread([this, host, &result = lookup->found] {
       Lookup::Found found;
-      found.failure = look_up(host, found.addresses);
+      try {
+        found.failure = look_up(host, found.addresses);
+      } catch (const std::exception&) {
+        found.failure = EAI_MEMORY;
+      }
       found.done = true;
       const auto done = state_.lock();
       result = std::move(found);
       finished_.notify_all();
     });
-  } catch (const std::system_error& error) {
-    state->lookups.pop_back();  // it would count as under way for ever
+  } catch (const std::exception& error) {  // No thread, or no memory.
+    state->lookups.pop_back();             // it would count as under way for ever
     return Error{ErrorCode::Unavailable, "cannot look up " + host + ": no thread for it: " + error.what(), 0};
   }
   const auto is_over = [&](const State& now) { return lookup->found.done || now.interrupted; };

@@ -14,6 +14,7 @@
 
 #include "policy/text/otlp.hpp"
 #include "policy/text/text.hpp"
+#include "server/base/attempt.hpp"
 #include "server/outbound/one_post.hpp"
 
 namespace gate {
@@ -115,20 +116,20 @@ void OtlpExporter::interrupt() {
 
 void OtlpExporter::run() {
   for (;;) {
-    const auto batch = next_batch();
-    if (batch.empty()) break;
-    try {
-      deliver(batch);
-    } catch (const std::exception& bug) {
-      log_error(log_, "sending spans failed", {{"error", bug.what()}});
-      lose(SpanLoss::Undeliverable, batch.size());
+    wait_for_batch();
+    std::vector<Span> batch;
+    if (!attempt(log_, "sending spans failed", [&] { batch = next_batch(); })) {
+      drop_queue();
+      continue;
     }
+    if (batch.empty()) break;
+    if (!attempt(log_, "sending spans failed", [&] { deliver(batch); })) lose(SpanLoss::Undeliverable, batch.size());
   }
   state_.lock()->finished = true;
   changed_.notify_all();
 }
 
-std::vector<Span> OtlpExporter::next_batch() {
+void OtlpExporter::wait_for_batch() {
   auto state = state_.lock();
   const auto most = options_.trace.batch_max;
   state.wait(changed_, [](const State& seen) { return seen.stopping || !seen.queue.empty(); });
@@ -136,6 +137,12 @@ std::vector<Span> OtlpExporter::next_batch() {
     (void)state.wait_until(changed_, state->due,
                            [most](const State& seen) { return seen.stopping || seen.queue.size() >= most; });
   }
+}
+
+/// Empty: it stops, and all was sent or lost.
+std::vector<Span> OtlpExporter::next_batch() {
+  const auto state = state_.lock();
+  const auto most = options_.trace.batch_max;
   auto& queue = state->queue;
   const auto end = queue.begin() + static_cast<std::ptrdiff_t>(std::min(most, queue.size()));
   std::vector<Span> batch(std::make_move_iterator(queue.begin()), std::make_move_iterator(end));
@@ -208,6 +215,17 @@ OtlpExporter::Sent OtlpExporter::failed(const std::string& why, const std::strin
   log_limited(failures_, steady_now(), log_, LogLevel::Warning, "spans not delivered",
               {{"endpoint", options_.trace.endpoint.shown()}, {"error", why}});
   return Sent::Failed;
+}
+
+/// There is no memory for a batch of it.
+void OtlpExporter::drop_queue() {
+  std::size_t lost = 0;
+  {
+    const auto state = state_.lock();
+    lost = state->queue.size();
+    state->queue.clear();
+  }
+  lose(SpanLoss::Undeliverable, lost);
 }
 
 void OtlpExporter::lose(SpanLoss loss, std::size_t spans) {

@@ -75,8 +75,10 @@ class OtlpExporter final : public SpanSink {
   enum class Sent { Delivered, Refused, Failed };
 
   void run();
-  /// Blocks until there is one; empty: no more will come.
+  /// Blocks until there is one, or no more will come. Takes no memory.
+  void wait_for_batch();
   [[nodiscard]] std::vector<Span> next_batch();
+  void drop_queue();
   void deliver(const std::vector<Span>& batch);
   /// One try. Sets not_before_ after a failure.
   [[nodiscard]] Sent send(const std::string& body, std::size_t spans, Deadline deadline);

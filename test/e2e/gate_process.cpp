@@ -19,13 +19,19 @@ constexpr std::chrono::seconds kStartPatience{30};
 
 std::filesystem::path gate_binary() { return GATE_BINARY; }
 
-GateProcess::GateProcess(const std::vector<std::string>& arguments, const std::filesystem::path& log_file)
+GateProcess::GateProcess(const std::vector<std::string>& arguments, const std::filesystem::path& log_file,
+                         const ProcessSetting& setting)
     : log_file_(log_file) {
   std::vector<std::string> all{gate_binary().string(), "serve"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& argument : all) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  std::vector<std::string> more = setting.environment;
+  std::vector<char*> environment;
+  for (char** each = environ; *each != nullptr; ++each) environment.push_back(*each);
+  for (auto& each : more) environment.push_back(each.data());
+  environment.push_back(nullptr);
   const int log = open(log_file_.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   if (log < 0) throw std::runtime_error("cannot write " + log_file_.string());
   pid_ = fork();
@@ -33,7 +39,11 @@ GateProcess::GateProcess(const std::vector<std::string>& arguments, const std::f
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(log, STDERR_FILENO);
     dup2(log, STDOUT_FILENO);
-    execv(argv[0], argv.data());
+    for (const auto& [resource, limit] : setting.limits) {
+      const rlimit both{limit, limit};
+      setrlimit(static_cast<__rlimit_resource>(resource), &both);
+    }
+    execve(argv[0], argv.data(), environment.data());
     _exit(127);
   }
   close(log);
@@ -52,14 +62,16 @@ bool GateProcess::wait_for_ports(std::chrono::steady_clock::time_point deadline)
   const auto number_after = [](const std::string& text, const std::string& label) {
     return static_cast<std::uint16_t>(std::stoi(text.substr(text.find(label) + label.size())));
   };
-  return eventually(std::chrono::ceil<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()), [&] {
-    const auto text = log();
-    const auto serves = text.find("\"message\":\"started ");
-    if (serves == std::string::npos || text.find('\n', serves) == std::string::npos) return false;
-    port_ = number_after(text.substr(serves), "\"port\":");
-    ops_port_ = number_after(text.substr(serves), "\"ops_port\":");
-    return true;
-  });
+  return eventually(std::chrono::ceil<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()),
+                    [&] {
+                      const auto text = log();
+                      const auto serves = text.find("\"message\":\"started ");
+                      if (serves == std::string::npos || text.find('\n', serves) == std::string::npos) return !alive();
+                      port_ = number_after(text.substr(serves), "\"port\":");
+                      ops_port_ = number_after(text.substr(serves), "\"ops_port\":");
+                      return true;
+                    }) &&
+         ops_port_ != 0;
 }
 
 std::string GateProcess::log() const {
@@ -93,9 +105,23 @@ void GateProcess::kill() {
   pid_ = -1;
 }
 
+void GateProcess::signal(int number) const {
+  if (pid_ > 0) ::kill(pid_, number);
+}
+
+bool GateProcess::alive() const {
+  siginfo_t ended{};
+  return pid_ > 0 && waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         ended.si_pid == 0;
+}
+
 int GateProcess::terminate(std::chrono::seconds patience) {
+  signal(SIGTERM);
+  return wait(patience);
+}
+
+int GateProcess::wait(std::chrono::seconds patience) {
   if (pid_ <= 0) return -1;
-  ::kill(pid_, SIGTERM);
   int status = 0;
   const bool ended = eventually(patience, [&] { return waitpid(pid_, &status, WNOHANG) == pid_; });
   if (!ended) {

@@ -1,12 +1,14 @@
 #pragma once
 // The real binary as a child process, stopped or killed as a cluster would.
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gate::test {
@@ -14,11 +16,18 @@ namespace gate::test {
 /// The path of the built binary, set by CMake.
 [[nodiscard]] std::filesystem::path gate_binary();
 
+/// What a process is started in, beside our own environment and limits.
+struct ProcessSetting {
+  std::vector<std::string> environment;        ///< NAME=value
+  std::vector<std::pair<int, rlim_t>> limits;  ///< RLIMIT_, of both kinds.
+};
+
 class GateProcess {
  public:
   /// Starts `upgrade-gate serve <arguments>` and waits until /readyz says yes. Throws std::runtime_error with the log
-  /// when it does not within 30 s. The child dies with the calling thread.
-  GateProcess(const std::vector<std::string>& arguments, const std::filesystem::path& log_file);
+  /// when it does not within 30 s, or ends. The child dies with the calling thread.
+  GateProcess(const std::vector<std::string>& arguments, const std::filesystem::path& log_file,
+              const ProcessSetting& setting = {});
   ~GateProcess();  ///< kill()
   GateProcess(const GateProcess&) = delete;
   GateProcess& operator=(const GateProcess&) = delete;
@@ -34,8 +43,13 @@ class GateProcess {
   void resume() const;
   /// SIGKILL, and waits for the end.
   void kill();
-  /// SIGTERM; the exit code, or -1 when it has not ended within `patience` (it is killed then).
+  void signal(int number) const;
+  [[nodiscard]] bool alive() const;
+  /// SIGTERM, and wait().
   int terminate(std::chrono::seconds patience);
+  /// The exit code, or 128 and the signal that ended it; -1 when it has not ended within `patience` (it is killed
+  /// then).
+  int wait(std::chrono::seconds patience);
 
  private:
   [[nodiscard]] bool wait_for_ports(std::chrono::steady_clock::time_point deadline);

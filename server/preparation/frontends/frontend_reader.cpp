@@ -1,9 +1,10 @@
 #include "server/preparation/frontends/frontend_reader.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <future>
 #include <memory>
-#include <system_error>
+#include <new>
 #include <utility>
 
 #include "server/base/log.hpp"
@@ -49,7 +50,7 @@ void FrontendReader::grow(State& state) {
   if (!state.started || state.idle >= state.questions.size() || state.threads.size() >= kThreadsMax) return;
   try {
     state.threads.emplace_back([this](const std::stop_token& stop) { answer(stop); });
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {  // No thread, or no memory.
     log_warning(log_, "no further thread for questions to FEs",
                 {{"error", error.what()}});  // those that are there answer
   }
@@ -67,11 +68,16 @@ void FrontendReader::answer(const std::stop_token& stop) {
     --state->idle;
     if (!found) return;
     const auto next = next_of(*state);
+    bool is_marked = true;
+    try {
+      state->busy.insert(next->cluster);
+    } catch (const std::bad_alloc&) {
+      is_marked = false;  // Another question about the same cluster may be asked meanwhile: no more than that.
+    }
     const auto question = std::move(*next);
     state->questions.erase(next);
-    state->busy.insert(question.cluster);
     state.release_for([&] { question.find(stop); });
-    state->busy.erase(question.cluster);
+    if (is_marked) state->busy.erase(question.cluster);
     asked_.notify_all();  // the next about the same cluster
   }
 }

@@ -340,7 +340,11 @@ Pass HookRunner::run_group(std::size_t first, std::size_t last, Deadline prepara
   };
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < std::min(last - first, kParallelMax); ++i) threads.emplace_back(work);
+    try {
+      for (std::size_t i = 0; i < std::min(last - first, kParallelMax); ++i) threads.emplace_back(work);
+    } catch (const std::exception&) {  // No thread, or no memory: those that are there do it all, and this one.
+      work();
+    }
   }
   const auto all = outcome.lock();
   if (all->bug) std::rethrow_exception(all->bug);

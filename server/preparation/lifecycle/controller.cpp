@@ -170,7 +170,13 @@ void PreparationController::object_changed(const std::string& name_space, const 
 }
 
 void PreparationController::work(const std::stop_token& stop) {
-  while (const auto key = queue_.take(stop)) {
+  for (;;) {
+    std::optional<std::string> key;
+    if (!attempt(log_, "no record looked at", [&] { key = queue_.take(stop); })) {
+      pause_for(kStoreRetry, stop);
+      continue;
+    }
+    if (!key) return;
     std::optional<milliseconds> again;
     try {
       again = reconcile(*key, stop);
@@ -178,8 +184,7 @@ void PreparationController::work(const std::stop_token& stop) {
       log_error(log_, "look at record failed", {{"preparation", *key}, {"error", bug.what()}});
       again = kStoreRetry;
     }
-    queue_.done(*key);
-    if (again) queue_.add(*key, clock_.steady_now() + *again);
+    queue_.done(*key, again ? std::optional(clock_.steady_now() + *again) : std::nullopt);
   }
 }
 
@@ -371,7 +376,11 @@ void PreparationController::renew_claims() {
   // as workers at most.
   std::vector<std::jthread> others;
   for (std::size_t i = 1; i < due.size(); ++i) {
-    others.emplace_back([&renew, &claim = *due[i]] { renew(claim); });
+    try {
+      others.emplace_back([&renew, &claim = *due[i]] { renew(claim); });
+    } catch (const std::exception&) {  // No thread, or no memory.
+      renew(*due[i]);
+    }
   }
   if (!due.empty()) renew(*due.front());
 }

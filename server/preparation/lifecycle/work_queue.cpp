@@ -86,9 +86,11 @@ std::optional<std::string> WorkQueue::take(const std::stop_token& stop) {
     const auto found = next(*state, now, look_again);
     if (found != state->due.end()) {
       std::string key = found->first;
-      state->due.erase(found);
-      state->active[key] = now;
-      state->turn[std::string(namespace_of(key))] = ++state->turns;
+      auto& turn = state->turn[std::string(namespace_of(key))];
+      turn = ++state->turns;
+      auto entry = state->due.extract(found);
+      entry.mapped() = now;
+      state->active.insert(std::move(entry));
       return key;
     }
     const auto moved = [seen = state->changes](const State& present) { return present.changes != seen; };
@@ -101,10 +103,15 @@ std::optional<std::string> WorkQueue::take(const std::stop_token& stop) {
   return std::nullopt;
 }
 
-void WorkQueue::done(const std::string& key) {
+void WorkQueue::done(const std::string& key, std::optional<SteadyTime> again) {
   {
     const auto state = state_.lock();
-    state->active.erase(key);
+    auto entry = state->active.extract(key);
+    if (again && !entry.empty()) {
+      entry.mapped() = *again;
+      const auto added = state->due.insert(std::move(entry));
+      if (!added.inserted) added.position->second = std::min(added.position->second, *again);
+    }
     // Turns of namespaces with nothing to do are not kept for ever.
     if (state->turn.size() > state->due.size() + state->active.size() + 1) state->turn.clear();
     ++state->changes;

@@ -45,11 +45,13 @@ class WorkQueue {
   /// Gives no key out before `until`, whatever is due; a later call replaces it, so a time that is past ends it.
   void hold_until(SteadyTime until);
 
-  /// Blocks until a key is due and takes it, or returns nullopt once `stop` is requested.
+  /// Blocks until a key is due and takes it, or returns nullopt once `stop` is requested. Where there is no memory it
+  /// throws, and the key stays.
   [[nodiscard]] std::optional<std::string> take(const std::stop_token& stop);
 
-  /// Ends the work on a key that take() gave out.
-  void done(const std::string& key);
+  /// Ends the work on a key that take() gave out; with `again` it is due then, as by add(). Takes no memory: a key that
+  /// was lost here would be a record that nobody looks at any more.
+  void done(const std::string& key, std::optional<SteadyTime> again = std::nullopt);
 
   [[nodiscard]] std::size_t size() const;
   /// Keys that are due and wait for a worker.
@@ -71,7 +73,7 @@ class WorkQueue {
 
   struct State {
     Due due;
-    std::map<std::string, SteadyTime> active;  ///< Since when.
+    Due active;  ///< Since when.
     std::set<std::string> urgent;
     std::map<std::string, std::uint64_t> turn;  ///< By namespace: when it was served last.
     std::uint64_t turns = 0;

@@ -1,11 +1,16 @@
 // Goal: memory that is not to be had costs a connection, at whatever place it is asked for, and never the process.
 
 #include <doctest/doctest.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <future>
 #include <new>
+#include <string>
 
+#include "server/http/elastic_threads.hpp"
 #include "test/server/http/client.hpp"
 
 namespace {
@@ -119,6 +124,34 @@ TEST_CASE("whichever allocation of the server's fails, others are served") {
     CHECK(place > 1);
     CHECK(place < kEnough);
   }
+}
+
+/// Threads that have ended since the last job are joined by the next one, whatever becomes of that.
+TEST_CASE("a job that there is no memory for leaves the threads that have ended joined") {
+  is_test = true;
+  constexpr auto kNoLinger = std::chrono::milliseconds(0);
+  http::ElasticThreads threads(4, kNoLinger);
+  constexpr int kJobs = 200;  // The queue asks for memory at some of them only.
+  int refused = 0;
+  for (int i = 0; i < kJobs; ++i) {
+    INFO("job " << i);
+    std::promise<pid_t> ran;
+    REQUIRE(threads.run([&ran] { ran.set_value(::gettid()); }));
+    const std::string own = "/proc/self/task/" + std::to_string(ran.get_future().get());
+    const auto give_up = std::chrono::steady_clock::now() + kPatience;
+    while (::access(own.c_str(), F_OK) == 0 && std::chrono::steady_clock::now() < give_up) ::sched_yield();
+    REQUIRE(::access(own.c_str(), F_OK) != 0);  // It has nothing to do, and ends.
+    is_test = false;
+    left = 0;
+    try {
+      refused += threads.run([] {}) ? 0 : 1;
+    } catch (const std::bad_alloc&) {
+      ++refused;
+    }
+    left = -1;
+    is_test = true;
+  }
+  CHECK(refused == kJobs);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <new>
 #include <set>
 
 #include "test/server/kubernetes/fake_api_server.hpp"
@@ -386,6 +387,20 @@ TEST_CASE("an object that has more than may be kept is passed over, and told; th
   CHECK(server.client()->list_each(request, in(kLong)).ok());
   CHECK(names == std::vector<std::string>{"b"});
   CHECK(told.find("more than 65536 values") != std::string::npos);
+}
+
+TEST_CASE("a connection is given back whatever its use throws") {
+  const FakeApiServer server([](const auto&, auto& response) {
+    answer_json(response, {{"metadata", {{"name", "n"}}}, {"items", {{{"metadata", {{"name", "a"}}}}}}});
+  });
+  const auto client = server.client();
+  KubeClient::ListRequest request;
+  request.resource = kube::kConfigMaps;
+  request.on_item = [](const json&) { throw std::bad_alloc(); };
+  for (std::size_t i = 0; i <= KubeClientOptions{}.connections_max; ++i) {
+    CHECK_THROWS_AS((void)client->list_each(request, in(kLong)), std::bad_alloc);
+  }
+  CHECK(get_one(*client).ok());
 }
 
 TEST_CASE("of an answer only what is asked for is kept") {

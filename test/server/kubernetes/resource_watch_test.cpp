@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <new>
 
 #include "test/fakes/quiet_log.hpp"
 #include "test/server/kubernetes/fake_api_server.hpp"
@@ -225,6 +226,33 @@ TEST_CASE("an observer that fails does not end the watch") {
   watch.start();
   CHECK(log.lines(2) == std::vector<std::string>{"a@5", "b@6"});
   collection.finish();
+}
+
+TEST_CASE("what could not be told for want of memory is told later: an object that came, and one that went") {
+  for (const bool goes : {false, true}) {
+    INFO(goes);
+    ScriptedCollection collection;
+    const json both = list_of("10", {object("a", "5"), object("b", "6")});
+    const json one = list_of("11", {object("a", "5")});
+    collection.lists = goes ? std::vector<json>{both, one, one} : std::vector<json>{both, both};
+    if (goes) collection.watches = {{410, "", false}};
+    const FakeApiServer server(collection.handler());
+    const auto client = server.client();
+    Log log;
+    auto tell = log.observer();
+    std::atomic<bool> missing{true};
+    ResourceWatch watch(*client, kube::kConfigMaps, kQuick, test::quiet_log(), [&](const json& about, bool removed) {
+      if (removed == goes && missing.exchange(false)) throw std::bad_alloc();
+      tell(about, removed);
+    });
+    watch.start();
+    if (goes) {
+      CHECK(log.lines(3) == std::vector<std::string>{"a@5", "b@6", "b gone"});
+    } else {
+      CHECK(log.lines(2) == std::vector<std::string>{"a@5", "b@6"});
+    }
+    collection.finish();
+  }
 }
 
 TEST_CASE("an event that is larger than allowed breaks the watch, not the process") {

@@ -45,6 +45,23 @@ TEST_CASE("a key is with one worker at a time and comes back when it was asked f
   CHECK(queue.size() == 0);
 }
 
+TEST_CASE("work that ends with a time to come back has it, unless an earlier one was asked for meanwhile") {
+  WorkQueue queue(kClock, 100);
+  const std::stop_source stop;
+  queue.add("a", now() - 2s);
+  REQUIRE(queue.take(stop.get_token()) == "a");
+  queue.done("a", now() - 1s);
+  CHECK(queue.take(stop.get_token()) == "a");
+  queue.add("a", now() - 1s);
+  queue.done("a", now() + 1h);
+  CHECK(queue.take(stop.get_token()) == "a");
+  queue.add("a", now() + 1h);
+  queue.done("a", now() - 1s);
+  CHECK(queue.take(stop.get_token()) == "a");
+  queue.done("a");
+  CHECK(queue.size() == 0);
+}
+
 TEST_CASE("while it is held nothing is given out, and then what is due at once") {
   WorkQueue queue(kClock, 100);
   const std::stop_source stop;
