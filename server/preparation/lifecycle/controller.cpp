@@ -147,7 +147,9 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     // Its claim is let go; or its closing was the last that its replica did, and it still has its finalizer.
     if (kept || (!removed && record.held)) {
       // Where closed records are told of, who closed it does: the others come when it did not.
-      const bool ours = kept || !options_.on_closed || record.status.runner.identity == options_.identity;
+      // A replica that is there to restore what is left is the last one: nobody comes after it.
+      const bool ours =
+          kept || !options_.on_closed || options_.restore_only || record.status.runner.identity == options_.identity;
       queue_.add(key, clock_.steady_now() + (ours ? milliseconds{0} : options_.claim_stale_after + own_share * 10));
     }
     return;
@@ -348,7 +350,8 @@ bool PreparationController::let_go(const Preparation& record) {
       const auto records = records_.lock();
       return records->told.insert(record.uid).second;
     };
-    if (options_.on_closed && is_first()) options_.on_closed(record);
+    // Whatever it throws: the finalizer goes.
+    if (options_.on_closed && is_first()) attempt(log_, "closed record not told", [&] { options_.on_closed(record); });
     if (!store_.let_go(record.name_space, record.name, store_deadline())) return false;
   }
   records_.lock()->told.erase(record.uid);

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 
 #include "server/preparation/lifecycle/controller.hpp"
 #include "test/server/preparation/world.hpp"
@@ -40,6 +42,43 @@ struct Told {
 
 using Names = std::vector<std::string>;
 
+/// Whose first removal of a finalizer fails, or is `done` without an answer.
+class StubbornStore final : public PreparationStore {
+ public:
+  StubbornStore(PreparationStore& store, bool done) : store_(store), done_(done) {}
+  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
+    return store_.create(record, deadline);
+  }
+  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return store_.get(name_space, name, deadline);
+  }
+  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
+                                                   Deadline deadline) override {
+    return store_.list_of_cluster(name_space, cluster, deadline);
+  }
+  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
+    return store_.update_status(record, deadline);
+  }
+  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    const bool first = asked_.fetch_add(1) == 0;
+    if (first && !done_) return Error{ErrorCode::Unavailable, "not now"};
+    auto gone = store_.let_go(name_space, name, deadline);
+    return first ? Status(Error{ErrorCode::DeadlineExceeded, "no answer"}) : gone;
+  }
+  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
+    return store_.remove(name_space, name, deadline);
+  }
+  [[nodiscard]] std::vector<Preparation> cached() const override { return store_.cached(); }
+  [[nodiscard]] bool synced() const override { return true; }
+  void observe(Observer observer) override { store_.observe(std::move(observer)); }
+  [[nodiscard]] int asked() const { return asked_; }
+
+ private:
+  PreparationStore& store_;
+  const bool done_;
+  std::atomic<int> asked_{0};
+};
+
 /// Closed by `identity`, which did no more than that.
 void close_as(World& world, const std::string& name, const std::string& identity) {
   world.create(record_of(name, {no_scheduling()}));
@@ -75,6 +114,49 @@ TEST_CASE("a closed record is told once, whole, while it has its finalizer") {
   CHECK(told.last.status.outcome == Outcome::Reverted);
 }
 
+TEST_CASE("a fault of who is told keeps no finalizer, and the record is told once") {
+  World world;
+  std::atomic<int> calls{0};
+  auto options = quick_options("gate-0");
+  options.on_closed = [&](const Preparation&) {
+    ++calls;
+    throw std::runtime_error("a fault");
+  };
+  const Replica replica(world, options);
+  SUBCASE("closed by this replica") {
+    world.create(record_of("r", {no_scheduling()}));
+    REQUIRE(world.reaches("r", Stage::Prepared));
+    world.object_becomes(object_with("fe:3"));
+  }
+  SUBCASE("closed before it was there") { close_as(world, "r", "gate-0"); }
+  REQUIRE(world.signal.eventually([&] { return world.get("r").uid != "" && !world.get("r").held; }));
+  CHECK(world.get("r").status.stage == Stage::Closed);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("a finalizer that the API server does not take off is tried again, and the record told once") {
+  for (const bool done : {false, true}) {
+    CAPTURE(done);
+    World world;
+    Told told;
+    StubbornStore store(world.store, done);
+    MysqlFrontendConnector connector;
+    PreparationController controller(store, {world.clusters, connector, world.http, world.scripts}, world.clock,
+                                     world.log, told.options("gate-0", world));
+    world.store.observe([&](const Preparation& record, bool removed) { controller.record_changed(record, removed); });
+    controller.start();
+    world.create(record_of("r", {no_scheduling()}));
+    REQUIRE(world.reaches("r", Stage::Prepared));
+    world.clusters.set_object(object_with("fe:3"));
+    controller.object_changed("db", "StarRocksCluster", "sr");
+    REQUIRE(world.reaches("r", Stage::Closed));
+    REQUIRE(world.signal.eventually([&] { return store.asked() >= (done ? 1 : 2) && !world.get("r").held; }));
+    controller.stop();
+    CHECK(told.of("r") == Names{"gate-0"});
+    CHECK(world.config() == kSchedulingDefault);
+  }
+}
+
 TEST_CASE("what a replica closed and did not tell is told when it is back, or by another one later") {
   World world;
   Told told;
@@ -98,6 +180,15 @@ TEST_CASE("what a replica closed and did not tell is told when it is back, or by
     close_as(world, "waker", "gate-0");
     REQUIRE(world.signal.eventually([&] { return !world.get("r").held; }));
     CHECK(told.of("r") == Names{"gate-0"});
+  }
+  SUBCASE("at once by who restores what is left: nobody comes later") {
+    close_as(world, "r", "gate-9");
+    auto options = told.options("release", world);
+    options.claim_stale_after = 1h;
+    options.restore_only = true;
+    const Replica replica(world, options);
+    REQUIRE(world.signal.eventually([&] { return !world.get("r").held; }));
+    CHECK(told.of("r") == Names{"release"});
   }
   SUBCASE("nobody, where it was told and let go before") {
     close_as(world, "r", "gate-0");
