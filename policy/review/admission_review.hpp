@@ -52,6 +52,7 @@ struct AdmissionRequest {
   nlohmann::json old_object;  ///< The same
   /// Fields of the spec, and fields of its components, that differ besides the images of image_changes().
   int other_changed_fields = 0;
+  std::string traceparent{};  ///< Of the span that this review gets, if it gets one; no part of its bytes.
 };
 
 /// Reads the few fields that count, whatever else the objects hold; the whole body is validated.

@@ -76,7 +76,7 @@ bool is_own_header(const std::string& name) {
 
 class Reader {
  public:
-  Reader(const Variable& variable, std::vector<SpanAttribute> resource) : variable_(variable) {
+  Reader(const VariableLookup& variable, std::vector<SpanAttribute> resource) : variable_(variable) {
     options_.resource = std::move(resource);
   }
 
@@ -284,14 +284,14 @@ class Reader {
     if (read_whole(name, number, most, "")) value = static_cast<std::size_t>(number);
   }
 
-  const Variable& variable_;
+  const VariableLookup& variable_;
   TraceOptions options_;
   TraceSettings settings_;
 };
 
 }  // namespace
 
-Result<TraceSettings> read_trace_settings(const Variable& variable, std::vector<SpanAttribute> resource) {
+Result<TraceSettings> read_trace_settings(const VariableLookup& variable, std::vector<SpanAttribute> resource) {
   return Reader(variable, std::move(resource)).read();
 }
 

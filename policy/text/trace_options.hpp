@@ -38,11 +38,12 @@ struct TraceSettings {
 };
 
 /// The value of a variable; nothing where it is not set.
-using Variable = std::function<std::optional<std::string>(const std::string& name)>;
+using VariableLookup = std::function<std::optional<std::string>(const std::string& name)>;
 
 /// Off unless an endpoint is named, OTEL_SDK_DISABLED is not true and OTEL_TRACES_EXPORTER is not another than otlp.
 /// `resource`: what is told of this process, where the variables do not say otherwise. InvalidInput: an endpoint that
 /// is no URL.
-[[nodiscard]] Result<TraceSettings> read_trace_settings(const Variable& variable, std::vector<SpanAttribute> resource);
+[[nodiscard]] Result<TraceSettings> read_trace_settings(const VariableLookup& variable,
+                                                        std::vector<SpanAttribute> resource);
 
 }  // namespace gate

@@ -12,6 +12,7 @@
 #include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
+#include "server/ports/span_sink.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
 
 namespace gate {
@@ -24,6 +25,7 @@ struct AdmissionPeers {
   OutcomeWaiters& waiters;
   const Clock& clock;
   Logger& log;
+  SpanSink* spans = nullptr;  ///< Null: nothing is traced.
 };
 
 struct AdmissionServiceOptions {

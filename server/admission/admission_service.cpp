@@ -10,6 +10,7 @@
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/admission/image_change_handler.hpp"
+#include "server/admission/review_span.hpp"
 
 namespace gate {
 namespace {
@@ -85,7 +86,8 @@ AdmissionService::AdmissionService(const AdmissionPeers& peers, AdmissionService
 
 void AdmissionService::set_own_username(std::string username) { *own_username_.lock() = std::move(username); }
 
-ReviewReply AdmissionService::review(std::string_view path, std::string_view body, milliseconds timeout) {
+ReviewReply AdmissionService::review(std::string_view path, std::string_view body, milliseconds timeout,
+                                     std::string_view traceparent) {
   const auto began = peers_.clock.steady_now();
   // Half of a short patience at least is for the work.
   const Deadline deadline = began + timeout - std::min(kAnswerMargin, timeout / 2);
@@ -114,8 +116,10 @@ ReviewReply AdmissionService::review(std::string_view path, std::string_view bod
     }
     api_version = request->api_version;
     uid = request->uid;
+    ReviewSpan span(path == kGatePath ? peers_.spans : nullptr, peers_.clock, *request, traceparent);
     const auto answered = answer(path, *request, deadline);
     const auto decision = decision_of(answered);
+    if (decision != kNoImageChange) span.end(*request, answered, decision);
     if (path == kGatePath) {
       log_info(peers_.log, "decision",
                {{"uid", uid},

@@ -50,8 +50,11 @@ class AdmissionService {
                    std::function<void(const ReviewOutcome&)> on_answer);
 
   /// Never throws: a bug is logged with the UID and answered as a denial that carries it.
+  /// `traceparent`: the request's header, as it was sent. A review of an image change has a span, if there is a sink
+  /// that samples it.
   [[nodiscard]] ReviewReply review(std::string_view path, std::string_view body,
-                                   std::chrono::milliseconds timeout = kReviewTimeoutMax);
+                                   std::chrono::milliseconds timeout = kReviewTimeoutMax,
+                                   std::string_view traceparent = {});
 
   /// The answer of review(), when the bytes alone tell it and are not many: nearly always. Does not block.
   [[nodiscard]] std::optional<ReviewReply> try_fast_path(std::string_view path, std::string_view body);

@@ -48,6 +48,7 @@ RequestedBy requested_by(const AdmissionRequest& request) {
   const auto& groups = request.user.groups;
   const auto kept = std::min(groups.size(), kGroupsMax);
   for (std::size_t i = 0; i < kept; ++i) out.groups.push_back(clean_text(groups[i], kUserTextMax));
+  out.traceparent = request.traceparent;
   return out;
 }
 

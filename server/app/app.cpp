@@ -10,11 +10,13 @@
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/hooks/sql.hpp"
 #include "policy/record/preparation_codec.hpp"
+#include "policy/record/preparation_spans.hpp"
 #include "policy/text/url.hpp"
 #include "server/admission/admission_service.hpp"
 #include "server/admission/callers.hpp"
 #include "server/app/counting_connector.hpp"
 #include "server/app/metrics.hpp"
+#include "server/app/tracing.hpp"
 #include "server/app/version.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
@@ -53,6 +55,8 @@ constexpr std::chrono::hours kDevCertificateLife{24 * 7};
 constexpr std::chrono::seconds kIdentityRetry{5};
 /// A webhook that was deleted is called for a moment still, and a call may take as long as its timeoutSeconds.
 constexpr std::chrono::seconds kReviewsUnderWay{12};
+/// For spans that are not sent when everything else has ended: a collector that is away must not hold up a stop.
+constexpr std::chrono::seconds kLastSpans{5};
 /// A password or a CA bundle; more is the wrong file.
 constexpr std::size_t kSmallFileBytesMax = 1u << 20;
 
@@ -81,6 +85,7 @@ class App::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  Status start_tracing();
   Status start_certificate();
   void start_http_hooks();
   Status start_backend();
@@ -101,6 +106,7 @@ class App::Impl {
   SystemClock clock;
   Metrics metrics{{std::string(kVersion), std::string(kRevision)}};
   std::atomic<bool> draining{false};
+  std::unique_ptr<OtlpExporter> spans;  // null: nothing is traced
   std::unique_ptr<CertificateWatcher> certificate;
 
   std::unique_ptr<KubeClient> kube;
@@ -124,6 +130,13 @@ class App::Impl {
   std::unique_ptr<HttpServer> ops;
   std::jthread own_name;
 };
+
+Status App::Impl::start_tracing() {
+  auto started = gate::start_tracing(options.identity, log);
+  if (!started) return started.error();
+  spans = std::move(started).value();
+  return Ok{};
+}
 
 Status App::Impl::start_certificate() {
   CertificateFiles files{options.tls_cert_file, options.tls_key_file, options.tls_client_ca_file,
@@ -224,6 +237,11 @@ void App::Impl::make_controller(bool restore_only) {
   controller_options.conditions = !restore_only && kube != nullptr;
   controller_options.hooks.preparation_timeout = options.preparation_timeout;
   controller_options.hooks.further_sql = options.allowed_sql;
+  if (spans) {
+    controller_options.on_closed = [this](const Preparation& record) {
+      if (spans->samples(preparation_trace_id(record.uid), {})) spans->take(preparation_spans(record));
+    };
+  }
   if (restore_only) {
     // `release` is not told what the replicas allow, and what they began is to be undone.
     for (const auto& further : further_sql()) controller_options.hooks.further_sql.push_back(further.kind);
@@ -254,12 +272,13 @@ Status App::Impl::start_controller() {
   service_options.rules.scripts = script_jobs->unavailable_because().empty();
   service_options.rules.more_sql = options.allowed_sql;
   service_options.compare_with_stored = options.store == StoreKind::Kubernetes;
-  admission = std::make_unique<AdmissionService>(AdmissionPeers{*store, *clusters, *controller, *waiters, clock, log},
-                                                 service_options, [this](const ReviewOutcome& outcome) {
-                                                   metrics.count(outcome);
-                                                   // The API server has told somebody which URL did not answer.
-                                                   if (outcome.late && webhook_paths) webhook_paths->replace_token();
-                                                 });
+  admission = std::make_unique<AdmissionService>(
+      AdmissionPeers{*store, *clusters, *controller, *waiters, clock, log, spans.get()}, service_options,
+      [this](const ReviewOutcome& outcome) {
+        metrics.count(outcome);
+        // The API server has told somebody which URL did not answer.
+        if (outcome.late && webhook_paths) webhook_paths->replace_token();
+      });
   controller->start();
   if (kube_store != nullptr) {
     kube_store->start();
@@ -366,8 +385,9 @@ Status App::Impl::start_servers() {
       [this, to_http](const HttpCall& call) {
         const auto waited = std::chrono::ceil<std::chrono::milliseconds>(clock.steady_now() - call.received);
         const auto left = std::max(review_timeout(call.query) - waited, std::chrono::milliseconds(0));
-        return to_http(admission->review(call.path, call.body, left));
+        return to_http(admission->review(call.path, call.body, left, call.traceparent));
       });
+  handlers.traceparent = spans != nullptr;
   if (callers) handlers.guard = [this](std::string_view token) { return refuse_unknown_caller(token); };
   auto https = start_webhook_server(webhook_options, certificate->server_context(), handlers);
   if (!https) return https.error();
@@ -416,6 +436,7 @@ std::string App::Impl::metrics_text() {
   snapshot.process = read_process_facts();
   if (installation_watch) snapshot.installation = installation_watch->parts();
   snapshot.frontend_connects = frontends.counts();
+  if (spans) snapshot.spans = spans->counts();
   return metrics.scrape(snapshot);
 }
 
@@ -424,7 +445,8 @@ App::~App() = default;
 
 Result<std::unique_ptr<App>> App::start(const ServeOptions& options, Logger& log) {
   auto impl = std::make_unique<Impl>(options, log);
-  for (auto step : {&Impl::start_certificate, &Impl::start_backend, &Impl::start_controller, &Impl::start_servers}) {
+  for (auto step : {&Impl::start_tracing, &Impl::start_certificate, &Impl::start_backend, &Impl::start_controller,
+                    &Impl::start_servers}) {
     if (auto done = (impl.get()->*step)(); !done) return done.error();
   }
   return std::unique_ptr<App>(new App(std::move(impl)));
@@ -434,6 +456,8 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
                           const std::function<void(const std::string&)>& say) {
   Impl impl(options, log);
   impl.only_namespace = release_options.name_space;
+  // What is wrong with it must not keep settings from being restored.
+  if (auto done = impl.start_tracing(); !done) log_warning(log, "tracing", {{"error", done.error().message}});
   impl.start_http_hooks();
   if (auto done = impl.start_backend(); !done) return done.error();
   ReleaseTimes times;
@@ -451,6 +475,7 @@ Result<bool> App::release(const ServeOptions& options, const ReleaseOptions& rel
   impl.kube_store->start();
   const auto open = release_records(*impl.store, *impl.clusters, impl.clock, times, say);
   impl.controller->stop();
+  if (impl.spans) impl.spans->stop(impl.clock.steady_now() + kLastSpans);
   if (!open) return open.error();
   for (const auto& record : *open) say("still pending, " + record);
   if (open->empty()) say("nothing left to restore");
@@ -487,7 +512,8 @@ void App::begin_drain() {
 
 void App::stop() {
   auto& app = *impl_;
-  if (app.kube) app.kube->end_by(app.clock.steady_now() + app.options.stop_timeout);
+  const auto deadline = app.clock.steady_now() + app.options.stop_timeout;
+  if (app.kube) app.kube->end_by(deadline);
   app.waiters->stop();
   app.webhooks->stop(app.clock.steady_now() + app.options.stop_timeout);
   app.cluster_watch.reset();
@@ -496,6 +522,7 @@ void App::stop() {
   app.own_name = {};
   app.hold_retry.reset();
   app.controller->stop();
+  if (app.spans) app.spans->stop(std::min(deadline, app.clock.steady_now() + kLastSpans));
   app.ops->stop(app.clock.steady_now() + std::chrono::seconds(1));
 }
 

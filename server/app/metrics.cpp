@@ -126,6 +126,12 @@ class Metrics::Impl {
                                                          .Name("upgrade_gate_http_answers_total")
                                                          .Help("Answers on the webhook port by HTTP status")
                                                          .Register(registry);
+  prometheus::Counter& spans_exported =
+      counter("upgrade_gate_trace_spans_exported_total", "Spans that the collector took");
+  prometheus::Family<prometheus::Counter>& spans_dropped = prometheus::BuildCounter()
+                                                               .Name("upgrade_gate_trace_spans_dropped_total")
+                                                               .Help("Spans that never arrived, by reason")
+                                                               .Register(registry);
   prometheus::Gauge& body_bytes =
       gauge("upgrade_gate_large_body_bytes", "Memory that request bodies above 64 KiB take now");
   prometheus::Counter& certificate_failures =
@@ -187,6 +193,10 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   }
   for (const auto& [status, count] : snapshot.http.answers_by_status) {
     set_to(impl_->answers.Add({{"status", std::to_string(status)}}), count);
+  }
+  set_to(impl_->spans_exported, snapshot.spans.exported);
+  for (std::size_t i = 0; i < kSpanLossNames.size(); ++i) {
+    set_to(impl_->spans_dropped.Add({{"reason", std::string(kSpanLossNames.at(i))}}), snapshot.spans.dropped.at(i));
   }
   impl_->body_bytes.Set(static_cast<double>(snapshot.http.body_bytes));
   set_to(impl_->certificate_failures, snapshot.certificate_load_failures);

@@ -11,6 +11,7 @@
 #include "server/app/process_metrics.hpp"
 #include "server/http/http_server.hpp"
 #include "server/kubernetes/installation_watch.hpp"
+#include "server/outbound/otlp_exporter.hpp"
 
 namespace gate {
 
@@ -27,6 +28,7 @@ struct MetricsSnapshot {
   WallTime now{};                             ///< The ages of the preparations count to it.
   ConnectCounts frontend_connects;
   ProcessFacts process;
+  SpanCounts spans;
   std::vector<InstallationPart> installation;  ///< Those that could be looked at get a series.
 };
 

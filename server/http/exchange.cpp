@@ -367,12 +367,14 @@ struct Framing {
   bool expects_continue = false;
   int hosts = 0;
   std::string content_type;
+  std::string traceparent;
 };
 
 /// Stricter than httplib, which guesses.
-Framing framing_of(const httplib::Request& request) {
+Framing framing_of(const httplib::Request& request, bool traced) {
   Framing framing;
   int lengths = 0;
+  int traceparents = 0;
   int encodings = 0;
   for (const auto& [name, value] : request.headers) {
     if (equal_but_case(name, "Content-Length")) {
@@ -394,6 +396,9 @@ Framing framing_of(const httplib::Request& request) {
       framing.encoded = true;
     } else if (equal_but_case(name, "Expect")) {
       framing.expects_continue = equal_but_case(value, "100-continue");
+    } else if (traced && equal_but_case(name, "traceparent")) {
+      // Of several none is to be believed (W3C Trace Context, 3.2.1).
+      framing.traceparent = ++traceparents == 1 ? value : std::string();
     }
   }
   framing.valid = framing.valid && lengths + encodings <= 1;
@@ -430,7 +435,7 @@ class RequestReader::Parser : public HttplibRequestReader {
     may_wait_ = &may_wait;
     handled_ = false;
     read_request(request_stream, outcome_.peer_closes, [&](httplib::Request& request) {
-      framing_ = framing_of(request);
+      framing_ = framing_of(request, service_.handlers.traceparent);
       if (const auto refusal = find_refusal(request)) request_stream.refuse(*refusal);
     });
     request_stream.end_head();
@@ -519,7 +524,8 @@ class RequestReader::Parser : public HttplibRequestReader {
   }
 
   void handle(std::string_view body, RequestStream& request_stream) {
-    const HttpCall call{route_->method, route_->path, query_, framing_.content_type, body, received_};
+    const HttpCall call{route_->method, route_->path,        query_, framing_.content_type, body,
+                        received_,      framing_.traceparent};
     try {
       if (service_.handlers.quick) {
         if (auto reply = service_.handlers.quick(call)) {

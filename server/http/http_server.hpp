@@ -35,6 +35,8 @@ struct HttpCall {
   std::string_view content_type;
   std::string_view body;
   SteadyTime received;  ///< When its first byte came: what a client's timeout counts from, but for the network.
+  /// The header of that name, where HttpHandlers::traceparent asks for it and it came once; else empty.
+  std::string_view traceparent{};
 };
 
 struct HttpReply {
@@ -62,6 +64,7 @@ struct HttpHandlers {
   std::function<std::optional<HttpReply>(const HttpCall&)> quick;
   /// May wait, on a thread of its own. Must return within a time limit of its own: stop() waits for it.
   HttpHandler full;
+  bool traceparent = false;  ///< Whether calls are to have it.
 };
 
 struct HttpRoute {

@@ -70,7 +70,8 @@ inline Steering in_turn(std::vector<Once> acts) {
 inline bool over(ChaosWorld& chaos) {
   const auto records = chaos.world.store.cached();
   const bool superseding = chaos.world.get("s").name == "s";
-  return std::none_of(records.begin(), records.end(), is_open) &&
+  return std::none_of(records.begin(), records.end(),
+                      [](const Preparation& record) { return is_open(record) || record.held; }) &&
          (!superseding || chaos.world.get("s").status.outcome != Outcome::None);
 }
 
@@ -82,6 +83,7 @@ struct Life {
 /// One life of the story. The first gate is killed; whoever goes on is too, if all die, else lives.
 inline Life live(const Story& story, const Kill& kill, const std::string& second_identity, bool all_die = false) {
   ChaosWorld chaos;
+  chaos.tracing = chaos.one_by_one = true;
   Life life;
   auto options = chaos_options("gate-0");
   options.admit_within = story.admit_within;
@@ -117,6 +119,10 @@ inline Life live(const Story& story, const Kill& kill, const std::string& second
     INFO(record.name);
     CHECK(record.status.stage == Stage::Closed);
     CHECK_FALSE(record.status.restore_pending);
+    CHECK_FALSE(record.held);
+    // Twice only where a gate was killed between telling it and removing the finalizer.
+    CHECK(chaos.traced(record) >= 1);
+    CHECK(chaos.traced(record) <= 1 + life.kills);
     if (story.judge) continue;
     const bool superseded = record.name == "r" && records.size() > 1;
     CHECK(record.status.outcome == (superseded ? Outcome::Superseded : story.outcome));

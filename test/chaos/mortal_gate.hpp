@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "policy/record/preparation_spans.hpp"
+#include "policy/text/otlp.hpp"
 #include "server/admission/admission_service.hpp"
 #include "test/chaos/sanitized.hpp"
 #include "test/server/preparation/world.hpp"
@@ -384,6 +386,12 @@ class ChaosWorld {
     for (const auto& rule : broken_) all += rule + "\n";
     return all;
   }
+  /// How often a gate that lived told the trace of this record.
+  [[nodiscard]] std::size_t traced(const Preparation& record) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = traces_.find(record.uid);
+    return found == traces_.end() ? 0 : found->second.times;
+  }
   /// How often `sql` reached an FE.
   [[nodiscard]] std::size_t received(const std::string& sql) const {
     const auto all = world.simulator.statements();
@@ -396,6 +404,8 @@ class ChaosWorld {
   HandMovedTime time;
   Activity activity;
   std::atomic<bool> pods_rolled_out{false};
+  std::atomic<bool> tracing{false};      ///< Of gates that are made from now on.
+  std::atomic<bool> one_by_one{false};   ///< No two gates, and no two workers of one, at the same time.
   std::atomic<bool> pods_moving{false};  ///< Of a change that was admitted: nothing is restored meanwhile.
   World world;
   std::array<std::atomic<bool>, 8> frontends_down{};
@@ -457,11 +467,54 @@ class ChaosWorld {
     }
   }
 
+  /// A trace is told of what is closed and stored as such, before the finalizer that would have it told again is gone;
+  /// it is the same each time, and a restore that it shows has taken place.
+  void judge_told(const Preparation& record) {
+    const auto stored = world.store.get(record.name_space, record.name, {});
+    if (!stored || is_open(*stored) || stored->status.outcome == Outcome::None) {
+      return breaks(record.name + " was told before it was closed");
+    }
+    const auto spans = preparation_spans(record);
+    const auto text = otlp_trace_request({}, "", spans);
+    if (spans.empty() || text != otlp_trace_request({}, "", preparation_spans(*stored))) {
+      breaks(record.name + " was told as it is not stored");
+    }
+    const std::lock_guard lock(mutex_);
+    auto& trace = traces_[record.uid];  // a name comes again once its record was pruned
+    if (trace.times++ == 0) trace.text = text;
+    if (trace.text != text) broken_.push_back(record.name + " was told in two ways: " + trace.text + " and " + text);
+    if (!one_by_one) return;  // another one may be at the same record, or at the next one
+    if (!stored->held) broken_.push_back(record.name + " was told after its finalizer had gone");
+    for (const auto& span : spans) {
+      if (span.name == "restore" && span.status == SpanStatus::Unset && !is_as_before()) {
+        broken_.push_back(record.name + " tells of a restore that did not take place");
+      }
+    }
+  }
+  /// True, too, where a record has yet to see to it.
+  [[nodiscard]] bool is_as_before() {
+    for (const auto& record : world.store.cached()) {
+      if (record.status.restore_pending) return true;
+    }
+    for (std::size_t fe = 0; fe < world.simulator.size(); ++fe) {
+      for (const auto& [key, old] : before) {
+        if (!frontends_down[fe] && world.config(fe, key) != old) return false;
+      }
+    }
+    return true;
+  }
+
+  struct Trace {
+    std::size_t times = 0;
+    std::string text;
+  };
+
   int rollouts_ = 0;  // the test's thread alone
   mutable std::mutex mutex_;
   std::map<const Lifeline*, PreparationController*> gates_;  // guarded by mutex_
   std::vector<std::string> broken_;                          // guarded by mutex_
   std::set<std::string> judged_prepared_;                    // guarded by mutex_
+  std::map<std::string, Trace> traces_;                      // guarded by mutex_
 };
 
 /// One process of the gate in a ChaosWorld. Destroyed without a hand-over when its line was cut.
@@ -476,7 +529,7 @@ class MortalGate {
         clusters_(chaos.world.clusters, chaos.pods_rolled_out, line),
         connector(network_, line, clock_),
         controller(store_, {clusters_, connector, chaos.world.http, chaos.world.scripts}, clock_, chaos.world.log,
-                   options),
+                   traced(options)),
         waiters_(store_),
         service({store_, clusters_, controller, waiters_, clock_, chaos.world.log}, {{}, {}, {}},
                 [](const ReviewOutcome&) {}) {
@@ -498,6 +551,15 @@ class MortalGate {
   MortalGate& operator=(const MortalGate&) = delete;
 
  private:
+  /// A gate that is killed tells nothing any more.
+  [[nodiscard]] ControllerOptions traced(ControllerOptions options) {
+    if (!chaos_.tracing) return options;
+    options.on_closed = [this](const Preparation& record) {
+      if (!line.is_cut()) chaos_.judge_told(record);
+    };
+    return options;
+  }
+
   ChaosWorld& chaos_;
   const MachineClock clock_;
 

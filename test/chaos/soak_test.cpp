@@ -26,6 +26,7 @@ constexpr std::size_t kFrontends = 3;
 class Soak {
  public:
   explicit Soak(unsigned seed) : random_(seed) {
+    chaos_.tracing = seed % 2 == 1;  // which changes who removes finalizers, and when
     for (std::size_t i = 0; i < gates_.size(); ++i) start_gate(i);
   }
 
@@ -106,13 +107,17 @@ class Soak {
     REQUIRE_MESSAGE(chaos_.until(
                         [&] {
                           const auto records = chaos_.world.store.cached();
-                          return std::none_of(records.begin(), records.end(), is_open) && chaos_.activity.quiet();
+                          return std::none_of(
+                                     records.begin(), records.end(),
+                                     [](const Preparation& record) { return is_open(record) || record.held; }) &&
+                                 chaos_.activity.quiet();
                         },
                         10s),
                     report());
     judge();
     for (const auto& record : chaos_.world.store.cached()) {
       CHECK_FALSE(record.status.restore_pending);
+      if (chaos_.tracing) CHECK(chaos_.traced(record) >= 1);
       ++outcomes_[std::string(to_string(record.status.outcome))];
     }
     for (std::size_t fe = 0; fe < kFrontends; ++fe) {

@@ -91,10 +91,10 @@ mine() {  # FOLDER LINE...: a kustomization beside the manifests
   { printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n'; printf '%s\n' "${@:2}"; } >"$work/$1/kustomization.yaml"
 }
 at=../manifests/components
-mine all 'resources: [../manifests/base]' "components: [$at/without-cert-manager, $at/default-hooks, $at/script-hooks]"
+mine all 'resources: [../manifests/base]' "components: [$at/without-cert-manager, $at/default-hooks, $at/script-hooks, $at/tracing]"
 check "all components together pass a dry run" k apply --dry-run=server -k "$work/all"
 together=$(k kustomize "$work/all")
-for part in --default-hooks=recommended --script-hook-image= caBundle; do
+for part in --default-hooks=recommended --script-hook-image= caBundle OTEL_EXPORTER_OTLP_ENDPOINT; do
   if grep -q -- "$part" <<<"$together"; then pass; else fail "all components together have $part"; fi
 done
 mine moved 'resources: [../manifests/base]' 'namespace: platform' 'namePrefix: sr-'

@@ -31,6 +31,25 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{/*
+The environment of a container, as YAML of {env: [...]}: what values ask for, and extraEnv.
+*/}}
+{{- define "upgrade-gate.env" -}}
+{{- $env := list }}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_ENDPOINT" "value" .endpoint) }}
+{{- with .sampler }}{{ $env = append $env (dict "name" "OTEL_TRACES_SAMPLER" "value" .) }}{{ end }}
+{{- with .samplerArg }}{{ $env = append $env (dict "name" "OTEL_TRACES_SAMPLER_ARG" "value" .) }}{{ end }}
+{{- with .headersSecret }}
+{{- $from := dict "secretKeyRef" (dict "name" . "key" "headers") }}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "valueFrom" $from) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml (dict "env" (concat $env .Values.extraEnv)) }}
+{{- end }}
+
+{{/*
 One object, labelled: (dict "root" $ "object" $object).
 */}}
 {{- define "upgrade-gate.object" -}}

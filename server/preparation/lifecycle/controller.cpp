@@ -101,6 +101,8 @@ void PreparationController::stop() {
 void PreparationController::record_changed(const Preparation& record, bool removed) {
   const auto key = key_of(record);
   const bool open = !removed && is_open(record);
+  const milliseconds own_share(std::hash<std::string>{}(options_.identity + key) %
+                               static_cast<std::size_t>(kHeadStart.count()));
   mirror_.saw(record, removed);
   bool kept = false;
   bool moved = false;
@@ -113,6 +115,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     stepped = !moved && known->second.step != step_text(record) && records->has_neighbours(key, record);
     if (removed) {
       records->known.erase(key);
+      records->told.erase(record.uid);
     } else {
       const auto& object = record.spec.object;
       records->known[key] = {object_key(record.name_space, object.kind, object.name),
@@ -142,12 +145,16 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   if (!open) {
     mirror_.forget(record, removed);
     // Its claim is let go; or its closing was the last that its replica did, and it still has its finalizer.
-    if (kept || (!removed && record.held)) queue_.add(key, clock_.steady_now());
+    if (kept || (!removed && record.held)) {
+      // Where closed records are told of, who closed it does: the others come when it did not.
+      // A replica that is there to restore what is left is the last one: nobody comes after it.
+      const bool ours =
+          kept || !options_.on_closed || options_.restore_only || record.status.runner.identity == options_.identity;
+      queue_.add(key, clock_.steady_now() + (ours ? milliseconds{0} : options_.claim_stale_after + own_share * 10));
+    }
     return;
   }
   const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
-  const milliseconds own_share(std::hash<std::string>{}(options_.identity + key) %
-                               static_cast<std::size_t>(kHeadStart.count()));
   queue_.add(key, clock_.steady_now() + (unclaimed ? kHeadStart + own_share : milliseconds{0}));
 }
 
@@ -226,8 +233,7 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   const Preparation& record = *got;
   if (!is_open(record)) {
     forget(key);
-    if (!record.held || store_.let_go(name_space, name, store_deadline())) return std::nullopt;
-    return kStoreRetry;
+    return let_go(record) ? std::nullopt : std::optional(kStoreRetry);
   }
   // The successor restores it; this one is worked on only where there is none.
   if (is_handed_over(record) && has_successor(key)) return options_.reassert_interval;
@@ -266,9 +272,11 @@ std::optional<milliseconds> PreparationController::look(const std::shared_ptr<Cl
     tracked.session = {};
     session.shared = records->has_neighbours(key, record);
   }
-  const auto again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
+  auto again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
   // Before the lock: the heartbeat may hold the claim for as long as the store takes.
-  const auto state = state_text(claim->snapshot());
+  const auto after = claim->snapshot();
+  const auto state = state_text(after);
+  if (!again && !claim->lost() && !is_open(after) && !let_go(after)) again = kStoreRetry;
   const auto records = records_.lock();
   auto& tracked = records->tracked[key];
   tracked.session = std::move(session);
@@ -339,6 +347,20 @@ bool PreparationController::has_successor(const std::string& key) const {
   const auto records = records_.lock();
   return std::any_of(records->known.begin(), records->known.end(),
                      [&](const auto& entry) { return entry.second.open && entry.second.supersedes == key; });
+}
+
+bool PreparationController::let_go(const Preparation& record) {
+  if (record.held) {
+    const auto is_first = [&] {
+      const auto records = records_.lock();
+      return records->told.insert(record.uid).second;
+    };
+    // Whatever it throws: the finalizer goes.
+    if (options_.on_closed && is_first()) attempt(log_, "closed record not told", [&] { options_.on_closed(record); });
+    if (!store_.let_go(record.name_space, record.name, store_deadline())) return false;
+  }
+  records_.lock()->told.erase(record.uid);
+  return true;
 }
 
 void PreparationController::forget(const std::string& key) {

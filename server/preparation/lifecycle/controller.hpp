@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,6 +40,10 @@ struct ControllerOptions : LifecycleOptions {
   std::chrono::seconds claim_stale_after{20};
   bool restore_only = false;  ///< Nothing but restoring what is due.
   bool conditions = false;    ///< Of clusters are written: see ConditionWriter.
+  /// May be empty. Called with each record that is closed, before its finalizer goes: so the record tells that nobody
+  /// was told yet, and a replica that ends in between leaves it to another one. That of several replicas which closed
+  /// it comes first. Twice for one record only where a process ended, or two were too quick. Must not block.
+  std::function<void(const Preparation&)> on_closed{};
 };
 
 struct ControllerStats {
@@ -127,6 +132,7 @@ class PreparationController {
   struct Records {
     std::map<std::string, Tracked> tracked;
     std::map<std::string, Known> known;
+    std::set<std::string> told;  ///< UIDs of records that on_closed had and that are held.
 
     [[nodiscard]] bool has_neighbours(const std::string& key, const Preparation& record) const;
     void drop_if_idle(const std::string& key);
@@ -146,6 +152,8 @@ class PreparationController {
   [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
                                                              std::chrono::milliseconds& look_again);
   [[nodiscard]] bool has_successor(const std::string& key) const;
+  /// Of a closed record. False: try again later.
+  [[nodiscard]] bool let_go(const Preparation& record);
   void forget(const std::string& key);
   void renew_claims();
   void flush_mirrors();

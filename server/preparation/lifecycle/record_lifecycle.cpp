@@ -157,8 +157,7 @@ RecordLifecycle::Again RecordLifecycle::advance(const std::shared_ptr<ClaimedRec
   mirror_.want(after);
   if (is_open(after)) return again;
   prune(after);
-  if (auto free = store_.let_go(after.name_space, after.name, store_deadline()); !free) return kStoreRetry;
-  return std::nullopt;
+  return std::nullopt;  // whose finalizer is the controller's to take off
 }
 
 // ---- Prepare ----

@@ -101,6 +101,8 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, Cluste
       if (!is_open(record) || record.spec.bypass) {
         if (said.contains(key))
           tell(key, "closed, nothing to restore, " + std::string(to_string(record.status.outcome)));
+        // Once nobody is left to take it off, its namespace could not be deleted.
+        if (record.held && !is_open(record)) open.push_back(key + ": closed, its finalizer is to be removed");
         continue;
       }
       open.push_back(key + ": " + std::string(to_string(record.status.stage)));

@@ -166,6 +166,10 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"--set=rollouts.rollout=stepwise", "need rollouts.enabled=true"},
 		{"--set=uninstall.timeoutSeconds=1", "timeoutSeconds"},
 		{"--set=prometheus.podMonitor.interval=often", "interval"},
+		{"--set=tracing.sampler=always_on", "need tracing.endpoint"},
+		{"--set=tracing.endpoint=collector:4318", "tracing.endpoint"},
+		{"--set=tracing.endpoint=http://c,tracing.sampler=sometimes", "tracing.sampler"},
+		{"--set=tracing.endpoint=http://c,tracing.samplerArg=2", "samplerArg"},
 		{"--namespace=kube-system", "not in kube-system"},
 	} {
 		t.Run(row.flag, func(t *testing.T) {
@@ -214,6 +218,25 @@ func TestEachValueDoesWhatItSays(t *testing.T) {
 			for _, condition := range at(webhook, "matchConditions").([]any) {
 				if at(condition, "name") == "hooks-configured" {
 					t.Errorf("%v still asks for configured hooks", at(webhook, "name"))
+				}
+			}
+		}
+	})
+	t.Run("tracing: the variables of the serving pods and of the Job before an uninstall", func(t *testing.T) {
+		paths := map[string][]any{"Deployment upgrade-gate": container, "Job upgrade-gate-uninstall": container}
+		for name, path := range paths {
+			if env := fmt.Sprint(at(must(t)[name], append(path, "env")...)); strings.Contains(env, "OTEL_") {
+				t.Errorf("%s has variables without being asked for: %v", name, env)
+			}
+		}
+		all := must(t, "--set=tracing.endpoint=http://c:4318,tracing.sampler=traceidratio,tracing.headersSecret=otlp",
+			"--set-string=tracing.samplerArg=0.1", "--set=extraEnv[0].name=OTEL_SERVICE_NAME,extraEnv[0].value=gate")
+		for name, path := range paths {
+			text := fmt.Sprint(at(all[name], append(path, "env")...))
+			for _, part := range []string{"name:OTEL_EXPORTER_OTLP_ENDPOINT value:http://c:4318", "name:OTEL_TRACES_SAMPLER value:traceidratio",
+				"name:OTEL_TRACES_SAMPLER_ARG value:0.1", "secretKeyRef:map[key:headers name:otlp]", "name:OTEL_SERVICE_NAME value:gate"} {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s lacks %s: %s", name, part, text)
 				}
 			}
 		}

@@ -165,6 +165,37 @@ TEST_CASE("what keeps pods from their images is waited for, and named, never cal
   }
 }
 
+TEST_CASE("it ends once no closed record has its finalizer, whoever closed it and did not remove it") {
+  for (const bool traced : {false, true}) {
+    CAPTURE(traced);
+    World world;
+    world.create(record_of("r", {}));
+    world.write("r", [&](PreparationStatus& status) {
+      status.stage = Stage::Closed;
+      status.runner = {"gate-9", world.clock.wall_now()};  // which is gone
+    });
+    auto options = paying("release");
+    options.claim_stale_after = 1h;
+    if (traced) options.on_closed = [](const Preparation&) {};
+    const Replica payer(world, options);
+    Release release;
+    const auto open = release.run(world, ample());
+    REQUIRE(open.ok());
+    CHECK(open->empty());
+    CHECK_FALSE(world.get("r").held);
+  }
+}
+
+TEST_CASE("a finalizer that cannot be removed in time is named") {
+  World world;
+  world.create(record_of("r", {}));
+  world.write("r", [](PreparationStatus& status) { status.stage = Stage::Closed; });
+  Release release;  // and no controller
+  const auto open = release.run(world, std::chrono::steady_clock::now() + 1ms);
+  REQUIRE(open.ok());
+  CHECK(*open == std::vector<std::string>{"db/r: closed, its finalizer is to be removed"});
+}
+
 TEST_CASE("closed records and bypasses are left alone") {
   World world;
   auto bypass = record_of("bypass", {});
@@ -172,6 +203,7 @@ TEST_CASE("closed records and bypasses are left alone") {
   world.create(bypass);
   world.create(record_of("closed", {}));
   world.write("closed", [](PreparationStatus& status) { status.stage = Stage::Closed; });
+  REQUIRE(world.store.let_go("db", "closed", ample()));
   const auto before = world.get("closed").resource_version;
   Release release;
   REQUIRE(release.run(world, ample()).ok());
