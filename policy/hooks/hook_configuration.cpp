@@ -45,20 +45,6 @@ std::string shown(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::vector<std::string> split_names(std::string_view list) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  std::vector<std::string> names;
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    std::string_view name = list.substr(0, comma);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-    name.remove_prefix(std::min(name.find_first_not_of(kSpace), name.size()));
-    name = name.substr(0, name.find_last_not_of(kSpace) + 1);
-    if (!name.empty()) names.emplace_back(name);
-  }
-  return names;
-}
-
 std::string annotation_field(std::string_view key) { return "metadata.annotations[" + std::string(key) + "]"; }
 
 /// DNS-1123 subdomain, as the API server has it for names of ConfigMaps.
@@ -321,6 +307,7 @@ class Resolver {
         metadata == nullptr ? nullptr : reader_.object_member(*metadata, "annotations", "metadata.annotations");
     if (annotations == nullptr) return kHookTimeoutDefault;
     reader_.refuse_near_members(*annotations, "metadata.annotations", kAnnotations);
+    refuse_without_prefix(*annotations);
 
     const std::chrono::seconds timeout = annotated_timeout(*annotations);
     const auto mode = annotation_text(*annotations, annotation::kHooksMode);
@@ -351,6 +338,13 @@ class Resolver {
     }
     if (config_map_name) annotated_config_map(*config_map_name, timeout);
     return timeout;
+  }
+
+  void refuse_without_prefix(const json& annotations) {
+    for (const std::string_view name : kAnnotations) {
+      const std::string bare(name.substr(name.find('/') + 1));
+      if (annotations.contains(bare)) reader_.fault("metadata.annotations", bare, std::string(name));
+    }
   }
 
   /// Somebody wrote it, and nobody would tell that it has no effect.
