@@ -54,6 +54,15 @@ bool is_config_map_name(std::string_view name) {
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string_view::npos;
 }
 
+/// A key that is passed over, and looks as if it was not meant to be.
+void warn_of_ending(std::string_view key, const std::string& field, std::vector<std::string>& warnings) {
+  const auto meant = ending_meant(key);
+  if (meant.empty()) return;
+  warnings.push_back(clean_text(
+      field + "[" + clean_text(key, kNameShownMax) + "] holds no hooks: its key does not end in " + std::string(meant),
+      kWarningMax));
+}
+
 const ConfigSetting* setting_of(const HookAction& action) {
   const auto* sql = std::get_if<SqlAction>(&action);
   return sql != nullptr && sql->setting ? &*sql->setting : nullptr;
@@ -407,7 +416,10 @@ class Resolver {
     bool any = false;
     const std::size_t faults_before = reader_.faults.size();
     for (const auto& [entry, text] : data) {
-      if (key ? entry != *key : !has_hook_ending(entry)) continue;
+      if (key ? entry != *key : !has_hook_ending(entry)) {
+        if (!key) warn_of_ending(entry, "ConfigMap " + name + " data", reader_.warnings);
+        continue;
+      }
       any = true;
       // Components that name the same entry mean the same hooks.
       if (!read_.insert({name, entry}).second) continue;
@@ -510,7 +522,10 @@ HookConfiguration validate_config_map(const std::map<std::string, std::string>& 
   HookConfiguration out;
   bool any = false;
   for (const auto& [key, text] : data) {
-    if (!has_hook_ending(key)) continue;
+    if (!has_hook_ending(key)) {
+      warn_of_ending(key, "data", out.warnings);
+      continue;
+    }
     any = true;
     HookReader reader(rules);
     reader.read_entry(key, text, "data[" + clean_text(key, kNameShownMax) + "]", kHookTimeoutDefault);

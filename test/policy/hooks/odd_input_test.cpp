@@ -284,6 +284,47 @@ TEST_CASE("a misspelt field or annotation is a fault, others are not the gate's 
   }
 }
 
+TEST_CASE("a key of a ConfigMap that nearly ends as hooks do is not passed over in silence") {
+  struct Row {
+    const char* key;
+    const char* meant;  ///< "" = no warning.
+  };
+  for (const Row& row : {
+           Row{"b.SQL", ".sql"},
+           Row{"b.Sh", ".sh"},
+           Row{"b.sqll", ".sql"},
+           Row{"b.yml ", ".yml"},
+           Row{"b.yalm", ""},
+           Row{"b.yam", ".yaml"},
+           Row{"b.sql\u200B", ".sql"},
+           Row{"b\uFF0Esql", ".sql"},
+           Row{"b.jso", ".json"},
+           Row{"b", ""},
+           Row{"notes.txt", ""},
+           Row{"README.md", ""},
+           Row{"b.s", ""},
+           Row{"b.sql.bak", ""},
+           Row{".", ""},
+           Row{"", ""},
+       }) {
+    INFO(row.key);
+    const std::map<std::string, std::string> data{{"a.sql", "SHOW FRONTENDS"}, {row.key, "SHOW BACKENDS"}};
+    const auto stored = validate_config_map(data, {});
+    CHECK(stored.hooks.size() == 1);
+    CHECK(stored.faults.empty());
+    const json object = annotated("starrocks.com/upgrade-hooks-configmap", "h");
+    const auto used = resolve_hooks({.object = object, .config_maps = {{"h", {data, ""}}}});
+    CHECK(used.hooks.size() == 1);
+    const std::string said = std::string("] holds no hooks: its key does not end in ") + row.meant;
+    for (const auto& warnings : {stored.warnings, used.warnings}) {
+      REQUIRE(warnings.size() == (*row.meant == '\0' ? 0 : 1));
+      if (!warnings.empty()) CHECK_MESSAGE(warnings[0].ends_with(said), warnings[0]);
+    }
+    const json named = annotated("starrocks.com/upgrade-hooks-configmap", "h/a.sql");
+    CHECK(resolve_hooks({.object = named, .config_maps = {{"h", {data, ""}}}}).warnings.empty());
+  }
+}
+
 TEST_CASE("what is written and names no hook is told to have no effect") {
   struct Row {
     const char* name;
