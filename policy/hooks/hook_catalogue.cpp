@@ -67,14 +67,15 @@ std::string instead_of(std::string_view name) {
   constexpr std::size_t kNameMax = 40;
   std::string_view closest;
   std::size_t least = kTypingErrors + 1;
+  const std::string look = look_of(name);
   const auto consider = [&](std::string_view candidate) {
-    const std::size_t distance = edit_distance(name, candidate);
+    const std::size_t distance = edit_distance(look, candidate);
     if (distance < least) {
       least = distance;
       closest = candidate;
     }
   };
-  if (name.size() <= kNameMax) {
+  if (look.size() <= kNameMax) {
     consider(kRecommendedBundle);
     for (const PredefinedHook& hook : hook_catalogue()) consider(hook.name);
   }

@@ -45,20 +45,6 @@ std::string shown(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::vector<std::string> split_names(std::string_view list) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  std::vector<std::string> names;
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    std::string_view name = list.substr(0, comma);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-    name.remove_prefix(std::min(name.find_first_not_of(kSpace), name.size()));
-    name = name.substr(0, name.find_last_not_of(kSpace) + 1);
-    if (!name.empty()) names.emplace_back(name);
-  }
-  return names;
-}
-
 std::string annotation_field(std::string_view key) { return "metadata.annotations[" + std::string(key) + "]"; }
 
 /// DNS-1123 subdomain, as the API server has it for names of ConfigMaps.
@@ -66,6 +52,15 @@ bool is_config_map_name(std::string_view name) {
   constexpr std::size_t kNameMax = 253;
   return !name.empty() && name.size() <= kNameMax && name.front() != '.' && name.front() != '-' &&
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string_view::npos;
+}
+
+/// A key that is passed over, and looks as if it was not meant to be.
+void warn_of_ending(std::string_view key, const std::string& field, std::vector<std::string>& warnings) {
+  const auto meant = ending_meant(key);
+  if (meant.empty()) return;
+  warnings.push_back(clean_text(
+      field + "[" + clean_text(key, kNameShownMax) + "] holds no hooks: its key does not end in " + std::string(meant),
+      kWarningMax));
 }
 
 const ConfigSetting* setting_of(const HookAction& action) {
@@ -321,6 +316,7 @@ class Resolver {
         metadata == nullptr ? nullptr : reader_.object_member(*metadata, "annotations", "metadata.annotations");
     if (annotations == nullptr) return kHookTimeoutDefault;
     reader_.refuse_near_members(*annotations, "metadata.annotations", kAnnotations);
+    refuse_without_prefix(*annotations);
 
     const std::chrono::seconds timeout = annotated_timeout(*annotations);
     const auto mode = annotation_text(*annotations, annotation::kHooksMode);
@@ -351,6 +347,13 @@ class Resolver {
     }
     if (config_map_name) annotated_config_map(*config_map_name, timeout);
     return timeout;
+  }
+
+  void refuse_without_prefix(const json& annotations) {
+    for (const std::string_view name : kAnnotations) {
+      const std::string bare(name.substr(name.find('/') + 1));
+      if (annotations.contains(bare)) reader_.fault("metadata.annotations", bare, std::string(name));
+    }
   }
 
   /// Somebody wrote it, and nobody would tell that it has no effect.
@@ -413,7 +416,10 @@ class Resolver {
     bool any = false;
     const std::size_t faults_before = reader_.faults.size();
     for (const auto& [entry, text] : data) {
-      if (key ? entry != *key : !has_hook_ending(entry)) continue;
+      if (key ? entry != *key : !has_hook_ending(entry)) {
+        if (!key) warn_of_ending(entry, "ConfigMap " + name + " data", reader_.warnings);
+        continue;
+      }
       any = true;
       // Components that name the same entry mean the same hooks.
       if (!read_.insert({name, entry}).second) continue;
@@ -516,7 +522,10 @@ HookConfiguration validate_config_map(const std::map<std::string, std::string>& 
   HookConfiguration out;
   bool any = false;
   for (const auto& [key, text] : data) {
-    if (!has_hook_ending(key)) continue;
+    if (!has_hook_ending(key)) {
+      warn_of_ending(key, "data", out.warnings);
+      continue;
+    }
     any = true;
     HookReader reader(rules);
     reader.read_entry(key, text, "data[" + clean_text(key, kNameShownMax) + "]", kHookTimeoutDefault);

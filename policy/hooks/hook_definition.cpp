@@ -182,6 +182,26 @@ std::string timeout_accepted() {
 
 bool has_hook_ending(std::string_view key) { return ending_of(key) != nullptr; }
 
+std::string_view ending_meant(std::string_view key) {
+  constexpr std::size_t kLongEnding = 4;  // ".sh" is near to too many
+  constexpr std::size_t kKeyMax = 253;
+  if (key.size() > kKeyMax || has_hook_ending(key)) return {};
+  std::string look = look_of(key);
+  look.erase(look.find_last_not_of(' ') + 1);
+  const std::size_t dot = look.rfind('.');
+  if (dot == std::string::npos) return {};
+  const std::string_view written = std::string_view(look).substr(dot);
+  std::string_view closest;
+  std::size_t least = 2;
+  for (const Ending& ending : kEndings) {
+    const std::size_t distance = edit_distance(written, ending.text);
+    if (distance >= least || (distance > 0 && ending.text.size() < kLongEnding)) continue;
+    least = distance;
+    closest = ending.text;
+  }
+  return closest;
+}
+
 bool applies_to(const HookCondition& condition, const ImageChange& change) {
   return share_one(condition.version_changes, {version_change(change.from, change.to)}) &&
          share_one(condition.components, {change.component});

@@ -105,6 +105,9 @@ class HookReader : public MemberReader {
 
 /// .sql, .yaml, .yml, .json or .sh: entries with other endings hold no hooks.
 [[nodiscard]] bool has_hook_ending(std::string_view key);
+/// The ending that a key without one was meant to have: in another case, with a typing error or with something that
+/// nobody sees; "" for none.
+[[nodiscard]] std::string_view ending_meant(std::string_view key);
 inline constexpr std::string_view kHookEndings = ".sql, .yaml, .yml, .json or .sh";
 
 }  // namespace gate

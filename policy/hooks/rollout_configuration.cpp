@@ -8,6 +8,7 @@
 
 #include "policy/hooks/hook_catalogue.hpp"
 #include "policy/text/json_member.hpp"
+#include "policy/text/member_reader.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -21,12 +22,8 @@ constexpr std::size_t kHealthMax = 16;
 struct Source {
   std::string field;
   const json& value;
+  bool annotated;  ///< Then it is a string, whatever it says.
 };
-
-std::string shown(const json& value) {
-  return clean_text(value.is_string() ? value.get<std::string>()
-                                      : value.dump(-1, ' ', false, json::error_handler_t::replace));
-}
 
 class Reader {
  public:
@@ -38,18 +35,17 @@ class Reader {
   /// Where a setting is written; nothing where it is not.
   [[nodiscard]] std::optional<Source> source(std::string_view annotation, const char* field) const {
     const json& annotated = member(annotations_, annotation);
-    if (!annotated.is_null()) return Source{"metadata.annotations[" + std::string(annotation) + "]", annotated};
+    if (!annotated.is_null()) return Source{"metadata.annotations[" + std::string(annotation) + "]", annotated, true};
     const json& written = member(preparation_, field);
-    if (!written.is_null()) return Source{"spec.upgradePreparation." + std::string(field), written};
+    if (!written.is_null()) return Source{"spec.upgradePreparation." + std::string(field), written, false};
     return std::nullopt;
   }
 
   template <class Value, class From>
   void one_of(const std::optional<Source>& source, From from, const char* accepted, Value& into) {
     if (!source) return;
-    const std::optional<Value> value =
-        source->value.is_string() ? from(source->value.get<std::string>()) : std::nullopt;
-    if (value) {
+    if (!source->value.is_string()) return faults_.text_fault(source->field, source->value);
+    if (const std::optional<Value> value = from(source->value.get<std::string>())) {
       into = *value;
     } else {
       fault(*source, accepted);
@@ -59,25 +55,32 @@ class Reader {
   [[nodiscard]] std::optional<int> integer(const std::optional<Source>& source, int min, int max) {
     if (!source) return std::nullopt;
     std::int64_t number = -1;
+    if (source->annotated && !source->value.is_string()) {
+      faults_.text_fault(source->field, source->value);
+      return std::nullopt;
+    }
     if (source->value.is_number_integer()) {
       number = source->value.get<std::int64_t>();
-    } else if (source->value.is_string()) {
+    } else if (source->annotated) {
       const auto& text = source->value.get_ref<const std::string&>();
       const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
       if (read.ec != std::errc{} || read.ptr != text.data() + text.size()) number = -1;
     }
     if (number >= min && number <= max) return static_cast<int>(number);
-    fault(*source, "an integer from " + std::to_string(min) + " to " + std::to_string(max));
+    const bool quoted = !source->annotated && source->value.is_string();
+    fault(*source, "a whole number from " + std::to_string(min) + " to " + std::to_string(max) +
+                       (quoted ? ", without quotes" : ""));
     return std::nullopt;
   }
 
   void health(const std::optional<Source>& source) {
     if (!source) return;
     std::vector<std::string> names;
+    if (source->annotated && !source->value.is_string()) return faults_.text_fault(source->field, source->value);
     if (source->value.is_array()) {
-      for (const json& item : source->value) names.push_back(item.is_string() ? item.get<std::string>() : shown(item));
+      for (const json& item : source->value) names.push_back(MemberReader::shown(item));
     } else if (source->value.is_string()) {
-      names = split(source->value.get_ref<const std::string&>());
+      names = split_names(source->value.get_ref<const std::string&>());
     } else {
       return fault(*source, "a list of predefined checks");
     }
@@ -87,7 +90,7 @@ class Reader {
       const auto* hook = find_predefined(name);
       const auto* probe = hook == nullptr ? nullptr : std::get_if<ProbeAction>(&hook->action);
       if (probe == nullptr) {
-        fault({source->field, json(name)}, accepted_checks());
+        faults_.fault(source->field, name, accepted_checks());
       } else if (std::find(probes.begin(), probes.end(), probe->probe) == probes.end()) {
         probes.push_back(probe->probe);
       }
@@ -95,19 +98,9 @@ class Reader {
     if (!probes.empty()) out_.rollout.health = std::move(probes);
   }
 
+  [[nodiscard]] std::vector<ConfigurationFault> faults() && { return std::move(faults_.faults); }
+
  private:
-  static std::vector<std::string> split(std::string_view list) {
-    std::vector<std::string> out;
-    while (!list.empty()) {
-      const auto comma = std::min(list.find(','), list.size());
-      auto name = list.substr(0, comma);
-      list.remove_prefix(std::min(comma + 1, list.size()));
-      name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
-      name = name.substr(0, name.find_last_not_of(' ') + 1);
-      if (!name.empty()) out.emplace_back(name);
-    }
-    return out;
-  }
   static std::string accepted_checks() {
     std::string out;
     for (const auto& hook : hook_catalogue()) {
@@ -117,12 +110,13 @@ class Reader {
     return out;
   }
   void fault(const Source& source, const std::string& accepted) {
-    out_.faults.push_back({source.field, shown(source.value), accepted});
+    faults_.fault(source.field, MemberReader::shown(source.value), accepted);
   }
 
   const json& annotations_;
   const json& preparation_;
   RolloutConfiguration& out_;
+  MemberReader faults_;
 };
 
 }  // namespace
@@ -145,6 +139,7 @@ RolloutConfiguration resolve_rollout(const json& object, const LedRollout& defau
                          static_cast<int>(kStepTimeoutMin.count()), static_cast<int>(kStepTimeoutMax.count()))) {
     out.rollout.step_timeout = std::chrono::seconds(*timeout);
   }
+  out.faults = std::move(reader).faults();
   return out;
 }
 

@@ -16,7 +16,7 @@ ExternalPreparation external_preparation(const json& cluster, const PreparationS
   const json& kept = member(member(cluster, "status"), kMirrorField);
   if (!kept.is_object() || kept.empty() || !text_member(kept, "preparation").empty()) return {};
   const std::string phase = text_member(kept, "phase");
-  const std::string said = "." + std::string(kMirrorField) + " says " + (phase.empty() ? "no phase" : phase);
+  const std::string said = ".status." + std::string(kMirrorField) + " says " + (phase.empty() ? "no phase" : phase);
   const json& images = member(kept, "targetImages");
   const std::string key = text_member(kept, "key");
   if (!images.is_object() && key.empty()) {
@@ -32,7 +32,8 @@ ExternalPreparation external_preparation(const json& cluster, const PreparationS
   const std::string detail = clean_text(said + (message.empty() ? "" : ": " + message));
   if (phase == to_string(Phase::Completed)) return {State::Completed, detail};
   if (phase == to_string(Phase::Failed)) return {State::Failed, detail};
-  return {State::Waiting, detail};
+  if (phase == to_string(Phase::Pending) || phase == to_string(Phase::Running)) return {State::Waiting, detail};
+  return {State::Waiting, clean_text(said + ": want the phase Pending, Running, Completed or Failed")};
 }
 
 }  // namespace gate

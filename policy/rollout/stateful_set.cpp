@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/text/json_member.hpp"
+#include "policy/text/text.hpp"
 
 namespace gate {
 namespace {
@@ -230,6 +231,11 @@ int number(const json& object, std::string_view key, int fallback) {
   return static_cast<int>(std::clamp<std::int64_t>(value.get<std::int64_t>(), 0, INT32_MAX));
 }
 
+void warn(AdmissionAnswer& answer, const StatefulSetWrite& write, std::string_view what) {
+  constexpr std::size_t kNameShownMax = 30;
+  answer.warnings.push_back("upgrade gate: " + clean_text(write.name, kNameShownMax) + ": " + std::string(what));
+}
+
 }  // namespace
 
 std::string stateful_set_name(const PreparationSpec& spec, Component component) {
@@ -288,7 +294,8 @@ AdmissionAnswer answer_write(const json& old_object, const json& object, const S
       if (changes_image || operators_own) {
         hold(rewrite, old_object);
         mark = kMarkHold;
-        if (!operators_own) answer.warnings.emplace_back("upgrade gate: the new image is held until its turn comes");
+        if (!operators_own)
+          warn(answer, *write, "the new image is held until its turn comes, see kubectl upgrade-gate status");
       } else {
         mark = annotation_or_null(object, kHeldAnnotation);  // nothing that was held is being written
       }
@@ -296,8 +303,7 @@ AdmissionAnswer answer_write(const json& old_object, const json& object, const S
       break;
     case SetVerdict::Steer:
       if (on_delete(object)) {
-        answer.warnings.push_back("upgrade gate: StatefulSet " + write->name +
-                                  " has updateStrategy OnDelete; its pods are not led");
+        warn(answer, *write, "pods are not led with updateStrategy OnDelete, delete them one by one");
         rewrite.annotation(kPartitionAnnotation, json());
         break;
       }

@@ -19,16 +19,30 @@ struct Range {
   std::string_view name;
 };
 
+constexpr char32_t kFullWidthFirst = 0xFF01;  // "!", which is kAsciiFirst; the others follow in ASCII's order
+constexpr char32_t kFullWidthLast = 0xFF5E;
+constexpr char32_t kAsciiFirst = '!';
+
+/// Whatever Unicode calls ignorable is here: a reader of it sees nothing.
 constexpr std::array kConfusing{
+    Range{0x0000, 0x0008, "control character"},
+    Range{0x000B, 0x000C, "control character"},
     Range{0x000D, 0x000D, "carriage return"},
+    Range{0x000E, 0x001F, "control character"},
+    Range{0x007F, 0x0084, "control character"},
     Range{0x0085, 0x0085, "next line"},
+    Range{0x0086, 0x009F, "control character"},
     Range{0x00A0, 0x00A0, "no-break space"},
     Range{0x00AD, 0x00AD, "soft hyphen"},
     Range{0x00B4, 0x00B4, "acute accent"},
     Range{0x034F, 0x034F, "combining grapheme joiner"},
     Range{0x061C, 0x061C, "directional mark"},
+    Range{0x115F, 0x1160, "invisible character"},
     Range{0x1680, 0x1680, "unusual space"},
+    Range{0x17B4, 0x17B5, "invisible character"},
+    Range{0x180B, 0x180D, "variation selector"},
     Range{0x180E, 0x180E, "zero width separator"},
+    Range{0x180F, 0x180F, "variation selector"},
     Range{0x2000, 0x200A, "unusual space"},
     Range{0x200B, 0x200B, "zero width space"},
     Range{0x200C, 0x200C, "zero width non-joiner"},
@@ -47,43 +61,87 @@ constexpr std::array kConfusing{
     Range{0x202F, 0x202F, "narrow no-break space"},
     Range{0x2032, 0x2033, "prime"},
     Range{0x205F, 0x205F, "unusual space"},
-    Range{0x2060, 0x2064, "invisible character"},
+    Range{0x2060, 0x2065, "invisible character"},
     Range{0x2066, 0x2069, "directional mark"},
+    Range{0x206A, 0x206F, "invisible character"},
     Range{0x2212, 0x2212, "minus sign"},
+    Range{0x2800, 0x2800, "invisible character"},
     Range{0x3000, 0x3000, "ideographic space"},
     Range{0x3001, 0x3002, "ideographic comma or full stop"},
     Range{0x3164, 0x3164, "invisible character"},
     Range{0xFE00, 0xFE0F, "variation selector"},
     Range{0xFEFF, 0xFEFF, "byte order mark"},
-    Range{0xFF01, 0xFF5E, "full-width form of an ASCII character"},
+    Range{kFullWidthFirst, kFullWidthLast, "full-width form of an ASCII character"},
+    Range{0xFFA0, 0xFFA0, "invisible character"},
+    Range{0xFFF0, 0xFFFB, "invisible character"},
+    Range{0xFFFC, 0xFFFC, "object replacement character"},
+    Range{0x1BCA0, 0x1BCA3, "invisible character"},
+    Range{0x1D173, 0x1D17A, "invisible character"},
+    Range{0xE0000, 0xE00FF, "invisible character"},
+    Range{0xE0100, 0xE01EF, "variation selector"},
+    Range{0xE01F0, 0xE0FFF, "invisible character"},
 };
+
+const Range* range_of(char32_t code_point) {
+  const auto found = std::find_if(kConfusing.begin(), kConfusing.end(), [code_point](const Range& row) {
+    return code_point >= row.first && code_point <= row.last;
+  });
+  return found == kConfusing.end() ? nullptr : &*found;
+}
 
 std::string named(char32_t code_point, std::string_view name) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string text = "U+";
-  for (int shift = code_point > 0xFFFF ? 20 : 12; shift >= 0; shift -= 4) text += kDigits[code_point >> shift & 0xF];
+  for (int shift = code_point > 0xFFFFF ? 20 : code_point > 0xFFFF ? 16 : 12; shift >= 0; shift -= 4)
+    text += kDigits[code_point >> shift & 0xF];
   return text + " (" + std::string(name) + ")";
 }
 
-}  // namespace
-
-std::optional<ConfusingCharacter> first_confusing_character(std::string_view text, std::size_t offset) {
+/// The first one that is in the table, or that `also_named` has a name for.
+template <class AlsoNamed>
+std::optional<ConfusingCharacter> first_of(std::string_view text, std::size_t offset, AlsoNamed also_named) {
   ConfusingCharacter here;
   for (here.offset = 0; here.offset < text.size(); here.offset += here.bytes) {
     const Utf8Step step = decode_utf8(text, here.offset);
     here.bytes = step.bytes;
-    const auto* range = std::find_if(kConfusing.begin(), kConfusing.end(), [&](const Range& row) {
-      return step.code_point >= row.first && step.code_point <= row.last;
-    });
+    const Range* range = range_of(step.code_point);
+    const std::string_view name = range != nullptr ? range->name : also_named(step.code_point);
     const bool line_end = step.code_point == '\r' && text.substr(here.offset + 1).starts_with('\n');
-    if (here.offset >= offset && step.valid && range != kConfusing.end() && !line_end) {
-      here.name = named(step.code_point, range->name);
+    if (here.offset >= offset && step.valid && !name.empty() && !line_end) {
+      here.name = named(step.code_point, name);
       return here;
     }
     here.column = step.code_point == '\n' ? 1 : here.column + 1;
     if (step.code_point == '\n') ++here.line;
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ConfusingCharacter> first_confusing_character(std::string_view text, std::size_t offset) {
+  return first_of(text, offset, [](char32_t) { return std::string_view{}; });
+}
+
+std::optional<ConfusingCharacter> first_odd_character(std::string_view name) {
+  constexpr char32_t kAsciiEnd = 0x80;
+  return first_of(name, 0, [](char32_t code_point) {
+    return code_point < kAsciiEnd ? std::string_view{} : std::string_view{"not an ASCII character"};
+  });
+}
+
+std::string look_of(std::string_view text) {
+  std::string out;
+  Utf8Step step;
+  for (std::size_t i = 0; i < text.size(); i += step.bytes) {
+    step = decode_utf8(text, i);
+    char32_t seen = step.code_point;
+    if (seen >= kFullWidthFirst && seen <= kFullWidthLast) seen = seen - kFullWidthFirst + kAsciiFirst;
+    if (seen == step.code_point && step.valid && range_of(seen) != nullptr) continue;
+    if (seen >= 'A' && seen <= 'Z') seen = seen - 'A' + 'a';
+    out += seen < 0x80 ? static_cast<char>(seen) : '?';
+  }
+  return out;
 }
 
 std::string_view without_byte_order_mark(std::string_view text) {

@@ -17,11 +17,19 @@ struct ConfusingCharacter {
   std::string name;        ///< "U+201C (left double quotation mark)".
 };
 
-/// The first one at `offset` or behind it: byte order marks, zero-width and directional marks, blanks other than space,
-/// tab and line feed, typographic quotes and dashes, full-width forms, a carriage return without its line feed. Invalid
-/// UTF-8 is no character of anybody. Linear in what is passed over.
+/// The first one at `offset` or behind it: byte order marks, control characters, whatever Unicode calls ignorable,
+/// directional marks, blanks other than space, tab and line feed, typographic quotes and dashes, full-width forms, a
+/// carriage return without its line feed. Invalid UTF-8 is no character of anybody. Linear in what is passed over.
 [[nodiscard]] std::optional<ConfusingCharacter> first_confusing_character(std::string_view text,
                                                                           std::size_t offset = 0);
+
+/// The first character of a name that would be ASCII if it was right: a confusing one, or any that is not ASCII, such
+/// as a letter of another script that looks the same.
+[[nodiscard]] std::optional<ConfusingCharacter> first_odd_character(std::string_view name);
+
+/// A name for comparing it with those it may have been meant to be: in lower case, full-width forms as ASCII, confusing
+/// characters left out, every other one that is not ASCII as "?". Linear.
+[[nodiscard]] std::string look_of(std::string_view text);
 
 /// Without the byte order mark that it may begin with.
 [[nodiscard]] std::string_view without_byte_order_mark(std::string_view text);

@@ -21,6 +21,19 @@ std::string unquoted(const json& value) { return value.is_string() ? ", without 
 
 }  // namespace
 
+ConfigurationFault fault_of(std::string field, std::string_view value, std::string accepted) {
+  constexpr std::string_view kWhite = " \t\r\n";
+  // Prose and SQL may have letters of any script, a single word is a name.
+  const bool word = value.find_first_of(kWhite) == std::string_view::npos;
+  const auto odd = word ? first_odd_character(value) : first_confusing_character(value);
+  if (odd) accepted += " (the value has " + odd->name + ")";
+  const auto first = value.find_first_not_of(kWhite);
+  const bool blank_ends =
+      first != std::string_view::npos && (first != 0 || value.find_last_not_of(kWhite) + 1 != value.size());
+  if (blank_ends) accepted += " (the value begins or ends with white space)";
+  return {std::move(field), clean_text(value, kFaultValueMax), std::move(accepted)};
+}
+
 const json* MemberReader::find_member(const json& object, std::string_view key) {
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? nullptr : &*found;
@@ -31,13 +44,13 @@ std::string MemberReader::shown(const json& value) {
 }
 
 void MemberReader::fault(std::string field, std::string_view value, std::string accepted) {
-  if (const auto odd = first_confusing_character(value)) accepted += " (the value has " + odd->name + ")";
-  constexpr std::string_view kWhite = " \t\r\n";
-  const auto first = value.find_first_not_of(kWhite);
-  const bool blank_ends =
-      first != std::string_view::npos && (first != 0 || value.find_last_not_of(kWhite) + 1 != value.size());
-  if (blank_ends) accepted += " (the value begins or ends with white space)";
-  faults.push_back({std::move(field), clean_text(value, kFaultValueMax), std::move(accepted)});
+  faults.push_back(fault_of(std::move(field), value, std::move(accepted)));
+}
+
+void MemberReader::text_fault(const std::string& field, const json& value) {
+  fault(
+      field, shown(value),
+      value.is_structured() ? "a string" : "a string, in quotes: \"" + clean_text(shown(value), kFaultValueMax) + "\"");
 }
 
 const json* MemberReader::object_member(const json& parent, std::string_view key, const std::string& field) {
@@ -60,9 +73,7 @@ std::optional<std::string> MemberReader::text_member(const json& parent, std::st
   const json* value = find_member(parent, key);
   if (value == nullptr) return std::nullopt;
   if (value->is_string()) return value->get<std::string>();
-  fault(field, shown(*value),
-        value->is_structured() ? "a string"
-                               : "a string, in quotes: \"" + clean_text(shown(*value), kFaultValueMax) + "\"");
+  text_fault(field, *value);
   return std::nullopt;
 }
 
@@ -113,19 +124,15 @@ void MemberReader::refuse_unknown_members(const json& object, const std::string&
 void MemberReader::refuse_near_members(const json& object, const std::string& field,
                                        const std::vector<std::string_view>& known) {
   constexpr std::size_t kTypingErrors = 2;
-  constexpr std::size_t kNameMax = 80;  // longer ones are none of ours
-  const auto folded = [](std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    return out;
-  };
+  constexpr std::size_t kLettersPerError = 4;  // or "spec" would be near to whatever has a letter of it
+  constexpr std::size_t kNameMax = 160;        // longer ones are none of ours, with invisible characters in between
   if (!object.is_object()) return;
   for (const auto& member : object.items()) {
     const std::string& key = member.key();
     if (key.size() > kNameMax || std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const std::string look = look_of(key);
     const auto near = std::find_if(known.begin(), known.end(), [&](std::string_view name) {
-      return edit_distance(folded(key), folded(name)) <= kTypingErrors;
+      return edit_distance(look, look_of(name)) <= std::min(kTypingErrors, name.size() / kLettersPerError);
     });
     if (near != known.end()) fault(field, key, std::string(*near));
   }

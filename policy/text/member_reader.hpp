@@ -18,6 +18,9 @@ struct ConfigurationFault {
   friend bool operator==(const ConfigurationFault&, const ConfigurationFault&) = default;
 };
 
+/// `value` as it is written: cleaned and cut here, and what nobody sees in it is named.
+[[nodiscard]] ConfigurationFault fault_of(std::string field, std::string_view value, std::string accepted);
+
 /// Never throws for the shape of an object: a wrong type is a fault.
 class MemberReader {
  public:
@@ -41,16 +44,19 @@ class MemberReader {
                     const std::vector<std::string_view>& known);
   void refuse_unknown_members(const nlohmann::json& object, const std::string& field,
                               const std::vector<std::string_view>& known);
-  /// Of an object that has other members, too: a fault for those that two typing errors, or the case, tell from a
-  /// known one.
+  /// Of an object that has other members, too: a fault for those that two typing errors (one in a name of less than
+  /// eight letters), the case, or characters that nobody sees tell from a known one.
   void refuse_near_members(const nlohmann::json& object, const std::string& field,
                            const std::vector<std::string_view>& known);
+
+  /// As a person wrote it, or nearly.
+  static std::string shown(const nlohmann::json& value);
+  /// `value` should have been a string.
+  void text_fault(const std::string& field, const nlohmann::json& value);
 
  protected:
   /// `parent[key]`; nullptr when it is absent or null, or when `parent` has no members.
   static const nlohmann::json* find_member(const nlohmann::json& parent, std::string_view key);
-  /// As a person wrote it, or nearly.
-  static std::string shown(const nlohmann::json& value);
 };
 
 }  // namespace gate

@@ -99,4 +99,18 @@ std::string without_secrets(std::string text, const std::vector<std::string>& se
   return text;
 }
 
+std::vector<std::string> split_names(std::string_view list) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    std::string_view name = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    name.remove_prefix(std::min(name.find_first_not_of(kSpace), name.size()));
+    name = name.substr(0, name.find_last_not_of(kSpace) + 1);
+    if (!name.empty()) names.emplace_back(name);
+  }
+  return names;
+}
+
 }  // namespace gate

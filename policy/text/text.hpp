@@ -22,6 +22,9 @@ inline constexpr std::size_t kWarningMax = 120;
 /// `.*is\simmutable.*` and `.*immutable\sfield.*`), on which it may delete and recreate the object.
 [[nodiscard]] std::string clean_text(std::string_view foreign, std::size_t characters_max = kForeignTextMax);
 
+/// The names of a list with commas, without the blanks and line ends around them; empty ones are left out.
+[[nodiscard]] std::vector<std::string> split_names(std::string_view list);
+
 /// A shorter secret is not looked for: it is part of many words, and what is hidden there would tell it.
 inline constexpr std::size_t kHiddenSecretMin = 4;
 /// `text` with "(hidden)" wherever it repeats one of `secrets`. Before clean_text(), which may cut one in its middle.

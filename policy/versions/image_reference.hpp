@@ -7,7 +7,7 @@
 namespace gate {
 
 /// What makes a reference one that no container runtime takes ("white space", "an empty tag", "capital letters in its
-/// repository"); "" when there is nothing. A digest's form is not looked at.
+/// repository"); "" when there is nothing. Judged by the grammar that runtimes and the kubelet share; linear.
 [[nodiscard]] std::string image_fault(std::string_view image);
 
 }  // namespace gate

@@ -139,11 +139,10 @@ std::string turn_text(const json& record) {
   return {};
 }
 
+/// What its turn or its hook waits for; "" where neither does. When the record is over or expired that is past, and its
+/// message says what there is to do.
 std::string waits_for(const json& record) {
-  // What its turns waited for is past; the message says what there is to do.
-  if (is_closed(record) || text_member(status_of(record), "outcome") == "Expired") {
-    return printable_text(text_member(status_of(record), "message"));
-  }
+  if (is_closed(record) || text_member(status_of(record), "outcome") == "Expired") return {};
   for (const json& turn : list_member(status_of(record), "turns")) {
     const auto waiting = text_member(turn, "waitingFor");
     if (text_member(turn, "phase") != "Done" && !waiting.empty()) return printable_text(waiting);
@@ -153,7 +152,7 @@ std::string waits_for(const json& record) {
     const auto message = text_member(hook, "message");
     return printable_text(text_member(hook, "name") + (message.empty() ? "" : ": " + message));
   }
-  return printable_text(text_member(status_of(record), "message"));
+  return {};
 }
 
 using Row = std::vector<std::string>;
@@ -312,8 +311,14 @@ std::string record_page(const json& record, WallTime now, const Screen& screen) 
   if (created) head.push_back({"Age:", duration_text(now - *created)});
   const auto turn = turn_text(record);
   if (!turn.empty()) head.push_back({"Turn:", turn});
+  // A message is a sentence of its own ("waiting for the rollout: ...").
   const auto waiting = waits_for(record);
-  if (!waiting.empty()) head.push_back({is_closed(record) ? "Message:" : "Waits for:", waiting});
+  const auto message = printable_text(text_member(status, "message"));
+  if (!waiting.empty()) {
+    head.push_back({"Waits for:", waiting});
+  } else if (!message.empty()) {
+    head.push_back({"Message:", message});
+  }
   std::string out = table(head, screen);
   const auto done = hooks_done(record);
   section(out, "Hooks " + bar(done) + " " + fraction(done), hook_rows(record), screen);

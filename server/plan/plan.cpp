@@ -21,6 +21,7 @@
 #include "policy/text/url.hpp"
 #include "policy/text/yaml.hpp"
 #include "server/plan/manifest_files.hpp"
+#include "server/plan/manifest_shape.hpp"
 
 namespace gate {
 namespace {
@@ -33,7 +34,6 @@ constexpr std::size_t kFileBytesMax = 16u << 20;
 constexpr std::string_view kConfigMapKind = "ConfigMap";
 constexpr std::string_view kListEnding = "List";
 constexpr std::string_view kGroup = "starrocks.com/";
-constexpr std::string_view kHooksLabel = "starrocks.com/upgrade-hooks";
 
 enum class Side { Old, Both, New };
 
@@ -144,6 +144,7 @@ class Manifests {
     if (const auto& items = member(object, "items"); kind.ends_with(kListEnding)) {
       if (!items.is_array() && !items.is_null())
         return misuse(line_of(origin) + "the items of a " + kind + " are no list");
+      if (const auto faults = list_faults(object); !faults.empty()) return misuse(line_of(origin) + describe(faults));
       Origin inside = origin;
       inside.kind = kind.substr(0, kind.size() - kListEnding.size());
       inside.api_version = inside.kind.empty() ? "" : api_version;
@@ -165,7 +166,7 @@ class Manifests {
       if ((key == "apiVersion" || key == "kind") && !value.is_string() && !value.is_null()) {
         return text + ": " + key + " is not a string";
       }
-      if (const auto odd = first_confusing_character(key)) {
+      if (const auto odd = first_odd_character(key)) {
         return text + ": its field \"" + printable_text(key) + "\" has " + odd->name;
       }
     }
@@ -193,11 +194,11 @@ class Manifests {
       const bool same_group = known.group.empty() ? api_version == known.api_version
                                                   : letters_of(api_version).starts_with(letters_of(known.group));
       const bool ours = same_group || known.kind != kConfigMapKind;
-      if (ours && kind != known.kind && letters_of(kind) == letters_of(known.kind)) {
+      if (ours && kind != known.kind && nearly(kind, known.kind, same_group && !known.group.empty())) {
         return misuse(line_of(origin) + "kind \"" + printable_text(kind) + "\"" + note_of(kind) + ": want " +
                       std::string(known.kind));
       }
-      const bool right = known.group.empty() || api_version.starts_with(known.group);
+      const bool right = known.group.empty() || api_version == known.api_version;
       if (kind == known.kind && !right) {
         return misuse(line_of(origin) + "apiVersion \"" + printable_text(api_version) + "\" of a " + kind +
                       note_of(api_version) + ": want " + std::string(known.api_version));
@@ -206,8 +207,16 @@ class Manifests {
     return Ok{};
   }
 
+  /// The same letters; in our own group, which has no other kinds, typing errors too.
+  static bool nearly(const std::string& kind, std::string_view known, bool own_group) {
+    constexpr std::size_t kTypingErrors = 2;
+    constexpr std::size_t kKindMax = 63;
+    if (letters_of(kind) == letters_of(known)) return true;
+    return own_group && kind.size() <= kKindMax && edit_distance(look_of(kind), look_of(known)) <= kTypingErrors;
+  }
+
   static std::string note_of(const std::string& text) {
-    const auto odd = first_confusing_character(text);
+    const auto odd = first_odd_character(text);
     return odd ? ", which has " + odd->name : "";
   }
 
@@ -232,13 +241,21 @@ class Manifests {
       ++passed_over[kind];
       return Ok{};
     }
+    if (const auto faults = shape_faults(kind, object); !faults.empty()) {
+      const auto name = clean_text(text_member(member(object, "metadata"), "name"), 63);
+      return misuse(line_of(origin) + kind + (name.empty() ? "" : " " + name) + ": " + describe(faults));
+    }
     const auto& metadata = member(object, "metadata");
     ObjectKey key{kind, text_member(metadata, "namespace"), text_member(metadata, "name")};
     if (key.name_space.empty()) key.name_space = origin.name_space;
     if (key.name.empty()) return misuse(line_of(origin) + "a " + kind + " has no metadata.name");
     if (config_map) {
       // Hooks are read when they are used, so the new version counts, the old one only where there is no other.
-      if (origin.side != Side::Old || !config_maps.contains(key)) config_maps[key] = {object, origin.document.faults};
+      if (origin.side == Side::Old && config_maps.contains(key)) return Ok{};
+      auto faults = origin.document.faults;
+      if (const auto in_data = data_faults(object); !in_data.empty())
+        faults.push_back(line_of(origin) + describe(in_data));
+      config_maps[key] = {object, std::move(faults)};
       return Ok{};
     }
     if (!origin.document.faults.empty()) return misuse(origin.document.faults.front() + " (in " + to_text(key) + ")");

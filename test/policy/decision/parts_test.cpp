@@ -10,8 +10,10 @@
 #include "policy/hooks/rollout_configuration.hpp"
 #include "policy/record/external_preparation.hpp"
 #include "policy/record/http_hook.hpp"
+#include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/rollout.hpp"
+#include "policy/rollout/stateful_set.hpp"
 #include "policy/rollout/turns.hpp"
 #include "policy/versions/upgrade_path.hpp"
 #include "test/policy/golden.hpp"
@@ -289,6 +291,111 @@ void add_database(Texts& out) {
   add("a node that is down", node);
 }
 
+// --- What the cluster's status says ------------------------------------------------------------------------------
+
+/// The conditions that a cluster with the operator's `phase` is given because of `record`.
+void add_conditions(Texts& out, const std::string& name, const std::string& phase, const std::string& image,
+                    const std::vector<Preparation>& records) {
+  const json cluster{{"metadata", {{"uid", "uid-1"}, {"generation", 7}}},
+                     {"spec", {{"starRocksBeSpec", {{"image", image}}}}},
+                     {"status", {{"phase", phase}}}};
+  const auto fields = condition_fields(cluster, records, true, WallTime(std::chrono::seconds(1'800'000'000)));
+  std::string text;
+  for (const json& condition : fields.at("conditions")) {
+    text += condition.at("type").get<std::string>() + "=" + condition.at("status").get<std::string>() + " " +
+            condition.at("reason").get<std::string>() + ": " + condition.at("message").get<std::string>() + "\n";
+  }
+  out.emplace_back("status: " + name, text);
+}
+
+void add_statuses(Texts& out) {
+  const auto add = [&](const std::string& name, const std::string& image, Phase phase, Stage stage, auto change) {
+    Preparation record = rolling();
+    record.spec.changes = {{kBe, "be:3.3.0", "be:3.3.1"}};
+    record.spec.rollout.mode = RolloutMode::Operator;
+    record.status.phase = phase;
+    record.status.stage = stage;
+    change(record);
+    add_conditions(out, name, "running", image, {record});
+  };
+  const auto as_it_is = [](Preparation&) {};
+  const auto led = [](TurnPhase phase) {
+    return [phase](Preparation& record) {
+      record.spec.rollout.mode = RolloutMode::Stepwise;
+      record.status.rollout.turns = {Turn{{kBe}, phase, 2, 3, 1, "StatefulSet sales-be: 2 of 3 pods ready", {}, 0}};
+    };
+  };
+  for (const char* phase : {"running", "reconciling", "failed", ""}) {
+    add_conditions(out, "no upgrade, and the operator says \"" + std::string(phase) + "\"", phase, "be:3.3.0", {});
+  }
+  add("hooks that run, without a word of theirs", "be:3.3.1", Phase::Running, Stage::Preparing, as_it_is);
+  add("hooks that run and hold the pods", "be:3.3.1", Phase::Running, Stage::Preparing, [](Preparation& record) {
+    record.spec.rollout.admission = AdmissionMode::Hold;
+    record.status.message = "running hook disable-balancer (1/2 hooks)";
+  });
+  add("a hook that failed", "be:3.3.1", Phase::Failed, Stage::Closed, [](Preparation& record) {
+    record.spec.rollout.admission = AdmissionMode::Hold;
+    record.status.outcome = Outcome::Failed;
+    record.status.message = "critical hook \"disable-balancer\" failed: Access denied";
+  });
+  add("a rollout that the operator does", "be:3.3.1", Phase::Completed, Stage::RollingOut, as_it_is);
+  add("pods that go back", "be:3.3.0", Phase::Completed, Stage::RollingOut, as_it_is);
+  add("settings that are restored", "be:3.3.1", Phase::Completed, Stage::Restoring,
+      [](Preparation& record) { record.status.admitted_time = WallTime(std::chrono::seconds(1)); });
+  add("a turn that rolls", "be:3.3.1", Phase::Completed, Stage::RollingOut, led(TurnPhase::Rolling));
+  add("a turn that is paused", "be:3.3.1", Phase::Completed, Stage::RollingOut, led(TurnPhase::Paused));
+  add("a rollout that expired with pods held", "be:3.3.1", Phase::Completed, Stage::Closed, [&](Preparation& record) {
+    led(TurnPhase::Paused)(record);
+    record.status.outcome = Outcome::Expired;
+  });
+}
+
+// --- Verify mode: what another program's status says -------------------------------------------------------------
+
+void add_externals(Texts& out) {
+  const auto add = [&](const std::string& name, const json& kept) {
+    const json cluster{{"status", {{std::string(kMirrorField), kept}}}};
+    out.emplace_back("others' preparation: " + name, external_preparation(cluster, rolling().spec).detail);
+  };
+  const json here{{"fe", "fe:3.3.1"}, {"be", "be:3.3.1"}};
+  add("no target", {{"phase", "Completed"}});
+  add("another target", {{"phase", "Completed"}, {"targetImages", {{"fe", "fe:3.3.1"}, {"be", "be:3.3.2"}}}});
+  add("another key", {{"phase", "Completed"}, {"key", "0123456789"}});
+  add("no phase", {{"targetImages", here}});
+  add("a phase that nobody knows", {{"phase", "Done"}, {"targetImages", here}});
+  add("running", {{"phase", "Running"}, {"targetImages", here}, {"message", "draining be-2"}});
+  add("failed", {{"phase", "Failed"}, {"targetImages", here}, {"message", "be-2 does not drain: 3 queries run"}});
+  add("completed", {{"phase", "Completed"}, {"targetImages", here}});
+}
+
+// --- Writes of StatefulSets --------------------------------------------------------------------------------------
+
+void add_writes(Texts& out) {
+  const auto set = [](const std::string& image, const std::string& strategy) {
+    return json{{"metadata",
+                 {{"name", "sales-be"},
+                  {"labels", {{"app.kubernetes.io/component", "be"}}},
+                  {"ownerReferences",
+                   {{{"apiVersion", "starrocks.com/v1"},
+                     {"kind", "StarRocksCluster"},
+                     {"name", "sales"},
+                     {"uid", "uid-1"},
+                     {"controller", true}}}}}},
+                {"spec",
+                 {{"replicas", 3},
+                  {"updateStrategy", {{"type", strategy}}},
+                  {"template", {{"spec", {{"containers", {{{"name", "be"}, {"image", image}}}}}}}}}}};
+  };
+  const auto add = [&](const std::string& name, const json& before, const json& after, const SetOrder& order) {
+    std::string text;
+    for (const auto& warning : answer_write(before, after, order).warnings) text += "Warning: " + warning + "\n";
+    out.emplace_back("StatefulSet: " + name, text);
+  };
+  add("an image by hand that is held", set("be:3.3.0", "RollingUpdate"), set("be:3.3.1", "RollingUpdate"),
+      {SetVerdict::Hold, 0});
+  add("OnDelete", set("be:3.3.0", "OnDelete"), set("be:3.3.1", "OnDelete"), {SetVerdict::Steer, 2});
+}
+
 void add_others(Texts& out) {
   for (const auto& [name, status, body] :
        {std::tuple("a page instead of a verdict", 200, "<html>login</html>"),
@@ -305,6 +412,9 @@ Texts parts() {
   add_objects(out);
   add_turns(out);
   add_database(out);
+  add_statuses(out);
+  add_externals(out);
+  add_writes(out);
   add_others(out);
   return out;
 }

@@ -121,84 +121,157 @@ TEST_CASE("a character that nobody sees is named where it makes a text one that 
   CHECK(hook.faults[0].accepted.find("(the value has U+200B (zero width space))") != std::string::npos);
 }
 
+TEST_CASE("every character that nobody sees is named in the key and in the value of every annotation") {
+  struct Odd {
+    const char* character;
+    const char* named;
+  };
+  for (const Odd& odd : {
+           Odd{"\u200B", "U+200B"}, Odd{"\u00A0", "U+00A0"}, Odd{"\u00AD", "U+00AD"}, Odd{"\uFEFF", "U+FEFF"},
+           Odd{"\u2060", "U+2060"}, Odd{"\u206A", "U+206A"}, Odd{"\u115F", "U+115F"}, Odd{"\u2010", "U+2010"},
+           Odd{"\u202E", "U+202E"}, Odd{"\u3000", "U+3000"}, Odd{"\U000E0041", "U+E0041"}, Odd{"\u2800", "U+2800"},
+           Odd{"\a", "U+0007"}, Odd{"\x7F", "U+007F"}, Odd{"\u0085", "U+0085"}, Odd{"\r", "U+000D"},
+           Odd{"\u0435", "U+0435"},  // looks like "e"
+       }) {
+    for (const auto& [key, value] : std::map<std::string, std::string>{
+             {"prepare-upgrade", "true"},
+             {"upgrade-hooks", "disable-balancer"},
+             {"upgrade-hooks-configmap", "hooks"},
+             {"upgrade-hooks-mode", "verify"},
+             {"upgrade-timeout-seconds", "60"},
+             {"upgrade-admission", "hold"},
+             {"upgrade-rollout", "stepwise"},
+             {"upgrade-health", "check-backends-alive"},
+             {"upgrade-health-readings", "3"},
+             {"upgrade-step-timeout-seconds", "900"},
+         }) {
+      INFO(odd.named << " in " << key);
+      const std::string full = "starrocks.com/" + key;
+      for (const std::size_t at : {std::size_t{0}, value.size() / 2, value.size()}) {
+        std::string text = value;
+        const json object = annotated(full, text.insert(at, odd.character));
+        const auto told = describe(resolve_hooks({.object = object}).faults);
+        const bool blank = *odd.character == '\r' && at != value.size() / 2;
+        if (blank && (key == "upgrade-hooks" || key == "upgrade-health")) {  // a list, which may be laid out
+          CHECK(told == "");
+          continue;
+        }
+        CHECK_MESSAGE(told.find("metadata.annotations[" + full + "]: invalid value ") == 0, told);
+        CHECK_MESSAGE(told.find(std::string("(the value has ") + odd.named) != std::string::npos, told);
+      }
+      for (const std::size_t at : {std::size_t{0}, full.size() / 2, full.size()}) {
+        std::string text = full;
+        const std::string two = std::string(odd.character) + odd.character;
+        const auto told = describe(resolve_hooks({.object = annotated(text.insert(at, two), value)}).faults);
+        CHECK_MESSAGE(told.find("want " + full) != std::string::npos, told);
+        CHECK_MESSAGE(told.find(std::string("(the value has ") + odd.named) != std::string::npos, told);
+      }
+    }
+  }
+}
+
 TEST_CASE("a misspelt field or annotation is a fault, others are not the gate's business") {
   struct Row {
     const char* name;
     const char* object;
     const char* told;  ///< "" = no fault.
   };
-  for (const Row& row : {
-           Row{"a hook's field", R"({"spec":{"starRocksFeSpec":{"upgradeHook":{"predefined":["create-image"]}}}})",
-               "spec.starRocksFeSpec: invalid value \"upgradeHook\": want upgradeHooks"},
-           Row{"its case", R"({"spec":{"starRocksBeSpec":{"upgradehooks":{}}}})",
-               "spec.starRocksBeSpec: invalid value \"upgradehooks\": want upgradeHooks"},
-           Row{"of a warehouse", R"({"spec":{"template":{"upgradeHoks":{}}}})",
-               "spec.template: invalid value \"upgradeHoks\": want upgradeHooks"},
-           Row{"the preparation", R"({"spec":{"upgradePreperation":{"enabled":true}}})",
-               "spec: invalid value \"upgradePreperation\": want upgradePreparation"},
-           Row{"the preparation's field", R"({"spec":{"upgradePreparation":{"timeoutSecond":9}}})",
-               "spec.upgradePreparation: invalid value \"timeoutSecond\": want the fields enabled, hooks, "
-               "timeoutSeconds, "},
-           Row{"a field of a component's hooks",
-               R"({"spec":{"starRocksFeSpec":{"upgradeHooks":{"predefine":["create-image"]}}}})",
-               "spec.starRocksFeSpec.upgradeHooks: invalid value \"predefine\": want the fields predefined, custom, "
-               "timeoutSeconds"},
-           Row{"a field of a ConfigMap's name",
-               R"({"spec":{"starRocksFeSpec":{"upgradeHooks":{"custom":{"configMapName":"a","key":"b"}}}}})",
-               "spec.starRocksFeSpec.upgradeHooks.custom: invalid value \"key\": want the fields configMapName, "
-               "scriptKey"},
-           Row{"an annotation", R"({"metadata":{"annotations":{"starrocks.com/upgrade-hook":"create-image"}}})",
-               "metadata.annotations: invalid value \"starrocks.com/upgrade-hook\": want starrocks.com/upgrade-hooks"},
-           Row{"an annotation's prefix", R"({"metadata":{"annotations":{"starrock.com/prepare-upgrade":"true"}}})",
-               "metadata.annotations: invalid value \"starrock.com/prepare-upgrade\": want "
-               "starrocks.com/prepare-upgrade"},
-           Row{"an annotation that is a truth value",
-               R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":true}}})",
-               "metadata.annotations[starrocks.com/prepare-upgrade]: invalid value \"true\": want a string, in quotes: "
-               "\"true\""},
-           Row{"an annotation that is a number",
-               R"({"metadata":{"annotations":{"starrocks.com/upgrade-timeout-seconds":60}}})",
-               "metadata.annotations[starrocks.com/upgrade-timeout-seconds]: invalid value \"60\": want a string, in "
-               "quotes: \"60\""},
-           Row{"a number as a text", R"({"spec":{"upgradePreparation":{"timeoutSeconds":"60"}}})",
-               "spec.upgradePreparation.timeoutSeconds: invalid value \"60\": want a whole number of seconds from 1 to "
-               "3600, without quotes"},
-           Row{"a truth value as a text", R"({"spec":{"upgradePreparation":{"enabled":"true"}}})",
-               "spec.upgradePreparation.enabled: invalid value \"true\": want true or false, without quotes"},
-           Row{"a hook's truth value as a text",
-               R"({"spec":{"upgradePreparation":{"hooks":[{"name":"create-image","critical":"no"}]}}})",
-               "spec.upgradePreparation.hooks[0].critical: invalid value \"no\": want true or false, without quotes"},
-           Row{"names on lines of their own",
-               R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"create-image\ndisable-balancer"}}})",
-               "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"create-image disable-balancer\": "
-               "want names separated by commas, each one of recommended, "},
-           Row{"names with a semicolon",
-               R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"create-image;disable-balancer"}}})",
-               "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"create-image;disable-balancer\": "
-               "want names separated by commas, each one of recommended, "},
-           Row{"names as a JSON list",
-               R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"[\"create-image\"]"}}})",
-               "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"[\"create-image\"]\": want names "
-               "separated by commas, each one of recommended, "},
-           Row{"a line's end in a block", R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":"true\n"}}})",
-               "metadata.annotations[starrocks.com/prepare-upgrade]: invalid value \"true \": want \"true\" or "
-               "\"false\" (the value begins or ends with white space)"},
-           Row{"a hook that is null", R"({"spec":{"upgradePreparation":{"hooks":[null]}}})",
-               "spec.upgradePreparation.hooks[0]: invalid value \"null\": want an object with a command"},
-           Row{"fields that are null", R"({"spec":{"upgradePreparation":{"enabled":true,"hooks":null,
+  for (
+      const Row& row : {
+          Row{"a hook's field", R"({"spec":{"starRocksFeSpec":{"upgradeHook":{"predefined":["create-image"]}}}})",
+              "spec.starRocksFeSpec: invalid value \"upgradeHook\": want upgradeHooks"},
+          Row{"its case", R"({"spec":{"starRocksBeSpec":{"upgradehooks":{}}}})",
+              "spec.starRocksBeSpec: invalid value \"upgradehooks\": want upgradeHooks"},
+          Row{"of a warehouse", R"({"spec":{"template":{"upgradeHoks":{}}}})",
+              "spec.template: invalid value \"upgradeHoks\": want upgradeHooks"},
+          Row{"the preparation", R"({"spec":{"upgradePreperation":{"enabled":true}}})",
+              "spec: invalid value \"upgradePreperation\": want upgradePreparation"},
+          Row{"the preparation's field", R"({"spec":{"upgradePreparation":{"timeoutSecond":9}}})",
+              "spec.upgradePreparation: invalid value \"timeoutSecond\": want the fields enabled, hooks, "
+              "timeoutSeconds, "},
+          Row{"a field of a component's hooks",
+              R"({"spec":{"starRocksFeSpec":{"upgradeHooks":{"predefine":["create-image"]}}}})",
+              "spec.starRocksFeSpec.upgradeHooks: invalid value \"predefine\": want the fields predefined, custom, "
+              "timeoutSeconds"},
+          Row{"a field of a ConfigMap's name",
+              R"({"spec":{"starRocksFeSpec":{"upgradeHooks":{"custom":{"configMapName":"a","key":"b"}}}}})",
+              "spec.starRocksFeSpec.upgradeHooks.custom: invalid value \"key\": want the fields configMapName, "
+              "scriptKey"},
+          Row{"an annotation", R"({"metadata":{"annotations":{"starrocks.com/upgrade-hook":"create-image"}}})",
+              "metadata.annotations: invalid value \"starrocks.com/upgrade-hook\": want starrocks.com/upgrade-hooks"},
+          Row{"an annotation's prefix", R"({"metadata":{"annotations":{"starrock.com/prepare-upgrade":"true"}}})",
+              "metadata.annotations: invalid value \"starrock.com/prepare-upgrade\": want "
+              "starrocks.com/prepare-upgrade"},
+          Row{"an annotation without its prefix", R"({"metadata":{"annotations":{"upgrade-hooks":"create-image"}}})",
+              "metadata.annotations: invalid value \"upgrade-hooks\": want starrocks.com/upgrade-hooks"},
+          Row{"an annotation that is a truth value",
+              R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":true}}})",
+              "metadata.annotations[starrocks.com/prepare-upgrade]: invalid value \"true\": want a string, in quotes: "
+              "\"true\""},
+          Row{"an annotation that is a number",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-timeout-seconds":60}}})",
+              "metadata.annotations[starrocks.com/upgrade-timeout-seconds]: invalid value \"60\": want a string, in "
+              "quotes: \"60\""},
+          Row{"an annotation of rollouts that is a number",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-health-readings":3}}})",
+              "metadata.annotations[starrocks.com/upgrade-health-readings]: invalid value \"3\": want a string, in "
+              "quotes: \"3\""},
+          Row{"an annotation of rollouts that is a truth value",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-rollout":true}}})",
+              "metadata.annotations[starrocks.com/upgrade-rollout]: invalid value \"true\": want a string, in quotes: "
+              "\"true\""},
+          Row{"an annotation of rollouts that is a list",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-health":["check-backends-alive"]}}})",
+              "metadata.annotations[starrocks.com/upgrade-health]: invalid value \"[\"check-backends-alive\"]\": want "
+              "a "
+              "string"},
+          Row{"a number of rollouts as a text", R"({"spec":{"upgradePreparation":{"healthReadings":"3"}}})",
+              "spec.upgradePreparation.healthReadings: invalid value \"3\": want a whole number from 1 to 100, without "
+              "quotes"},
+          Row{"a mode of rollouts that is a number", R"({"spec":{"upgradePreparation":{"rollout":1}}})",
+              "spec.upgradePreparation.rollout: invalid value \"1\": want a string, in quotes: \"1\""},
+          Row{"checks on lines of their own",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-health":"check-backends-alive,\n check-frontends-alive\n"}}})",
+              ""},
+          Row{"a number as a text", R"({"spec":{"upgradePreparation":{"timeoutSeconds":"60"}}})",
+              "spec.upgradePreparation.timeoutSeconds: invalid value \"60\": want a whole number of seconds from 1 to "
+              "3600, without quotes"},
+          Row{"a truth value as a text", R"({"spec":{"upgradePreparation":{"enabled":"true"}}})",
+              "spec.upgradePreparation.enabled: invalid value \"true\": want true or false, without quotes"},
+          Row{"a hook's truth value as a text",
+              R"({"spec":{"upgradePreparation":{"hooks":[{"name":"create-image","critical":"no"}]}}})",
+              "spec.upgradePreparation.hooks[0].critical: invalid value \"no\": want true or false, without quotes"},
+          Row{"names on lines of their own",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"create-image\ndisable-balancer"}}})",
+              "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"create-image disable-balancer\": "
+              "want names separated by commas, each one of recommended, "},
+          Row{"names with a semicolon",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"create-image;disable-balancer"}}})",
+              "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"create-image;disable-balancer\": "
+              "want names separated by commas, each one of recommended, "},
+          Row{"names as a JSON list",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"[\"create-image\"]"}}})",
+              "metadata.annotations[starrocks.com/upgrade-hooks]: invalid value \"[\"create-image\"]\": want names "
+              "separated by commas, each one of recommended, "},
+          Row{"a line's end in a block", R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":"true\n"}}})",
+              "metadata.annotations[starrocks.com/prepare-upgrade]: invalid value \"true \": want \"true\" or "
+              "\"false\" (the value begins or ends with white space)"},
+          Row{"a hook that is null", R"({"spec":{"upgradePreparation":{"hooks":[null]}}})",
+              "spec.upgradePreparation.hooks[0]: invalid value \"null\": want an object with a command"},
+          Row{"fields that are null", R"({"spec":{"upgradePreparation":{"enabled":true,"hooks":null,
                    "timeoutSeconds":null},"starRocksFeSpec":{"upgradeHooks":null}},"metadata":{"annotations":null}})",
-               ""},
-           Row{"fields of others",
-               R"({"spec":{"upgradeStrategy":{},"starRocksFeSpec":{"updateStrategy":{},"hooks":{}}},
+              ""},
+          Row{"fields of others",
+              R"({"spec":{"upgradeStrategy":{},"starRocksFeSpec":{"updateStrategy":{},"hooks":{}}},
                    "metadata":{"annotations":{"starrocks.com/x":"y","a":"b","example.com/upgrade-hook":"z"}}})",
-               ""},
-           Row{"annotations of ours that name no hooks",
-               R"({"metadata":{"annotations":{"starrocks.com/upgrade-gate-bypass":"x",
+              ""},
+          Row{"annotations of ours that name no hooks",
+              R"({"metadata":{"annotations":{"starrocks.com/upgrade-gate-bypass":"x",
                    "starrocks.com/retry-upgrade-preparation":"y"}}})",
-               ""},
-           Row{"what is switched off is not judged",
-               R"({"spec":{"upgradePreparation":{"enabled":false,"timeoutSecond":9}}})", ""},
-       }) {
+              ""},
+          Row{"what is switched off is not judged",
+              R"({"spec":{"upgradePreparation":{"enabled":false,"timeoutSecond":9}}})", ""},
+      }) {
     INFO(row.name);
     const json object = json::parse(row.object);
     const std::string told = describe(resolve_hooks({.object = object}).faults);
@@ -208,6 +281,47 @@ TEST_CASE("a misspelt field or annotation is a fault, others are not the gate's 
       CHECK(told.find(row.told) == 0);
       INFO(told);
     }
+  }
+}
+
+TEST_CASE("a key of a ConfigMap that nearly ends as hooks do is not passed over in silence") {
+  struct Row {
+    const char* key;
+    const char* meant;  ///< "" = no warning.
+  };
+  for (const Row& row : {
+           Row{"b.SQL", ".sql"},
+           Row{"b.Sh", ".sh"},
+           Row{"b.sqll", ".sql"},
+           Row{"b.yml ", ".yml"},
+           Row{"b.yalm", ""},
+           Row{"b.yam", ".yaml"},
+           Row{"b.sql\u200B", ".sql"},
+           Row{"b\uFF0Esql", ".sql"},
+           Row{"b.jso", ".json"},
+           Row{"b", ""},
+           Row{"notes.txt", ""},
+           Row{"README.md", ""},
+           Row{"b.s", ""},
+           Row{"b.sql.bak", ""},
+           Row{".", ""},
+           Row{"", ""},
+       }) {
+    INFO(row.key);
+    const std::map<std::string, std::string> data{{"a.sql", "SHOW FRONTENDS"}, {row.key, "SHOW BACKENDS"}};
+    const auto stored = validate_config_map(data, {});
+    CHECK(stored.hooks.size() == 1);
+    CHECK(stored.faults.empty());
+    const json object = annotated("starrocks.com/upgrade-hooks-configmap", "h");
+    const auto used = resolve_hooks({.object = object, .config_maps = {{"h", {data, ""}}}});
+    CHECK(used.hooks.size() == 1);
+    const std::string said = std::string("] holds no hooks: its key does not end in ") + row.meant;
+    for (const auto& warnings : {stored.warnings, used.warnings}) {
+      REQUIRE(warnings.size() == (*row.meant == '\0' ? 0 : 1));
+      if (!warnings.empty()) CHECK_MESSAGE(warnings[0].ends_with(said), warnings[0]);
+    }
+    const json named = annotated("starrocks.com/upgrade-hooks-configmap", "h/a.sql");
+    CHECK(resolve_hooks({.object = named, .config_maps = {{"h", {data, ""}}}}).warnings.empty());
   }
 }
 

@@ -48,7 +48,7 @@ TEST_CASE("annotations come before the spec, and that before the defaults") {
 
 TEST_CASE("faults name the field, the value and what would be accepted, all at once") {
   const auto read = resolve_rollout(annotated({{"starrocks.com/upgrade-rollout", "fast"},
-                                               {"starrocks.com/upgrade-admission", 3},
+                                               {"starrocks.com/upgrade-admission", "3"},
                                                {"starrocks.com/upgrade-health", "check-tablets,create-image"},
                                                {"starrocks.com/upgrade-health-readings", "0"},
                                                {"starrocks.com/upgrade-step-timeout-seconds", "5m"}}),
@@ -57,7 +57,7 @@ TEST_CASE("faults name the field, the value and what would be accepted, all at o
   REQUIRE(read.faults.size() == 6);
   const auto text = describe(read.faults);
   for (const char* part : {"starrocks.com/upgrade-rollout", "fast", "operator, ordered, stepwise", "refuse, hold",
-                           "check-tablets-healthy", "an integer from 1 to 100", "5m", "from 10 to 86400"}) {
+                           "check-tablets-healthy", "a whole number from 1 to 100", "5m", "from 10 to 86400"}) {
     CAPTURE(text);
     CHECK(text.find(part) != std::string::npos);
   }

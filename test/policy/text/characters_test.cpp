@@ -29,6 +29,21 @@ TEST_CASE("characters that nobody sees, or that look like others, are found and 
            Row{"a\r", "U+000D (carriage return)", 1, 2},
            Row{"\r\r\n", "U+000D (carriage return)", 1, 1},
            Row{"\xFF\u2013", "U+2013 (typographic hyphen or dash)", 1, 2},
+           Row{"a\ab", "U+0007 (control character)", 1, 2},
+           Row{"a\x7F", "U+007F (control character)", 1, 2},
+           Row{"a\u0085b", "U+0085 (next line)", 1, 2},
+           Row{"a\u009Bb", "U+009B (control character)", 1, 2},
+           Row{"a\u00ADb", "U+00AD (soft hyphen)", 1, 2},
+           Row{"\u115F", "U+115F (invisible character)", 1, 1},
+           Row{"\u180Fa", "U+180F (variation selector)", 1, 1},
+           Row{"\u2065", "U+2065 (invisible character)", 1, 1},
+           Row{"\u206F", "U+206F (invisible character)", 1, 1},
+           Row{"\u2800", "U+2800 (invisible character)", 1, 1},
+           Row{"\uFFA0", "U+FFA0 (invisible character)", 1, 1},
+           Row{"\uFFFC", "U+FFFC (object replacement character)", 1, 1},
+           Row{"\U0001D173", "U+1D173 (invisible character)", 1, 1},
+           Row{"a\U000E0041", "U+E0041 (invisible character)", 1, 2},
+           Row{"\U000E0100", "U+E0100 (variation selector)", 1, 1},
        }) {
     INFO(std::string(row.text));
     const auto found = first_confusing_character(row.text);
@@ -48,6 +63,29 @@ TEST_CASE("the search goes on behind an offset") {
   CHECK(second->name == "U+201D (right double quotation mark)");
   CHECK(second->column == 3);
   CHECK_FALSE(first_confusing_character(text, second->offset + second->bytes));
+}
+
+TEST_CASE("a name is looked at more strictly than a text") {
+  struct Row {
+    const char* name;
+    const char* odd;  ///< "" = nothing.
+    const char* look;
+  };
+  for (const Row& row : {
+           Row{"upgrade-hooks", "", "upgrade-hooks"},
+           Row{"Upgrade-HOOKS", "", "upgrade-hooks"},
+           Row{"up\u200B\u00ADgrade", "U+200B (zero width space)", "upgrade"},
+           Row{"\uFEFFup\u2010grade\u00A0", "U+FEFF (byte order mark)", "upgrade"},
+           Row{"\uFF35\uFF50", "U+FF35 (full-width form of an ASCII character)", "up"},
+           Row{"h\u043E\u043Eks", "U+043E (not an ASCII character)", "h??ks"},
+           Row{"na\u00EFve", "U+00EF (not an ASCII character)", "na?ve"},
+           Row{"\xFFx", "", "?x"},
+       }) {
+    INFO(std::string(row.name));
+    const auto found = first_odd_character(row.name);
+    CHECK((found ? found->name : "") == row.odd);
+    CHECK(look_of(row.name) == row.look);
+  }
 }
 
 TEST_CASE("line ends of Windows and byte order marks go, and nothing else") {

@@ -84,6 +84,49 @@ TEST_CASE("of a rollout that took too long the page says what to do, not what a 
   }
 }
 
+TEST_CASE("what a record waits for has one label, and a message is not put behind another verb") {
+  struct Row {
+    const char* name;
+    json status;
+    const char* shown;
+  };
+  const json waiting{{"components", {"be"}}, {"phase", "Rolling"}, {"waitingFor", "StatefulSet sr-be: 2 of 3 updated"}};
+  for (const Row& row : {
+           Row{"a hook",
+               {{"hooks", {{{"name", "drain"}, {"phase", "Running"}, {"message", "3 moves"}}}}, {"message", "x"}},
+               "Waits for:  drain: 3 moves\n"},
+           Row{"a turn",
+               {{"stage", "RollingOut"}, {"hooks", json::array()}, {"turns", {waiting}}, {"message", "x"}},
+               "Waits for:  StatefulSet sr-be: 2 of 3 updated\n"},
+           Row{"the rollout",
+               {{"stage", "RollingOut"}, {"hooks", json::array()}, {"message", "waiting for the rollout: be-0"}},
+               "Message:  waiting for the rollout: be-0\n"},
+           Row{"a way back",
+               {{"stage", "RollingOut"}, {"hooks", json::array()}, {"message", "rolling back; waiting for: be-0"}},
+               "Message:  rolling back; waiting for: be-0\n"},
+           Row{"a place in the queue",
+               {{"hooks", json::array()}, {"message", "waits for its turn, number 2"}},
+               "Message:  waits for its turn, number 2\n"},
+           Row{"nothing", {{"hooks", json::array()}, {"message", nullptr}}, ""},
+       }) {
+    INFO(row.name);
+    auto shown = record("sr-0123456789-1", "2026-01-02T03:04:05Z");
+    shown["status"].merge_patch(row.status);
+    const auto page = record_page(shown, kNow, {80, false});
+    INFO(page);
+    CHECK((page.find("Waits for:") != page.npos) == (std::string(row.shown).find("Waits for:") == 0));
+    CHECK((page.find("Message:") != page.npos) == (std::string(row.shown).find("Message:") == 0));
+    for (const char* doubled : {"Waits for:  waits for", "Waits for:  waiting for", "Waits for:  rolling back"}) {
+      CHECK(page.find(doubled) == page.npos);
+    }
+    std::string squeezed;
+    for (const char c : page) {
+      if (c != ' ' || !squeezed.ends_with("  ")) squeezed += c;
+    }
+    CHECK(squeezed.find(row.shown) != squeezed.npos);
+  }
+}
+
 TEST_CASE("no line is longer than the screen, whatever the record says") {
   json long_one = record("sr-0123456789-1", "2026-01-02T03:04:05Z");
   long_one["status"]["hooks"][1]["message"] = std::string(500, 'x') + "\x1b[2J\xc3\xa4";

@@ -194,7 +194,9 @@ TEST_CASE("what makes no sense ends with 2, says what it is, and prints no plan"
                "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: \"\\e[2J\"}\n---\n"
                "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: \"\\e[2J\"}\n---\n"
                "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: \"\\e[2J\"}\n",
-               "StarRocksCluster default/ [2J is given"},
+               "metadata.name: invalid value \" [2J\": want lower case letters, digits, '-' and '.' (the value has "
+               "U+001B "
+               "(control character))"},
            Row{"an unknown form", "cluster-old.yaml --output xml", "", "--output"},
            Row{"an unknown policy", "cluster-old.yaml --version-policy strict", "", "--version-policy"},
            Row{"a prefix that is no URL", "cluster-old.yaml --http-hook-prefixes ftp://x", "", "--http-hook-prefixes"},
@@ -292,10 +294,10 @@ TEST_CASE("a ConfigMap that no hook is read from may have what kubectl takes; on
 TEST_CASE("standard input is a file like any other, and control characters in it never reach the terminal") {
   const auto made = plan_of("- --set-image fe=starrocks/fe-ubuntu:3.5.8",
                             "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\n"
-                            "metadata: {name: \"s\\e[2J\", annotations: {starrocks.com/prepare-upgrade: \"true\"}}\n"
-                            "spec: {starRocksFeSpec: {image: \"fe:3.5.7\"}}\n");
+                            "metadata: {name: sr, annotations: {starrocks.com/prepare-upgrade: \"true\"}}\n"
+                            "spec: {starRocksFeSpec: {image: \"f\\e[2Je:3.5.7\"}}\n");
   CHECK(made.exit_code == 0);
-  CHECK(made.output.find("fe:3.5.7 -> starrocks/fe-ubuntu:3.5.8 (patch)") != std::string::npos);
+  CHECK(made.output.find("f [2Je:3.5.7 -> starrocks/fe-ubuntu:3.5.8 (patch)") != std::string::npos);
   CHECK(made.output.find('\x1b') == std::string::npos);
 }
 

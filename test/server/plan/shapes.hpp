@@ -130,6 +130,88 @@ inline std::vector<Shape> shapes() {
   refused("an alias inside of its own anchor", "apiVersion: v1\nkind: ConfigMap\nmetadata: &m {name: a, x: *m}\n",
           "inside of its own anchor");
   refused("an alias of nothing", "apiVersion: v1\nkind: ConfigMap\nmetadata: *m\n", "line 3");
+  // What the API server refuses or prunes would be taken as absent.
+  const auto cluster = [](const std::string& metadata, const std::string& spec) {
+    return "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {" + metadata + "}\n" + spec + "\n";
+  };
+  const auto of_fe = [&](const std::string& fields) {
+    return cluster("name: sr", "spec: {starRocksFeSpec: {" + fields + "}}");
+  };
+  const std::string kFe = "spec.starRocksFeSpec";
+  refused("an image that is a number", of_fe("image: 3.57"),
+          "line 1: StarRocksCluster sr: " + kFe + ".image: invalid value \"3.57\": want a string, in quotes: \"3.57\"");
+  refused("an image that is a list", of_fe("image: [fe]"), kFe + ".image: invalid value \"[\"fe\"]\": want a string");
+  refused("an image that is a truth value", of_fe("image: yes"), "want a string, in quotes");
+  refused("an empty image", of_fe("image: ''"), kFe + ".image: want an image, or no such field", true);
+  refused("a size as a text", of_fe("image: fe, replicas: '3'"),
+          kFe + ".replicas: invalid value \"3\": want a whole number from 0 to 2147483647, without quotes");
+  refused("a size that is no whole number", of_fe("image: fe, replicas: 1.5"), kFe + ".replicas");
+  refused("the image misspelt", of_fe("imagee: fe"), kFe + ": invalid value \"imagee\": want image", true);
+  refused("the image in another case", of_fe("Image: fe"), kFe + ": invalid value \"Image\": want image", true);
+  refused("the image with a no-break space", of_fe("\"image\\u00A0\": fe"), "U+00A0 (no-break space)", true);
+  refused("a component misspelt", cluster("name: sr", "spec: {starRocksFESpec: {image: fe}}"),
+          "spec: invalid value \"starRocksFESpec\": want starRocksFeSpec", true);
+  refused("a component that is a list", cluster("name: sr", "spec: {starRocksBeSpec: [a]}"),
+          "spec.starRocksBeSpec: invalid value");
+  refused("a component that is a text", cluster("name: sr", "spec: {starRocksCnSpec: fe}"), "want an object");
+  refused("the spec misspelt", cluster("name: sr", "specs: {}"), "the manifest: invalid value \"specs\": want spec",
+          true);
+  refused("the spec that is a list", cluster("name: sr", "spec: []"), "spec: invalid value \"[]\": want an object");
+  refused("metadata that is a text", "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: sr\n",
+          "metadata: invalid value \"sr\": want an object");
+  refused("a name that is a number", cluster("name: 5", "spec: {}"),
+          "metadata.name: invalid value \"5\": want a string, in quotes: \"5\"");
+  refused("a name that is a truth value", cluster("name: on", "spec: {}"), "metadata.name: invalid value");
+  refused("a namespace that is a number", cluster("name: sr, namespace: 5", "spec: {}"), "metadata.namespace");
+  refused("a name in capitals", cluster("name: SR", "spec: {}"),
+          "metadata.name: invalid value \"SR\": want lower case letters, digits, '-' and '.'");
+  refused("a name with a zero width space", cluster("name: \"sr\\u200B\"", "spec: {}"), "U+200B (zero width space)");
+  refused("a name with a letter of another script", cluster("name: \"s\\u0440\"", "spec: {}"), "U+0440");
+  refused("the annotations misspelt",
+          cluster("name: sr, annotation: {starrocks.com/prepare-upgrade: 'true'}", "spec: {}"),
+          "metadata: invalid value \"annotation\": want annotations", true);
+  const auto warehouse = [](const std::string& spec) {
+    return "apiVersion: starrocks.com/v1\nkind: StarRocksWarehouse\nmetadata: {name: w}\nspec: {" + spec + "}\n";
+  };
+  refused("a warehouse whose image is a number", warehouse("starRocksCluster: sr, template: {image: 3.5}"),
+          "StarRocksWarehouse w: spec.template.image: invalid value \"3.5\": want a string, in quotes");
+  refused("a warehouse of a cluster with a number", warehouse("starRocksCluster: 7, template: {}"),
+          "spec.starRocksCluster: invalid value \"7\": want a string");
+  refused("a warehouse's cluster misspelt", warehouse("starrocksCluster: sr, template: {}"),
+          "spec: invalid value \"starrocksCluster\": want starRocksCluster");
+  refused("a warehouse's template misspelt", warehouse("starRocksCluster: sr, templates: {}"), "want template");
+  refused("a kind of ours misspelt", "apiVersion: starrocks.com/v1\nkind: StarRockCluster\nmetadata: {name: sr}\n",
+          "kind \"StarRockCluster\": want StarRocksCluster");
+  refused("a kind of ours in the plural",
+          "apiVersion: starrocks.com/v1\nkind: StarRocksWarehouses\nmetadata: {name: w}\n",
+          "kind \"StarRocksWarehouses\": want StarRocksWarehouse");
+  refused("a kind with a letter of another script",
+          "apiVersion: starrocks.com/v1\nkind: \"StarRo\\u0441ksCluster\"\nmetadata: {name: sr}\n",
+          "which has U+0441 (not an ASCII character): want StarRocksCluster");
+  refused("another version", "apiVersion: starrocks.com/v9\nkind: StarRocksCluster\nmetadata: {name: sr}\n",
+          "apiVersion \"starrocks.com/v9\" of a StarRocksCluster: want starrocks.com/v1");
+  refused("the items misspelt", "apiVersion: v1\nkind: List\nitem:\n" + kFullItem,
+          "the list: invalid value \"item\": want items");
+  const auto hooks = [](const std::string& labels, const std::string& data) {
+    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: h, labels: {" + labels + "}}\n" + data + "\n";
+  };
+  const std::string kLabelled = "starrocks.com/upgrade-hooks: 'true'";
+  refused(
+      "a label that is a truth value", hooks("starrocks.com/upgrade-hooks: true", "data: {a.sql: SHOW FRONTENDS}"),
+      "ConfigMap h: metadata.labels[starrocks.com/upgrade-hooks]: invalid value \"true\": want a string, in quotes");
+  refused("a label in capitals", hooks("starrocks.com/upgrade-hooks: 'True'", "data: {a.sql: SHOW FRONTENDS}"),
+          "invalid value \"True\": want \"true\" or \"false\"", true);
+  refused("a label misspelt", hooks("starrocks.com/upgrade-hook: 'true'", "data: {a.sql: SHOW FRONTENDS}"),
+          "metadata.labels: invalid value \"starrocks.com/upgrade-hook\": want starrocks.com/upgrade-hooks", true);
+  refused("hooks that are a number", hooks(kLabelled, "data: {a.sql: 5}"),
+          "line 1: data[a.sql]: invalid value \"5\": want a string, in quotes: \"5\" (in ConfigMap default/h)");
+  refused("hooks that are YAML instead of a text with YAML", hooks(kLabelled, "data: {a.yaml: {hooks: []}}"),
+          "data[a.yaml]: invalid value \"{\"hooks\":[]}\": want a string (in ConfigMap default/h)");
+  refused("data that is a list", hooks(kLabelled, "data: [a]"), "data: invalid value");
+  refused("data misspelt", hooks(kLabelled, "dat: {a.sql: SHOW FRONTENDS}"),
+          "the manifest: invalid value \"dat\": want data", true);
+  refused("hooks as bytes", hooks(kLabelled, "binaryData: {a.sql: U0hPVyBGUk9OVEVORFM=}"),
+          "binaryData: invalid value \"a.sql\": want hooks in data, as text in UTF-8", true);
   refused("JSON that is cut", R"({"apiVersion": "v1", "kind": )", "line 1, column 30: not JSON");
   refused("an unquoted template", kCluster + "---\nkind: {{ .Values.kind }}\n", "line ");
   return shapes;
