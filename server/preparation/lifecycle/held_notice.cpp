@@ -3,6 +3,7 @@
 #include <set>
 
 #include "policy/record/history.hpp"
+#include "policy/record/record_order.hpp"
 #include "policy/rollout/turns.hpp"
 
 namespace gate {

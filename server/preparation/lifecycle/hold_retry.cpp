@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "policy/record/record_order.hpp"
 #include "policy/text/json_member.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
