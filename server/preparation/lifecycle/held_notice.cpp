@@ -12,8 +12,7 @@ namespace {
 bool keeps_pods_back(const Preparation& record) {
   const auto& rollout = record.spec.rollout;
   if (record.spec.bypass || !rollout.leads()) return false;
-  const bool tried_again = record.status.phase == Phase::Failed && rollout.admission == AdmissionMode::Hold;
-  if (!is_open(record)) return tried_again;
+  if (!is_open(record)) return tried_again(record);
   const auto& turns = record.status.rollout.turns;
   if (record.status.phase != Phase::Completed || turns.empty()) return !record.status.rollout.back;
   const Turn* turn = present_turn(turns);

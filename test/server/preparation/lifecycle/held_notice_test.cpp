@@ -72,6 +72,7 @@ TEST_CASE("each object with held pods gets one Event when the hold is lost, and 
     world.write("sr-key-1", [&](PreparationStatus& status) {
       status.phase = row.phase;
       status.stage = row.stage;
+      if (row.phase == Phase::Failed) status.outcome = Outcome::Failed;
       status.rollout.turns = row.turns;
     });
     tell_held(world.store, world.clusters, "webhook statefulsets.gate.starrocks.com is missing");
