@@ -343,6 +343,12 @@ std::vector<Turn> plan_turns(const PreparationSpec& spec) {
   return turns;
 }
 
+bool tried_again(const Preparation& record) {
+  const auto& status = record.status;
+  return status.phase == Phase::Failed && status.outcome == Outcome::Failed && !record.spec.bypass &&
+         record.spec.rollout.admission == AdmissionMode::Hold && record.spec.rollout.leads();
+}
+
 std::string rolls_before(const Preparation& mine, const std::vector<Preparation>& others) {
   const auto turns_of = [](const Preparation& record) {
     const auto& known = record.status.rollout.turns;
@@ -357,7 +363,9 @@ std::string rolls_before(const Preparation& mine, const std::vector<Preparation>
     return down ? -at : at;
   };
   for (const auto& other : others) {
-    const bool rolls = !over(other) && other.status.stage != Stage::Restoring && !other.status.rollout.back;
+    const bool again = tried_again(other);
+    const bool open = !over(other) && other.status.stage != Stage::Restoring;
+    const bool rolls = (open || again) && !other.status.rollout.back;
     if (!on_object(other) || !rolls || other.spec.bypass || other.spec.rollout.mode == RolloutMode::Operator) continue;
     if (other.spec.object.uid == mine.spec.object.uid || goes_down(other.spec) != down) continue;
     for (const auto& turn : turns_of(other)) {
@@ -365,7 +373,8 @@ std::string rolls_before(const Preparation& mine, const std::vector<Preparation>
         return place(component) < place(now->components.front());
       });
       if (!earlier || turn.phase == TurnPhase::Done) continue;
-      return names_of(turn) + " of " + other.spec.object.name + " rolls first (" + other.name + ")";
+      return names_of(turn) + " of " + other.spec.object.name + " rolls first (" + other.name +
+             (again ? ", which failed and is tried again)" : ")");
     }
   }
   return {};

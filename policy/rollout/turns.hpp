@@ -28,9 +28,14 @@ struct RolloutObservation {
   std::string leading_frontend;  ///< Name of the FE that leads, as the FEs have it; "" where none was seen.
 };
 
-/// What has to roll before the turn of `mine` that is held now: a turn of another open record of the same database, of
-/// a cluster and its warehouses, that goes the same way and has components that come earlier. "" when nothing. Only
-/// records whose images are on their objects count: of others nobody knows whether they come.
+/// A led rollout under a hold whose preparation failed, closed or not: nothing of it rolls, and the next attempt comes
+/// by itself as long as the object has its images.
+[[nodiscard]] bool tried_again(const Preparation& record);
+
+/// What has to roll before the turn of `mine` that is held now: a turn of another record of the same database, of a
+/// cluster and its warehouses, that goes the same way and has components that come earlier. "" when nothing. Only
+/// records whose images are on their objects count: of others nobody knows whether they come. `others`: open ones, and
+/// those that are tried_again() where the caller saw the images.
 [[nodiscard]] std::string rolls_before(const Preparation& mine, const std::vector<Preparation>& others);
 
 /// Something to tell as a Kubernetes Event.

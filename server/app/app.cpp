@@ -122,6 +122,7 @@ class App::Impl {
   std::unique_ptr<HoldRetry> hold_retry;
   std::unique_ptr<AdmissionService> admission;
   std::unique_ptr<ClusterWatch> cluster_watch;
+  std::unique_ptr<HeldNotice> held_notice;
   std::unique_ptr<InstallationWatch> installation_watch;
   std::unique_ptr<Callers> callers;  // null: anybody who gets through the handshake
   std::unique_ptr<WebhookPaths> webhook_paths;
@@ -292,6 +293,8 @@ Status App::Impl::start_controller() {
           controller->object_changed(metadata.value("namespace", ""), std::string(kind), metadata.value("name", ""));
         });
     cluster_watch->start();
+    held_notice = std::make_unique<HeldNotice>(*store, *clusters, clock, log);
+    held_notice->start();
     InstallationWatchOptions installation_options;
     installation_options.name_space = own_namespace;
     installation_options.identity = options.identity;
@@ -299,7 +302,7 @@ Status App::Impl::start_controller() {
     installation_watch = std::make_unique<InstallationWatch>(*kube, clock, log, std::move(installation_options),
                                                              [this](std::string_view part, const std::string& fault) {
                                                                if (part == kRolloutWebhookPart)
-                                                                 tell_held(*store, *clusters, fault);
+                                                                 held_notice->webhook_found(fault);
                                                              });
     installation_watch->start();
     own_name = std::jthread([this](const std::stop_token& stop) { learn_own_name(stop); });
@@ -435,6 +438,7 @@ std::string App::Impl::metrics_text() {
   snapshot.now = clock.wall_now();
   snapshot.process = read_process_facts();
   if (installation_watch) snapshot.installation = installation_watch->parts();
+  if (held_notice) snapshot.holds_lost = held_notice->lost();
   snapshot.frontend_connects = frontends.counts();
   if (spans) snapshot.spans = spans->counts();
   return metrics.scrape(snapshot);
@@ -519,6 +523,7 @@ void App::stop() {
   app.cluster_watch.reset();
   if (app.webhook_paths) app.webhook_paths->stop();
   if (app.installation_watch) app.installation_watch->stop();
+  if (app.held_notice) app.held_notice->stop();
   app.own_name = {};
   app.hold_retry.reset();
   app.controller->stop();

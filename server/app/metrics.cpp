@@ -41,12 +41,14 @@ void set_to(prometheus::Counter& counter, std::uint64_t value) {
   if (more > 0) counter.Increment(more);
 }
 
-MetricFamilies installation_families(const std::vector<InstallationPart>& parts) {
+MetricFamilies installation_families(const std::vector<InstallationPart>& parts, std::size_t holds_lost) {
   auto ok = metric_family("upgrade_gate_installation_ok",
                           "1 when this part of the installation was found as it should be, else 0",
                           prometheus::MetricType::Gauge);
   for (const auto& part : parts) {
-    if (part.good) add_value(ok, *part.good ? 1 : 0, {{"part", part.part}});
+    // As it is, but not where pods are to be held: a namespace lost its label.
+    const bool of_no_use = part.part == kRolloutWebhookPart && holds_lost > 0;
+    if (part.good) add_value(ok, *part.good && !of_no_use ? 1 : 0, {{"part", part.part}});
   }
   return {std::move(ok)};
 }
@@ -211,7 +213,7 @@ std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
   impl_->ready.Set(snapshot.ready ? 1 : 0);
   auto families = impl_->registry.Collect();
   for (auto made : {preparation_families(snapshot.preparations, snapshot.now), process_families(snapshot.process),
-                    installation_families(snapshot.installation)}) {
+                    installation_families(snapshot.installation, snapshot.holds_lost)}) {
     std::move(made.begin(), made.end(), std::back_inserter(families));
   }
   std::ostringstream out;

@@ -30,6 +30,7 @@ struct MetricsSnapshot {
   ProcessFacts process;
   SpanCounts spans;
   std::vector<InstallationPart> installation;  ///< Those that could be looked at get a series.
+  std::size_t holds_lost = 0;                  ///< Makes the webhook of led rollouts one that does not do its work.
 };
 
 /// What this process was built from.

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
+#include "policy/record/preparation_codec.hpp"
+#include "policy/record/record_order.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "policy/versions/image_change.hpp"
@@ -266,16 +269,26 @@ UpgradeState upgrade_state(const json& record) {
 }
 
 std::vector<json> newest_first(const json& list) {
+  std::map<std::pair<std::string, std::string>, const json*> items;
+  std::vector<Preparation> order;
+  for (const json& item : list_member(list, "items")) {
+    auto record = preparation_from_json(item);
+    if (!record) {  // of another version: shown all the same
+      const json& metadata = member(item, "metadata");
+      const json& attempt = member(spec_of(item), "attempt");
+      record = Preparation{};
+      record->name_space = text_member(metadata, "namespace");
+      record->name = text_member(metadata, "name");
+      record->creation_time = parse_time(text_member(metadata, "creationTimestamp"));
+      record->spec.attempt = attempt.is_number_integer() ? attempt.get<int>() : 0;
+      record->spec.supersedes = text_member(spec_of(item), "supersedes");
+      record->spec.candidate_of = text_member(spec_of(item), "candidateOf");
+    }
+    if (items.emplace(std::pair(record->name_space, record->name), &item).second) order.push_back(*std::move(record));
+  }
+  sort_newest_first(order);
   std::vector<json> out;
-  for (const json& item : list_member(list, "items")) out.push_back(item);
-  std::stable_sort(out.begin(), out.end(), [](const json& a, const json& b) {
-    const auto age = [](const json& record) {
-      const json& attempt = member(spec_of(record), "attempt");
-      return std::pair(text_member(member(record, "metadata"), "creationTimestamp"),
-                       attempt.is_number_integer() ? attempt.get<int>() : 0);
-    };
-    return age(b) < age(a);
-  });
+  for (const auto& record : order) out.push_back(*items.at({record.name_space, record.name}));
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "policy/record/preparation_codec.hpp"
+#include "policy/record/record_order.hpp"
 #include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 

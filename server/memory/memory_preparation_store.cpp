@@ -1,5 +1,7 @@
 #include "server/memory/memory_preparation_store.hpp"
 
+#include "policy/record/record_order.hpp"
+
 namespace gate {
 namespace {
 

@@ -1,10 +1,8 @@
 #pragma once
 // Where UpgradePreparation records live: the Kubernetes API server, or memory for trying the gate out.
 
-#include <algorithm>
 #include <functional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "policy/record/preparation.hpp"
@@ -27,7 +25,7 @@ class PreparationStore {
   [[nodiscard]] virtual Result<Preparation> get(const std::string& name_space, const std::string& name,
                                                 Deadline deadline) = 0;
 
-  /// Live list of one namespace's records whose spec.cluster is `cluster`, newest first. One that cannot be read is
+  /// Live list of one namespace's records whose spec.cluster is `cluster`, newest first (sort_newest_first). One that cannot be read is
   /// passed over.
   [[nodiscard]] virtual Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space,
                                                                          const std::string& cluster,
@@ -81,13 +79,5 @@ class PreparationStore {
   using Observer = std::function<void(const Preparation&, bool removed)>;
   virtual void observe(Observer observer) = 0;
 };
-
-/// The order of list_of_cluster. Creation times have whole seconds: within one, the later attempt is the newer record.
-inline void sort_newest_first(std::vector<Preparation>& records) {
-  const auto age = [](const Preparation& record) {
-    return std::tie(record.creation_time, record.spec.attempt, record.name);
-  };
-  std::sort(records.begin(), records.end(), [&](const auto& a, const auto& b) { return age(b) < age(a); });
-}
 
 }  // namespace gate

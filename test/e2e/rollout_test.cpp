@@ -6,49 +6,13 @@
 
 #include <algorithm>
 
-#include "test/e2e/world.hpp"
+#include "test/e2e/led_story.hpp"
 
 using namespace gate;
 using namespace gate::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-const std::string kHooks = "check-backends-alive,disable-tablet-clone,disable-balancer";
-const std::vector<std::vector<std::string>> kWriteStyles{{"--resync=2s", "--write-style=three-way"},
-                                                         {"--resync=2s", "--write-style=merge"}};
-
-StoryOptions led(json annotations) {
-  annotations["starrocks.com/upgrade-timeout-seconds"] = "3";
-  annotations["starrocks.com/upgrade-health-readings"] = "1";
-  StoryOptions options;
-  options.annotations = with_hooks(kHooks, annotations);
-  options.gate_flags = {"--admission-wait", "1s"};
-  options.may_be_led = true;
-  return options;
-}
-
-bool as_before(Story& story) {
-  return story.everywhere("disable_balance", "false") &&
-         story.everywhere("tablet_sched_max_scheduling_tablets", "10000");
-}
-
-void ends_with_all(Story& story, const std::string& version) {
-  story.until(
-      "BEs and FEs are all " + version,
-      [&] { return story.rolled("sr-be", version) && story.rolled("sr-fe", version); }, 120s);
-  story.until("every setting is as before", [&] { return as_before(story); });
-  story.until("the record is closed", [&] { return story.newest().value("stage", "") == "Closed"; });
-}
-
-/// Of a condition on the cluster, "True RolloutPaused"; "" where there is none.
-std::string condition(Story& story, const std::string& type) {
-  const auto status = story.cluster().value("status", json::object());
-  for (const auto& one : status.value("conditions", json::array())) {
-    if (one["type"] == type) return one["status"].get<std::string>() + " " + one["reason"].get<std::string>();
-  }
-  return {};
-}
 
 /// What kstatus asks of every object that has conditions: Current.
 bool current(Story& story) {

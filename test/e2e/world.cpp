@@ -308,12 +308,23 @@ std::vector<json> Story::records() {
   std::vector<json> all;
   if (!listed) return all;
   for (const auto& record : listed->at("items")) all.push_back(record);
-  // Made within the same second, the later one has the higher resource version at its creation, which nothing tells;
-  // attempts and links between records do not go backwards, so creation and then name is good enough.
   std::sort(all.begin(), all.end(), [](const json& a, const json& b) {
     return std::pair(a["metadata"]["creationTimestamp"], a["metadata"]["name"]) <
            std::pair(b["metadata"]["creationTimestamp"], b["metadata"]["name"]);
   });
+  // Of one second, names tell nothing: whoever took another's place, or began on top of it, came later.
+  for (std::size_t later = 1; later < all.size(); ++later) {
+    const auto& name = all[later]["metadata"]["name"];
+    for (std::size_t earlier = 0; earlier < later; ++earlier) {
+      const auto& spec = all[earlier]["spec"];
+      if (spec.value("supersedes", "") == name || spec.value("candidateOf", "") == name) {
+        std::rotate(all.begin() + static_cast<std::ptrdiff_t>(earlier),
+                    all.begin() + static_cast<std::ptrdiff_t>(later),
+                    all.begin() + static_cast<std::ptrdiff_t>(later) + 1);
+        break;
+      }
+    }
+  }
   return all;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/record/record_order.hpp"
 #include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/mirror.hpp"

@@ -2,16 +2,28 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "policy/record/history.hpp"
 #include "policy/record/neighbours.hpp"
 #include "policy/rollout/rollout.hpp"
+#include "policy/rollout/turns.hpp"
+#include "policy/text/json_member.hpp"
 #include "server/base/log.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
 #include "server/preparation/hooks/hook_context.hpp"
 #include "server/preparation/hooks/left_scripts.hpp"
 
 namespace gate {
+
+bool still_wanted(const Preparation& record, const nlohmann::json& object) {
+  if (text_member(member(object, "metadata"), "uid") != record.spec.object.uid || being_deleted(object)) return false;
+  const auto& changes = record.spec.changes;
+  return std::all_of(changes.begin(), changes.end(),
+                     [&](const ImageChange& change) { return component_image(object, change.component) == change.to; });
+}
 
 std::vector<ComponentImage> present_images(const Preparation& record, const nlohmann::json& object) {
   std::vector<ComponentImage> present;
@@ -107,6 +119,27 @@ Result<std::vector<Preparation>> HandOver::open_neighbours(const Preparation& re
   if (!records) return records.error();
   std::erase_if(*records, [&](const Preparation& other) { return other.name == record.name || !is_open(other); });
   return records;
+}
+
+Result<std::vector<Preparation>> HandOver::rolling_neighbours(const Preparation& record, Deadline deadline) {
+  auto records =
+      store_.list_of_cluster_since(record.name_space, record.spec.cluster, record.resource_version, deadline);
+  if (!records) return records.error();
+  std::vector<Preparation> out;
+  std::set<std::string> objects{record.spec.object.uid};  // of which the newest record was seen
+  for (auto& other : *records) {
+    const bool newest = objects.insert(other.spec.object.uid).second;
+    if (other.name == record.name) continue;
+    if (!tried_again(other)) {
+      if (is_open(other)) out.push_back(std::move(other));
+      continue;
+    }
+    if (!newest) continue;
+    const auto object = clusters_.get_object(other.name_space, other.spec.object, deadline);
+    if (!object && object.error().code != ErrorCode::NotFound) return object.error();
+    if (object && still_wanted(other, *object)) out.push_back(std::move(other));
+  }
+  return out;
 }
 
 Status HandOver::learn(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline) {

@@ -29,6 +29,10 @@ class HandOver {
   /// The other records of the cluster that are open, newest first; live.
   [[nodiscard]] Result<std::vector<Preparation>> open_neighbours(const Preparation& record, Deadline deadline);
 
+  /// As open_neighbours(), and those of other objects that failed and are tried again (tried_again()): the newest of its
+  /// object, while that has its images. One GET for each of these.
+  [[nodiscard]] Result<std::vector<Preparation>> rolling_neighbours(const Preparation& record, Deadline deadline);
+
   /// Writes to the claimed record what `others` know of the settings that it sets.
   [[nodiscard]] Status learn(ClaimedRecord& claim, const std::vector<Preparation>& others, Deadline deadline);
 
@@ -46,6 +50,9 @@ class HandOver {
   Logger& log_;
   std::atomic<std::uint64_t> superseded_{0};
 };
+
+/// Whether the object is the record's, is there to stay, and has all the images that the record leads to.
+[[nodiscard]] bool still_wanted(const Preparation& record, const nlohmann::json& object);
 
 /// The images that the record's components have in `object`; what the object has not is left out.
 [[nodiscard]] std::vector<ComponentImage> present_images(const Preparation& record, const nlohmann::json& object);

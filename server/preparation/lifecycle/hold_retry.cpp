@@ -1,13 +1,13 @@
 #include "server/preparation/lifecycle/hold_retry.hpp"
 
-#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "policy/text/json_member.hpp"
+#include "policy/record/record_order.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
+#include "server/preparation/lifecycle/hand_over.hpp"
 
 namespace gate {
 namespace {
@@ -48,11 +48,7 @@ void HoldRetry::look() {
 void HoldRetry::retry(const Preparation& failed) {
   const auto deadline = clock_.steady_now() + kStoreTimeout;
   const auto object = clusters_.get_object(failed.name_space, failed.spec.object, deadline);
-  if (!object || text_member(member(*object, "metadata"), "uid") != failed.spec.object.uid) return;
-  const bool still_wanted =
-      std::all_of(failed.spec.changes.begin(), failed.spec.changes.end(),
-                  [&](const ImageChange& change) { return component_image(*object, change.component) == change.to; });
-  if (!still_wanted || being_deleted(*object)) return;
+  if (!object || !still_wanted(failed, *object)) return;
   // Live and whole: what the watch keeps need not be all of it.
   const auto whole = store_.get(failed.name_space, failed.name, deadline);
   if (!whole) return;

@@ -306,6 +306,15 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
 milliseconds RecordLifecycle::lead(ClaimedRecord& claim, Look& look) {
   const auto record = claim.snapshot();
   if (record.status.stage != Stage::RollingOut) return options_.reassert_interval;
+  const auto& progress = record.status.rollout;
+  const Turn* turn = present_turn(progress.turns);
+  const bool begins = progress.turns.empty() ? !progress.back : turn != nullptr && turn->phase == TurnPhase::Held;
+  if (record.spec.rollout.mode != RolloutMode::Operator && begins) {
+    // Also what failed under a hold and has no open record until its next attempt.
+    auto others = hand_over_.rolling_neighbours(record, store_deadline());
+    if (!others) return kStoreRetry;
+    look.others = std::move(others).value();
+  }
   const auto led = leader_.look(claim, *look.object, look.others, clock_.steady_now() + kRoundBudget);
   if (!led) {
     log_warning(log_, "rollout not led further", {{"preparation", key_of(record)}, {"error", led.error().message}});

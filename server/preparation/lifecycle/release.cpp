@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "policy/record/record_order.hpp"
 #include "policy/text/json_member.hpp"
 #include "server/base/backoff.hpp"
 

@@ -31,8 +31,8 @@ class RolloutLeader {
   RolloutLeader(ClusterAccess& clusters, FrontendConnector& connector, const Clock& clock, Logger& log)
       : clusters_(clusters), connector_(connector), clock_(clock), log_(log) {}
 
-  /// One look at a record that is being followed. `object` is the live object, `others` are the open records of the
-  /// same database. Blocks until `deadline` at the latest. Error: it could not look, or could not store what it saw;
+  /// One look at a record that is being followed. `object` is the live object, `others` are those of
+  /// rolls_before(). Blocks until `deadline` at the latest. Error: it could not look, or could not store what it saw;
   /// nothing is lost.
   [[nodiscard]] Result<LeadLook> look(ClaimedRecord& claim, const nlohmann::json& object,
                                       const std::vector<Preparation>& others, Deadline deadline);

@@ -403,6 +403,16 @@ TEST_CASE("a cluster and its warehouses roll in one order, whichever record a co
   held.spec.rollout.admission = AdmissionMode::Hold;
   auto closed = rolls;
   closed.status.stage = Stage::Closed;
+  auto failed = held;
+  failed.status.phase = Phase::Failed;
+  failed.status.outcome = Outcome::Failed;
+  failed.status.stage = Stage::Closed;
+  auto restoring = failed;
+  restoring.status.stage = Stage::Restoring;
+  auto failed_refused = failed;
+  failed_refused.spec.rollout.admission = AdmissionMode::Refuse;
+  auto taken_back = failed;
+  taken_back.status.outcome = Outcome::Reverted;
   auto back = rolls;
   back.status.rollout.back = true;
   auto unled = rolls;
@@ -417,20 +427,26 @@ TEST_CASE("a cluster and its warehouses roll in one order, whichever record a co
     Preparation other;
     bool waits;
   };
-  for (const Row& row :
-       {Row{"BEs wait for nobody", cluster, rolls, false},
-        Row{"FEs wait for a warehouse that rolls", frontends, rolls, true},
-        Row{"not planned yet", frontends, warehouse, true}, Row{"not for one that is done", frontends, rolled, false},
-        Row{"not for one that is still refused", frontends, refused, false},
-        Row{"for one that is held", frontends, held, true}, Row{"not for one that gave up", frontends, closed, false},
-        Row{"not for one that goes back", frontends, back, false},
-        Row{"not for one that the operator rolls", frontends, unled, false},
-        Row{"not for one that goes the other way", frontends, down, false},
-        Row{"a warehouse waits for BEs", warehouse, cluster, true},
-        Row{"a warehouse waits for no FEs", warehouse, frontends, false},
-        Row{"down: a warehouse waits for FEs", down, cluster_down, true},
-        Row{"down: FEs wait for nobody", cluster_down, down, false},
-        Row{"a newer target of the same object is another story", frontends, cluster, false}}) {
+  for (const Row& row : {Row{"BEs wait for nobody", cluster, rolls, false},
+                         Row{"FEs wait for a warehouse that rolls", frontends, rolls, true},
+                         Row{"not planned yet", frontends, warehouse, true},
+                         Row{"not for one that is done", frontends, rolled, false},
+                         Row{"not for one that is still refused", frontends, refused, false},
+                         Row{"for one that is held", frontends, held, true},
+                         Row{"not for one that gave up", frontends, closed, false},
+                         Row{"for one that failed and is tried again", frontends, failed, true},
+                         Row{"and restores meanwhile", frontends, restoring, true},
+                         Row{"not for one that failed and was refused", frontends, failed_refused, false},
+                         Row{"not for one that failed and was taken back", frontends, taken_back, false},
+                         Row{"BEs do not wait for one that is tried again", cluster, failed, false},
+                         Row{"not for one that goes back", frontends, back, false},
+                         Row{"not for one that the operator rolls", frontends, unled, false},
+                         Row{"not for one that goes the other way", frontends, down, false},
+                         Row{"a warehouse waits for BEs", warehouse, cluster, true},
+                         Row{"a warehouse waits for no FEs", warehouse, frontends, false},
+                         Row{"down: a warehouse waits for FEs", down, cluster_down, true},
+                         Row{"down: FEs wait for nobody", cluster_down, down, false},
+                         Row{"a newer target of the same object is another story", frontends, cluster, false}}) {
     CAPTURE(row.name);
     CHECK(rolls_before(row.mine, {row.other}).empty() == !row.waits);
   }

@@ -180,6 +180,18 @@ TEST_CASE("one line a cluster: the open record, else the newest; a candidate has
   CHECK(std::count(both.begin(), both.end(), '\n') == 3);
 }
 
+TEST_CASE("of two that began within one second, the one that took the other's place is the newest") {
+  for (const char* link : {"supersedes", "candidateOf"}) {
+    CAPTURE(link);
+    const auto older = closed("Superseded");
+    auto newer = closed("Failed");
+    newer["metadata"]["name"] = "sr-0000000000-1";
+    newer["spec"][link] = older["metadata"]["name"];
+    CHECK(newest_first({{"items", {older, newer}}}) == std::vector<json>{newer, older});
+    CHECK(newest_first({{"items", {newer, older}}}) == std::vector<json>{newer, older});
+  }
+}
+
 TEST_CASE("the state of an upgrade") {
   const struct {
     const char* name;

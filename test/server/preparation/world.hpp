@@ -156,7 +156,12 @@ class ScriptedClusters final : public ClusterAccess {
 
   Result<std::string> obstacle_to_leading(const std::string&, Deadline) override {
     const std::lock_guard lock(mutex_);
+    if (!obstacle_fault_.empty()) return Error{ErrorCode::Unavailable, obstacle_fault_};
     return obstacle_;
+  }
+  void cannot_ask_whether_to_lead(const std::string& fault) {
+    const std::lock_guard lock(mutex_);
+    obstacle_fault_ = fault;
   }
 
   void cannot_lead(const std::string& obstacle) {
@@ -239,6 +244,7 @@ class ScriptedClusters final : public ClusterAccess {
   nlohmann::json object_;                                                  // guarded by mutex_
   std::map<std::string, std::map<std::string, std::string>> config_maps_;  // guarded by mutex_
   std::string obstacle_;
+  std::string obstacle_fault_;
   std::string config_maps_fault_;                                       // guarded by mutex_; empty: none
   std::map<std::string, std::string> secrets_;                          // guarded by mutex_; by "name/key"
   RolloutState rollout_{false, "StatefulSet sr-fe", false, false, {}};  // guarded by mutex_; forward

@@ -72,12 +72,69 @@ TEST_CASE("each object with held pods gets one Event when the hold is lost, and 
     world.write("sr-key-1", [&](PreparationStatus& status) {
       status.phase = row.phase;
       status.stage = row.stage;
+      if (row.phase == Phase::Failed) status.outcome = Outcome::Failed;
       status.rollout.turns = row.turns;
     });
-    tell_held(world.store, world.clusters, "webhook statefulsets.gate.starrocks.com is missing");
-    tell_held(world.store, world.clusters, "");
+    HeldNotice notice(world.store, world.clusters, world.clock, world.log);
+    notice.look();
+    CHECK(world.clusters.events().empty());
+    notice.webhook_found("webhook statefulsets.gate.starrocks.com is missing");
+    notice.look();
+    CHECK(notice.lost() == (row.told ? 1 : 0));
+    notice.webhook_found("");
+    notice.look();
+    CHECK(notice.lost() == 0);
     const std::vector<std::string> both{"UpgradeHoldLost", "UpgradeHoldKept"};
     CHECK(world.clusters.events() == (row.told ? both : std::vector<std::string>{}));
+  }
+}
+
+TEST_CASE("a namespace that loses its label during a hold is noticed as a webhook that is lost") {
+  World world;
+  auto record = record_of("sr-key-1", {});
+  record.spec.rollout.mode = RolloutMode::Ordered;
+  record.spec.rollout.admission = AdmissionMode::Hold;
+  world.create(record);
+  HeldNotice notice(world.store, world.clusters, world.clock, world.log);
+  const std::vector<std::string> lost{"UpgradeHoldLost"};
+  const std::vector<std::string> both{"UpgradeHoldLost", "UpgradeHoldKept"};
+
+  world.clusters.cannot_lead("namespace db has not the label");
+  SUBCASE("and given back") {
+    notice.look();
+    notice.look();
+    CHECK(world.clusters.events() == lost);
+    CHECK(notice.lost() == 1);
+    world.clusters.cannot_lead("");
+    notice.look();
+    CHECK(world.clusters.events() == both);
+    CHECK(notice.lost() == 0);
+  }
+  SUBCASE("and then the webhook goes, too: once") {
+    notice.look();
+    notice.webhook_found("webhook is missing");
+    world.clusters.cannot_lead("");
+    notice.look();
+    CHECK(world.clusters.events() == lost);
+    notice.webhook_found("");
+    CHECK(world.clusters.events() == both);
+  }
+  SUBCASE("and then the hold ends: nothing is lost any more, and nobody is told of it") {
+    notice.look();
+    world.write("sr-key-1", [](PreparationStatus& status) {
+      status.stage = Stage::Closed;
+      status.outcome = Outcome::Reverted;
+    });
+    notice.look();
+    CHECK(world.clusters.events() == lost);
+    CHECK(notice.lost() == 0);
+  }
+  SUBCASE("and the API server does not say for a while: what was known stays") {
+    notice.look();
+    world.clusters.cannot_ask_whether_to_lead("connection refused");
+    notice.look();
+    CHECK(world.clusters.events() == lost);
+    CHECK(notice.lost() == 1);
   }
 }
 

@@ -17,8 +17,9 @@ struct Held {
   HoldRetry retry{world.store, world.clusters,   world.clock,
                   world.log,   FailureBackoff{}, [this](const Preparation& record) { created.push_back(record.name); }};
 
-  void fails(AdmissionMode admission = AdmissionMode::Hold) {
+  void fails(AdmissionMode admission = AdmissionMode::Hold, const std::string& supersedes = {}) {
     auto record = record_of("sr-key-1", {});
+    record.spec.supersedes = supersedes;
     record.spec.rollout.admission = admission;
     world.create(record);
     world.write("sr-key-1", [&](PreparationStatus& status) {
@@ -47,6 +48,23 @@ TEST_CASE("a held upgrade that failed is tried again after the back-off, once") 
   CHECK(next.spec.rollout.admission == AdmissionMode::Hold);
   held.retry.look();  // the newest is under way
   CHECK(held.created.size() == 1);
+}
+
+TEST_CASE("a target that took another's place within the same second is tried again, whatever the names") {
+  Held held;
+  auto taken = record_of("sr-zzz-1", {});
+  taken.spec.changes[0].to = "fe:1.1";
+  held.world.create(taken);
+  held.world.write("sr-zzz-1", [&](PreparationStatus& status) {
+    status.phase = Phase::Failed;
+    status.stage = Stage::Closed;
+    status.outcome = Outcome::Superseded;
+  });
+  held.fails(AdmissionMode::Hold, "sr-zzz-1");
+  held.world.clock.move(std::chrono::hours(1));
+  held.retry.look();
+  REQUIRE(held.created.size() == 1);
+  CHECK(held.world.get(held.created[0]).spec.changes == held.world.get("sr-key-1").spec.changes);
 }
 
 TEST_CASE("what nobody wants any more, or a client repeats, is not tried again") {

@@ -1,0 +1,168 @@
+// Goal: a led rollout that meets trouble (a pod that never comes up, another target in the middle, a hook that fails)
+// does what docs/rollouts.md says, and everything else in the namespace goes on meanwhile.
+// Method: as in rollout_test.cpp; each story with both ways in which operators write.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "test/e2e/led_story.hpp"
+
+using namespace gate;
+using namespace gate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Runs a story once for each way to write; its name, a namespace, gets the number of the style.
+void in_each_style(const std::string& name, const StoryOptions& options, const std::function<void(Story&)>& tell) {
+  for (std::size_t style = 0; style < kWriteStyles.size(); ++style) {
+    INFO(kWriteStyles[style].back());
+    Story story(name + "-" + std::to_string(style), options);
+    story.world.restart_operator(kWriteStyles[style]);
+    tell(story);
+  }
+}
+
+void must_patch(Story& story, const Images& images) {
+  const auto admitted = story.patch(images);
+  INFO(admitted.err);
+  REQUIRE(admitted.exit_code == 0);
+}
+
+std::string message_of(Story& story, const std::string& type) {
+  const auto found = condition_of(story, type);
+  return found.is_null() ? std::string{} : found["message"].get<std::string>();
+}
+
+void paused_at_its_canary(Story& story) {
+  story.until("it is Paused", [&] { return condition(story, "Stalled") == "True RolloutPaused"; });
+  CHECK(turn(story, 0) == "Paused 1/2");
+  CHECK(turn(story, 1) == "Held 0/0");
+  CHECK(contains(message_of(story, "Stalled"), "starrocks.com/upgrade-resume"));
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a canary that never becomes healthy: Paused with one pod affected; resume goes on, the old image goes back") {
+  auto options = small_led("stepwise", "hold", {{"starrocks.com/upgrade-step-timeout-seconds", "10"}});
+  in_each_style("canary", options, [](Story& story) {
+    story.world.rule("sr-be-1", "start=never");
+    const auto from = story.timeline().size();
+    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
+    paused_at_its_canary(story);
+    nothing_restarts(story, from, {});
+    CHECK(story.ready_pods("be") == std::map<std::string, std::string>{{"sr-be-0", "starrocks/be-ubuntu:3.3.0"}});
+
+    // The cause is gone; people say that it is to go on.
+    story.world.clear_rules();
+    story.until("the canary is up", [&] { return story.ready_pods("be").size() == 2; });
+    nothing_restarts(story, from, {"sr-be-1"});
+    story.must({"annotate", "starrockscluster", "sr", "starrocks.com/upgrade-resume=1"});
+    ends_with_all(story, "3.3.1");
+    CHECK(story.restarts(from) == std::vector<std::string>{"sr-be-1", "sr-be-0", "sr-fe-0"});
+
+    // An image that cannot be pulled; the same resume annotation as before says nothing any more.
+    const auto again = story.timeline().size();
+    must_patch(story, {{"fe", "3.3.2"}, {"be", "3.3.2-broken"}});
+    paused_at_its_canary(story);
+    nothing_restarts(story, again, {});
+    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
+    ends_with_all(story, "3.3.1");
+    CHECK(story.restarts(again) == std::vector<std::string>{"sr-be-1"});
+  });
+}
+
+TEST_CASE("a new target while held, while BEs roll and while Paused: nothing of the old one is waited for") {
+  auto options = small_led("stepwise", "hold", {{"starrocks.com/upgrade-step-timeout-seconds", "10"}});
+  in_each_style("target", options, [](Story& story) {
+    const auto from = story.timeline().size();
+    story.database("fail ADMIN SET=1064:HY000:not now");
+    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
+    story.until("it is held", [&] { return condition(story, "UpgradeHeld").starts_with("True"); });
+    must_patch(story, {{"fe", "3.3.2"}, {"be", "3.3.2"}});
+    nothing_restarts(story, from, {});
+    story.database("clear");
+    ends_with_all(story, "3.3.2");
+    CHECK_FALSE(ever_ran(story, from, "sr-", "3.3.1"));
+    CHECK(story.restarts(from) == std::vector<std::string>{"sr-be-1", "sr-be-0", "sr-fe-0"});
+
+    const auto rolling = story.timeline().size();
+    story.world.rule("sr-be-1", "start=never");
+    must_patch(story, {{"fe", "3.3.3"}, {"be", "3.3.3"}});
+    story.until("the first BE is down", [&] { return story.ready_pods("be").size() == 1; });
+    must_patch(story, {{"fe", "3.3.4"}, {"be", "3.3.4"}});
+    nothing_restarts(story, rolling, {});
+    story.world.clear_rules();
+    ends_with_all(story, "3.3.4");
+    CHECK_FALSE(ever_ran(story, rolling, "sr-fe", "3.3.3"));
+    CHECK_FALSE(ever_ran(story, rolling, "sr-be-0", "3.3.3"));
+    CHECK(frontends_last(story.restarts(rolling)));
+
+    const auto paused = story.timeline().size();
+    must_patch(story, {{"fe", "3.3.5"}, {"be", "3.3.5-broken"}});
+    paused_at_its_canary(story);
+    must_patch(story, {{"fe", "3.3.6"}, {"be", "3.3.6"}});
+    ends_with_all(story, "3.3.6");
+    CHECK_FALSE(ever_ran(story, paused, "sr-", "3.3.5"));
+    CHECK(frontends_last(story.restarts(paused)));
+    CHECK(condition(story, "Stalled").empty());
+  });
+}
+
+TEST_CASE("a critical hook fails in a hold: nothing rolls and it says why; scaling, restarts and status go on") {
+  in_each_style("hook", small_led("ordered", "hold"), [](Story& story) {
+    const auto from = story.timeline().size();
+    story.database("fail ADMIN SET=1064:HY000:not now");
+    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
+    story.until("the condition says why", [&] {
+      return condition(story, "UpgradeHeld") == "True HookFailed" && contains(message_of(story, "Ready"), "not now");
+    });
+    nothing_restarts(story, from, {});
+
+    story.must({"delete", "pod", "sr-be-0", "--wait=false"});
+    story.until("it came back", [&] { return story.restarts(from) == std::vector<std::string>{"sr-be-0"}; });
+    story.must(
+        {"patch", "starrockscluster", "sr", "--type=merge", "-p", R"({"spec":{"starRocksBeSpec":{"replicas":3}}})"});
+    story.until("a third BE is there", [&] { return story.ready_pods("be").size() == 3; });
+    for (const auto& [pod, image] : story.ready_pods("be")) CHECK(image == "starrocks/be-ubuntu:3.3.0");
+    story.must({"patch", "starrockscluster", "sr", "--subresource=status", "--type=merge", "-p",
+                R"({"status":{"reason":"written by a test"}})"});
+    story.must({"label", "starrockscluster", "sr", "team=data"});
+    story.must({"label", "statefulset", "sr-be", "team=data"});
+    nothing_restarts(story, from, {"sr-be-0", "sr-be-2"});
+
+    const auto held = story.timeline().size();
+    story.database("clear");
+    ends_with_all(story, "3.3.1");
+    CHECK(story.restarts(held) == std::vector<std::string>{"sr-be-2", "sr-be-1", "sr-be-0", "sr-fe-0"});
+  });
+}
+
+TEST_CASE("a warehouse is led by its own record, pod by pod, between the turns of its cluster's CNs and FEs") {
+  auto options = small_led("ordered", "hold");
+  options.backends = 1;
+  options.compute_nodes = 1;
+  in_each_style("warehouse", options, [&](Story& story) {
+    auto annotations = options.annotations;
+    annotations["starrocks.com/upgrade-rollout"] = "stepwise";
+    const json warehouse{
+        {"apiVersion", "starrocks.com/v1"},
+        {"kind", "StarRocksWarehouse"},
+        {"metadata", {{"name", "wh"}, {"annotations", annotations}}},
+        {"spec",
+         {{"starRocksCluster", "sr"}, {"template", {{"image", "starrocks/cn-ubuntu:3.3.0"}, {"replicas", 2}}}}}};
+    story.must({"create", "-f", "-"}, {.input = warehouse.dump()});
+    story.until("it runs", [&] { return story.rolled("wh-warehouse-cn", "3.3.0"); });
+    const auto from = story.timeline().size();
+    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}, {"cn", "3.3.1"}});
+    story.must({"patch", "starrockswarehouse", "wh", "--type=merge", "-p",
+                R"({"spec":{"template":{"image":"starrocks/cn-ubuntu:3.3.1"}}})"});
+    story.until(
+        "all is new", [&] { return story.rolled("wh-warehouse-cn", "3.3.1") && story.rolled("sr-fe", "3.3.1"); }, 120s);
+    story.until("every setting is as before", [&] { return as_before(story); });
+    CHECK(story.restarts(from) ==
+          std::vector<std::string>{"sr-be-0", "sr-cn-0", "wh-warehouse-cn-1", "wh-warehouse-cn-0", "sr-fe-0"});
+  });
+}
