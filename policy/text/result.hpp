@@ -19,6 +19,7 @@ enum class ErrorCode {
   Unavailable,       ///< The peer could not be reached, or is overloaded: retry with back-off.
   DeadlineExceeded,  ///< The caller's deadline passed. The peer may or may not have acted.
   Internal,          ///< A fault of ours.
+  Misconfigured,     ///< What the call depends on (a Secret, a Service) is missing or unusable: a person corrects it.
 };
 
 struct Error {

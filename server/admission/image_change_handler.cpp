@@ -156,8 +156,8 @@ void ImageChangeHandler::gather_facts() {
     // The FE that it runs on now is the one to prepare.
     facts_.cluster = text_member(member(stored_.is_null() ? request_.old_object : stored_, "spec"), "starRocksCluster");
     if (!is_cluster_name(facts_.cluster)) {
-      facts_.configuration.faults.push_back({"spec.starRocksCluster", clean_text(facts_.cluster, 60),
-                                             "the name of a StarRocksCluster in the same namespace"});
+      facts_.configuration.faults.push_back(
+          fault_of("spec.starRocksCluster", facts_.cluster, "the name of a StarRocksCluster in the same namespace"));
     }
   }
   facts_.other_changed_fields = request_.other_changed_fields;

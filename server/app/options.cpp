@@ -246,21 +246,7 @@ void add_release_options(CLI::App& command, ReleaseOptions& options) {
                std::chrono::hours{24});
 }
 
-void add_serve_options(CLI::App& serve, ServeOptions& options) {
-  using std::chrono::seconds;
-  constexpr seconds kDay{86400};
-  add_address(serve, "--listen", options.listen, "Webhook listen address (HTTPS)");
-  add_address(serve, "--ops-listen", options.ops_listen, "Listen address of /livez, /readyz and /metrics (HTTP)");
-  serve.add_option("--tls-cert-file", options.tls_cert_file, "PEM chain, leaf first; read again when it changes");
-  serve.add_option("--tls-key-file", options.tls_key_file, "PEM private key of the leaf");
-  serve.add_option("--tls-client-ca-file", options.tls_client_ca_file,
-                   "Only clients with a certificate of these CAs are served; read again when it changes");
-  serve
-      .add_option("--tls-client-names", options.tls_client_names,
-                  "With --tls-client-ca-file: only certificates with one of these names (CN or DNS)")
-      ->delimiter(',');
-  serve.add_option("--tls-client-names-file", options.tls_client_names_file,
-                   "More such names, one a line; read again when it changes");
+void add_caller_options(CLI::App& serve, ServeOptions& options) {
   serve
       .add_option_function<CallerPolicy>(
           "--callers", [&options](const CallerPolicy& policy) { options.callers = policy; },
@@ -287,22 +273,11 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
           "namespace it is in the pod's own")
       ->type_name("[NAMESPACE/]NAME")
       ->default_str(options.caller_secret);
-  serve
-      .add_option("--webhook-configurations", options.webhook_configurations,
-                  "Name of the gate's ValidatingWebhookConfiguration and MutatingWebhookConfiguration")
-      ->capture_default_str();
-  serve.add_option("--dev-certificate", options.dev_certificate_directory,
-                   "Make a throw-away certificate in this folder and serve with it (for trying the gate out)");
-  serve.add_option("--store", options.store, "Where preparations are kept")
-      ->transform(one_of(kStores))
-      ->type_name("kubernetes|memory")
-      ->default_str("kubernetes");
-  serve.add_option("--frontend-user", options.frontend_user, "With --store=memory")->capture_default_str();
-  serve.add_option("--frontend-password-file", options.frontend_password_file,
-                   "With --store=memory; default: no password");
-  add_rule_options(serve, options);
-  serve.add_flag("--http-hook-allow-loopback", options.http_hook_allow_loopback,
-                 "For development: HTTP hooks may call services on the gate's own machine");
+}
+
+void add_serve_times(CLI::App& serve, ServeOptions& options) {
+  using std::chrono::seconds;
+  constexpr seconds kDay{86400};
   add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
                seconds{0}, seconds{25});
   add_duration(serve, "--preparation-timeout", options.preparation_timeout,
@@ -320,6 +295,39 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
                seconds{0}, seconds{300});
   add_duration(serve, "--stop-timeout", options.stop_timeout,
                "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
+}
+
+void add_serve_options(CLI::App& serve, ServeOptions& options) {
+  add_address(serve, "--listen", options.listen, "Webhook listen address (HTTPS)");
+  add_address(serve, "--ops-listen", options.ops_listen, "Listen address of /livez, /readyz and /metrics (HTTP)");
+  serve.add_option("--tls-cert-file", options.tls_cert_file, "PEM chain, leaf first; read again when it changes");
+  serve.add_option("--tls-key-file", options.tls_key_file, "PEM private key of the leaf");
+  serve.add_option("--tls-client-ca-file", options.tls_client_ca_file,
+                   "Only clients with a certificate of these CAs are served; read again when it changes");
+  serve
+      .add_option("--tls-client-names", options.tls_client_names,
+                  "With --tls-client-ca-file: only certificates with one of these names (CN or DNS)")
+      ->delimiter(',');
+  serve.add_option("--tls-client-names-file", options.tls_client_names_file,
+                   "More such names, one a line; read again when it changes");
+  add_caller_options(serve, options);
+  serve
+      .add_option("--webhook-configurations", options.webhook_configurations,
+                  "Name of the gate's ValidatingWebhookConfiguration and MutatingWebhookConfiguration")
+      ->capture_default_str();
+  serve.add_option("--dev-certificate", options.dev_certificate_directory,
+                   "Make a throw-away certificate in this folder and serve with it (for trying the gate out)");
+  serve.add_option("--store", options.store, "Where preparations are kept")
+      ->transform(one_of(kStores))
+      ->type_name("kubernetes|memory")
+      ->default_str("kubernetes");
+  serve.add_option("--frontend-user", options.frontend_user, "With --store=memory")->capture_default_str();
+  serve.add_option("--frontend-password-file", options.frontend_password_file,
+                   "With --store=memory; default: no password");
+  add_rule_options(serve, options);
+  serve.add_flag("--http-hook-allow-loopback", options.http_hook_allow_loopback,
+                 "For development: HTTP hooks may call services on the gate's own machine");
+  add_serve_times(serve, options);
 }
 
 void add_plan_options(CLI::App& plan, PlanOptions& options) {

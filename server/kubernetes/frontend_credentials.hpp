@@ -35,9 +35,9 @@ struct FrontendCredentials {
   std::string literal_password;  ///< Stands in the object itself; never logged. Empty: none.
 };
 
-/// The first that is configured, and of several entries for MYSQL_PWD the last, as the kubelet has it. InvalidInput for
-/// what cannot be read from here (`fieldRef`, `$(NAME)`, ...), naming the field: never taken for "no password". Objects
-/// of any shape; never throws for one.
+/// The first that is configured, and of several entries for MYSQL_PWD the last, as the kubelet has it. Misconfigured
+/// for what cannot be read from here (`fieldRef`, `$(NAME)`, ...), naming the field: never taken for "no password", as
+/// little as a name that only looks like MYSQL_PWD. Objects of any shape; never throws for one.
 [[nodiscard]] Result<FrontendCredentials> frontend_credentials(const nlohmann::json& cluster);
 
 }  // namespace gate

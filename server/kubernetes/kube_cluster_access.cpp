@@ -83,8 +83,16 @@ std::optional<std::string> secret_text(const json& secret, const std::string& ke
 /// No login has a line break; tools that write Secrets add one, and the FE would only say "Access denied".
 Status check_line_ends(const std::string& what, const std::string& value) {
   if (value.find_first_of("\r\n") == std::string::npos) return Ok{};
-  return Error{ErrorCode::InvalidInput,
+  return Error{ErrorCode::Misconfigured,
                what + " has a line break: store it without one (printf '%s' PASSWORD, not echo PASSWORD)"};
+}
+
+/// A Secret or ConfigMap that a login or a token is kept in is not there, or may not be read: whoever asks for the
+/// login did nothing wrong.
+Error not_read(const std::string& what, const Error& error) {
+  const bool lasting = error.code == ErrorCode::NotFound || error.code == ErrorCode::InvalidInput ||
+                       error.code == ErrorCode::PermissionDenied;
+  return {lasting ? ErrorCode::Misconfigured : error.code, what + ": " + error.message, error.peer_code};
 }
 
 /// The main container of a component's pods, as the operator names it.
@@ -228,7 +236,7 @@ Result<FrontendAddress> KubeClusterAccess::frontend_address(const std::string& n
   }
   // It is no more than a name for somebody else's server, and the operator never makes one.
   if (text_of(member_at(*service, {"spec", "type"})) == "ExternalName") {
-    return Error{ErrorCode::InvalidInput,
+    return Error{ErrorCode::Misconfigured,
                  "Service " + name + ": invalid type ExternalName: want one that selects pods"};
   }
   FrontendAddress address;
@@ -261,11 +269,11 @@ Status KubeClusterAccess::read_credentials(const std::string& name_space, const 
                            std::string(annotation::kCredentialsSecret) + ")";
   const auto secret = client_.get(kube::kSecrets, name_space, credentials->login_secret, deadline,
                                   entries({"username", "password", "ca.crt"}));
-  if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
+  if (!secret) return not_read(what, secret.error());
   const auto username = secret_text(*secret, "username");
   const auto password = secret_text(*secret, "password");
   if (!username || username->empty() || !password) {
-    return Error{ErrorCode::InvalidInput, what + ": want the keys username and password"};
+    return Error{ErrorCode::Misconfigured, what + ": want the keys username and password"};
   }
   if (auto damaged = check_line_ends(what + ": username", *username); !damaged) return damaged;
   if (auto damaged = check_line_ends(what + ": password", *password); !damaged) return damaged;
@@ -285,13 +293,15 @@ Status KubeClusterAccess::read_password(const std::string& name_space, const Fro
                                     deadline, entries({reference.key}));
     if (!object && object.error().code == ErrorCode::NotFound && reference.optional) continue;
     if (!object) {
-      return Error{object.error().code, what + ": " + object.error().message + where, object.error().peer_code};
+      auto error = not_read(what, object.error());
+      error.message += where;
+      return error;
     }
     const json& value = member_at(*object, {"data", reference.key.c_str()});
     if (value.is_null() && reference.optional) continue;
     auto password = in_secret ? secret_text(*object, reference.key)
                               : (value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt);
-    if (!password) return Error{ErrorCode::InvalidInput, what + ": want the key " + clean_text(reference.key) + where};
+    if (!password) return Error{ErrorCode::Misconfigured, what + ": want the key " + clean_text(reference.key) + where};
     const std::string key = what + ": key " + clean_text(reference.key) + where;
     if (auto damaged = check_line_ends(key, *password); !damaged) return damaged;
     access.password = std::move(*password);
@@ -305,9 +315,9 @@ Result<std::string> KubeClusterAccess::secret_value(const std::string& name_spac
                                                     const std::string& key, Deadline deadline) {
   const std::string what = "Secret " + clean_text(secret_name);
   const auto secret = client_.get(kube::kSecrets, name_space, secret_name, deadline, entries({key}));
-  if (!secret) return Error{secret.error().code, what + ": " + secret.error().message, secret.error().peer_code};
+  if (!secret) return not_read(what, secret.error());
   auto value = secret_text(*secret, key);
-  if (!value) return Error{ErrorCode::InvalidInput, what + ": want the key " + clean_text(key)};
+  if (!value) return Error{ErrorCode::Misconfigured, what + ": want the key " + clean_text(key)};
   return *value;
 }
 

@@ -24,7 +24,7 @@ Result<std::map<std::string, std::string>> MemoryClusterAccess::config_map(const
 
 Result<std::string> MemoryClusterAccess::secret_value(const std::string& name_space, const std::string& name,
                                                       const std::string&, Deadline) {
-  return Error{ErrorCode::NotFound, "Secret " + name_space + "/" + name + ": there is no API server to ask"};
+  return Error{ErrorCode::Misconfigured, "Secret " + name_space + "/" + name + ": there is no API server to ask"};
 }
 
 Result<bool> MemoryClusterAccess::may(const UserInfo&, std::string_view, const std::string&, Deadline) { return false; }

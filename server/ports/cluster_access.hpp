@@ -38,6 +38,8 @@ class ClusterAccess {
   virtual ~ClusterAccess() = default;
 
   /// How to reach the FE of `cluster` (docs/reference.md: Service port named `query`, credentials by precedence).
+  /// NotFound: the cluster is gone. Misconfigured: the Service, or what the login is kept in, with peer_code 403 where
+  /// the gate may not read it.
   [[nodiscard]] virtual Result<FrontendAccess> frontend_access(const std::string& name_space,
                                                                const std::string& cluster, Deadline deadline) = 0;
 
@@ -50,7 +52,8 @@ class ClusterAccess {
                                                                               const std::string& name,
                                                                               Deadline deadline) = 0;
 
-  /// One entry of a Secret, decoded. NotFound names what is missing. Never logged by anybody.
+  /// One entry of a Secret, decoded. Misconfigured names what is missing, with peer_code 403 where the gate may not
+  /// read it. Never logged by anybody.
   [[nodiscard]] virtual Result<std::string> secret_value(const std::string& name_space, const std::string& name,
                                                          const std::string& key, Deadline deadline) = 0;
 

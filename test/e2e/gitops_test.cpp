@@ -100,6 +100,75 @@ void when_record(Story& story, const std::string& moment, const std::string& sta
   write_down(moment, record, expected);
 }
 
+/// How a controller brings what Git says to the cluster: `kubectl` with these arguments, again and again.
+struct GitOpsClient {
+  std::string name;
+  std::vector<std::string> apply;
+  bool dry_run_first;  ///< It asks for the differences before each try.
+};
+
+/// As its controller calls it, with the objects that are in Git.
+ProcessResult sync(Story& story, const GitOpsClient& client, const json& in_git) {
+  if (client.dry_run_first) {
+    auto dry = client.apply;
+    dry.emplace_back("--dry-run=server");
+    const auto tried = story.kubectl(dry, {.input = in_git.dump()});
+    INFO(tried.err);
+    CHECK(tried.exit_code == 0);  // or it would never come to the request that counts
+  }
+  return story.kubectl(client.apply, {.input = in_git.dump()});
+}
+
+std::string image_of_backends(const json& cluster) { return cluster["spec"]["starRocksBeSpec"]["image"]; }
+
+/// A commit with another version, from the refusal to the end.
+void follow_git(Story& story, const GitOpsClient& client, const std::string& version) {
+  CAPTURE(client.name);
+  const auto records_before = story.records().size();
+  const auto image_before = image_of_backends(story.cluster());
+  auto in_git = story.first_cluster();
+  in_git["spec"]["starRocksBeSpec"]["image"] = "starrocks/be-ubuntu:" + version;
+  story.database("delay disable_balance=60");  // the hooks outlast the request, however slow this machine is
+  const auto refused = sync(story, client, in_git);
+  INFO(refused.err);
+  CHECK(refused.exit_code != 0);
+  CHECK(contains(refused.err, "UpgradePreparationRunning"));
+  CHECK(image_of_backends(story.cluster()) == image_before);
+
+  story.database("clear");
+  story.world.rule("sr-be-1", "start=never");
+  story.until(client.name + "'s retry is admitted", [&] { return sync(story, client, in_git).exit_code == 0; });
+  CHECK(image_of_backends(story.cluster()) == image_of_backends(in_git));
+  when(story, client.name + "-rolling",
+       [](const json&, const json& mirror) { return mirror.value("stage", "") == "RollingOut"; },
+       {"Progressing", "InProgress"});
+  CHECK(story.everywhere("tablet_sched_disable_balance", "true"));
+  // Its next look at Git finds nothing to do, and starts nothing.
+  CHECK(sync(story, client, in_git).exit_code == 0);
+
+  story.world.clear_rules();
+  story.world.rule("sr-be", "start=1s");
+  when(story, client.name + "-done",
+       [](const json& cluster, const json& mirror) {
+         return mirror.value("stage", "") == "Closed" && operator_says(cluster, "running") &&
+                condition(cluster, "Reconciling").empty() && condition(cluster, "Ready").starts_with("True");
+       },
+       {"Healthy", "Current"});
+  CHECK(story.rolled("sr-be", version));
+  CHECK(story.everywhere("tablet_sched_disable_balance", "false"));
+  const auto records = story.records();
+  CHECK(records.size() == records_before + 1);  // one for all tries
+  const auto cluster = story.cluster();
+  const auto& mirror = cluster["status"]["upgradePreparationStatus"];
+  CHECK(mirror.value("outcome", "") == "Succeeded");
+  CHECK(mirror.value("preparation", "") == records.back()["metadata"]["name"]);
+  CHECK(mirror.value("failedHooks", json::array()).empty());
+  for (const char* type : {"Reconciling", "Stalled", "UpgradeHeld"}) {
+    CAPTURE(type);
+    CHECK(condition(cluster, type) == "");
+  }
+}
+
 }  // namespace
 
 TEST_CASE("an upgrade that is prepared, fails, is repeated and rolls") {
@@ -188,4 +257,17 @@ TEST_CASE("a led rollout is held, then paused, and taken back") {
                 condition(cluster, "Reconciling").empty() && condition(cluster, "Ready").starts_with("True");
        },
        {"Healthy", "Current"});
+}
+
+TEST_CASE("a commit is carried out as Argo CD and Flux do it: refused, tried again, admitted, rolled out, restored") {
+  StoryOptions options;
+  options.annotations = with_hooks("check-backends-alive,disable-balancer");
+  options.gate_flags = {"--admission-wait", "1s"};
+  Story story("gitops-clients", options);
+  follow_git(story, {"argocd", {"apply", "--field-manager=argocd-controller", "-f", "-"}, false}, "3.3.1");
+  follow_git(story,
+             {"flux",
+              {"apply", "--server-side", "--force-conflicts", "--field-manager=kustomize-controller", "-f", "-"},
+              true},
+             "3.3.2");
 }

@@ -24,7 +24,8 @@ case $2 in
   *) echo "invalid value \"$2\": want argocd or flux" >&2; exit 2 ;;
 esac
 # The whole story was told; a run that ended early is no proof.
-for moment in running hook-failed hooks-run rolling-out closed held paused taken-back; do
+for moment in running hook-failed hooks-run rolling-out closed held paused taken-back argocd-rolling argocd-done flux-rolling \
+  flux-done; do
   grep -q "^$moment.json " expected || { echo "no moment $moment"; exit 1; }
 done
 if ! difference=$(diff <(echo "$expected") <(echo "$actual")); then

@@ -52,11 +52,6 @@ const SettingOnFrontend* SettingReading::differing(std::string_view wanted) cons
   return found == frontends.end() ? nullptr : &*found;
 }
 
-bool SettingReading::somewhere(std::string_view value) const {
-  return std::any_of(frontends.begin(), frontends.end(),
-                     [&](const SettingOnFrontend& frontend) { return has(frontend, value); });
-}
-
 bool is_leader_role(std::string_view role) { return role == "LEADER" || role == "MASTER"; }  // MASTER until 2.4
 
 Deadline FrontendFleet::soon(Deadline deadline) const {

@@ -37,8 +37,6 @@ struct SettingReading {
   /// The first FE whose value is not `wanted`; nullptr when all have it.
   [[nodiscard]] const SettingOnFrontend* differing(std::string_view wanted) const;
   [[nodiscard]] bool has(const SettingOnFrontend& frontend, std::string_view value) const;
-  /// True when some FE has `value`.
-  [[nodiscard]] bool somewhere(std::string_view value) const;
 };
 
 /// What the alive FEs have, at one look.

@@ -95,12 +95,6 @@ constexpr int kForbidden = 403;
 /// StarRocks: missing privilege (3.x, with Ranger, 2.5), or no login.
 bool lacks_privilege(int code) { return code == 5203 || code == 5204 || code == 1227 || code == kLoginDenied; }
 
-/// What a login or a token is read from is missing, or has not what it should: no fault of the hook.
-bool names_a_key_store(const Error& error) {
-  return (error.code == ErrorCode::NotFound || error.code == ErrorCode::InvalidInput) &&
-         (error.message.find("Secret ") != std::string::npos || error.message.find("ConfigMap ") != std::string::npos);
-}
-
 bool is_alive_check(const Hook& hook) {
   const auto* probe = std::get_if<ProbeAction>(&hook.action);
   return probe != nullptr && (probe->probe == Probe::FrontendsAlive || probe->probe == Probe::BackendsAlive ||
@@ -112,8 +106,10 @@ std::string advice(const Hook& hook, const Error& error) {
       !std::holds_alternative<HttpAction>(hook.action) && !std::holds_alternative<ScriptAction>(hook.action);
   const bool waits =
       std::holds_alternative<ProbeAction>(hook.action) || std::holds_alternative<QueryAction>(hook.action);
-  if (names_a_key_store(error)) return "correct that Secret or ConfigMap, or what names it";
-  if (error.peer_code == kForbidden && on_frontend) return "see that the gate's service account may read it";
+  if (error.code == ErrorCode::Misconfigured) {
+    return error.peer_code == kForbidden ? "see that the gate's service account may read it"
+                                         : "correct what is named there: the hook is not at fault";
+  }
   if (error.peer_code == kLoginDenied) {
     return "check the user and the password that the gate logs in with (docs/reference.md, The FE's login), and that "
            "the user may log in from the gate's address";
@@ -138,6 +134,7 @@ std::string advice(const Hook& hook, const Error& error) {
       return "correct the hook";
     case ErrorCode::AlreadyExists:
     case ErrorCode::Conflict:
+    case ErrorCode::Misconfigured:
     case ErrorCode::Internal:
     case ErrorCode::Rejected:
       break;

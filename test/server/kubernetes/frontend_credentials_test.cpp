@@ -64,6 +64,10 @@ TEST_CASE("the password of root is what the kubelet would put into MYSQL_PWD") {
                R"([{"name": "MYSQL_PWD", "value": "p"},
                    {"name": "MYSQL_PWD", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b", "optional": true}}}])",
                "secret? a/b, literal p"},
+           Row{"a name that is nearly the right one beside it",
+               R"([{"name": "mysql_pwd", "value": "p"}, {"name": "MYSQL_PWD", "value": "q"}])", "literal q"},
+           Row{"another variable", R"([{"name": "MYSQL_PWD_FILE", "value": "p"}])", "none"},
+           Row{"dollars before a bracket", R"j([{"name": "MYSQL_PWD", "value": "$$$$(b)"}])j", "literal $$(b)"},
            Row{"two dollars are one", R"([{"name": "MYSQL_PWD", "value": "a$$(b)$c$"}])", "literal a$(b)$c$"},
            Row{"a bracket that is not closed", R"([{"name": "MYSQL_PWD", "value": "a$(b"}])", "literal a$(b"},
        }) {
@@ -107,6 +111,17 @@ TEST_CASE("what cannot be read is named, with what would be accepted, and never 
                "both value and valueFrom"},
            Row{"a number", R"([{"name": "MYSQL_PWD", "value": 12345}])", "put it in quotes"},
            Row{"another variable", R"j([{"name": "MYSQL_PWD", "value": "hunter2$(TOKEN)"}])j", "$(NAME)"},
+           Row{"another variable behind a dollar", R"j([{"name": "MYSQL_PWD", "value": "hunter2$$$(TOKEN)"}])j",
+               "$(NAME)"},
+           Row{"a misspelt valueFrom",
+               R"([{"name": "MYSQL_PWD", "valuefrom": {"secretKeyRef": {"name": "a", "key": "b"}}}])",
+               "feEnvVars[0]: the gate cannot read root's password: its field valuefrom is not known"},
+           Row{"a misspelt value", R"([{"name": "MYSQL_PWD", "Value": "hunter2"}])", "its field Value is not known"},
+           Row{"the name with a blank", R"([{"name": "A"}, {"name": "MYSQL_PWD ", "value": "hunter2"}])",
+               "feEnvVars[1].name: the gate cannot read root's password: invalid value \"MYSQL_PWD \": want MYSQL_PWD"},
+           Row{"the name with a zero width space", R"([{"name": "MYSQL\u200B_PWD", "value": "hunter2"}])",
+               "which has U+200B (zero width space): want MYSQL_PWD"},
+           Row{"the name in lower case", R"([{"name": "mysql_pwd", "value": "hunter2"}])", "want MYSQL_PWD"},
            Row{"no list", R"({"MYSQL_PWD": "hunter2"})", "not a list"},
        }) {
     INFO(row.name);
@@ -114,7 +129,7 @@ TEST_CASE("what cannot be read is named, with what would be accepted, and never 
     REQUIRE_FALSE(found.ok());
     const std::string& message = found.error().message;
     INFO(message);
-    CHECK(found.error().code == ErrorCode::InvalidInput);
+    CHECK(found.error().code == ErrorCode::Misconfigured);
     CHECK(message.find(row.said) != std::string::npos);
     CHECK(message.find("hunter2") == std::string::npos);
     CHECK(message.find("12345") == std::string::npos);

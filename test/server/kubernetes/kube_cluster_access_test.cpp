@@ -159,14 +159,14 @@ TEST_CASE("what stands in the way of reaching the frontend is named, passwords n
   apply_yaml(name_space, kService);
   const auto no_secret = access.frontend_access(name_space, "sr", in_seconds(30));
   REQUIRE_FALSE(no_secret.ok());
-  CHECK(no_secret.error().code == ErrorCode::NotFound);
+  CHECK(no_secret.error().code == ErrorCode::Misconfigured);
   CHECK(no_secret.error().message.find("absent") != std::string::npos);
 
   apply_yaml(name_space, "apiVersion: v1\nkind: Secret\nmetadata: {name: half}\nstringData: {password: hunter2}\n");
   cluster("half");
   const auto half = access.frontend_access(name_space, "sr", in_seconds(30));
   REQUIRE_FALSE(half.ok());
-  CHECK(half.error().code == ErrorCode::InvalidInput);
+  CHECK(half.error().code == ErrorCode::Misconfigured);
   CHECK(half.error().message.find("hunter2") == std::string::npos);
 
   apply_yaml(name_space,
@@ -181,7 +181,7 @@ TEST_CASE("what stands in the way of reaching the frontend is named, passwords n
   cluster("../../../default/secrets/other");
   const auto path = access.frontend_access(name_space, "sr", in_seconds(30));
   REQUIRE_FALSE(path.ok());
-  CHECK(path.error().code == ErrorCode::InvalidInput);
+  CHECK(path.error().code == ErrorCode::Misconfigured);
 }
 
 TEST_CASE("an FE whose cluster object was deleted without it is reached by what its pods have") {

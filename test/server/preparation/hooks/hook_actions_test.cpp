@@ -218,12 +218,21 @@ TEST_CASE("what is wrong with a Secret is not told as a fault of the hook") {
     const char* what_to_do;
   };
   for (const Row& row :
-       {Row{"it is missing", {ErrorCode::NotFound, login + ": not found", 404}, "correct that Secret or ConfigMap"},
+       {Row{"it is missing", {ErrorCode::Misconfigured, login + ": not found", 404}, "correct what is named there"},
         Row{"a key is missing",
-            {ErrorCode::InvalidInput, login + ": want the keys username and password"},
-            "correct that Secret or ConfigMap"},
+            {ErrorCode::Misconfigured, login + ": want the keys username and password"},
+            "correct what is named there"},
+        Row{"the Service is none",
+            {ErrorCode::Misconfigured, "Service sr-fe-service: invalid type ExternalName"},
+            "correct what is named there"},
+        Row{"the environment is not read",
+            {ErrorCode::Misconfigured, "spec.starRocksFeSpec.feEnvVars[0]: the gate cannot read root's password"},
+            "correct what is named there"},
+        Row{"a fault of the hook that speaks of one",
+            {ErrorCode::InvalidInput, "no such item in Secret or ConfigMap text"},
+            "correct the hook"},
         Row{"it may not be read",
-            {ErrorCode::PermissionDenied, login + ": 403 Forbidden", 403},
+            {ErrorCode::Misconfigured, login + ": 403 Forbidden", 403},
             "see that the gate's service account may read it"},
         Row{"another fault", {ErrorCode::InvalidInput, "no such thing"}, "correct the hook"}}) {
     INFO(row.name);
