@@ -25,8 +25,8 @@ class PreparationStore {
   [[nodiscard]] virtual Result<Preparation> get(const std::string& name_space, const std::string& name,
                                                 Deadline deadline) = 0;
 
-  /// Live list of one namespace's records whose spec.cluster is `cluster`, newest first (sort_newest_first). One that cannot be read is
-  /// passed over.
+  /// Live list of one namespace's records whose spec.cluster is `cluster`, newest first (sort_newest_first). One that
+  /// cannot be read is passed over.
   [[nodiscard]] virtual Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space,
                                                                          const std::string& cluster,
                                                                          Deadline deadline) = 0;

@@ -96,10 +96,12 @@ class MachineClock final : public Clock {
   const std::chrono::milliseconds error_;
 };
 
-/// When a gate is killed: at a boundary by name, as in "after mirror #2" for its second time, or at the n-th of all.
+/// When a gate is killed: at a boundary by name, as in "after mirror #2" for its second time, at the n-th of all, or
+/// where it is the one that takes the last of the boundaries that several gates have left.
 struct Kill {
   std::string at = {};
   std::size_t after_boundaries = SIZE_MAX;
+  std::atomic<std::size_t>* left = nullptr;  ///< Outlives the gates. That with 0 left is the last one.
 };
 
 /// Whom a step goes to.
@@ -159,7 +161,8 @@ class Lifeline {
     const std::lock_guard lock(mutex_);
     if (is_cut_ || (apart_ && peer == Peer::ApiServer)) return false;
     passed_.push_back(boundary + " #" + std::to_string(++times_[boundary]));
-    is_cut_ = passed_.back() == kill_.at || passed_.size() > kill_.after_boundaries;
+    const bool last = kill_.left != nullptr && kill_.left->fetch_sub(1) == 0;
+    is_cut_ = passed_.back() == kill_.at || passed_.size() > kill_.after_boundaries || last;
     return !is_cut_;
   }
 

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <functional>
 
 #include "test/e2e/led_story.hpp"
 
@@ -63,6 +64,42 @@ bool operator_reports(Story& story) {
   return status.value("phase", "") == "failed" && contains(status.value("reason", ""), "gate.starrocks.com");
 }
 
+/// How often an Event with this reason was written about the cluster.
+std::size_t events(Story& story, const std::string& reason) {
+  const auto listed = story.object("events", "");
+  REQUIRE(listed.has_value());
+  const auto items = listed->at("items");
+  std::size_t found = 0;
+  for (const auto& event : items) {
+    const bool about = event["involvedObject"].value("name", "") == "sr" && event.value("reason", "") == reason;
+    found += about ? 1 : 0;
+  }
+  return found;
+}
+
+/// What keeps pods back in a namespace: the webhook, and the label by which it selects.
+struct Keeper {
+  std::string name;
+  std::function<void(Story&)> lose;
+  std::function<void(Story&)> give_back;
+};
+
+std::vector<Keeper> keepers() {
+  const auto label = [](Story& story, const std::string& change) {
+    story.world.plane.must({"label", "namespace", story.name_space(), "gate.starrocks.com/rollouts" + change});
+  };
+  return {{"label", [=](Story& story) { label(story, "-"); }, [=](Story& story) { label(story, "=enabled"); }},
+          {"webhook",
+           [](Story& story) {
+             story.world.plane.must({"delete", "mutatingwebhookconfiguration", "upgrade-gate"});
+           },
+           [](Story& story) {
+             story.world.plane.forget_webhooks();
+             story.kill_gate(0);  // whose successor registers them
+             story.start_gate(0);
+           }}};
+}
+
 /// The object without what the API server and the operator's and the gate's status writes move.
 json as_applied(Story& story) {
   auto cluster = story.cluster();
@@ -102,10 +139,7 @@ class Applier {
 }  // namespace
 
 TEST_CASE("both replicas are killed while held, in a step and between turns: nothing rolls, and then it goes on") {
-  for (std::size_t style = 0; style < kWriteStyles.size(); ++style) {
-    INFO(kWriteStyles[style].back());
-    Story story("down-" + std::to_string(style), small_led("stepwise", "hold"));
-    story.world.restart_operator(kWriteStyles[style]);
+  in_write_styles("down", small_led("stepwise", "hold"), 0, [](Story& story, std::size_t style) {
     Bystander other(story, "bystander-" + std::to_string(style));
     const auto from = story.timeline().size();
 
@@ -144,15 +178,32 @@ TEST_CASE("both replicas are killed while held, in a step and between turns: not
     ends_with_all(story, "3.3.1");
     CHECK(story.restarts(from) == std::vector<std::string>{"sr-be-1", "sr-be-0", "sr-be-0", "sr-fe-0"});
     story.until("the operator is content", [&] { return story.cluster()["status"].value("phase", "") == "running"; });
+  });
+}
+
+TEST_CASE("what keeps pods back is taken away in a hold: it is told, the operator rolls all, and the end is as ever") {
+  for (const auto& keeper : keepers()) {
+    if (!in_all_ways() && keeper.name != "label") continue;
+    INFO(keeper.name);
+    Story story("lost-" + keeper.name, small_led("ordered", "hold"));
+    story.database("fail ADMIN SET=1064:HY000:not now");
+    REQUIRE(story.patch({{"fe", "3.3.1"}, {"be", "3.3.1"}}).exit_code == 0);
+    story.until("it is held", [&] { return condition(story, "UpgradeHeld") == "True HookFailed"; });
+    CHECK(events(story, "UpgradeHoldLost") == 0);
+    keeper.lose(story);
+    story.until("all is new, as without a gate",
+                [&] { return story.rolled("sr-be", "3.3.1") && story.rolled("sr-fe", "3.3.1"); });
+    story.until("an Event says so", [&] { return events(story, "UpgradeHoldLost") > 0; });
+    keeper.give_back(story);
+    story.database("clear");
+    ends_with_all(story, "3.3.1");
   }
 }
 
 TEST_CASE("a manifest that is applied every second during the whole upgrade disturbs nothing") {
   const std::vector<std::string> managers{"kustomize-controller", "argocd-controller"};
-  for (std::size_t style = 0; style < kWriteStyles.size(); ++style) {
-    INFO(managers[style] << " " << kWriteStyles[style].back());
-    Story story("gitops-" + std::to_string(style), small_led("stepwise", "hold"));
-    story.world.restart_operator(kWriteStyles[style]);
+  in_write_styles("gitops", small_led("stepwise", "hold"), 1, [&](Story& story, std::size_t style) {
+    INFO(managers[style]);
     auto manifest = story.first_cluster();
     manifest["spec"]["starRocksBeSpec"]["updateStrategy"] = {{"type", "RollingUpdate"}};  // names no partition
     Applier tool(story, managers[style]);
@@ -180,5 +231,5 @@ TEST_CASE("a manifest that is applied every second during the whole upgrade dist
       CHECK_MESSAGE((status || entry["manager"] == managers[style] || entry["manager"] == "kubectl-create"),
                     entry["manager"]);
     }
-  }
+  });
 }

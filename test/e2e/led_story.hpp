@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,22 @@ namespace gate::test {
 /// Both ways in which operators write StatefulSets: since 1.11.4, and before.
 inline const std::vector<std::vector<std::string>> kWriteStyles{{"--resync=2s", "--write-style=three-way"},
                                                                 {"--resync=2s", "--write-style=merge"}};
+
+/// Whether each story is told in all its ways: minutes more.
+inline bool in_all_ways() { return std::getenv("GATE_LONG_STORIES") != nullptr; }
+
+/// Tells a story with one of kWriteStyles, `usual`, or in_all_ways(). Its name, a namespace, gets the number of the
+/// style, which `tell` is told, too.
+inline void in_write_styles(const std::string& name, const StoryOptions& options, std::size_t usual,
+                            const std::function<void(Story&, std::size_t style)>& tell) {
+  for (std::size_t style = 0; style < kWriteStyles.size(); ++style) {
+    if (!in_all_ways() && style != usual) continue;
+    INFO(kWriteStyles[style].back());
+    Story story(name + "-" + std::to_string(style), options);
+    story.world.restart_operator(kWriteStyles[style]);
+    tell(story, style);
+  }
+}
 
 /// A cluster in a namespace whose rollouts may be led, with hooks that set what must be restored.
 inline StoryOptions led(json annotations) {

@@ -1,6 +1,6 @@
 // Goal: a led rollout that meets trouble (a pod that never comes up, another target in the middle, a hook that fails)
 // does what docs/rollouts.md says, and everything else in the namespace goes on meanwhile.
-// Method: as in rollout_test.cpp; each story with both ways in which operators write.
+// Method: as in rollout_test.cpp; each story with one of the ways in which operators write, or with both.
 
 #include <doctest/doctest.h>
 
@@ -13,16 +13,6 @@ using namespace gate::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Runs a story once for each way to write; its name, a namespace, gets the number of the style.
-void in_each_style(const std::string& name, const StoryOptions& options, const std::function<void(Story&)>& tell) {
-  for (std::size_t style = 0; style < kWriteStyles.size(); ++style) {
-    INFO(kWriteStyles[style].back());
-    Story story(name + "-" + std::to_string(style), options);
-    story.world.restart_operator(kWriteStyles[style]);
-    tell(story);
-  }
-}
 
 void must_patch(Story& story, const Images& images) {
   const auto admitted = story.patch(images);
@@ -42,12 +32,38 @@ void paused_at_its_canary(Story& story) {
   CHECK(contains(message_of(story, "Stalled"), "starrocks.com/upgrade-resume"));
 }
 
+/// A StarRocksWarehouse "wh" of the cluster, with running pods.
+void with_warehouse(Story& story, const json& annotations, int replicas) {
+  const json warehouse{
+      {"apiVersion", "starrocks.com/v1"},
+      {"kind", "StarRocksWarehouse"},
+      {"metadata", {{"name", "wh"}, {"annotations", annotations}}},
+      {"spec",
+       {{"starRocksCluster", "sr"}, {"template", {{"image", "starrocks/cn-ubuntu:3.3.0"}, {"replicas", replicas}}}}}};
+  story.must({"create", "-f", "-"}, {.input = warehouse.dump()});
+  story.until("the warehouse runs", [&] { return story.rolled("wh-warehouse-cn", "3.3.0"); });
+}
+
+void upgrade_warehouse(Story& story) {
+  story.must({"patch", "starrockswarehouse", "wh", "--type=merge", "-p",
+              R"({"spec":{"template":{"image":"starrocks/cn-ubuntu:3.3.1"}}})"});
+}
+
+/// How many records the warehouse has; only those that are closed, or all.
+std::size_t attempts_of_warehouse(Story& story, bool closed) {
+  const auto all = story.records();
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const json& record) {
+    if (record["spec"]["objectRef"]["kind"] != "StarRocksWarehouse") return false;
+    return !closed || record.value("status", json::object()).value("stage", "") == "Closed";
+  }));
+}
+
 }  // namespace
 
 TEST_CASE(
     "a canary that never becomes healthy: Paused with one pod affected; resume goes on, the old image goes back") {
   auto options = small_led("stepwise", "hold", {{"starrocks.com/upgrade-step-timeout-seconds", "10"}});
-  in_each_style("canary", options, [](Story& story) {
+  in_write_styles("canary", options, 0, [](Story& story, std::size_t) {
     story.world.rule("sr-be-1", "start=never");
     const auto from = story.timeline().size();
     must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
@@ -76,7 +92,7 @@ TEST_CASE(
 
 TEST_CASE("a new target while held, while BEs roll and while Paused: nothing of the old one is waited for") {
   auto options = small_led("stepwise", "hold", {{"starrocks.com/upgrade-step-timeout-seconds", "10"}});
-  in_each_style("target", options, [](Story& story) {
+  in_write_styles("target", options, 1, [](Story& story, std::size_t) {
     const auto from = story.timeline().size();
     story.database("fail ADMIN SET=1064:HY000:not now");
     must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
@@ -112,7 +128,7 @@ TEST_CASE("a new target while held, while BEs roll and while Paused: nothing of 
 }
 
 TEST_CASE("a critical hook fails in a hold: nothing rolls and it says why; scaling, restarts and status go on") {
-  in_each_style("hook", small_led("ordered", "hold"), [](Story& story) {
+  in_write_styles("hook", small_led("ordered", "hold"), 0, [](Story& story, std::size_t) {
     const auto from = story.timeline().size();
     story.database("fail ADMIN SET=1064:HY000:not now");
     must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
@@ -144,25 +160,44 @@ TEST_CASE("a warehouse is led by its own record, pod by pod, between the turns o
   auto options = small_led("ordered", "hold");
   options.backends = 1;
   options.compute_nodes = 1;
-  in_each_style("warehouse", options, [&](Story& story) {
+  in_write_styles("warehouse", options, 1, [&](Story& story, std::size_t) {
     auto annotations = options.annotations;
     annotations["starrocks.com/upgrade-rollout"] = "stepwise";
-    const json warehouse{
-        {"apiVersion", "starrocks.com/v1"},
-        {"kind", "StarRocksWarehouse"},
-        {"metadata", {{"name", "wh"}, {"annotations", annotations}}},
-        {"spec",
-         {{"starRocksCluster", "sr"}, {"template", {{"image", "starrocks/cn-ubuntu:3.3.0"}, {"replicas", 2}}}}}};
-    story.must({"create", "-f", "-"}, {.input = warehouse.dump()});
-    story.until("it runs", [&] { return story.rolled("wh-warehouse-cn", "3.3.0"); });
+    with_warehouse(story, annotations, 2);
     const auto from = story.timeline().size();
     must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}, {"cn", "3.3.1"}});
-    story.must({"patch", "starrockswarehouse", "wh", "--type=merge", "-p",
-                R"({"spec":{"template":{"image":"starrocks/cn-ubuntu:3.3.1"}}})"});
+    upgrade_warehouse(story);
     story.until(
         "all is new", [&] { return story.rolled("wh-warehouse-cn", "3.3.1") && story.rolled("sr-fe", "3.3.1"); }, 120s);
     story.until("every setting is as before", [&] { return as_before(story); });
     CHECK(story.restarts(from) ==
           std::vector<std::string>{"sr-be-0", "sr-cn-0", "wh-warehouse-cn-1", "wh-warehouse-cn-0", "sr-fe-0"});
+  });
+}
+
+TEST_CASE(
+    "a warehouse whose preparation fails in a hold: the FEs of its cluster wait for it between its attempts, too") {
+  auto options = small_led("ordered", "hold");
+  options.backends = 1;
+  in_write_styles("between", options, 0, [&](Story& story, std::size_t) {
+    auto annotations = options.annotations;
+    annotations["starrocks.com/upgrade-hooks"] = "check-tablets-healthy";
+    with_warehouse(story, annotations, 1);
+    const auto from = story.timeline().size();
+    story.database("fail /statistic=1064:HY000:not now");
+    upgrade_warehouse(story);
+    story.until("it failed", [&] { return attempts_of_warehouse(story, true) > 0; });
+    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
+    story.until("the BE is new", [&] { return story.rolled("sr-be", "3.3.1"); });
+    const auto so_far = attempts_of_warehouse(story, false);
+    const std::vector<std::string> backend{"sr-be-0"};
+    story.until_without(
+        "it has been tried again twice", [&] { return attempts_of_warehouse(story, false) >= so_far + 2; },
+        "something else than the BE restarted", [&] { return story.restarts(from) != backend; });
+    story.database("clear");
+    story.until(
+        "all is new", [&] { return story.rolled("wh-warehouse-cn", "3.3.1") && story.rolled("sr-fe", "3.3.1"); }, 120s);
+    story.until("every setting is as before", [&] { return as_before(story); });
+    CHECK(story.restarts(from) == std::vector<std::string>{"sr-be-0", "wh-warehouse-cn-0", "sr-fe-0"});
   });
 }

@@ -29,8 +29,8 @@ class HandOver {
   /// The other records of the cluster that are open, newest first; live.
   [[nodiscard]] Result<std::vector<Preparation>> open_neighbours(const Preparation& record, Deadline deadline);
 
-  /// As open_neighbours(), and those of other objects that failed and are tried again (tried_again()): the newest of its
-  /// object, while that has its images. One GET for each of these.
+  /// As open_neighbours(), and those of other objects that failed and are tried again (tried_again()): the newest of
+  /// its object, while that has its images. One GET for each of these.
   [[nodiscard]] Result<std::vector<Preparation>> rolling_neighbours(const Preparation& record, Deadline deadline);
 
   /// Writes to the claimed record what `others` know of the settings that it sets.

@@ -6,6 +6,7 @@
 #include "policy/hooks/hook_configuration.hpp"
 #include "policy/record/history.hpp"
 #include "policy/record/neighbours.hpp"
+#include "policy/rollout/renewed_before.hpp"
 #include "policy/rollout/rollout.hpp"
 #include "policy/rollout/turns.hpp"
 #include "policy/text/text.hpp"
@@ -242,6 +243,10 @@ std::optional<std::vector<NodeBefore>> RecordLifecycle::nodes_before(ClaimedReco
   if (!nodes) return std::nullopt;
   const auto record = claim.snapshot();
   auto before = nodes_to_restart(record.spec, *nodes);
+  if (may_be_renewed_before(record.spec)) {
+    const auto sets = clusters_.stateful_sets(record, store_deadline());
+    if (sets) before = forget_starts_of_renewed(record.spec, std::move(before), *sets);
+  }
   if (before == record.status.nodes_before) return std::nullopt;
   return before;
 }

@@ -83,6 +83,29 @@ TEST_CASE("counters show what the snapshot counted, each outcome under its name"
   CHECK(has_line(text, "upgrade_gate_certificate_expiration_timestamp_seconds 1777000000"));
 }
 
+TEST_CASE("the webhook of led rollouts is not as it should be where it holds nothing that is to be held") {
+  struct Row {
+    const char* name;
+    std::optional<bool> good;
+    std::size_t lost;
+    const char* value;
+  };
+  for (const Row& row : {Row{"there", true, 0, "1"}, Row{"there, but a namespace lost its label", true, 2, "0"},
+                         Row{"gone", false, 0, "0"}, Row{"gone, and pods were held", false, 1, "0"}}) {
+    CAPTURE(row.name);
+    MetricsSnapshot snapshot;
+    snapshot.installation = {{"mutating_webhooks", true, {}}, {kRolloutWebhookPart, row.good, {}}};
+    snapshot.holds_lost = row.lost;
+    const auto text = scraped(snapshot);
+    CHECK(has_line(text, "upgrade_gate_installation_ok{part=\"rollout_webhook\"} " + std::string(row.value)));
+    CHECK(has_line(text, "upgrade_gate_installation_ok{part=\"mutating_webhooks\"} 1"));
+  }
+  MetricsSnapshot unread;
+  unread.installation = {{kRolloutWebhookPart, std::nullopt, {}}};
+  unread.holds_lost = 1;
+  CHECK(lines_with(scraped(unread), "upgrade_gate_installation_ok{") == 0);
+}
+
 TEST_CASE("an open record has its series, and none of what does not hold of it") {
   MetricsSnapshot snapshot;
   auto paused = open_record("db", "sr-1");
