@@ -175,10 +175,28 @@ class TokenReader {
         continue;
       }
       out.push_back(nullptr);
+      bool passed_over = false;
+      if (chosen && !pass_over(element, depth + 1, passed_over)) return false;
+      if (passed_over) continue;
       if (!value(element, out.back(), depth + 1)) return false;
       if (chosen && !is_wanted_element(element, out.back())) out.back() = nullptr;
     } while (tokens_.take_comma());
     return tokens_.leave(']');
+  }
+
+  /// Skips an element that cannot be the wanted one, before anything is built of it: of thousands of variables one is
+  /// asked for. False: the walk is over.
+  bool pass_over(const Projection& element, std::size_t depth, bool& passed_over) {
+    if (element.name.empty()) return true;
+    const auto mark = tokens_.mark();
+    const std::size_t begin = tokens_.position();
+    if (!tokens_.skip()) return false;
+    const auto text = raw(begin);
+    // With an escape it may be written in many ways.
+    passed_over = text.find(element.name) == std::string_view::npos && text.find('\\') == std::string_view::npos;
+    if (passed_over) return allowance_.node(depth);
+    tokens_.back_to(mark);
+    return true;
   }
 
   JsonTokens& tokens_;

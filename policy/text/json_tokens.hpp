@@ -26,6 +26,17 @@ class JsonTokens {
   [[nodiscard]] bool start(std::string_view text);
   /// Back to the first token of a text that start() has taken.
   void rewind();
+  /// A place in the walk over this text.
+  struct Mark {
+    const std::uint32_t* next = nullptr;
+    std::size_t depth = 0;
+  };
+  [[nodiscard]] Mark mark() const { return {next_, depth_}; }
+  /// Back to where mark() was called since start().
+  void back_to(const Mark& mark) {
+    next_ = mark.next;
+    depth_ = mark.depth;
+  }
   /// Nothing is left.
   [[nodiscard]] bool ended() const { return next_ == end_; }
 
