@@ -71,7 +71,7 @@ fuzz: ## Each libFuzzer target for FUZZ_SECONDS (60)
 
 bench: ## Speed and memory beside controller-runtime and nginx (8 minutes; docs/performance.md)
 	build-support/install-packages.sh build bench
-	$(call build,release,upgrade-gate)
+	$(call build,release,upgrade-gate fe-simulator)
 	test/bench/bench.sh build/release
 
 bench-wave: ## WAVE_CLUSTERS (1000) upgrades at once on a real API server, some with an FE that hangs; two replicas (5 to 20 minutes)

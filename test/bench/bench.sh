@@ -1,8 +1,11 @@
 #!/bin/bash
 # Speed and memory of the gate beside a webhook on controller-runtime, which decides the same with typed objects, and
 # nginx, which answers a constant: how much of the cost is TLS and HTTP anyway. docs/performance.md explains the figures.
+# Reviews that change images come to a gate beside a stand-in for the API server and a simulated FE.
 # usage: bench.sh BUILD_DIR
 # Environment: BENCH_SECONDS (one measurement, 2), BENCH_ROUNDS (3), BENCH_LONG=1 (a million reviews for the memory),
+# BENCH_ONLY (of start, throughput, same-rate, crowds, new-connections, rolling-stop, memory, image-changes and
+# many-clusters those that are named, separated by commas; what is left out is "not measured"),
 # BENCH_PUBLISH=1 (the tables also go into docs/performance.md).
 # Writes BUILD_DIR/bench/result.json and result.md. Exit code 1 if a target is missed, 2 if it could not be measured.
 set -euo pipefail
@@ -10,6 +13,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=${1:?usage: bench.sh BUILD_DIR}
 gate=$build/server/app/upgrade-gate
+simulator=$build/test/fakes/fe-simulator
 page=$here/../../docs/performance.md
 marker='<!-- below: written by BENCH_PUBLISH=1 make bench -->'
 
@@ -19,7 +23,7 @@ peer_module=$here/controller-runtime
 # Without a Go for the peer there is no comparison with it; any Go builds the bench.
 if newer_go=$("$here/../../build-support/go-toolchain.sh" "$peer_module"); then export PATH=$newer_go:$PATH; fi
 for tool in wrk openssl awk go nginx strip taskset; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
-[ -x "$gate" ] || fail "no $gate"
+for program in "$gate" "$simulator"; do [ -x "$program" ] || fail "no $program"; done
 mkdir -p "$build/bench"
 output=$(cd "$build/bench" && pwd)
 export GOFLAGS="${GOFLAGS:-} -mod=readonly -trimpath" GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
@@ -52,7 +56,7 @@ compiler=${CXX:-g++}
 gate_version="$(git -C "$here" describe --always --dirty), $(openssl version | cut -d' ' -f1-2), $compiler $($compiler -dumpfullversion)"
 code=0
 "${pinned[@]}" "$output/bench" -sources "$here" -scratch "$scratch" -output "$output" "${pin[@]}" \
-  -gate "$output/upgrade-gate" -gate-version "$gate_version" "${peer[@]}" \
+  -gate "$output/upgrade-gate" -gate-version "$gate_version" -simulator "$simulator" "${peer[@]}" \
   -nginx "$(command -v nginx)" -nginx-version "$(nginx -v 2>&1 | sed 's/.*nginx\///')" || code=$?
 if [ "$code" -le 1 ] && [ "${BENCH_PUBLISH:-}" = 1 ]; then
   sed -i "/$marker/q" "$page"

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -46,6 +47,8 @@ func requestHead(length int) string {
 
 func requestOf(body []byte) []byte { return append([]byte(requestHead(len(body))), body...) }
 
+var errRefused = errors.New("not allowed")
+
 // review sends a request and checks that it is allowed.
 func (c *client) review(request []byte) error {
 	_ = c.conn.SetDeadline(time.Now().Add(patience))
@@ -63,7 +66,7 @@ func (c *client) review(request []byte) error {
 		return err
 	}
 	if response.StatusCode != http.StatusOK || !strings.Contains(string(body), `"allowed":true`) {
-		return fmt.Errorf("%s: %s", response.Status, body)
+		return fmt.Errorf("%w: %s: %s", errRefused, response.Status, body)
 	}
 	return nil
 }

@@ -78,6 +78,9 @@ func (s *server) wrk(script, body, path string, connections int, length, pause t
 		fmt.Sprintf("%ds", int(math.Ceil(length.Seconds()))), "--timeout", "60s", "--latency", "--script", script,
 		"https://"+s.address+path+"?timeout=10s")
 	command.Env = append(os.Environ(), "BENCH_BODY="+body, fmt.Sprint("BENCH_PAUSE=", pause.Milliseconds()))
+	if s.patience > 0 {
+		command.Env = append(command.Env, "BENCH_ALLOWED=1")
+	}
 	before := s.cpu()
 	output, err := command.CombinedOutput()
 	used := s.cpu() - before

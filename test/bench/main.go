@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -48,7 +49,12 @@ type bench struct {
 	length   time.Duration // of one measurement
 	rounds   int
 	long     bool
+	only     string         // phases, separated by commas; empty: all
 	requests map[int][]byte // by size
+
+	generator string // review.awk
+	simulator string // fe-simulator
+	changes   map[int][]byte
 }
 
 func note(format string, arguments ...interface{}) {
@@ -57,14 +63,21 @@ func note(format string, arguments ...interface{}) {
 
 func (b *bench) body(size int) string { return filepath.Join(b.scratch, fmt.Sprintf("%d.json", size)) }
 
-func (b *bench) writeBodies(generator string) error {
+// generated is a review of `size`, which is left in `file`, too.
+func (b *bench) generated(file string, size int, more ...string) ([]byte, error) {
+	arguments := append([]string{"-v", fmt.Sprintf("bytes=%d", size)}, more...)
+	body, err := exec.Command("awk", append(arguments, "-f", b.generator)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.generator, err)
+	}
+	return body, os.WriteFile(file, body, 0o600)
+}
+
+func (b *bench) writeBodies() error {
 	b.requests = map[int][]byte{}
 	for _, size := range append(append([]int{}, sizes...), moreSizes...) {
-		body, err := exec.Command("awk", "-v", fmt.Sprintf("bytes=%d", size), "-f", generator).Output()
+		body, err := b.generated(b.body(size), size)
 		if err != nil {
-			return fmt.Errorf("%s: %w", generator, err)
-		}
-		if err := os.WriteFile(b.body(size), body, 0o600); err != nil {
 			return err
 		}
 		b.requests[size] = requestOf(body)
@@ -72,12 +85,16 @@ func (b *bench) writeBodies(generator string) error {
 	return nil
 }
 
-// forEach starts all servers, has `measure` called for each of them in each round, one after the other, and stops them:
-// what disturbs the machine for a while then disturbs all of them alike.
 func (b *bench) forEach(phase string, rounds int, measure func(*server) error) error {
-	servers := make([]*server, 0, len(b.kinds))
-	for _, k := range b.kinds {
-		s, err := b.machine.start(k, b.requests[small])
+	return b.forEachOf(b.kinds, b.requests[small], phase, rounds, measure)
+}
+
+// forEachOf starts servers of all these kinds, each with `first` answered, has `measure` called for each of them in each
+// round, one after the other, and stops them: what disturbs the machine for a while then disturbs all of them alike.
+func (b *bench) forEachOf(kinds []kind, first []byte, phase string, rounds int, measure func(*server) error) error {
+	servers := make([]*server, 0, len(kinds))
+	for _, k := range kinds {
+		s, err := b.machine.start(k, first)
 		if err != nil {
 			return err
 		}
@@ -268,17 +285,23 @@ func (b *bench) memory(r *results) error {
 
 func (b *bench) run(r *results) error {
 	for _, phase := range []struct {
+		name    string
 		measure func(*results) error
 		waits   bool // about waiting, and light: the machine is not starved
 	}{
-		{b.startUp, true},
-		{b.throughput, false},
-		{b.sameRate, false},
-		{b.crowds, true},
-		{b.newConnections, false},
-		{b.rollingStop, false},
-		{b.memory, false},
+		{"start", b.startUp, true},
+		{"throughput", b.throughput, false},
+		{"same-rate", b.sameRate, false},
+		{"crowds", b.crowds, true},
+		{"new-connections", b.newConnections, false},
+		{"rolling-stop", b.rollingStop, false},
+		{"memory", b.memory, false},
+		{"image-changes", b.imageChanges, false},
+		{"many-clusters", b.manyClusters, false},
 	} {
+		if b.only != "" && !strings.Contains(","+b.only+",", ","+phase.name+",") {
+			continue
+		}
 		precedence(phase.waits)
 		if err := phase.measure(r); err != nil {
 			return err
@@ -298,6 +321,7 @@ func main() {
 	gateBinary := flag.String("gate", "", "upgrade-gate")
 	peerBinary := flag.String("peer", "", "the peer on controller-runtime; empty: leave it out")
 	nginxBinary := flag.String("nginx", "", "nginx")
+	simulator := flag.String("simulator", "", "fe-simulator")
 	gateVersion := flag.String("gate-version", "", "as to be printed; so the next two")
 	peerVersion := flag.String("peer-version", "", "")
 	nginxVersion := flag.String("nginx-version", "", "")
@@ -321,6 +345,10 @@ func main() {
 		length:  time.Duration(number("BENCH_SECONDS", 2)) * time.Second,
 		rounds:  number("BENCH_ROUNDS", 3),
 		long:    os.Getenv("BENCH_LONG") == "1",
+		only:    os.Getenv("BENCH_ONLY"),
+
+		generator: filepath.Join(*sources, "review.awk"),
+		simulator: *simulator,
 	}
 	if *peerBinary != "" {
 		b.kinds = append(b.kinds, peer(*peerBinary, *peerVersion))
@@ -339,7 +367,7 @@ func main() {
 	}()
 
 	r := newResults(b)
-	err = b.writeBodies(filepath.Join(*sources, "review.awk"))
+	err = b.writeBodies()
 	if err == nil {
 		err = b.run(r)
 	}

@@ -25,10 +25,12 @@
 #include "policy/review/admission_review.hpp"
 #include "policy/review/caller_token.hpp"
 #include "policy/review/object_projection.hpp"
+#include "policy/text/base64.hpp"
 #include "policy/text/characters.hpp"
 #include "policy/text/json_projection.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/time.hpp"
+#include "policy/text/trace.hpp"
 #include "policy/text/url.hpp"
 #include "policy/text/yaml.hpp"
 #include "policy/versions/image_change.hpp"
@@ -182,6 +184,15 @@ std::vector<Shape> within(const std::vector<Shape>& shapes, const std::string& b
   return out;
 }
 
+const std::vector<Shape> kVariables = within(
+    {
+        {"others", "", R"({"name":"A_#","value":"b"},)", "{}"},
+        {"others, with escapes", "", R"({"name":"A_#","value":"\n"},)", "{}"},
+        {"the one that is asked for", "", R"({"name":"MYSQL_PWD","value":"b"},)", "{}"},
+        {"no objects", "", R"("MYSQL_PWD",)", "{}"},
+    },
+    R"({"spec":{"starRocksFeSpec":{"feEnvVars":[)", "]}}}");
+
 const std::vector<Shape> kReviews = [] {
   const std::string head =
       R"({"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","operation":"UPDATE",)"
@@ -322,12 +333,15 @@ const std::vector<Parser>& parsers() {
   static const Projection kAll = keep_all();
   static const std::vector<std::string> kSecrets{"hunter2hunter2", "correct horse"};
   constexpr std::size_t kMax = 2u << 20;
+  static const ProjectionLimits kNoLimits{kMax, kMax, kMax};
   static const std::vector<Parser> kParsers{
       {"review", [](const std::string& text) { return seen(parse_review(text)); }, &kReviews},
       {"review, at a glance",
        [](const std::string& text) { return ReviewGlancer().glance(text).has_value() ? 1u : 0u; }, &kReviews},
       {"review, its UID", [](const std::string& text) { return salvage_uid(text).size(); }, &kReviews},
       {"object of a watch", [](const std::string& text) { return seen(project_json(text, kStored)); }, &kJson},
+      {"object of a watch, its variables",
+       [](const std::string& text) { return seen(project_json(text, kStored, kNoLimits)); }, &kVariables},
       {"object, digested", [](const std::string& text) { return seen(project_json(text, kDigest)); }, &kJson},
       {"object, whole", [](const std::string& text) { return seen(project_json(text, kAll)); }, &kJson},
       {"JSON document", [](const std::string& text) { return seen(json_document(text, kMax)); }, &kJson},
@@ -359,6 +373,8 @@ const std::vector<Parser>& parsers() {
        &kWords},
       {"upgrade path",
        [](const std::string& text) { return static_cast<std::size_t>(version_change(text, text + "1")); }, &kWords},
+      {"traceparent", [](const std::string& text) { return parse_traceparent(text) ? 1u : 0u; }, &kWords},
+      {"Secret's value", [](const std::string& text) { return decode_base64(text) ? 1u : 0u; }, &kWords},
       {"time", [](const std::string& text) { return parse_time(text) ? 1u : 0u; }, &kWords},
       {"caller's token",
        [](const std::string& text) { return caller_token_issued(std::string(kCallerKeyBytes, 'k'), text) ? 1u : 0u; },

@@ -21,11 +21,14 @@ func (s samples) median() float64    { return median(s) }
 // point is what the servers were given to do.
 type point struct {
 	size, connections int
-	paced             bool
+	paced, changing   bool
 }
 
 func judged(size int) point { return point{size: size, connections: judgedConnections} }
-func paced(size int) point  { return point{size: size, connections: judgedConnections, paced: true} }
+func changing(size int) point {
+	return point{size: size, connections: judgedConnections, changing: true}
+}
+func paced(size int) point { return point{size: size, connections: judgedConnections, paced: true} }
 
 // run is one server at one point; an entry for each round.
 type run struct {
@@ -44,6 +47,7 @@ type serverResults struct {
 	aloneP99Ms, aloneMaxMs, attackP99Ms, attackMaxMs, newcomerMaxMs samples
 	burstP50Ms, burstMaxMs                                          samples
 	handshakesPerSecond, handshakeCPUUs                             samples
+	changePeakKiB, changeLeftKiB                                    samples // of one review, over idle
 	failed                                                          int
 }
 
@@ -56,6 +60,7 @@ type results struct {
 	earlyReviews, lateReviews int
 	earlyKiB, lateKiB         float64
 	rollingFailed             float64
+	storedKiB, storedPeakKiB  float64 // of the gate, beside many stored objects
 	busyBefore                time.Duration
 	othersPercent             float64
 	targets                   []target
@@ -82,9 +87,12 @@ func (t target) verdict() string {
 
 func newResults(b *bench) *results {
 	r := &results{began: time.Now(), command: "make bench", seconds: int(b.length.Seconds()), rounds: b.rounds, busyBefore: busy(),
-		earlyKiB: math.NaN(), lateKiB: math.NaN(), rollingFailed: math.NaN()}
+		earlyKiB: math.NaN(), lateKiB: math.NaN(), rollingFailed: math.NaN(), storedKiB: math.NaN(), storedPeakKiB: math.NaN()}
 	if b.long {
-		r.command = "BENCH_LONG=1 make bench"
+		r.command = "BENCH_LONG=1 " + r.command
+	}
+	if b.only != "" {
+		r.command = "BENCH_ONLY=" + b.only + " " + r.command
 	}
 	for _, k := range b.kinds {
 		s := &serverResults{kind: k}
@@ -174,6 +182,12 @@ func (r *results) judge() []target {
 		{"60 KB: CPU of the peer, of the gate's", 8, r.compare(cpu, peerName, gateName, judged(medium)), true, "times"},
 		{"3 MiB: CPU of the peer, of the gate's", 10, r.compare(cpu, peerName, gateName, judged(large)), true, "times"},
 		{"3 MiB: memory for each body in flight", 10e6 / 1024 / mebi, perBody / mebi, false, "MiB"},
+		{"8 KB, image change: CPU of the peer, of the gate's", 8, r.compare(cpu, peerName, gateName, changing(small)), true, "times"},
+		{"60 KB, image change: CPU of the peer, of the gate's", 8, r.compare(cpu, peerName, gateName, changing(medium)), true, "times"},
+		{"3 MiB, image change: CPU of the peer, of the gate's", 8, r.compare(cpu, peerName, gateName, changing(large)), true, "times"},
+		{"3 MiB, one image change: memory over idle", 32, g.changePeakKiB.median() / mebi, false, "MiB"},
+		{fmt.Sprintf("the same, %d s later", int(givenBackAfter.Seconds())), 4, g.changeLeftKiB.median() / mebi, false, "MiB"},
+		{fmt.Sprintf("resident memory, %d stored clusters of %s listed and changed", storedClusters, sizeName(storedSize)), 64, r.storedPeakKiB / mebi, false, "MiB"},
 		{"longest request of 800/s, first ones of connections included", 35, g.aloneMaxMs.median(), false, "ms"},
 		{"p99 in a crowd of 256 idle and 512 slow, of p99 alone", 1.25, ratio(g.attackP99Ms, g.aloneP99Ms), false, "times"},
 		{"new connection served in that crowd (the slowest)", 50, g.newcomerMaxMs.median(), false, "ms"},
@@ -290,7 +304,7 @@ func (r *results) markdown() string {
 
 	out.WriteString("\n### Throughput\n\n" + heading("review", "connections", "server", "requests/s", "p50 us", "p99 us", "longest us", "CPU us/request", "highest RSS MiB", "failed"))
 	for _, one := range r.runs {
-		if one.paced || one.size != small && one.size != medium && one.size != large {
+		if one.paced || one.changing || one.size != small && one.size != medium && one.size != large {
 			continue
 		}
 		f := medians(one.rounds)
@@ -303,6 +317,15 @@ func (r *results) markdown() string {
 	for _, one := range r.runs {
 		if f := medians(one.rounds); one.paced {
 			out.WriteString(row(sizeName(one.size), one.server, show(f.perSecond), show(f.p50us), show(f.p99us), show(f.cpuUs), fmt.Sprint(f.failed)))
+		}
+	}
+
+	fmt.Fprintf(&out, "\n### Image changes that are prepared, %d connections\n\n%s", judgedConnections,
+		heading("review", "server", "requests/s", "p50 us", "p99 us", "CPU us/request", "highest RSS MiB", "failed"))
+	for _, one := range r.runs {
+		if f := medians(one.rounds); one.changing {
+			out.WriteString(row(sizeName(one.size), one.server, show(f.perSecond), show(f.p50us), show(f.p99us), show(f.cpuUs),
+				show(f.peakKiB/mebi), fmt.Sprint(f.failed)))
 		}
 	}
 
@@ -331,8 +354,9 @@ func (r *results) markdown() string {
 	for _, l := range r.lines() {
 		line(l.text, l.value)
 	}
-	fmt.Fprintf(&out, "\nThe gate's resident memory: %s MiB after %d reviews, %s MiB after %d.\n",
-		show(r.earlyKiB/mebi), r.earlyReviews, show(r.lateKiB/mebi), r.lateReviews)
+	fmt.Fprintf(&out, "\nThe gate's resident memory: %s MiB after %d reviews, %s MiB after %d; %s MiB at most and %s MiB at the end beside %d stored clusters of %s.\n",
+		show(r.earlyKiB/mebi), r.earlyReviews, show(r.lateKiB/mebi), r.lateReviews, show(r.storedPeakKiB/mebi), show(r.storedKiB/mebi),
+		storedClusters, sizeName(storedSize))
 	return out.String()
 }
 
@@ -358,6 +382,8 @@ func (r *results) lines() []line {
 		{"burst_max_ms", "64 new connections at once, the last, ms", func(s *serverResults) float64 { return s.burstMaxMs.median() }},
 		{"handshakes_per_second", "new connections with a 1 KB review/s", func(s *serverResults) float64 { return s.handshakesPerSecond.median() }},
 		{"handshake_cpu_us", "CPU us for each of them", func(s *serverResults) float64 { return s.handshakeCPUUs.median() }},
+		{"rss_image_change_mib", "one image change of 3 MiB, RSS over idle, MiB", func(s *serverResults) float64 { return s.changePeakKiB.median() / mebi }},
+		{"rss_image_change_left_mib", "the same after 10 s, MiB", func(s *serverResults) float64 { return s.changeLeftKiB.median() / mebi }},
 		{"failed", "failed requests of these", func(s *serverResults) float64 { return float64(s.failed) }},
 	}
 }
@@ -376,7 +402,7 @@ func (r *results) json() ([]byte, error) {
 	var runs, servers, targets []object
 	for _, one := range r.runs {
 		f := medians(one.rounds)
-		runs = append(runs, object{"server": one.server, "review_bytes": one.size, "connections": one.connections, "paced": one.paced,
+		runs = append(runs, object{"server": one.server, "review_bytes": one.size, "connections": one.connections, "paced": one.paced, "image_change": one.changing,
 			"requests": f.requests, "failed": f.failed, "requests_per_second": finite(f.perSecond), "p50_us": finite(f.p50us),
 			"p99_us": finite(f.p99us), "max_us": finite(f.maxUs), "cpu_us_per_request": finite(f.cpuUs), "rss_max_kib": finite(f.peakKiB)})
 	}
@@ -395,7 +421,8 @@ func (r *results) json() ([]byte, error) {
 		"began": r.began.UTC().Format(time.RFC3339), "ended": r.ended.UTC().Format(time.RFC3339),
 		"command": r.command, "seconds": r.seconds, "rounds": r.rounds, "cpus": processors(), "cpu_model": firstMatch("/proc/cpuinfo", "model name"),
 		"kernel": kernel(), "other_processes_percent": r.othersPercent, "throughput": runs, "servers": servers, "targets": targets,
-		"memory": object{"reviews": []int{r.earlyReviews, r.lateReviews}, "rss_kib": []interface{}{finite(r.earlyKiB), finite(r.lateKiB)}},
+		"memory": object{"reviews": []int{r.earlyReviews, r.lateReviews}, "rss_kib": []interface{}{finite(r.earlyKiB), finite(r.lateKiB)},
+			"stored_clusters": storedClusters, "stored_rss_kib": finite(r.storedKiB), "stored_rss_peak_kib": finite(r.storedPeakKiB)},
 	}, "", "  ")
 }
 

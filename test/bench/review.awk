@@ -1,7 +1,7 @@
 # Writes an AdmissionReview of about `bytes` bytes: an UPDATE of a StarRocksCluster that changes the replicas and no
 # image, in the proportions of real objects: about half of it managedFields, the rest environment, mounts, volumes, a
-# sidecar and a status. Below 4 KB only the bare cluster.
-# usage: awk -v bytes=8192 -f review.awk
+# sidecar and a status. Below 4 KB only the bare cluster. With `hooks` it asks for these and changes the BEs' image, too.
+# usage: awk -v bytes=8192 [-v name=bench] [-v hooks=NAME,NAME] -f review.awk
 
 function environment(i) {
   if (i % 4 == 3)
@@ -29,8 +29,9 @@ function list(kind, count,   i, text) {
   return text
 }
 
-function component(kind, replicas, more) {
-  return "{\"image\":\"starrocks/" kind "-ubuntu:3.3.5\",\"replicas\":" replicas \
+function component(kind, replicas, more,   version) {
+  version = hooks && kind == "be" && replicas == 4 ? "3.3.6" : "3.3.5"
+  return "{\"image\":\"starrocks/" kind "-ubuntu:" version "\",\"replicas\":" replicas \
     (rich ? ",\"requests\":{\"cpu\":\"4\",\"memory\":\"16Gi\"},\"limits\":{\"cpu\":\"8\",\"memory\":\"32Gi\"}," \
             "\"storageVolumes\":[{\"name\":\"data\",\"storageClassName\":\"ssd\",\"storageSize\":\"1Ti\",\"mountPath\":\"/opt/starrocks/" kind "/storage\"}]" : "") \
     more "}"
@@ -47,10 +48,11 @@ function status() {
 }
 
 function cluster(count, replicas) {
-  return "{\"apiVersion\":\"starrocks.com/v1\",\"kind\":\"StarRocksCluster\",\"metadata\":{\"name\":\"bench\"," \
+  return "{\"apiVersion\":\"starrocks.com/v1\",\"kind\":\"StarRocksCluster\",\"metadata\":{\"name\":\"" name "\"," \
     "\"namespace\":\"starrocks\"" \
     (rich ? ",\"uid\":\"11111111-2222-3333-4444-555555555555\",\"generation\":7,\"resourceVersion\":\"48151623\"," \
-            "\"creationTimestamp\":\"2026-01-02T03:04:05Z\",\"annotations\":{\"starrocks.com/prepare-upgrade\":\"true\"}," \
+            "\"creationTimestamp\":\"2026-01-02T03:04:05Z\",\"annotations\":{\"starrocks.com/prepare-upgrade\":\"true\"" \
+            (hooks ? ",\"starrocks.com/upgrade-hooks\":\"" hooks "\"" : "") "}," \
             "\"managedFields\":[{\"manager\":\"kubectl\",\"operation\":\"Apply\",\"apiVersion\":\"starrocks.com/v1\"," \
             "\"time\":\"2026-01-02T03:04:05Z\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:starRocksFeSpec\":{" \
             list("managed_field", count) "}}}}]" : "") \
@@ -64,13 +66,14 @@ function review(count) {
     "\"uid\":\"705ab4f5-6393-11e8-b7cc-42010a800002\"," \
     "\"kind\":{\"group\":\"starrocks.com\",\"version\":\"v1\",\"kind\":\"StarRocksCluster\"}," \
     "\"resource\":{\"group\":\"starrocks.com\",\"version\":\"v1\",\"resource\":\"starrocksclusters\"}," \
-    "\"name\":\"bench\",\"namespace\":\"starrocks\",\"operation\":\"UPDATE\"," \
+    "\"name\":\"" name "\",\"namespace\":\"starrocks\",\"operation\":\"UPDATE\"," \
     "\"userInfo\":{\"username\":\"admin\",\"groups\":[\"system:masters\",\"system:authenticated\"]}," \
     "\"object\":" cluster(count, 4) ",\"oldObject\":" cluster(count, 3) "," \
     "\"dryRun\":false,\"options\":{\"kind\":\"UpdateOptions\",\"apiVersion\":\"meta.k8s.io/v1\"}}}"
 }
 
 BEGIN {
+  if (!name) name = "bench"
   rich = bytes >= 4096
   empty = length(review(0))
   per_setting = (length(review(100)) - empty) / 100

@@ -25,6 +25,8 @@ type kind struct {
 	path    string // of reviews
 	// wholePath is for bodies that do not fit into few writes: wrk hangs when it is answered while it writes.
 	wholePath string
+	// patience is for how long it may refuse its first review, once it answers.
+	patience time.Duration
 	// arguments prepares what it needs in `dir`, which holds tls.crt and tls.key and is its own.
 	arguments func(dir string, port int) ([]string, error)
 }
@@ -36,7 +38,7 @@ const (
 )
 
 func gate(binary, version, drain string) kind {
-	return kind{gateName, binary, version, "/validate", "/validate", func(dir string, port int) ([]string, error) {
+	return kind{gateName, binary, version, "/validate", "/validate", 0, func(dir string, port int) ([]string, error) {
 		ops, err := freePort()
 		return []string{"serve", "--listen", address(port), "--ops-listen", address(ops), "--store=memory",
 			"--frontend-address", "127.0.0.1:9030", "--drain", drain,
@@ -45,7 +47,7 @@ func gate(binary, version, drain string) kind {
 }
 
 func peer(binary, version string) kind {
-	return kind{peerName, binary, version, "/validate", "/validate", func(dir string, port int) ([]string, error) {
+	return kind{peerName, binary, version, "/validate", "/validate", 0, func(dir string, port int) ([]string, error) {
 		return []string{strconv.Itoa(port), dir}, nil
 	}}
 }
@@ -70,7 +72,7 @@ http {
 `
 
 func nginx(binary, version string) kind {
-	return kind{nginxName, binary, version, "/constant", "/whole", func(dir string, port int) ([]string, error) {
+	return kind{nginxName, binary, version, "/constant", "/whole", 0, func(dir string, port int) ([]string, error) {
 		text := strings.NewReplacer("DIR", dir, "ADDRESS", address(port)).Replace(nginxConfiguration)
 		file := filepath.Join(dir, "nginx.conf")
 		return []string{"-e", filepath.Join(dir, "nginx.log"), "-c", file}, os.WriteFile(file, []byte(text), 0o600)
@@ -164,7 +166,8 @@ func (m *machine) start(k kind, request []byte) (*server, error) {
 		if err == nil {
 			return s, nil
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) || s.ready > 10*time.Second {
+		refused := errors.Is(err, errRefused) && s.ready < k.patience
+		if !refused && (!errors.Is(err, syscall.ECONNREFUSED) || s.ready > 10*time.Second) {
 			s.stop()
 			text, _ := os.ReadFile(s.log)
 			return nil, fmt.Errorf("%s does not answer: %w\n%s", k.name, err, text)

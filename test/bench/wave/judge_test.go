@@ -14,9 +14,24 @@ func good(name string, hanging int) figures {
 		ordinaryBefore: []time.Duration{time.Millisecond}, ordinaryNow: []time.Duration{time.Millisecond}}
 }
 
+func quickly() lonely {
+	return lonely{asking: []time.Duration{50 * time.Millisecond}, plain: []time.Duration{time.Millisecond}}
+}
+
 func TestEachTargetIsMissedByItself(t *testing.T) {
-	if !judge(io.Discard, good("plain", 0), good("hanging", 1)) {
+	if !judge(io.Discard, quickly(), good("plain", 0), good("hanging", 1)) {
 		t.Fatal("what meets all targets is not met")
+	}
+	for name, spoil := range map[string]func(*lonely){
+		"a first request too slow":     func(l *lonely) { l.asking[0] = 52 * time.Millisecond },
+		"a first request not admitted": func(l *lonely) { l.notAdmitted = 1 },
+		"no first request":             func(l *lonely) { l.asking = nil },
+	} {
+		first := quickly()
+		spoil(&first)
+		if judge(io.Discard, first, good("plain", 0), good("hanging", 1)) {
+			t.Errorf("%s: the targets are met", name)
+		}
 	}
 	for name, spoil := range map[string]func(*figures){
 		"too slow beside FEs that hang": func(f *figures) { f.all = 5 * time.Second },
@@ -31,7 +46,7 @@ func TestEachTargetIsMissedByItself(t *testing.T) {
 	} {
 		hanging := good("hanging", 1)
 		spoil(&hanging)
-		if judge(io.Discard, good("plain", 0), hanging) {
+		if judge(io.Discard, quickly(), good("plain", 0), hanging) {
 			t.Errorf("%s: the targets are met", name)
 		}
 	}

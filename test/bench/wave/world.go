@@ -205,7 +205,7 @@ func (w *world) install() error {
 	if out, err := apply.CombinedOutput(); err != nil {
 		return fmt.Errorf("kubectl apply: %v: %s", err, out)
 	}
-	probe := cluster{"default", "probe", false}.object()
+	probe := cluster{namespace: "default", name: "probe"}.object()
 	probe["metadata"].(map[string]interface{})["annotations"] = map[string]string{
 		"starrocks.com/prepare-upgrade": "true", "starrocks.com/upgrade-hooks": "no-such-hook"}
 	for until := time.Now().Add(startPatience); time.Now().Before(until); time.Sleep(pollInterval) {
@@ -285,8 +285,8 @@ func (w *world) resident() []float64 {
 
 // ordinaryReviews asks about a change that is none of images, one after the other, until `over` is closed; nil: some.
 func (w *world) ordinaryReviews(over <-chan struct{}) []time.Duration {
-	before := cluster{"default", "ordinary", false}.object()
-	after := cluster{"default", "ordinary", false}.object()
+	before := cluster{namespace: "default", name: "ordinary"}.object()
+	after := cluster{namespace: "default", name: "ordinary"}.object()
 	after["spec"].(map[string]interface{})["starRocksBeSpec"] = map[string]interface{}{"image": oldImage, "replicas": 3}
 	group := map[string]string{"group": "starrocks.com", "version": "v1", "kind": "StarRocksCluster"}
 	resource := map[string]string{"group": "starrocks.com", "version": "v1", "resource": "starrocksclusters"}
