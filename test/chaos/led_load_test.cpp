@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "server/app/process_metrics.hpp"
+#include "server/base/memory_trimmer.hpp"
 #include "test/chaos/led_fleet.hpp"
 #include "test/chaos/mortal_gate.hpp"
 #include "test/chaos/sanitized.hpp"
@@ -32,7 +32,7 @@ TEST_CASE("100 clusters are upgraded stepwise at once: every pod in turn, and bo
   ControllerOptions options;  // as shipped
   options.identity = "gate-0";
   const auto used = [] { return static_cast<double>(mallinfo2().uordblks) / (1 << 20); };
-  const auto resident = [] { return read_process_facts().resident_bytes.value_or(0) / (1 << 20); };
+  const auto resident = [] { return static_cast<double>(resident_bytes()) / (1 << 20); };
   const auto before = used();
   const auto resident_before = resident();
   PreparationController controller(store, {fleet, fleet, http, scripts}, clock, log, options);
