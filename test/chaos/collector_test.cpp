@@ -42,6 +42,7 @@ bool goes_its_way(ChaosWorld& chaos, const std::string& name, const std::functio
     meanwhile();
     return !is_open(chaos.world.get(name)) && !chaos.world.get(name).held && chaos.activity.quiet();
   });
+  meanwhile();  // What ended the last gate may have come after the look that saw it at rest.
   chaos.object_becomes(object_of("be:1"));
   return over;
 }
