@@ -19,7 +19,7 @@ using namespace test;
 
 TEST_CASE("100 clusters are upgraded stepwise at once: every pod in turn, and bounded in requests and memory") {
   constexpr std::size_t kClusters = kSanitized ? 20 : 100;
-  constexpr std::size_t kSteps = 2 * kFleetPods;
+  constexpr std::size_t kSteps = std::size_t{2} * kFleetPods;
   ApiCalls calls;
   HandMovedTime time;
   const MachineClock clock(time, 0ms);
