@@ -27,8 +27,8 @@ struct Speaker {
 
 /// The record whose mirror the status of `cluster` (as stored, of any shape) should have and has not, because somebody
 /// erased it or its writer ended before; nullptr: it needs nothing. `records`: those of the cluster, in any order.
-/// - The newest open one, once its hooks are over: before, its mirror is its runner's, who leaves the object alone while
-/// a request is being answered.
+/// - The newest open one, once its hooks are over: before, its mirror is its runner's, who leaves the object alone
+/// while a request is being answered.
 /// - Where none is open: the last one to close. One that is closed and mirrored as it is stays, whichever it is.
 /// - Never one of an earlier object of the same name, nor over what another controller that prepares has written.
 [[nodiscard]] const Preparation* missing_mirror(const nlohmann::json& cluster, const std::vector<Preparation>& records);
