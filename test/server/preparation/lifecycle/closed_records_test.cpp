@@ -129,7 +129,7 @@ TEST_CASE("a fault of who is told keeps no finalizer, and the record is told onc
     world.object_becomes(object_with("fe:3"));
   }
   SUBCASE("closed before it was there") { close_as(world, "r", "gate-0"); }
-  REQUIRE(world.signal.eventually([&] { return world.get("r").uid != "" && !world.get("r").held; }));
+  REQUIRE(world.signal.eventually([&] { return !world.get("r").uid.empty() && !world.get("r").held; }));
   CHECK(world.get("r").status.stage == Stage::Closed);
   CHECK(calls == 1);
 }
@@ -203,7 +203,7 @@ TEST_CASE("what a replica closed and did not tell is told when it is back, or by
     record.spec.bypass = Bypass{"*", "disk full", {}};
     const Replica replica(world, told.options("gate-0", world));
     world.create(record);
-    REQUIRE(world.signal.eventually([&] { return world.get("r").uid != "" && !world.get("r").held; }));
+    REQUIRE(world.signal.eventually([&] { return !world.get("r").uid.empty() && !world.get("r").held; }));
     CHECK(told.of("r") == Names{"gate-0"});
   }
 }
