@@ -1,26 +1,10 @@
 #include "policy/rollout/renewed_before.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
-#include <string_view>
 #include <utility>
 
 namespace gate {
 namespace {
-
-/// N of a node at "<StatefulSet>-N.<anything>" or "<StatefulSet>-N:port".
-std::optional<int> ordinal_of(const StatefulSetState& set, std::string_view node) {
-  const auto pod = node.substr(0, node.find_first_of(".:"));
-  if (!pod.starts_with(set.name + "-")) return std::nullopt;
-  const auto digits = pod.substr(set.name.size() + 1);
-  int ordinal = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), ordinal);
-  if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size() || ordinal < 0) {
-    return std::nullopt;
-  }
-  return ordinal;
-}
 
 /// Pods with this ordinal and higher ones have the new template.
 int renewed_from(const StatefulSetState& set) {
@@ -41,7 +25,7 @@ std::vector<NodeBefore> forget_starts_of_renewed(const PreparationSpec& spec, st
       if (set.component != change.component || !set.exists || !set.observed || set.image != change.to) continue;
       const int from = renewed_from(set);
       for (auto& node : nodes) {
-        const auto ordinal = ordinal_of(set, node.name);
+        const auto ordinal = ordinal_in(set, node.name);
         if (ordinal && *ordinal >= from) node.started.clear();
       }
     }

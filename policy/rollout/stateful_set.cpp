@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "policy/text/json_member.hpp"
@@ -237,6 +238,16 @@ void warn(AdmissionAnswer& answer, const StatefulSetWrite& write, std::string_vi
 }
 
 }  // namespace
+
+std::optional<int> ordinal_in(const StatefulSetState& set, std::string_view node) {
+  const auto pod = node.substr(0, node.find_first_of(".:"));
+  if (pod.size() == node.size() || !pod.starts_with(set.name + "-")) return std::nullopt;
+  const auto digits = pod.substr(set.name.size() + 1);
+  int ordinal = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), ordinal);
+  const bool whole = !digits.empty() && error == std::errc{} && end == digits.data() + digits.size();
+  return whole && ordinal >= 0 ? std::optional(ordinal) : std::nullopt;
+}
 
 std::string stateful_set_name(const PreparationSpec& spec, Component component) {
   const auto& owner = component == Component::Warehouse ? spec.object.name : spec.cluster;

@@ -64,6 +64,10 @@ struct StatefulSetState {
   int existing = 0;
 };
 
+/// N of the pod "<StatefulSet>-N" that the name of a database's node begins with, before a "." or ":"; nothing: it is
+/// no pod of this one.
+[[nodiscard]] std::optional<int> ordinal_in(const StatefulSetState& set, std::string_view node);
+
 /// As the operator names the StatefulSet of a record's component.
 [[nodiscard]] std::string stateful_set_name(const PreparationSpec& spec, Component component);
 /// `object` as the API server has it; null: there is none.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <climits>
 
 #include "policy/text/text.hpp"
@@ -79,24 +78,13 @@ std::string waiting_for(const Preparation& record, const Turn& turn, const Rollo
   return seen.back ? std::string{} : seen.unwell;
 }
 
-/// N of the pod "<StatefulSet>-N" that a node's name begins with; -1: it is no pod of this one.
-int ordinal_in(const StatefulSetState& set, std::string_view node) {
-  const auto pod = node.substr(0, node.find('.'));
-  if (pod.size() == node.size() || !pod.starts_with(set.name + "-")) return -1;
-  const auto digits = pod.substr(set.name.size() + 1);
-  int ordinal = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), ordinal);
-  const bool number = !digits.empty() && error == std::errc{} && end == digits.data() + digits.size();
-  return number ? ordinal : -1;
-}
-
 /// What is to be known where the FE that leads is not the last to restart, while it has not; "" where it is, or did.
 std::string leader_note(const Turn& turn, const RolloutObservation& seen, int below) {
   const bool frontends =
       std::find(turn.components.begin(), turn.components.end(), Component::Frontend) != turn.components.end();
   const auto* set = set_of(seen, Component::Frontend);
   if (!frontends || set == nullptr || seen.back) return {};
-  const int ordinal = ordinal_in(*set, seen.leading_frontend);
+  const int ordinal = ordinal_in(*set, seen.leading_frontend).value_or(-1);
   if (ordinal <= 0 || ordinal >= below || ordinal >= set->replicas) return {};
   return "the FE that leads is " + set->name + "-" + std::to_string(ordinal) + ", which restarts before " + set->name +
          "-0: another one is elected then";
