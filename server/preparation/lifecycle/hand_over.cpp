@@ -15,6 +15,7 @@
 #include "server/preparation/hooks/fenced_peers.hpp"
 #include "server/preparation/hooks/hook_context.hpp"
 #include "server/preparation/hooks/left_scripts.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {
 
@@ -102,7 +103,7 @@ Status HandOver::settle(ClaimedRecord& claim, Preparation& old, Deadline deadlin
   if (!removed && is_transient(removed.error())) return removed;
   if (!removed) {
     log_warning(log_, "scripts left to their time limit",
-                {{"preparation", old.name_space + "/" + old.name}, {"error", removed.error().message}});
+                {{"preparation", key_of(old)}, {"error", removed.error().message}});
   }
   auto settled = old.status;
   settle_left_scripts(old, removed, clock_.wall_now(), settled);

@@ -11,6 +11,7 @@
 #include "policy/rollout/turns.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {
 namespace {
@@ -99,7 +100,7 @@ void HeldNotice::look() {
 }
 
 void HeldNotice::tell(const Preparation& record, const std::string& fault) {
-  const std::string key = record.name_space + "/" + record.name;
+  const std::string key = key_of(record);
   if (fault.empty()) {
     log_info(log_, "pods are held again", {{"preparation", key}});
     clusters_.emit_event(record, false, "UpgradeHoldKept", "what has not rolled is held again");

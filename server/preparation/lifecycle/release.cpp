@@ -10,6 +10,7 @@
 #include "policy/record/record_order.hpp"
 #include "policy/text/json_member.hpp"
 #include "server/base/backoff.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {
 namespace {
@@ -40,7 +41,7 @@ class Holds {
   /// Where it cannot be known it may be so.
   bool held(const Preparation& record, Deadline deadline) {
     if (!may_hold(record)) return false;
-    auto& seen = seen_[record.name_space + "/" + record.name];
+    auto& seen = seen_[key_of(record)];
     if (const auto now = clock_.steady_now(); !seen || now >= seen->until) {
       seen = Seen{look(record, deadline), now + kHoldLook};
     }
@@ -89,7 +90,7 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, Cluste
     auto records = store.cached();
     sort_newest_first(records);
     for (auto& record : records) {
-      const auto key = record.name_space + "/" + record.name;
+      const auto key = key_of(record);
       const bool newest = objects.insert(record.spec.object.uid).second;
       if ((newest || is_open(record)) && holds.held(record, clock.steady_now() + kStoreTimeout)) {
         const auto text = turn_column(record.status.rollout.turns);

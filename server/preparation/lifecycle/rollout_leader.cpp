@@ -10,6 +10,7 @@
 #include "server/base/log.hpp"
 #include "server/preparation/frontends/frontend_probes.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
+#include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {
 namespace {
@@ -151,8 +152,7 @@ Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json&
       move.progress.image_pushed = true;
       move.events.push_back({false, "UpgradeImagePushed", "every FE gets an image of the metadata before FEs restart"});
     } else {
-      log_warning(log_, "image not pushed",
-                  {{"preparation", record.name_space + "/" + record.name}, {"error", failed}});
+      log_warning(log_, "image not pushed", {{"preparation", key_of(record)}, {"error", failed}});
     }
   }
   if (move.progress != record.status.rollout) {
@@ -161,9 +161,7 @@ Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json&
     if (!stored) return stored.error();
   }
   for (const auto& event : move.events) {
-    log_info(
-        log_, "rollout",
-        {{"preparation", record.name_space + "/" + record.name}, {"event", event.reason}, {"what", event.message}});
+    log_info(log_, "rollout", {{"preparation", key_of(record)}, {"event", event.reason}, {"what", event.message}});
     clusters_.emit_event(record, event.warning, event.reason, event.message);
   }
   out.waiting_for = headline(move.progress);
