@@ -150,8 +150,8 @@ TEST_CASE(
   REQUIRE(store.create(test::sample_record(name_space, "newer-1"), test::soon()).ok());
   const auto patched = test::api_server().kubectl(
       {"patch", "srup", "newer-1", "-n", name_space, "--subresource=status", "--type=merge", "-p",
-       R"({"status":{"conditions":[{"type":"Verified","status":"True","reason":"Why","message":"",)"
-       R"("lastTransitionTime":"2026-01-01T00:00:00Z"}]}})"});
+       R"({"status":{"conditions":[{"type":"Verified","status":"True","reason":"Why",)" +
+           std::string(R"("message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}})")});
   CHECK_MESSAGE(patched.exit_code == 0, patched.err);
 }
 
