@@ -9,7 +9,7 @@
 #include "policy/hooks/frontend_setting.hpp"
 #include "policy/hooks/hook_catalogue.hpp"
 #include "policy/hooks/rollout_configuration.hpp"
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

@@ -12,7 +12,7 @@
 
 #include "policy/hooks/hook.hpp"
 #include "policy/hooks/sql.hpp"
-#include "policy/text/member_reader.hpp"
+#include "policy/json/member_reader.hpp"
 #include "policy/text/url.hpp"
 #include "policy/versions/image_change.hpp"
 #include "policy/versions/version.hpp"

@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "policy/hooks/hook_catalogue.hpp"
-#include "policy/text/json_member.hpp"
-#include "policy/text/member_reader.hpp"
+#include "policy/json/json_member.hpp"
+#include "policy/json/member_reader.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "policy/hooks/led_rollout.hpp"
-#include "policy/text/member_reader.hpp"
+#include "policy/json/member_reader.hpp"
 
 namespace gate {
 

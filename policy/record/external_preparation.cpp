@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "policy/json/json_member.hpp"
 #include "policy/review/status_preservation.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

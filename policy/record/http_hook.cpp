@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/yaml.hpp"
 

@@ -51,7 +51,7 @@ struct RequestedBy {
   std::string username;
   std::vector<std::string> groups;
   std::string request_uid;
-  std::string traceparent{};  ///< Of the span of the review (policy/text/trace.hpp); empty where it has none.
+  std::string traceparent{};  ///< Of the span of the review (policy/trace/trace.hpp); empty where it has none.
   friend bool operator==(const RequestedBy&, const RequestedBy&) = default;
 };
 

@@ -5,8 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "policy/json/field_codec.hpp"
 #include "policy/record/conditions.hpp"
-#include "policy/text/field_codec.hpp"
 
 namespace gate {
 namespace {

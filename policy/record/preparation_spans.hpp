@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "policy/record/preparation.hpp"
-#include "policy/text/trace.hpp"
+#include "policy/trace/trace.hpp"
 
 namespace gate {
 

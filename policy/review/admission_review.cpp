@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/json/json_projection.hpp"
 #include "policy/review/object_projection.hpp"
-#include "policy/text/json_projection.hpp"
 #include "policy/text/text.hpp"
 #include "policy/versions/image_change.hpp"
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 
 namespace gate {
 namespace {

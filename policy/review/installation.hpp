@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "policy/text/json_projection.hpp"
+#include "policy/json/json_projection.hpp"
 
 namespace gate {
 

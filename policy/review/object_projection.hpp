@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "policy/text/json_projection.hpp"
+#include "policy/json/json_projection.hpp"
 
 namespace gate {
 

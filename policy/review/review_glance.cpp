@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "policy/json/json_tokens.hpp"
 #include "policy/review/admission_review.hpp"
-#include "policy/text/json_tokens.hpp"
 #include "policy/versions/image_change.hpp"
 
 namespace gate {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/json/json_member.hpp"
 #include "policy/review/status_fields.hpp"
-#include "policy/text/json_member.hpp"
 
 namespace gate {
 namespace {

@@ -3,7 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/versions/image_change.hpp"
 
 namespace gate {

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "policy/json/json_member.hpp"
 #include "policy/record/history.hpp"
 #include "policy/rollout/turns.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

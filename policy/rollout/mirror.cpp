@@ -5,9 +5,9 @@
 #include <optional>
 #include <tuple>
 
+#include "policy/json/json_member.hpp"
 #include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
-#include "policy/text/json_member.hpp"
 
 namespace gate {
 namespace {

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

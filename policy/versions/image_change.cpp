@@ -4,7 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 
 namespace gate {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "policy/decision/bypass.hpp"
 #include "policy/decision/decision.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/review/status_preservation.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/admission/image_change_handler.hpp"
 #include "server/admission/review_span.hpp"

@@ -5,9 +5,9 @@
 
 #include "policy/decision/bypass.hpp"
 #include "policy/hooks/either_configuration.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/record/history.hpp"
 #include "policy/review/stored_object.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/admission/stateful_set_handler.hpp"
 #include "server/base/log.hpp"

@@ -4,8 +4,8 @@
 
 #include "policy/decision/decision.hpp"
 #include "policy/hooks/rollout_configuration.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/rollout/turns.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "policy/text/trace_options.hpp"
+#include "policy/trace/trace_options.hpp"
 #include "server/app/version.hpp"
 
 namespace gate {

@@ -9,9 +9,9 @@
 #include <ostream>
 
 #include "policy/hooks/rollout_configuration.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/review/installation.hpp"
 #include "policy/text/base64.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/console/process.hpp"
 #include "server/net/openssl_handles.hpp"

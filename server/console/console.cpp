@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/console/check.hpp"
 #include "server/console/json_stream.hpp"

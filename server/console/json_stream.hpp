@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "policy/text/json_strings.hpp"
+#include "policy/json/json_strings.hpp"
 
 namespace gate {
 

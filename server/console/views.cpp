@@ -8,9 +8,9 @@
 #include <set>
 #include <utility>
 
+#include "policy/json/json_member.hpp"
 #include "policy/record/preparation_codec.hpp"
 #include "policy/record/record_order.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "policy/versions/image_change.hpp"
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "policy/text/json_strings.hpp"
+#include "policy/json/json_strings.hpp"
 
 namespace gate {
 

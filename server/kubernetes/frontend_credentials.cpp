@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/characters.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

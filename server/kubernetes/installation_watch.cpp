@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/json/json_member.hpp"
 #include "policy/review/installation.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"

@@ -15,7 +15,7 @@
 #include <thread>
 #include <utility>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/file.hpp"
 #include "server/base/guarded.hpp"

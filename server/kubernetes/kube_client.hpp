@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/text/json_projection.hpp"
+#include "policy/json/json_projection.hpp"
 #include "policy/text/result.hpp"
 #include "server/kubernetes/kube_config.hpp"
 #include "server/ports/clock.hpp"

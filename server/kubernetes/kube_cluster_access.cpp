@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/review/object_projection.hpp"
 #include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/stateful_set.hpp"
 #include "policy/text/base64.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/attempt.hpp"
 #include "server/kubernetes/event_body.hpp"

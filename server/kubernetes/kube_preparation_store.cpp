@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/json/json_member.hpp"
 #include "policy/record/preparation_codec.hpp"
 #include "policy/record/record_order.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {

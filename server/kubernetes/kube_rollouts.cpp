@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/rollout_configuration.hpp"
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "server/kubernetes/kube_cluster_access.hpp"
 
 namespace gate {

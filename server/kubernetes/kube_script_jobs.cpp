@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/json/json_member.hpp"
 #include "policy/text/hex.hpp"
-#include "policy/text/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 

@@ -6,7 +6,7 @@
 #include <random>
 #include <utility>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/versions/image_change.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"

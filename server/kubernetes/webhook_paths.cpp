@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "policy/json/json_member.hpp"
 #include "policy/review/caller_token.hpp"
 #include "policy/text/base64.hpp"
 #include "policy/text/hex.hpp"
-#include "policy/text/json_member.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 

@@ -12,8 +12,8 @@
 #include <system_error>
 #include <utility>
 
-#include "policy/text/otlp.hpp"
 #include "policy/text/text.hpp"
+#include "policy/trace/otlp.hpp"
 #include "server/base/attempt.hpp"
 #include "server/outbound/one_post.hpp"
 

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "policy/text/trace_options.hpp"
+#include "policy/trace/trace_options.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/guarded.hpp"
 #include "server/base/log.hpp"

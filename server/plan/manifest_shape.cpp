@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "policy/hooks/hook_definition.hpp"
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/versions/image_change.hpp"
 
 namespace gate {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/text/member_reader.hpp"
+#include "policy/json/member_reader.hpp"
 
 namespace gate {
 

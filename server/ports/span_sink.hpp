@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "policy/text/trace.hpp"
+#include "policy/trace/trace.hpp"
 
 namespace gate {
 

@@ -17,7 +17,7 @@ function is_job(zone) { return zone ~ /^(admission|preparation|plan|console)$/ }
 # The rooms of policy/, the lowest first: a room sees itself and those before it.
 function rank_of_room(path,   parts) {
   split(path, parts, "/")
-  return index(" text versions review hooks record rollout decision ", " " parts[2] " ")
+  return index(" text json trace versions review hooks record rollout decision ", " " parts[2] " ")
 }
 
 function may_include(from, to) {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "policy/record/preparation_spans.hpp"
-#include "policy/text/otlp.hpp"
+#include "policy/trace/otlp.hpp"
 #include "server/admission/admission_service.hpp"
 #include "test/chaos/sanitized.hpp"
 #include "test/server/preparation/world.hpp"

@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/record/record_order.hpp"
 #include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/mirror.hpp"
-#include "policy/text/json_member.hpp"
 #include "server/preparation/lifecycle/key.hpp"
 
 namespace gate {

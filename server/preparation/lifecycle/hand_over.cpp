@@ -6,11 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "policy/json/json_member.hpp"
 #include "policy/record/history.hpp"
 #include "policy/record/neighbours.hpp"
 #include "policy/rollout/rollout.hpp"
 #include "policy/rollout/turns.hpp"
-#include "policy/text/json_member.hpp"
 #include "server/base/log.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
 #include "server/preparation/hooks/hook_context.hpp"

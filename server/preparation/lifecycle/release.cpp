@@ -7,8 +7,8 @@
 #include <optional>
 #include <set>
 
+#include "policy/json/json_member.hpp"
 #include "policy/record/record_order.hpp"
-#include "policy/text/json_member.hpp"
 #include "server/base/backoff.hpp"
 #include "server/preparation/lifecycle/key.hpp"
 

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "policy/hooks/rollout_configuration.hpp"
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
 #include "server/preparation/frontends/frontend_probes.hpp"

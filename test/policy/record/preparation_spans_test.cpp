@@ -10,7 +10,7 @@
 #include <set>
 #include <string>
 
-#include "policy/text/otlp.hpp"
+#include "policy/trace/otlp.hpp"
 
 namespace gate {
 namespace {

@@ -1,5 +1,5 @@
 // Against the JSON encoding of OTLP: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
-#include "policy/text/otlp.hpp"
+#include "policy/trace/otlp.hpp"
 
 #include <doctest/doctest.h>
 

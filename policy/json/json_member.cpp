@@ -1,4 +1,4 @@
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,13 +1,13 @@
 // Two readers of one meaning: the quick one walks tokens, and gives up on what JsonTokens does not take (rare escapes,
 // exponents, long numbers) and on what is no JSON; the slow one reads everything and says what is wrong.
 
-#include "policy/text/json_projection.hpp"
+#include "policy/json/json_projection.hpp"
 
 #include <functional>
 #include <optional>
 #include <utility>
 
-#include "policy/text/json_tokens.hpp"
+#include "policy/json/json_tokens.hpp"
 
 namespace gate {
 namespace {

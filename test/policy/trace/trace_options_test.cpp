@@ -1,4 +1,4 @@
-#include "policy/text/trace_options.hpp"
+#include "policy/trace/trace_options.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "policy/text/trace.hpp"
+#include "policy/trace/trace.hpp"
 
 #include <doctest/doctest.h>
 

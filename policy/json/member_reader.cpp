@@ -1,4 +1,4 @@
-#include "policy/text/member_reader.hpp"
+#include "policy/json/member_reader.hpp"
 
 #include <algorithm>
 #include <cstdint>

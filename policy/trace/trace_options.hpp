@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "policy/text/result.hpp"
-#include "policy/text/trace.hpp"
 #include "policy/text/url.hpp"
+#include "policy/trace/trace.hpp"
 
 namespace gate {
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/text/trace.hpp"
+#include "policy/trace/trace.hpp"
 
 namespace gate {
 

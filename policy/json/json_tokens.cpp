@@ -1,7 +1,7 @@
 // simdjson's first stage finds where tokens begin, a vector of bytes at a time, and judges UTF-8, quotes and control
 // characters. Its second stage, which judges the rest, builds a tree on the way; this file judges the rest only.
 
-#include "policy/text/json_tokens.hpp"
+#include "policy/json/json_tokens.hpp"
 
 #include <simdjson.h>
 

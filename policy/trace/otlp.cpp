@@ -1,11 +1,11 @@
-#include "policy/text/otlp.hpp"
+#include "policy/trace/otlp.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
-#include "policy/text/json_member.hpp"
+#include "policy/json/json_member.hpp"
 
 namespace gate {
 namespace {

@@ -1,4 +1,4 @@
-#include "policy/text/json_projection.hpp"
+#include "policy/json/json_projection.hpp"
 
 #include <doctest/doctest.h>
 
