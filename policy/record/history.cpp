@@ -50,6 +50,17 @@ std::optional<Standing> last_standing(const std::vector<Preparation>& records, c
 
 bool was_admitted(const Preparation& record) { return record.spec.bypass || record.status.admitted_time; }
 
+/// A record that is not over sends the pods of `present`'s component to the image that the object has. It may be older
+/// than one whose story has ended: a change that was taken back is admitted again by the record that prepared it.
+bool is_on_its_way(const std::vector<Preparation>& records, const std::string& object_uid,
+                   const ComponentImage& present) {
+  return std::any_of(records.begin(), records.end(), [&](const Preparation& record) {
+    const ImageChange* change = change_of(record, present.component);
+    return record.spec.object.uid == object_uid && change != nullptr && change->to == present.image &&
+           !story_ended(record) && moves_pods(record, {present});
+  });
+}
+
 }  // namespace
 
 bool story_ended(const Preparation& record) {
@@ -59,12 +70,16 @@ bool story_ended(const Preparation& record) {
 std::optional<std::string> origin_of(const std::vector<Preparation>& records, const std::string& object_uid,
                                      const ComponentImage& present) {
   const auto stood = last_standing(records, object_uid, present.component);
+  const bool on_its_way = is_on_its_way(records, object_uid, present);
   std::optional<std::string> remembered;
   for (const auto& record : records) {
     if (record.spec.object.uid != object_uid) continue;
     const ImageChange* change = change_of(record, present.component);
     if (change == nullptr) continue;
-    if (story_ended(record)) return std::nullopt;
+    if (story_ended(record)) {
+      if (on_its_way) continue;  // told by `stood`
+      return std::nullopt;
+    }
     const auto begun = record.spec.bypass ? record.creation_time : record.status.admitted_time;
     // The pods stood after the record was made: what it knew of before is over. Where they stood is told, or else is
     // what the record began from, unless it was admitted before.

@@ -195,6 +195,26 @@ TEST_CASE("where a rollback ended is told, and decides what was begun before it"
   CHECK(origin_of({next, top, old}, "uid-1", {Component::Backend, "d"}) == "c");
 }
 
+TEST_CASE("a change that was taken back is admitted again by an older record than the one that ended since") {
+  using enum Became;
+  // a -> b, on top of it b -> c, both taken back; c's record has seen the pods at a, b's has not looked yet.
+  auto first = attempt("a", "b", Admitted);
+  first.creation_time = first.status.admitted_time = kNow - std::chrono::hours(2);
+  auto top = attempt("b", "c", RolledBack, {{Component::Backend, "a"}});
+  top.creation_time = kNow - std::chrono::hours(1);
+  top.status.rolled_back_to = {{Component::Backend, "a"}};
+  CHECK(origin_of({top, first}, "uid-1", {Component::Backend, "b"}) == "a");
+  CHECK_FALSE(origin_of({top, first}, "uid-1", {Component::Backend, "a"}));
+  // The same of one that was prepared before it and used after it.
+  auto waiting = attempt("a", "d", Held);
+  waiting.creation_time = kNow - std::chrono::hours(2);
+  waiting.status.stage = Stage::Prepared;
+  waiting.status.phase = Phase::Completed;
+  CHECK(origin_of({top, waiting}, "uid-1", {Component::Backend, "d"}) == "a");
+  // Nobody's record brought c there: the story that ended is the last that is known.
+  CHECK_FALSE(origin_of({top, first}, "uid-1", {Component::Backend, "c"}));
+}
+
 TEST_CASE("a change of several components that was taken back in part may be moving pods") {
   auto prepared = attempt("a", "b", Became::Held);
   prepared.spec.changes.push_back({Component::Frontend, "x", "y"});
