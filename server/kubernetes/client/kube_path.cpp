@@ -1,4 +1,4 @@
-#include "server/kubernetes/kube_path.hpp"
+#include "server/kubernetes/client/kube_path.hpp"
 
 #include "policy/text/text.hpp"
 

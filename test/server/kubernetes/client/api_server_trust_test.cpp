@@ -7,8 +7,8 @@
 #include <fstream>
 #include <string>
 
-#include "server/kubernetes/kube_client.hpp"
-#include "test/server/kubernetes/raw_server.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
+#include "test/server/kubernetes/client/raw_server.hpp"
 
 namespace gate {
 namespace {

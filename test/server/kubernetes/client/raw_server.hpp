@@ -15,7 +15,7 @@
 #include <string_view>
 #include <thread>
 
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "test/fakes/certificates.hpp"
 #include "test/server/kubernetes/plain_config.hpp"
 

@@ -1,6 +1,6 @@
 // The watch against a server that cuts, expires and forgets.
 
-#include "server/kubernetes/resource_watch.hpp"
+#include "server/kubernetes/client/resource_watch.hpp"
 
 #include <doctest/doctest.h>
 

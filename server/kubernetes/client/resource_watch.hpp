@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "server/base/log.hpp"
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 
 namespace gate {
 

@@ -1,4 +1,4 @@
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -20,10 +20,10 @@
 #include "server/base/file.hpp"
 #include "server/base/guarded.hpp"
 #include "server/httplib.hpp"
-#include "server/kubernetes/answer_stream.hpp"
-#include "server/kubernetes/api_server_trust.hpp"
-#include "server/kubernetes/bounded_client.hpp"
-#include "server/kubernetes/kube_path.hpp"
+#include "server/kubernetes/client/answer_stream.hpp"
+#include "server/kubernetes/client/api_server_trust.hpp"
+#include "server/kubernetes/client/bounded_client.hpp"
+#include "server/kubernetes/client/kube_path.hpp"
 
 namespace gate {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/kubernetes/api_server_trust.hpp"
+#include "server/kubernetes/client/api_server_trust.hpp"
 
 #include <openssl/pem.h>
 #include <openssl/ssl.h>

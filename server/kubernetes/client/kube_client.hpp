@@ -13,7 +13,7 @@
 
 #include "policy/json/json_projection.hpp"
 #include "policy/text/result.hpp"
-#include "server/kubernetes/kube_config.hpp"
+#include "server/kubernetes/client/kube_config.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {

@@ -1,4 +1,4 @@
-#include "server/kubernetes/kube_config.hpp"
+#include "server/kubernetes/client/kube_config.hpp"
 
 #include <doctest/doctest.h>
 

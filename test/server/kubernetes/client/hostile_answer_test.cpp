@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "server/kubernetes/bounded_client.hpp"
-#include "server/kubernetes/kube_client.hpp"
-#include "test/server/kubernetes/raw_server.hpp"
+#include "server/kubernetes/client/bounded_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
+#include "test/server/kubernetes/client/raw_server.hpp"
 
 namespace gate {
 namespace {

@@ -1,6 +1,6 @@
 // The client against a server that misbehaves.
 
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "server/kubernetes/resource_watch.hpp"
+#include "server/kubernetes/client/resource_watch.hpp"
 
 #include <exception>
 #include <new>

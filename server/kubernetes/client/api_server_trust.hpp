@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "policy/text/result.hpp"
-#include "server/kubernetes/kube_config.hpp"
+#include "server/kubernetes/client/kube_config.hpp"
 
 namespace gate {
 

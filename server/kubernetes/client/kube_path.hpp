@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "policy/text/result.hpp"
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 
 namespace gate {
 

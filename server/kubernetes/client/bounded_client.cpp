@@ -1,4 +1,4 @@
-#include "server/kubernetes/bounded_client.hpp"
+#include "server/kubernetes/client/bounded_client.hpp"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
