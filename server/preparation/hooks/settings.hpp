@@ -12,7 +12,7 @@
 #include "policy/hooks/sql.hpp"
 #include "policy/record/preparation.hpp"
 #include "server/preparation/frontends/frontend_fleet.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
+#include "server/preparation/records/claimed_record.hpp"
 
 namespace gate {
 

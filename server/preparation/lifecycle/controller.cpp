@@ -5,7 +5,7 @@
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {

@@ -11,8 +11,8 @@
 #include "policy/rollout/turns.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
-#include "server/preparation/lifecycle/key.hpp"
-#include "server/preparation/lifecycle/turn_notices.hpp"
+#include "server/preparation/notices/turn_notices.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {

@@ -17,7 +17,7 @@
 #include "server/preparation/hooks/hook_runner.hpp"
 #include "server/preparation/lifecycle/hand_over.hpp"
 #include "server/preparation/lifecycle/rollout_leader.hpp"
-#include "server/preparation/lifecycle/status_mirror.hpp"
+#include "server/preparation/notices/status_mirror.hpp"
 
 namespace gate {
 

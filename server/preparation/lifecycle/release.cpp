@@ -10,7 +10,7 @@
 #include "policy/json/json_member.hpp"
 #include "policy/record/record_order.hpp"
 #include "server/base/backoff.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/preparation/lifecycle/work_queue.hpp"
+#include "server/preparation/records/work_queue.hpp"
 
 #include <doctest/doctest.h>
 

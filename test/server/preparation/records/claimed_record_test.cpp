@@ -1,4 +1,4 @@
-#include "server/preparation/lifecycle/claimed_record.hpp"
+#include "server/preparation/records/claimed_record.hpp"
 
 #include <doctest/doctest.h>
 

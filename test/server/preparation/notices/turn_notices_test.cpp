@@ -1,6 +1,6 @@
 // What a record says while it waits for a worker.
 
-#include "server/preparation/lifecycle/turn_notices.hpp"
+#include "server/preparation/notices/turn_notices.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "server/preparation/frontends/frontend_reader.hpp"
+#include "server/preparation/hooks/frontend_reader.hpp"
 
 #include <algorithm>
 #include <exception>

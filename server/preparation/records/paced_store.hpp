@@ -10,7 +10,7 @@
 #include "server/base/backoff.hpp"
 #include "server/base/guarded.hpp"
 #include "server/ports/preparation_store.hpp"
-#include "server/preparation/lifecycle/work_queue.hpp"
+#include "server/preparation/records/work_queue.hpp"
 
 namespace gate {
 

@@ -1,4 +1,4 @@
-#include "server/preparation/lifecycle/held_notice.hpp"
+#include "server/preparation/notices/held_notice.hpp"
 
 #include <chrono>
 #include <optional>
@@ -11,7 +11,7 @@
 #include "policy/rollout/turns.hpp"
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {

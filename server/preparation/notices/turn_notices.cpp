@@ -1,10 +1,10 @@
-#include "server/preparation/lifecycle/turn_notices.hpp"
+#include "server/preparation/notices/turn_notices.hpp"
 
 #include <set>
 #include <utility>
 
 #include "policy/text/text.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {

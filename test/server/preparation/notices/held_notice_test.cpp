@@ -1,6 +1,6 @@
 // Goal: who has pods held, and nobody else, is told that nothing keeps them back any more.
 
-#include "server/preparation/lifecycle/held_notice.hpp"
+#include "server/preparation/notices/held_notice.hpp"
 
 #include <doctest/doctest.h>
 

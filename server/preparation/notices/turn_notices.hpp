@@ -11,7 +11,7 @@
 
 #include "policy/record/preparation.hpp"
 #include "server/ports/preparation_store.hpp"
-#include "server/preparation/lifecycle/work_queue.hpp"
+#include "server/preparation/records/work_queue.hpp"
 
 namespace gate {
 

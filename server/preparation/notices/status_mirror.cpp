@@ -1,10 +1,10 @@
-#include "server/preparation/lifecycle/status_mirror.hpp"
+#include "server/preparation/notices/status_mirror.hpp"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {

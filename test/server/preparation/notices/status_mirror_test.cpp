@@ -1,6 +1,6 @@
 // The cluster's status tells one story, whichever records are open and whoever works on them.
 
-#include "server/preparation/lifecycle/status_mirror.hpp"
+#include "server/preparation/notices/status_mirror.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 // Goal: a cluster's conditions follow the object and its records wherever they move, are written once, and no fight
 // over them with whoever drops them is at a pace that matters.
 
-#include "server/preparation/lifecycle/condition_writer.hpp"
+#include "server/preparation/notices/condition_writer.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "server/memory/memory_preparation_store.hpp"
-#include "server/preparation/lifecycle/status_mirror.hpp"
+#include "server/preparation/notices/status_mirror.hpp"
 #include "test/fakes/unused_cluster_access.hpp"
 #include "test/server/preparation/world.hpp"
 

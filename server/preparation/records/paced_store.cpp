@@ -1,4 +1,4 @@
-#include "server/preparation/lifecycle/paced_store.hpp"
+#include "server/preparation/records/paced_store.hpp"
 
 #include <chrono>
 

@@ -11,7 +11,7 @@
 #include "policy/rollout/mirror.hpp"
 #include "server/base/guarded.hpp"
 #include "server/ports/cluster_access.hpp"
-#include "server/preparation/lifecycle/condition_writer.hpp"
+#include "server/preparation/notices/condition_writer.hpp"
 
 namespace gate {
 

@@ -1,6 +1,6 @@
 // Questions of admissions to FEs that hang: who waits gets its answer, or none, and is never forgotten.
 
-#include "server/preparation/frontends/frontend_reader.hpp"
+#include "server/preparation/hooks/frontend_reader.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "server/preparation/lifecycle/condition_writer.hpp"
+#include "server/preparation/notices/condition_writer.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 #include "policy/review/status_preservation.hpp"
 #include "policy/rollout/cluster_conditions.hpp"
 #include "policy/rollout/mirror.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {
