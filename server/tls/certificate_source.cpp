@@ -126,7 +126,7 @@ std::string CertificateWatcher::last_error() const { return state_.lock()->last_
 CertificateCounters CertificateWatcher::counters() const { return state_.lock()->counters; }
 
 Status CertificateWatcher::reload_now() {
-  const std::lock_guard one_at_a_time(reload_mutex_);
+  const auto look = look_.lock();
   auto loaded = load();
   const std::string error = loaded ? std::string() : loaded.error().message;
   bool is_new = false;
@@ -134,8 +134,8 @@ Status CertificateWatcher::reload_now() {
   {
     auto state = state_.lock();
     const auto now = clock_.steady_now();
-    tells_error = !loaded && (error != state->last_error || now >= state->next_line);
-    if (tells_error) state->next_line = now + kCertificateLogInterval;
+    tells_error = !loaded && (error != state->last_error || now >= look->next_line);
+    if (tells_error) look->next_line = now + kCertificateLogInterval;
     state->last_error = error;
     is_new = loaded && *loaded != state->current;
     if (is_new) state->current = *loaded;

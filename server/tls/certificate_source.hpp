@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -94,13 +93,16 @@ class CertificateWatcher {
   Logger* const log_;
   std::shared_ptr<ssl_ctx_st> context_;
 
-  std::mutex reload_mutex_;  ///< One look at a time.
+  /// Of who looks at the files: one at a time.
+  struct Look {
+    SteadyTime next_line{};  ///< About a reload that fails.
+  };
+  Guarded<Look> look_;
 
   struct State {
     std::shared_ptr<const Loaded> current;
     CertificateCounters counters;
     std::string last_error;
-    SteadyTime next_line;  ///< About a reload that fails.
   };
   Guarded<State> state_;
 
