@@ -283,9 +283,10 @@ Status App::Impl::start_controller() {
   controller->start();
   if (kube_store != nullptr) {
     kube_store->start();
-    hold_retry = std::make_unique<HoldRetry>(*store, *clusters, clock, log,
-                                             FailureBackoff{options.failure_backoff, options.failure_backoff_max},
-                                             [this](const Preparation& record) { controller->created_here(record); });
+    hold_retry = std::make_unique<HoldRetry>(
+        *store, *clusters, clock, log,
+        HoldRetryOptions{{options.failure_backoff, options.failure_backoff_max},
+                         [this](const Preparation& record) { controller->created_here(record); }});
     hold_retry->start();
     cluster_watch = std::make_unique<ClusterWatch>(
         *kube, ResourceWatchOptions{}, log, [this](std::string_view kind, const nlohmann::json& object, bool) {

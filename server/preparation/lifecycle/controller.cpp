@@ -54,7 +54,7 @@ PreparationController::PreparationController(PreparationStore& store, const Hook
       log_(log),
       conditions_(store_, clusters_, clock_, {options_.default_hooks, options_.rollout_defaults}),
       mirror_(clusters_, clock_, options_.conditions ? &conditions_ : nullptr),
-      lifecycle_(store_, peers_, mirror_, clock_, log_, options_) {}
+      lifecycle_({store_, peers_, mirror_, clock_, log_}, options_) {}
 
 PreparationController::~PreparationController() { stop(); }
 

@@ -19,8 +19,8 @@ constexpr std::chrono::seconds kStoreTimeout{5};
 }  // namespace
 
 HoldRetry::HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, Logger& log,
-                     FailureBackoff backoff, std::function<void(const Preparation&)> created)
-    : store_(store), clusters_(clusters), clock_(clock), log_(log), backoff_(backoff), created_(std::move(created)) {}
+                     HoldRetryOptions options)
+    : store_(store), clusters_(clusters), clock_(clock), log_(log), options_(std::move(options)) {}
 
 HoldRetry::~HoldRetry() { stop(); }
 
@@ -41,7 +41,7 @@ void HoldRetry::look() {
     if (record.spec.bypass || !seen.emplace(record.spec.object.uid, true).second) continue;
     const bool failed = record.status.phase == Phase::Failed && !is_open(record) && !record.deleting;
     if (!failed || record.spec.rollout.admission != AdmissionMode::Hold) continue;
-    if (now >= next_attempt_time(record, backoff_)) retry(record);
+    if (now >= next_attempt_time(record, options_.backoff)) retry(record);
   }
 }
 
@@ -69,7 +69,7 @@ void HoldRetry::retry(const Preparation& failed) {
   log_info(log_, "held upgrade tried again", {{"object", next.name_space + "/" + next.name}});
   clusters_.emit_event(*made, false, "UpgradePreparationRetried",
                        "attempt " + std::to_string(next.spec.attempt) + "; the StatefulSets stay held");
-  created_(*made);
+  options_.created(*made);
 }
 
 }  // namespace gate

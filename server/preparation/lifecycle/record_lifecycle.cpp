@@ -122,17 +122,16 @@ struct RecordLifecycle::Look {
   std::optional<std::string> waiting_for;  ///< nullopt: not known, or nothing moves.
 };
 
-RecordLifecycle::RecordLifecycle(PreparationStore& store, const HookPeers& peers, StatusMirror& mirror,
-                                 const Clock& clock, Logger& log, LifecycleOptions options)
-    : store_(store),
-      peers_(peers),
-      clusters_(peers.clusters),
-      mirror_(mirror),
-      clock_(clock),
-      log_(log),
+RecordLifecycle::RecordLifecycle(const LifecyclePeers& peers, LifecycleOptions options)
+    : store_(peers.store),
+      peers_(peers.hooks),
+      clusters_(peers_.clusters),
+      mirror_(peers.mirror),
+      clock_(peers.clock),
+      log_(peers.log),
       options_(std::move(options)),
-      hand_over_(store, peers.clusters, peers.scripts, clock, log),
-      leader_(peers.clusters, peers.connector, clock, log) {}
+      hand_over_(store_, clusters_, peers_.scripts, clock_, log_),
+      leader_(clusters_, peers_.connector, clock_, log_) {}
 
 Deadline RecordLifecycle::store_deadline() const { return clock_.steady_now() + kStoreTimeout; }
 
