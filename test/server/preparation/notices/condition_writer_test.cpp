@@ -10,6 +10,7 @@
 
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/preparation/notices/status_mirror.hpp"
+#include "test/fakes/forwarding_store.hpp"
 #include "test/fakes/unused_cluster_access.hpp"
 #include "test/server/preparation/world.hpp"
 
@@ -86,39 +87,15 @@ class OneCluster final : public UnusedClusterAccess {
 };
 
 /// A replica's view of the store, whose watch lags behind as far as the test wants.
-class LaggingStore final : public PreparationStore {
+class LaggingStore final : public ForwardingStore {
  public:
-  explicit LaggingStore(PreparationStore& store) : store_(store) {}
-  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
-    return store_.create(record, deadline);
-  }
-  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return store_.get(name_space, name, deadline);
-  }
-  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
-                                                   Deadline deadline) override {
-    return store_.list_of_cluster(name_space, cluster, deadline);
-  }
+  using ForwardingStore::ForwardingStore;
   Result<std::vector<Preparation>> known_of_cluster(const std::string&, const std::string&, Deadline) override {
     return known;
   }
-  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
-    return store_.update_status(record, deadline);
-  }
-  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return store_.let_go(name_space, name, deadline);
-  }
-  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return store_.remove(name_space, name, deadline);
-  }
   [[nodiscard]] std::vector<Preparation> cached() const override { return known; }
-  [[nodiscard]] bool synced() const override { return true; }
-  void observe(Observer observer) override { store_.observe(std::move(observer)); }
 
   std::vector<Preparation> known;
-
- private:
-  PreparationStore& store_;
 };
 
 struct Fixture {
