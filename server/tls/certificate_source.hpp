@@ -81,11 +81,15 @@ class CertificateWatcher {
 
  private:
   struct Loaded;
+  struct Texts;
   class Callback;
 
   CertificateWatcher(CertificateFiles files, const Clock& clock, Logger* log);
   void poll(const std::stop_token& stop, std::chrono::milliseconds interval);
   Result<std::shared_ptr<const Loaded>> load() const;
+  Result<Texts> read_files() const;
+  Status load_pair(const Texts& texts, Loaded& into) const;
+  Status load_clients(const Texts& texts, Loaded& into) const;
 
   // Constant after construction.
   const CertificateFiles files_;
