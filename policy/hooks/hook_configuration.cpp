@@ -430,7 +430,7 @@ class Resolver {
   void missing(const std::string& field, const std::string& value, std::string accepted, const std::string& what) {
     if (sources_.dry_run) {
       reader_.warnings.push_back(
-          clean_text("dry run: not there yet, and needed by the real request: " + what, kWarningMax));
+          clean_text("dry run: does not exist yet, and the real request needs it: " + what, kWarningMax));
     } else {
       reader_.fault(field, value, std::move(accepted));
     }

@@ -325,7 +325,7 @@ void App::Impl::learn_own_name(const std::stop_token& stop) {
 
 void App::Impl::start_callers() {
   if (options.callers == CallerPolicy::Any) {
-    log_warning(log, "reviews of whoever reaches the port are acted on; --callers says who should");
+    log_warning(log, "reviews from anyone who reaches the port are acted on; --callers restricts that");
   }
   if (options.callers != CallerPolicy::SecretPath) return;
   callers = std::make_unique<Callers>(clock);

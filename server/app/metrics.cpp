@@ -109,7 +109,7 @@ struct Scraped {
       gauge("upgrade_gate_large_body_bytes", "Memory that request bodies above 64 KiB take now");
   prometheus::Counter& certificate_failures =
       counter("upgrade_gate_certificate_load_failures_total", "Failed certificate reloads");
-  prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
+  prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records queued or in progress");
   prometheus::Gauge& pending = gauge("upgrade_gate_restores_pending", "Records with settings still to restore");
   prometheus::Gauge& oldest_unrestored =
       gauge("upgrade_gate_oldest_unrestored_seconds", "Age of the oldest captured setting that is not restored");
@@ -117,7 +117,7 @@ struct Scraped {
       gauge("upgrade_gate_longest_overdue_restore_seconds", "How long the longest due restore has not succeeded");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
   prometheus::Gauge& unreadable =
-      gauge("upgrade_gate_unreadable_records", "Records that cannot be read, so that nobody works on them");
+      gauge("upgrade_gate_unreadable_records", "Records that cannot be read and so are not processed");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
   prometheus::Gauge& not_after =
       gauge("upgrade_gate_certificate_expiration_timestamp_seconds", "Expiry of the serving certificate, Unix time");

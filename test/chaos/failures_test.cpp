@@ -26,7 +26,7 @@ using nlohmann::json;
 
 const std::string kSetNone = set_config_sql(kScheduling, "0");
 
-/// The records are out of reach on demand.
+/// The records are unreachable on demand.
 class BreakableStore final : public ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;

@@ -131,7 +131,7 @@ class Lifeline {
     return out;
   }
 
-  /// A partition: the API server is out of reach, the FEs are not.
+  /// A partition: the API server is unreachable, the FEs are not.
   void set_apart(bool apart) {
     const std::lock_guard lock(mutex_);
     apart_ = apart;

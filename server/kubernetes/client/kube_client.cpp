@@ -465,7 +465,7 @@ class KubeClient::Impl {
       case httplib::Error::Write:
         return "the connection was lost while the request was sent";
       case httplib::Error::Canceled:
-        return "broken off";
+        return "aborted";
       default:
         return httplib::to_string(error);
     }

@@ -113,7 +113,7 @@ Status ResourceWatch::list_all(const std::stop_token& stop) {
 }
 
 void ResourceWatch::tell_unreadable(const std::string& why) {
-  log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "object passed over",
+  log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "object skipped",
               {{"resource", resource_.plural}, {"error", why}});
 }
 

@@ -26,7 +26,7 @@ HoldRetry::~HoldRetry() { stop(); }
 
 void HoldRetry::start() {
   thread_ = std::jthread([this](const std::stop_token& stop) {
-    while (pause_for(kLookInterval, stop)) attempt(log_, "held preparations not looked at", [this] { look(); });
+    while (pause_for(kLookInterval, stop)) attempt(log_, "held preparations not checked", [this] { look(); });
   });
 }
 
@@ -61,12 +61,12 @@ void HoldRetry::retry(const Preparation& failed) {
   const auto made = store_.create(next, deadline);
   if (!made) {
     if (made.error().code != ErrorCode::AlreadyExists) {
-      log_warning(log_, "held upgrade not tried again",
+      log_warning(log_, "held upgrade not retried",
                   {{"object", next.name_space + "/" + next.name}, {"error", made.error().message}});
     }
     return;
   }
-  log_info(log_, "held upgrade tried again", {{"object", next.name_space + "/" + next.name}});
+  log_info(log_, "held upgrade retried", {{"object", next.name_space + "/" + next.name}});
   clusters_.emit_event(*made, false, "UpgradePreparationRetried",
                        "attempt " + std::to_string(next.spec.attempt) + "; the StatefulSets stay held");
   options_.created(*made);

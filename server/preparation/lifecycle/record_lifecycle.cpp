@@ -85,12 +85,12 @@ std::string begun_text(const Preparation& record) {
 /// Whether a request waits for this very moment nobody here knows: it may wait at another replica.
 std::string completed_text(const Preparation& record) {
   const auto count = record.spec.hooks.size();
-  const std::string what = count == 0   ? "nothing is to be done before the upgrade"
+  const std::string what = count == 0   ? "nothing to do before the upgrade"
                            : count == 1 ? "the pre-upgrade hook completed"
                                         : std::to_string(count) + " pre-upgrade hooks completed";
   return what + (record.spec.rollout.admission == AdmissionMode::Hold
                      ? "; pods that were held may roll"
-                     : "; a request that still waits is admitted, one that was refused is to be repeated");
+                     : "; a request that still waits is admitted, one that was refused must be repeated");
 }
 
 /// Event of a record whose settings are to be restored: reason, and whether it is a warning.
@@ -269,7 +269,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   Look look;
   if (object) {
     if (hooks_removed(record, *object)) {
-      return restore_as(claim, Outcome::Reverted, "the object does not ask for upgrade hooks any more");
+      return restore_as(claim, Outcome::Reverted, "the object no longer asks for upgrade hooks");
     }
     look.present = present_images(record, *object);
     look.object = std::move(object).value();
@@ -292,10 +292,11 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   const auto held = runner.reassert(kRoundBudget, detail, yielded_keys(record, look.others));
   if (!detail.empty() && held) {
     ++counts_.reasserted;
-    log_info(log_, "settings set again", {{"preparation", key_of(record)}, {"what", detail}});
+    log_info(log_, "settings re-applied", {{"preparation", key_of(record)}, {"what", detail}});
   }
   if (!held)
-    log_warning(log_, "settings not confirmed", {{"preparation", key_of(record)}, {"error", held.error().message}});
+    log_warning(log_, "settings drifted or unreadable",
+                {{"preparation", key_of(record)}, {"error", held.error().message}});
   const auto again = look.object ? lead(claim, look) : options_.reassert_interval;
   report(claim, held, look);
   if (held || !is_transient(held.error())) {
@@ -352,7 +353,7 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_admission(ClaimedRe
     if (!pods) return kStoreRetry;
     if (pods->settled) {
       return restore_as(claim, Outcome::Expired,
-                        expired ? "nobody repeated the upgrade in time" : "the record was deleted before it was used");
+                        expired ? "the upgrade was not repeated in time" : "the record was deleted before it was used");
     }
     if (!follow_from_now(claim, false)) return kStoreRetry;
     return std::nullopt;
@@ -405,7 +406,7 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
     return restore_as(claim, Outcome::Superseded, "superseded by " + successor, &goal.images);
   }
   return restore_as(claim, Outcome::Reverted,
-                    all_at_origin(record, look.present) ? "the pods run the images from before again"
+                    all_at_origin(record, look.present) ? "the pods run the previous images again"
                                                         : "the pods run other images than those that were prepared",
                     &goal.images);
 }

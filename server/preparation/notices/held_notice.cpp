@@ -50,7 +50,7 @@ HeldNotice::~HeldNotice() { stop(); }
 
 void HeldNotice::start() {
   thread_ = std::jthread([this](const std::stop_token& stop) {
-    while (pause_for(kLookInterval, stop)) attempt(log_, "holds not looked at", [this] { look(); });
+    while (pause_for(kLookInterval, stop)) attempt(log_, "holds not checked", [this] { look(); });
   });
 }
 
@@ -105,7 +105,7 @@ void HeldNotice::tell(const Preparation& record, const std::string& fault) {
     log_info(log_, "pods are held again", {{"preparation", key}});
     clusters_.emit_event(record, false, "UpgradeHoldKept", "what has not rolled is held again");
   } else {
-    log_warning(log_, "pods are not held any more", {{"preparation", key}, {"cause", fault}});
+    log_warning(log_, "pods are no longer held", {{"preparation", key}, {"cause", fault}});
     clusters_.emit_event(record, true, "UpgradeHoldLost", fault);
   }
 }

@@ -68,7 +68,7 @@ TEST_CASE("a claim is lost for ever once another replica has it, or the record i
   for (const Row& row : {Row{"taken over", [](PreparationStatus& status) { status.runner.identity = "other"; }},
                          Row{"released", [](PreparationStatus& status) { status.runner = {}; }},
                          Row{"superseded", [](PreparationStatus& status) { status.outcome = Outcome::Superseded; }},
-                         Row{"called off", [](PreparationStatus& status) { status.outcome = Outcome::Expired; }}}) {
+                         Row{"cancelled", [](PreparationStatus& status) { status.outcome = Outcome::Expired; }}}) {
     INFO(row.name);
     Held held;
     held.somebody_writes(row.change);
