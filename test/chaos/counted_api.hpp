@@ -1,6 +1,8 @@
 #pragma once
 // How much a fleet asks of the API server.
 
+#include <doctest/doctest.h>
+
 #include <atomic>
 #include <string>
 #include <utility>
@@ -45,6 +47,12 @@ class CountedStore final : public ForwardingStore {
 
   ApiCalls& calls_;
 };
+
+/// Until nobody does anything.
+inline void wait_until_quiet(ApiCalls& calls) {
+  const auto give_up = ample();
+  while (!calls.activity.quiet()) REQUIRE(std::chrono::steady_clock::now() < give_up);
+}
 
 inline std::string cluster_name(std::size_t number) { return "sr-" + std::to_string(number); }
 
