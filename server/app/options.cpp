@@ -418,6 +418,30 @@ void add_probe_options(CLI::App& command, ProbeOptions& options) {
   command.footer("Exit codes: 0 nothing failed, 1 something failed, 2 invalid usage or no API server is known.");
 }
 
+/// Of serve, release and probe, once they are parsed: what contradicts itself is refused, what is left out follows from
+/// the rest.
+void judge_and_complete(CommandLine& line) {
+  auto faults = contradictions(line.options, line.release || line.probe);
+  if (line.probe && !line.probe_options.webhook && !line.probe_options.frontends) {
+    faults += "probe: want --webhook, --frontends or both";
+  }
+  if (!faults.empty()) {
+    line.release = line.probe = false;
+    line.text = faults + "\nRun with --help for more information.\n";
+    line.exit_code = 2;
+    return;
+  }
+  if (!line.options.callers) {
+    line.options.callers = line.options.tls_client_ca_file.empty() ? CallerPolicy::Any : CallerPolicy::Certificate;
+  }
+  if (line.options.identity.empty()) {
+    // Never that of a replica: what a replica holds must be waited for, not taken for one's own.
+    line.options.identity =
+        line.release ? "release-" + default_identity() + "-" + std::to_string(getpid()) : default_identity();
+  }
+  line.serve = !line.release && !line.probe;
+}
+
 }  // namespace
 
 Result<ListenAddress> parse_listen_address(const std::string& text) {
@@ -482,25 +506,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   }
   line.release = release->parsed();
   line.probe = probe->parsed();
-  auto faults = contradictions(line.options, line.release || line.probe);
-  if (line.probe && !line.probe_options.webhook && !line.probe_options.frontends) {
-    faults += "probe: want --webhook, --frontends or both";
-  }
-  if (!faults.empty()) {
-    line.release = line.probe = false;
-    line.text = faults + "\nRun with --help for more information.\n";
-    line.exit_code = 2;
-    return line;
-  }
-  if (!line.options.callers) {
-    line.options.callers = line.options.tls_client_ca_file.empty() ? CallerPolicy::Any : CallerPolicy::Certificate;
-  }
-  if (line.options.identity.empty()) {
-    // Never that of a replica: what a replica holds must be waited for, not taken for one's own.
-    line.options.identity =
-        line.release ? "release-" + default_identity() + "-" + std::to_string(getpid()) : default_identity();
-  }
-  line.serve = !line.release && !line.probe;
+  judge_and_complete(line);
   return line;
 }
 
