@@ -72,7 +72,7 @@ constexpr std::chrono::milliseconds kLastLine{200};
 std::jthread make_watchdog(gate::Logger& log, std::chrono::seconds stop_timeout) {
   return std::jthread([&log, stop_timeout](const std::stop_token& done) {
     if (!gate::pause_for(stop_timeout + kStopMargin, done)) return;
-    gate::log_error(log, "stopping takes too long: ending without it", {{"seconds", stop_timeout.count()}});
+    gate::log_error(log, "shutdown takes too long: exiting without it", {{"seconds", stop_timeout.count()}});
     gate::pause_for(kLastLine, done);
     std::_Exit(1);
   });

@@ -288,7 +288,7 @@ std::optional<Decision> decide_bypass(const AdmissionFacts& facts, std::vector<s
   };
   if (facts.bypass.empty()) {
     // A GitOps controller drops what Git does not have, and shows the annotation that it has just dropped.
-    return facts.bypass_taken_away ? ignored("this request takes the annotation away; it must carry it") : std::nullopt;
+    return facts.bypass_taken_away ? ignored("this request removes the annotation; it must keep it") : std::nullopt;
   }
   const auto bypass = parse_bypass(facts.bypass);
   if (!bypass) return ignored(bypass.error().message);

@@ -122,7 +122,7 @@ std::string failed_message(const AdmissionFacts& facts, const Preparation& recor
   const std::string tail = ". " + nothing_applied(facts) + "Re-apply after " +
                            format_time(next_attempt_time(record, facts.backoff)) + " for the next attempt.";
   return first_line(head, record.status.message, tail) + "\nCause: " + clean_text(record.status.message, kCauseMax) +
-         show_command(facts, record) + "\nTo retry at once, first: kubectl annotate " + facts.kind + " " + facts.name +
+         show_command(facts, record) + "\nTo retry now, first run: kubectl annotate " + facts.kind + " " + facts.name +
          " -n " + facts.name_space + " --overwrite " + std::string(annotation::kRetry) + "=\"$(date)\"";
 }
 
@@ -196,12 +196,13 @@ std::string held_warning(const std::string& preparation) {
 }
 
 std::string revert_warning() {
-  return clean_text("upgrade gate: back to what the pods last ran completely; settings stay until the pods are back",
-                    kWarningMax);
+  return clean_text(
+      "upgrade gate: rollback to the images the pods last ran; settings are restored once the pods are back",
+      kWarningMax);
 }
 
 std::string unread_settings_warning() {
-  return clean_text("upgrade gate: the FE does not answer; let through unread, since this change is to cure it",
+  return clean_text("upgrade gate: the FE does not answer; admitted without reading it, since this change may fix it",
                     kWarningMax);
 }
 

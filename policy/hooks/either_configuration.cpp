@@ -31,7 +31,7 @@ void warn(HookConfiguration& out, const std::string& text) { out.warnings.push_b
 HookConfiguration before_or_after(HookConfiguration before, HookConfiguration after) {
   if (!before.configured) return after;
   if (!after.configured) {
-    warn(before, "upgrade hooks that this request takes away still count for its image change");
+    warn(before, "upgrade hooks that this request removes still apply to its image change");
     return before;
   }
   HookConfiguration out = std::move(after);
@@ -41,7 +41,7 @@ HookConfiguration before_or_after(HookConfiguration before, HookConfiguration af
                                         [&](const Hook& earlier) { return earlier.name == hook.name; });
     if (same_name != before.hooks.end()) {
       const bool same = same_name->action == hook.action;
-      if (!same) warn(out, "upgrade hook \"" + hook.name + "\" counts as it was before this request");
+      if (!same) warn(out, "upgrade hook \"" + hook.name + "\" is used as it was before this request");
       hooks.push_back(same ? stronger(*same_name, std::move(hook)) : *same_name);
       continue;
     }
@@ -50,7 +50,7 @@ HookConfiguration before_or_after(HookConfiguration before, HookConfiguration af
     if (overruled == before.hooks.end()) {
       hooks.push_back(std::move(hook));
     } else {
-      warn(out, "upgrade hook \"" + hook.name + "\" is left out: \"" + overruled->name + "\" counts as it was");
+      warn(out, "upgrade hook \"" + hook.name + "\" is left out: \"" + overruled->name + "\" is used as it was");
     }
   }
   for (Hook& hook : before.hooks) {

@@ -108,7 +108,7 @@ std::string_view accepted_value(std::string_view key, std::string_view value) {
   const std::string_view text = trimmed(value);
   switch (setting->type) {
     case Type::Boolean:
-      return is_boolean(text) ? "" : "\"true\" or \"false\" (the FE takes anything else for false)";
+      return is_boolean(text) ? "" : "\"true\" or \"false\" (the FE treats anything else as false)";
     case Type::Int:
       return is_number<std::int32_t>(text) ? "" : "a whole number of 32 bits";
     case Type::Long:

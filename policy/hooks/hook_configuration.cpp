@@ -10,6 +10,7 @@
 #include "policy/hooks/hook_catalogue.hpp"
 #include "policy/hooks/rollout_configuration.hpp"
 #include "policy/json/json_member.hpp"
+#include "policy/text/object_name.hpp"
 #include "policy/text/text.hpp"
 
 namespace gate {
@@ -46,13 +47,6 @@ std::string shown(const json& value) {
 }
 
 std::string annotation_field(std::string_view key) { return "metadata.annotations[" + std::string(key) + "]"; }
-
-/// DNS-1123 subdomain, as the API server has it for names of ConfigMaps.
-bool is_config_map_name(std::string_view name) {
-  constexpr std::size_t kNameMax = 253;
-  return !name.empty() && name.size() <= kNameMax && name.front() != '.' && name.front() != '-' &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string_view::npos;
-}
 
 /// A key that is passed over, and looks as if it was not meant to be.
 void warn_of_ending(std::string_view key, const std::string& field, std::vector<std::string>& warnings) {
@@ -392,7 +386,7 @@ class Resolver {
 
   void config_map(const std::string& field, const std::string& name, const std::optional<std::string>& key,
                   std::chrono::seconds timeout) {
-    if (!is_config_map_name(name)) {
+    if (!is_object_name(name)) {
       reader_.fault(field, name, "the name of a ConfigMap");
       return;
     }
@@ -436,7 +430,7 @@ class Resolver {
   void missing(const std::string& field, const std::string& value, std::string accepted, const std::string& what) {
     if (sources_.dry_run) {
       reader_.warnings.push_back(
-          clean_text("dry run: not there yet, and needed by the real request: " + what, kWarningMax));
+          clean_text("dry run: does not exist yet, and the real request needs it: " + what, kWarningMax));
     } else {
       reader_.fault(field, value, std::move(accepted));
     }

@@ -6,6 +6,7 @@
 
 #include "policy/hooks/hook_catalogue.hpp"
 #include "policy/text/characters.hpp"
+#include "policy/text/object_name.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/yaml.hpp"
 
@@ -22,18 +23,12 @@ constexpr std::size_t kColumnMax = 256;
 constexpr std::size_t kExpectedValueMax = 4096;
 constexpr std::size_t kCaBundleMax = 64u << 10;
 constexpr std::size_t kScriptMax = 64u << 10;
-/// DNS-1123 subdomain: names of Secrets.
-constexpr std::size_t kObjectNameMax = 253;
 
 constexpr std::string_view kNameAccepted = "1 to 63 letters, digits, '-', '_' or '.'";
 constexpr std::string_view kNameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
 bool is_hook_name(std::string_view name) {
   return !name.empty() && name.size() <= kHookNameMax && name.find_first_not_of(kNameCharacters) == name.npos;
-}
-
-bool is_object_name(std::string_view name) {
-  return !name.empty() && name.size() <= kObjectNameMax && name.find_first_not_of(kNameCharacters) == name.npos;
 }
 
 /// A refused statement may hold a password: nothing that is quoted is repeated, in quotes of whatever kind.
@@ -526,7 +521,7 @@ std::optional<HookAction> HookReader::read_http(const json& http, const std::str
     out.token_secret = text_member(*secret, "name", field + ".tokenSecret.name").value_or("");
     out.token_key = text_member(*secret, "key", field + ".tokenSecret.key").value_or("");
     if (!is_object_name(out.token_secret)) fault(field + ".tokenSecret.name", out.token_secret, "a Secret's name");
-    if (!is_object_name(out.token_key)) fault(field + ".tokenSecret.key", out.token_key, "a key of the Secret");
+    if (!is_data_key(out.token_key)) fault(field + ".tokenSecret.key", out.token_key, "a key of the Secret");
   }
   if (faults.size() != faults_before) return std::nullopt;
   return out;

@@ -17,7 +17,7 @@ constexpr std::string_view kAccepted =
     "CANCEL REPAIR ...";
 
 constexpr std::string_view kLoginSetting =
-    "what decides who may log in, and secrets, are not for hooks: set them outside of the gate";
+    "hooks may not change login settings or secrets: set them outside of the gate";
 
 // Of a statement whose kind is right: the other kinds would only hide what is wrong.
 constexpr std::string_view kSetConfigForm = "ADMIN SET FRONTEND CONFIG (\"key\" = \"value\")";

@@ -20,7 +20,7 @@ struct Position {
 };
 
 bool failed(const PreparationStatus& status) {
-  // One that was called off has the phase Failed as well, and an outcome of its own.
+  // One that was cancelled has the phase Failed as well, and an outcome of its own.
   const bool own = status.outcome == Outcome::None || status.outcome == Outcome::Failed;
   return status.phase == Phase::Failed && own;
 }

@@ -119,7 +119,7 @@ std::string fault_of_record_crd(const json& crd) {
   for (const Path path : {Path{"status", "captured"}, Path{"status", "conditions"}, Path{"status", "restoreOwed"},
                           Path{"spec", "supersedes"}, Path{"status", "observedGeneration"}}) {
     if (!field_of(schema, path).is_null()) continue;
-    return "older than this program: field " + written(path) + " is not there; apply manifests/crd again";
+    return "older than this program: field " + written(path) + " is missing; apply manifests/crd again";
   }
   if (!member(field_of(schema, {"status", "conditions", "[]", "type"}), "enum").is_null()) {
     return "older than this program: it refuses new types of status.conditions; apply manifests/crd again";

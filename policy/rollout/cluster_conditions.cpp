@@ -51,7 +51,7 @@ Story open_story(const Preparation& record, bool forward) {
     if (out.message.empty()) out.message = "pre-upgrade hooks run";
   } else if (!forward || status.rollout.back) {
     out.reason = "RollingBack";
-    if (out.message.empty()) out.message = "pods go back to the images from before";
+    if (out.message.empty()) out.message = "pods roll back to the previous images";
   } else if (turn != nullptr) {
     out.held = true;  // the turns that follow, or pods of this one
     out.reason = "RolloutLed";
@@ -66,7 +66,7 @@ Story open_story(const Preparation& record, bool forward) {
   // Until the first turn is planned nothing may roll.
   if (turn == nullptr && out.reason == "RollingOut")
     out.held = record.spec.rollout.mode != RolloutMode::Operator && status.rollout.turns.empty();
-  if (out.message.empty()) out.message = "the rollout goes on";
+  if (out.message.empty()) out.message = "the rollout is in progress";
   return out;
 }
 
@@ -76,11 +76,11 @@ std::optional<Story> closed_story(const Preparation& record) {
   const auto& status = record.status;
   const auto& rollout = record.spec.rollout;
   if (status.phase == Phase::Failed && rollout.admission == AdmissionMode::Hold) {
-    return Story{false, true, "HookFailed", status.message + "; it is tried again by itself"};
+    return Story{false, true, "HookFailed", status.message + "; it is retried automatically"};
   }
   if (status.outcome != Outcome::Expired || !leaves_held(record)) return std::nullopt;
   return Story{true, true, "RolloutExpired",
-               "the rollout took longer than it may, and pods are still held: " + std::string(kHowToLetGo)};
+               "the rollout took longer than allowed, and pods are still held: " + std::string(kHowToLetGo)};
 }
 
 std::optional<Story> story_of(const json& cluster, const std::vector<Preparation>& records) {

@@ -136,7 +136,7 @@ class Leader {
       turn = Turn{turn.components, moved ? TurnPhase::Held : TurnPhase::Done, 0, 0, 0, {}, {}, 0};
     }
     std::reverse(progress.turns.begin(), progress.turns.end());
-    tell(false, "UpgradeRollingBack", "the object went back; what rolled goes back, the last first");
+    tell(false, "UpgradeRollingBack", "the object was reverted; what has rolled is rolled back, the last first");
   }
 
   /// By its StatefulSets: a turn that is Held may be so for the second time.
@@ -254,7 +254,8 @@ class Leader {
   }
 
   static std::string pause_text(const std::string& cause) {
-    return (cause.empty() ? "healthy by now" : cause) + "; fix it, or set another starrocks.com/upgrade-resume";
+    return (cause.empty() ? "healthy by now; " : cause + "; fix it, then ") +
+           "set starrocks.com/upgrade-resume to a new value";
   }
 
   void tell(bool warning, std::string reason, std::string message) {
@@ -362,7 +363,7 @@ std::string rolls_before(const Preparation& mine, const std::vector<Preparation>
       });
       if (!earlier || turn.phase == TurnPhase::Done) continue;
       return names_of(turn) + " of " + other.spec.object.name + " rolls first (" + other.name +
-             (again ? ", which failed and is tried again)" : ")");
+             (again ? ", which failed and is retried)" : ")");
     }
   }
   return {};

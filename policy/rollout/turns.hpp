@@ -78,7 +78,7 @@ struct TurnMove {
 [[nodiscard]] bool leaves_held(const Preparation& record);
 /// What there is to do then. The annotations count before the fields and the gate's defaults.
 inline constexpr std::string_view kHowToLetGo =
-    "apply the old images, or, to let all pods go at once, annotate the object with "
+    "apply the old images, or, to release all pods at once, annotate the object with "
     "starrocks.com/upgrade-rollout=operator and starrocks.com/upgrade-admission=refuse";
 
 /// What the gate answers to a write of a StatefulSet. `records` are those of the cluster, newest first; `asked`: its

@@ -121,13 +121,13 @@ class Reader {
     const auto disabled = value_of("OTEL_SDK_DISABLED");
     if (lower(disabled) == "true") return true;
     if (!disabled.empty() && lower(disabled) != "false") {
-      not_understood("OTEL_SDK_DISABLED", disabled, "true or false; taken for false");
+      not_understood("OTEL_SDK_DISABLED", disabled, "true or false; treated as false");
     }
     if (one_of("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT").second.empty()) return true;
     const auto exporter = lower(value_of("OTEL_TRACES_EXPORTER"));
     if (exporter == "none") return true;
     if (!exporter.empty() && exporter != "otlp") {
-      not_understood("OTEL_TRACES_EXPORTER", exporter, "otlp or none; taken for otlp");
+      not_understood("OTEL_TRACES_EXPORTER", exporter, "otlp or none; treated as otlp");
     }
     return false;
   }
@@ -207,7 +207,7 @@ class Reader {
     if (value.empty() || (root != "always_on" && root != "always_off" && !by_ratio)) {
       if (!value.empty()) {
         not_understood(name, value,
-                       "always_on, always_off, traceidratio, or one of them behind parentbased_; taken for "
+                       "always_on, always_off, traceidratio, or one of them behind parentbased_; treated as "
                        "parentbased_always_on");
       }
       return;
@@ -227,7 +227,7 @@ class Reader {
     if (failure == std::errc{} && at == end && ratio >= 0 && ratio <= 1) {
       options_.sampler.ratio = ratio;
     } else {
-      not_understood(name, text, "a number from 0 to 1; taken for 1");
+      not_understood(name, text, "a number from 0 to 1; treated as 1");
     }
   }
 
@@ -265,7 +265,7 @@ class Reader {
     if (failure != std::errc{} || at != end || number == 0 || number > most) {
       not_understood(
           name, text,
-          "a whole number" + unit + " from 1 to " + std::to_string(most) + "; taken for " + std::to_string(value));
+          "a whole number" + unit + " from 1 to " + std::to_string(most) + "; treated as " + std::to_string(value));
       return false;
     }
     value = number;

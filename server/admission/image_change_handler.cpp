@@ -202,7 +202,7 @@ void ImageChangeHandler::note_what_is_replaced() {
     if (known.spec.object.uid != facts_.object_uid || known.status.stage != Stage::Prepared) continue;
     if (!moves_pods(known, present)) continue;
     if (auto noted = note_admission(known.name, present); !noted) {
-      log_info(peers_.log, "admission not noted",
+      log_info(peers_.log, "admission not recorded",
                {{"uid", request_.uid}, {"preparation", known.name}, {"error", noted.error().message}});
     }
   }

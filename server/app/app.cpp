@@ -26,22 +26,22 @@
 #include "server/http/descriptor_budget.hpp"
 #include "server/http/ops_server.hpp"
 #include "server/http/webhook_server.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
+#include "server/kubernetes/client/kube_config.hpp"
+#include "server/kubernetes/client/resource_watch.hpp"
 #include "server/kubernetes/installation_watch.hpp"
-#include "server/kubernetes/kube_client.hpp"
 #include "server/kubernetes/kube_cluster_access.hpp"
-#include "server/kubernetes/kube_config.hpp"
 #include "server/kubernetes/kube_preparation_store.hpp"
 #include "server/kubernetes/kube_script_jobs.hpp"
-#include "server/kubernetes/resource_watch.hpp"
 #include "server/kubernetes/webhook_paths.hpp"
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/memory/memory_script_jobs.hpp"
 #include "server/outbound/http_hook_caller.hpp"
 #include "server/preparation/lifecycle/controller.hpp"
-#include "server/preparation/lifecycle/held_notice.hpp"
 #include "server/preparation/lifecycle/hold_retry.hpp"
 #include "server/preparation/lifecycle/release.hpp"
+#include "server/preparation/notices/held_notice.hpp"
 #include "server/starrocks/frontend_client.hpp"
 #include "server/tls/certificate_source.hpp"
 #include "server/tls/dev_certificate.hpp"
@@ -283,9 +283,10 @@ Status App::Impl::start_controller() {
   controller->start();
   if (kube_store != nullptr) {
     kube_store->start();
-    hold_retry = std::make_unique<HoldRetry>(*store, *clusters, clock, log,
-                                             FailureBackoff{options.failure_backoff, options.failure_backoff_max},
-                                             [this](const Preparation& record) { controller->created_here(record); });
+    hold_retry = std::make_unique<HoldRetry>(
+        *store, *clusters, clock, log,
+        HoldRetryOptions{{options.failure_backoff, options.failure_backoff_max},
+                         [this](const Preparation& record) { controller->created_here(record); }});
     hold_retry->start();
     cluster_watch = std::make_unique<ClusterWatch>(
         *kube, ResourceWatchOptions{}, log, [this](std::string_view kind, const nlohmann::json& object, bool) {
@@ -324,7 +325,7 @@ void App::Impl::learn_own_name(const std::stop_token& stop) {
 
 void App::Impl::start_callers() {
   if (options.callers == CallerPolicy::Any) {
-    log_warning(log, "reviews of whoever reaches the port are acted on; --callers says who should");
+    log_warning(log, "reviews from anyone who reaches the port are acted on; --callers restricts that");
   }
   if (options.callers != CallerPolicy::SecretPath) return;
   callers = std::make_unique<Callers>(clock);

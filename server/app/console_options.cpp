@@ -18,7 +18,7 @@ constexpr std::array kCommands{
     Command{"watch", ConsoleCommand::Watch, "Follow the upgrade of a cluster until it ends", true},
     Command{"report", ConsoleCommand::Report, "What the last upgrade of a cluster did", true},
     Command{"retry", ConsoleCommand::Retry, "Ask for a new attempt at once after a failed preparation", true},
-    Command{"resume", ConsoleCommand::Resume, "Let a paused rollout go on", true},
+    Command{"resume", ConsoleCommand::Resume, "Resume a paused rollout", true},
     Command{"bypass", ConsoleCommand::Bypass, "Let one image change through unprepared, in an emergency", true},
     Command{"check", ConsoleCommand::Check, "Check the gate's installation", false}};
 
@@ -32,7 +32,7 @@ CLI::Option* add_seconds(CLI::App& command, const std::string& name, std::chrono
 }
 
 void add_output(CLI::App& command, bool& json) {
-  command.add_option("-o,--output", json, "How the answer is printed")
+  command.add_option("-o,--output", json, "Output format")
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"text", false}, {"json", true}}))
       ->type_name("text|json")
       ->default_str("text");
@@ -44,17 +44,17 @@ void add_console_commands(CLI::App& app, ConsoleOptions& options) {
   for (const auto& entry : kCommands) {
     CLI::App* command = app.add_subcommand(entry.name, entry.help);
     command->callback([&options, &entry] { options.command = entry.command; });
-    command->group("Commands for people (they start kubectl)");
+    command->group("Commands for people (they run kubectl)");
     auto* cluster = command->add_option("CLUSTER", options.cluster, "Name of a StarRocksCluster");
     if (entry.needs_cluster) cluster->required();
-    command->add_option("-n,--namespace", options.name_space, "Default: that of the current context");
-    command->add_option("--context", options.context, "Of the kubeconfig; handed to kubectl");
-    command->add_option("--kubeconfig", options.kubeconfig, "Handed to kubectl");
-    command->add_option("--as", options.as, "User to impersonate; handed to kubectl");
-    command->add_option("--kubectl", options.kubectl, "The kubectl to start")->capture_default_str();
+    command->add_option("-n,--namespace", options.name_space, "Namespace; default: that of the current context");
+    command->add_option("--context", options.context, "Context of the kubeconfig; passed to kubectl");
+    command->add_option("--kubeconfig", options.kubeconfig, "Passed to kubectl");
+    command->add_option("--as", options.as, "User to impersonate; passed to kubectl");
+    command->add_option("--kubectl", options.kubectl, "kubectl executable to run")->capture_default_str();
     switch (entry.command) {
       case ConsoleCommand::Show:
-        command->add_flag("-A,--all-namespaces", options.all_namespaces, "Of every namespace");
+        command->add_flag("-A,--all-namespaces", options.all_namespaces, "In all namespaces");
         add_output(*command, options.json);
         command->footer(
             "Exit codes: 0 succeeded or going on, 1 failed, 2 unusable, 3 paused, 5 reverted or superseded.");
@@ -72,14 +72,14 @@ void add_console_commands(CLI::App& app, ConsoleOptions& options) {
       case ConsoleCommand::Resume:
         break;
       case ConsoleCommand::Bypass:
-        command->add_option("--reason", options.reason, "Why; it is recorded")->required();
+        command->add_option("--reason", options.reason, "Reason; it is recorded")->required();
         command->add_option("--target", options.target, "The target key in a refusal's last line, or * for any")
             ->capture_default_str();
         add_seconds(*command, "--for", options.valid_for, "How long the bypass waits for the change, e.g. 30m (1h)");
-        command->add_flag("--yes", options.yes, "Write it; without this flag it is only shown");
+        command->add_flag("--yes", options.yes, "Write the annotation; without this flag it is only shown");
         break;
       case ConsoleCommand::Check:
-        command->add_option("--gate-namespace", options.gate_namespace, "Where the gate runs")->capture_default_str();
+        command->add_option("--gate-namespace", options.gate_namespace, "Namespace of the gate")->capture_default_str();
         command
             ->add_option("--gate-name", options.gate_name,
                          "Name of its Deployment, ServiceAccount and webhook configurations")

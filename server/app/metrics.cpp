@@ -10,7 +10,6 @@
 #include <array>
 #include <deque>
 #include <iterator>
-#include <mutex>
 #include <sstream>
 
 #include "server/base/guarded.hpp"
@@ -53,41 +52,13 @@ MetricFamilies installation_families(const std::vector<InstallationPart>& parts,
   return {std::move(ok)};
 }
 
-}  // namespace
+/// What a scrape brings up to date, from the counters of those who count.
+struct Scraped {
+  explicit Scraped(prometheus::Registry& registry_of_all) : registry(registry_of_all) {}
 
-class Metrics::Impl {
- public:
-  prometheus::Registry registry;
-  std::mutex scrape_mutex;  // one reader at a time moves the counters below forward
+  void bring_up_to_date(const MetricsSnapshot& snapshot);
 
-  prometheus::Family<prometheus::Counter>& reviews = prometheus::BuildCounter()
-                                                         .Name("upgrade_gate_reviews_total")
-                                                         .Help("Answered reviews by webhook path and decision")
-                                                         .Register(registry);
-  prometheus::Family<prometheus::Histogram>& review_seconds = prometheus::BuildHistogram()
-                                                                  .Name("upgrade_gate_review_duration_seconds")
-                                                                  .Help("From the request's bytes to the answer's")
-                                                                  .Register(registry);
-
-  /// Of one path and decision: a few dozen pairs at most, found without building labels each time.
-  struct Series {
-    std::string path;
-    std::string decision;
-    prometheus::Counter& reviews;
-    prometheus::Histogram& seconds;
-  };
-  Guarded<std::deque<Series>> series;  // its members stay where they are
-
-  Series& series_of(const ReviewOutcome& outcome) {
-    const auto all = series.lock();
-    for (auto& known : *all) {
-      if (known.path == outcome.path && known.decision == outcome.decision) return known;
-    }
-    const std::string path(outcome.path);
-    return all->emplace_back(Series{path, outcome.decision,
-                                    reviews.Add({{"path", path}, {"decision", outcome.decision}}),
-                                    review_seconds.Add({{"path", path}}, kReviewSeconds)});
-  }
+  prometheus::Registry& registry;
 
   prometheus::Counter& counter(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
@@ -138,7 +109,7 @@ class Metrics::Impl {
       gauge("upgrade_gate_large_body_bytes", "Memory that request bodies above 64 KiB take now");
   prometheus::Counter& certificate_failures =
       counter("upgrade_gate_certificate_load_failures_total", "Failed certificate reloads");
-  prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records waiting for or in work");
+  prometheus::Gauge& queued = gauge("upgrade_gate_queued_records", "Records queued or in progress");
   prometheus::Gauge& pending = gauge("upgrade_gate_restores_pending", "Records with settings still to restore");
   prometheus::Gauge& oldest_unrestored =
       gauge("upgrade_gate_oldest_unrestored_seconds", "Age of the oldest captured setting that is not restored");
@@ -146,11 +117,87 @@ class Metrics::Impl {
       gauge("upgrade_gate_longest_overdue_restore_seconds", "How long the longest due restore has not succeeded");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
   prometheus::Gauge& unreadable =
-      gauge("upgrade_gate_unreadable_records", "Records that cannot be read, so that nobody works on them");
+      gauge("upgrade_gate_unreadable_records", "Records that cannot be read and so are not processed");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
   prometheus::Gauge& not_after =
       gauge("upgrade_gate_certificate_expiration_timestamp_seconds", "Expiry of the serving certificate, Unix time");
   prometheus::Gauge& ready = gauge("upgrade_gate_ready", "1 when /readyz says so");
+};
+
+void Scraped::bring_up_to_date(const MetricsSnapshot& snapshot) {
+  set_to(prepared, snapshot.controller.prepared);
+  set_to(failed, snapshot.controller.failed);
+  for (std::size_t i = 0; i < kClosingOutcomes.size(); ++i) {
+    set_to(closed.Add({{"outcome", std::string(to_string(kClosingOutcomes[i]))}}), snapshot.controller.closed[i]);
+  }
+  set_to(reapplied, snapshot.controller.reasserted);
+  set_to(connects, snapshot.frontend_connects.succeeded);
+  set_to(connect_failures, snapshot.frontend_connects.failed);
+  set_to(bypassed, snapshot.controller.bypassed);
+  set_to(taken_over, snapshot.controller.claims_taken_over);
+  set_to(tls_errors, snapshot.http.tls_errors);
+  set_to(accepted, snapshot.http.connections_accepted);
+  set_to(refused, snapshot.http.connections_refused);
+  set_to(evicted, snapshot.http.connections_evicted);
+  for (const auto& [reason, count] : snapshot.http.refused_by_reason) {
+    set_to(refused_requests.Add({{"reason", reason}}), count);
+  }
+  for (const auto& [status, count] : snapshot.http.answers_by_status) {
+    set_to(answers.Add({{"status", std::to_string(status)}}), count);
+  }
+  set_to(spans_exported, snapshot.spans.exported);
+  for (std::size_t i = 0; i < kSpanLossNames.size(); ++i) {
+    set_to(spans_dropped.Add({{"reason", std::string(kSpanLossNames.at(i))}}), snapshot.spans.dropped.at(i));
+  }
+  body_bytes.Set(static_cast<double>(snapshot.http.body_bytes));
+  set_to(certificate_failures, snapshot.certificate_load_failures);
+  queued.Set(static_cast<double>(snapshot.controller.queued));
+  pending.Set(static_cast<double>(snapshot.controller.restores_pending));
+  oldest_unrestored.Set(static_cast<double>(snapshot.controller.oldest_unrestored.count()));
+  overdue.Set(static_cast<double>(snapshot.controller.longest_overdue.count()));
+  waiting.Set(static_cast<double>(snapshot.waiting_admissions));
+  unreadable.Set(static_cast<double>(snapshot.unreadable_records));
+  connections.Set(static_cast<double>(snapshot.http.connections_open));
+  not_after.Set(snapshot.certificate_not_after_seconds);
+  ready.Set(snapshot.ready ? 1 : 0);
+}
+
+}  // namespace
+
+class Metrics::Impl {
+ public:
+  prometheus::Registry registry;
+
+  prometheus::Family<prometheus::Counter>& reviews = prometheus::BuildCounter()
+                                                         .Name("upgrade_gate_reviews_total")
+                                                         .Help("Answered reviews by webhook path and decision")
+                                                         .Register(registry);
+  prometheus::Family<prometheus::Histogram>& review_seconds = prometheus::BuildHistogram()
+                                                                  .Name("upgrade_gate_review_duration_seconds")
+                                                                  .Help("From the request's bytes to the answer's")
+                                                                  .Register(registry);
+
+  /// Of one path and decision: a few dozen pairs at most, found without building labels each time.
+  struct Series {
+    std::string path;
+    std::string decision;
+    prometheus::Counter& reviews;
+    prometheus::Histogram& seconds;
+  };
+  Guarded<std::deque<Series>> series;  // its members stay where they are
+
+  Series& series_of(const ReviewOutcome& outcome) {
+    const auto all = series.lock();
+    for (auto& known : *all) {
+      if (known.path == outcome.path && known.decision == outcome.decision) return known;
+    }
+    const std::string path(outcome.path);
+    return all->emplace_back(Series{path, outcome.decision,
+                                    reviews.Add({{"path", path}, {"decision", outcome.decision}}),
+                                    review_seconds.Add({{"path", path}}, kReviewSeconds)});
+  }
+
+  Guarded<Scraped> scraped{Scraped(registry)};  // one scrape at a time moves its counters forward
 };
 
 Metrics::Metrics(const BuildInfo& build) : impl_(std::make_unique<Impl>()) {
@@ -163,7 +210,7 @@ Metrics::Metrics(const BuildInfo& build) : impl_(std::make_unique<Impl>()) {
   for (const auto& [path, decisions] : kDecisions) {
     for (const auto decision : decisions) impl_->series_of({path, std::string(decision)});
   }
-  for (const int status : kStatuses) impl_->answers.Add({{"status", std::to_string(status)}});
+  for (const int status : kStatuses) impl_->scraped.lock()->answers.Add({{"status", std::to_string(status)}});
 }
 Metrics::~Metrics() = default;
 
@@ -174,43 +221,8 @@ void Metrics::count(const ReviewOutcome& outcome) {
 }
 
 std::string Metrics::scrape(const MetricsSnapshot& snapshot) {
-  const std::lock_guard lock(impl_->scrape_mutex);
-  set_to(impl_->prepared, snapshot.controller.prepared);
-  set_to(impl_->failed, snapshot.controller.failed);
-  for (std::size_t i = 0; i < kClosingOutcomes.size(); ++i) {
-    set_to(impl_->closed.Add({{"outcome", std::string(to_string(kClosingOutcomes[i]))}}),
-           snapshot.controller.closed[i]);
-  }
-  set_to(impl_->reapplied, snapshot.controller.reasserted);
-  set_to(impl_->connects, snapshot.frontend_connects.succeeded);
-  set_to(impl_->connect_failures, snapshot.frontend_connects.failed);
-  set_to(impl_->bypassed, snapshot.controller.bypassed);
-  set_to(impl_->taken_over, snapshot.controller.claims_taken_over);
-  set_to(impl_->tls_errors, snapshot.http.tls_errors);
-  set_to(impl_->accepted, snapshot.http.connections_accepted);
-  set_to(impl_->refused, snapshot.http.connections_refused);
-  set_to(impl_->evicted, snapshot.http.connections_evicted);
-  for (const auto& [reason, count] : snapshot.http.refused_by_reason) {
-    set_to(impl_->refused_requests.Add({{"reason", reason}}), count);
-  }
-  for (const auto& [status, count] : snapshot.http.answers_by_status) {
-    set_to(impl_->answers.Add({{"status", std::to_string(status)}}), count);
-  }
-  set_to(impl_->spans_exported, snapshot.spans.exported);
-  for (std::size_t i = 0; i < kSpanLossNames.size(); ++i) {
-    set_to(impl_->spans_dropped.Add({{"reason", std::string(kSpanLossNames.at(i))}}), snapshot.spans.dropped.at(i));
-  }
-  impl_->body_bytes.Set(static_cast<double>(snapshot.http.body_bytes));
-  set_to(impl_->certificate_failures, snapshot.certificate_load_failures);
-  impl_->queued.Set(static_cast<double>(snapshot.controller.queued));
-  impl_->pending.Set(static_cast<double>(snapshot.controller.restores_pending));
-  impl_->oldest_unrestored.Set(static_cast<double>(snapshot.controller.oldest_unrestored.count()));
-  impl_->overdue.Set(static_cast<double>(snapshot.controller.longest_overdue.count()));
-  impl_->waiting.Set(static_cast<double>(snapshot.waiting_admissions));
-  impl_->unreadable.Set(static_cast<double>(snapshot.unreadable_records));
-  impl_->connections.Set(static_cast<double>(snapshot.http.connections_open));
-  impl_->not_after.Set(snapshot.certificate_not_after_seconds);
-  impl_->ready.Set(snapshot.ready ? 1 : 0);
+  const auto scraped = impl_->scraped.lock();
+  scraped->bring_up_to_date(snapshot);
   auto families = impl_->registry.Collect();
   for (auto made : {preparation_families(snapshot.preparations, snapshot.now), process_families(snapshot.process),
                     installation_families(snapshot.installation, snapshot.holds_lost)}) {

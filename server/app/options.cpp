@@ -159,7 +159,7 @@ void add_script_image(CLI::App& app, std::string& target) {
 template <class Options>
 void add_rule_options(CLI::App& app, Options& options) {
   app.add_option("--default-hooks", options.default_hooks,
-                 "These hooks too, on every cluster, besides its own; makes every cluster gated")
+                 "Hooks for every cluster, in addition to its own; every cluster is then gated")
       ->delimiter(',');
   auto& rollout = options.rollout_defaults;
   // By functions: CLI11 would print the values with to_string(), which for these is no std::string.
@@ -200,7 +200,7 @@ void add_rule_options(CLI::App& app, Options& options) {
 void add_common_options(CLI::App& command, ServeOptions& options) {
   using std::chrono::seconds;
   constexpr seconds kDay{86400};
-  command.add_option("--kubeconfig", options.kubeconfig, "Instead of the pod's service account");
+  command.add_option("--kubeconfig", options.kubeconfig, "Kubeconfig file, instead of the pod's service account");
   command.add_option("--context", options.context, "Context of the kubeconfig; default: its current one");
   command.add_option(
       "--cluster-domain", options.cluster_domain,
@@ -227,7 +227,7 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
                    "Dangerous: send passwords in clear (LDAP users) over TLS to FEs that were not verified");
   add_duration(command, "--claim-stale-after", options.claim_stale_after, "Take over a claim not renewed for this long",
                seconds{1}, kDay);
-  command.add_option("--workers", options.workers, "Preparations worked on at once")
+  command.add_option("--workers", options.workers, "Preparations processed at the same time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command.add_option("--identity", options.identity,
@@ -250,8 +250,9 @@ void add_caller_options(CLI::App& serve, ServeOptions& options) {
   serve
       .add_option_function<CallerPolicy>(
           "--callers", [&options](const CallerPolicy& policy) { options.callers = policy; },
-          "Whose reviews are acted on: those of anybody, of clients with a certificate of --tls-client-ca-file, or of "
-          "those who know the path that the gate keeps in its webhook configurations")
+          "Whose reviews are acted on: anyone's, those of clients with a certificate of --tls-client-ca-file, or those "
+          "of "
+          "callers who know the path that the gate keeps in its webhook configurations")
       ->transform(one_of(kCallerPolicies))
       ->type_name("any|certificate|secret-path")
       ->default_str("certificate with --tls-client-ca-file, else any");
@@ -284,14 +285,14 @@ void add_serve_times(CLI::App& serve, ServeOptions& options) {
                "All hooks together; a preparation that takes longer fails", seconds{1}, kDay);
   add_duration(serve, "--admit-within", options.admit_within, "Undo a completed preparation not used within this time",
                seconds{1}, 30 * kDay);
-  add_duration(serve, "--max-hold", options.max_hold, "Restore settings when a rollout takes longer", seconds{1},
-               30 * kDay);
+  add_duration(serve, "--max-hold", options.max_hold, "Restore the settings when a rollout takes longer than this",
+               seconds{1}, 30 * kDay);
   add_duration(serve, "--reassert-interval", options.reassert_interval,
-               "Between two read-backs of settings that must hold", seconds{1}, kDay);
+               "Interval between read-backs of settings that must hold", seconds{1}, kDay);
   add_duration(serve, "--failure-backoff", options.failure_backoff,
-               "Before the second attempt; doubled for each further one", seconds{0}, kDay);
+               "Delay before the second attempt; doubled for each further one", seconds{0}, kDay);
   add_duration(serve, "--failure-backoff-max", options.failure_backoff_max, "Longest back-off", seconds{0}, kDay);
-  add_duration(serve, "--drain", options.drain, "Serving goes on this long after SIGTERM while endpoints follow",
+  add_duration(serve, "--drain", options.drain, "Keep serving this long after SIGTERM while endpoints are updated",
                seconds{0}, seconds{300});
   add_duration(serve, "--stop-timeout", options.stop_timeout,
                "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
@@ -321,9 +322,9 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
       ->transform(one_of(kStores))
       ->type_name("kubernetes|memory")
       ->default_str("kubernetes");
-  serve.add_option("--frontend-user", options.frontend_user, "With --store=memory")->capture_default_str();
+  serve.add_option("--frontend-user", options.frontend_user, "FE user with --store=memory")->capture_default_str();
   serve.add_option("--frontend-password-file", options.frontend_password_file,
-                   "With --store=memory; default: no password");
+                   "File with its password; default: no password");
   add_rule_options(serve, options);
   serve.add_flag("--http-hook-allow-loopback", options.http_hook_allow_loopback,
                  "For development: HTTP hooks may call services on the gate's own machine");
@@ -337,22 +338,21 @@ void add_plan_options(CLI::App& plan, PlanOptions& options) {
       "input");
   plan.add_option("--old", options.old_files, "Manifests as they are");
   plan.add_option("--new", options.new_files, "Manifests as they would be");
-  plan.add_option("--set-image", options.set_images, "Puts an image into the new objects; may be repeated")
+  plan.add_option("--set-image", options.set_images, "Set an image in the new objects; may be repeated")
       ->type_name("COMPONENT=IMAGE")
       ->allow_extra_args(false);
-  plan.add_option("-n,--namespace", options.name_space, "Of manifests that name none")->capture_default_str();
+  plan.add_option("-n,--namespace", options.name_space, "Namespace of manifests that name none")->capture_default_str();
   add_rule_options(plan, options);
   plan.add_flag("-R,--recursive", options.recursive, "Read folders with the folders in them, as kubectl does");
   plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not found in the input is a fault");
-  plan.add_option("-o,--output", options.json, "How the plan is printed")
+  plan.add_option("-o,--output", options.json, "Output format")
       ->transform(one_of(std::map<std::string, bool>{{"text", false}, {"json", true}}))
       ->type_name("text|json")
       ->default_str("text");
   plan.footer(
-      "Ends with 0 when the change can go through, 1 when a configuration is not valid or an upgrade path is refused, "
-      "2 when "
-      "the\n"
-      "call or a file makes no sense. Versions are judged by the tags; the gate itself asks the FE first.");
+      "Exit codes: 0 the change can go through, 1 a configuration is not valid or an upgrade path is refused, 2 "
+      "invalid\n"
+      "usage or an unusable file. Versions are judged by the tags; the gate itself asks the FE first.");
 }
 
 /// Faults that no single option shows; all at once.
@@ -407,15 +407,39 @@ void add_probe_options(CLI::App& command, ProbeOptions& options) {
                    "Let the API server ask the gate about two ConfigMaps, as dry runs; needs the right to create them");
   command.add_flag("--frontends", options.frontends,
                    "Log in to the FE of every StarRocksCluster; needs the gate's rights");
-  command.add_option("-n,--namespace", options.name_space, "Of the ConfigMaps; default: that of the service account");
-  command.add_option("-o,--output", options.json, "How the answer is printed")
+  command.add_option("-n,--namespace", options.name_space,
+                     "Namespace of the ConfigMaps; default: that of the service account");
+  command.add_option("-o,--output", options.json, "Output format")
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"text", false}, {"json", true}}))
       ->type_name("text|json")
       ->default_str("text");
-  add_duration(command, "--timeout", options.timeout, "For all of it", std::chrono::seconds{1},
+  add_duration(command, "--timeout", options.timeout, "Timeout for all of it", std::chrono::seconds{1},
                std::chrono::seconds{600});
-  command.footer(
-      "Exit codes: 0 nothing failed, 1 something failed, 2 the call made no sense or no API server is known.");
+  command.footer("Exit codes: 0 nothing failed, 1 something failed, 2 invalid usage or no API server is known.");
+}
+
+/// Of serve, release and probe, once they are parsed: what contradicts itself is refused, what is left out follows from
+/// the rest.
+void judge_and_complete(CommandLine& line) {
+  auto faults = contradictions(line.options, line.release || line.probe);
+  if (line.probe && !line.probe_options.webhook && !line.probe_options.frontends) {
+    faults += "probe: want --webhook, --frontends or both";
+  }
+  if (!faults.empty()) {
+    line.release = line.probe = false;
+    line.text = faults + "\nRun with --help for more information.\n";
+    line.exit_code = 2;
+    return;
+  }
+  if (!line.options.callers) {
+    line.options.callers = line.options.tls_client_ca_file.empty() ? CallerPolicy::Any : CallerPolicy::Certificate;
+  }
+  if (line.options.identity.empty()) {
+    // Never that of a replica: what a replica holds must be waited for, not taken for one's own.
+    line.options.identity =
+        line.release ? "release-" + default_identity() + "-" + std::to_string(getpid()) : default_identity();
+  }
+  line.serve = !line.release && !line.probe;
 }
 
 }  // namespace
@@ -451,7 +475,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   CLI::App* serve = app.add_subcommand("serve", "Serve the admission webhooks and run preparations");
   add_common_options(*serve, line.options);
   add_serve_options(*serve, line.options);
-  CLI::App* plan = app.add_subcommand("plan", "Tell from manifests alone what the gate would do with a change");
+  CLI::App* plan = app.add_subcommand("plan", "Show from manifests alone what the gate would do with a change");
   add_plan_options(*plan, line.plan_options);
   CLI::App* release = app.add_subcommand(
       "release", "Restore all captured settings, then exit (0: nothing left to restore); before uninstalling");
@@ -482,25 +506,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   }
   line.release = release->parsed();
   line.probe = probe->parsed();
-  auto faults = contradictions(line.options, line.release || line.probe);
-  if (line.probe && !line.probe_options.webhook && !line.probe_options.frontends) {
-    faults += "probe: want --webhook, --frontends or both";
-  }
-  if (!faults.empty()) {
-    line.release = line.probe = false;
-    line.text = faults + "\nRun with --help for more information.\n";
-    line.exit_code = 2;
-    return line;
-  }
-  if (!line.options.callers) {
-    line.options.callers = line.options.tls_client_ca_file.empty() ? CallerPolicy::Any : CallerPolicy::Certificate;
-  }
-  if (line.options.identity.empty()) {
-    // Never that of a replica: what a replica holds must be waited for, not taken for one's own.
-    line.options.identity =
-        line.release ? "release-" + default_identity() + "-" + std::to_string(getpid()) : default_identity();
-  }
-  line.serve = !line.release && !line.probe;
+  judge_and_complete(line);
   return line;
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "server/console/check.hpp"
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/frontend.hpp"
 

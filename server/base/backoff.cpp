@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <mutex>
+
+#include "server/base/guarded.hpp"
 
 namespace gate {
 
@@ -27,14 +28,13 @@ bool pause_for(std::chrono::nanoseconds duration, const std::stop_token& stop) n
 
 bool pause_until(std::chrono::steady_clock::time_point time, const std::stop_token& stop) noexcept {
   // A std::condition_variable_any would know the token, but asks for memory: threads pause outside of all that catches.
-  std::mutex unshared;
-  std::condition_variable stopped;
+  Guarded<bool> stopped;
+  std::condition_variable changed;
   const std::stop_callback wake(stop, [&] {
-    const std::lock_guard after_its_look(unshared);
-    stopped.notify_all();
+    *stopped.lock() = true;
+    changed.notify_all();
   });
-  std::unique_lock lock(unshared);
-  return !stopped.wait_until(lock, time, [&stop] { return stop.stop_requested(); });
+  return !stopped.lock().wait_until(changed, time, [](const bool& is_stopped) { return is_stopped; });
 }
 
 }  // namespace gate

@@ -166,8 +166,9 @@ class Judge {
     auto policy = argument(in_.deployment, "--callers");
     if (policy.empty()) policy = argument(in_.deployment, "--tls-client-ca-file").empty() ? "any" : "certificate";
     if (policy == "any") {
-      return warn(subject,
-                  "reviews of whoever reaches the port are acted on: give --callers=secret-path, as the manifests do");
+      return warn(
+          subject,
+          "reviews from anyone who reaches the port are acted on: set --callers=secret-path, as the manifests do");
     }
     for (const json* configuration : {&in_.validating, &in_.mutating}) {
       for (const json& webhook : list_member(*configuration, "webhooks")) {
@@ -343,7 +344,7 @@ class Gatherer {
   [[nodiscard]] Result<std::string> kubectl(std::vector<std::string> words, const std::string& input = {}) const {
     return run_program(command(std::move(words)), clock_.steady_now() + kCallTimeout, input);
   }
-  /// Null when it is not there or may not be read.
+  /// Null when it does not exist or cannot be read.
   [[nodiscard]] json get(std::vector<std::string> words) const {
     words.insert(words.begin(), "get");
     words.emplace_back("--output=json");
@@ -519,7 +520,7 @@ CheckLine judge_verdicts(const Verdict& valid, const Verdict& invalid) {
   if (!valid.accepted) {
     return {CheckResult::Failure, subject, "a valid ConfigMap of hooks was refused: " + printable_text(valid.text)};
   }
-  return {CheckResult::Good, subject, "the API server asks the gate and does as it says"};
+  return {CheckResult::Good, subject, "the API server calls the gate and follows its verdicts"};
 }
 
 CheckLine judge_clock(WallTime api_server, WallTime now, const std::string& whose) {

@@ -204,7 +204,7 @@ int Console::watch() {
     const auto waited = duration_text(options_.timeout);
     return unusable({ErrorCode::DeadlineExceeded, watched.empty()
                                                       ? "no upgrade of " + options_.cluster + " in " + waited
-                                                      : "no end within " + waited + "; the upgrade goes on"});
+                                                      : "no end within " + waited + "; the upgrade continues"});
   }
   if (!streamed) return unusable(streamed.error());
   if (!last || *last == UpgradeState::Going) return unusable({ErrorCode::Unavailable, "kubectl ended the watch"});
@@ -252,10 +252,10 @@ int run_console(const ConsoleOptions& options, const Clock& clock, const Console
     case ConsoleCommand::Retry:
       return console.annotate(
           "starrocks.com/retry-upgrade-preparation", format_time(clock.wall_now()),
-          "A new attempt is asked for. Repeat the image change; in hold mode the gate goes on by itself.");
+          "A new attempt is requested. Repeat the image change; in hold mode the gate retries automatically.");
     case ConsoleCommand::Resume:
       return console.annotate("starrocks.com/upgrade-resume", format_time(clock.wall_now()),
-                              "The paused rollout is asked to go on.");
+                              "The paused rollout is asked to resume.");
     case ConsoleCommand::Bypass:
       return console.bypass();
     case ConsoleCommand::Check:

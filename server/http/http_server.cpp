@@ -14,11 +14,11 @@
 #include <csignal>
 #include <cstring>
 #include <deque>
-#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 #include "server/http/connection_table.hpp"
 #include "server/http/elastic_threads.hpp"
@@ -97,7 +97,7 @@ class HttpServer::Core {
         }
         if (!start_leader(loop)) throw std::system_error(EAGAIN, std::generic_category());
       }
-      acceptor_ = std::thread([this] { accept_until_stopped(); });
+      *acceptor_.lock() = std::thread([this] { accept_until_stopped(); });
     } catch (...) {
       raise(end_event_);  // Or the leaders that have started would be waited for in vain.
       throw;
@@ -111,13 +111,13 @@ class HttpServer::Core {
   void begin_drain() { draining_ = true; }
 
   void stop(Deadline deadline) {
-    const std::lock_guard one_stop(stop_mutex_);
-    if (!acceptor_.joinable()) return;
+    const auto acceptor = acceptor_.lock();  // To the end: whoever stops it, too, waits for that.
+    if (!acceptor->joinable()) return;
     draining_ = true;
     stopping_ = true;
     raise(stop_event_);
     table_.stop_admitting();
-    acceptor_.join();
+    acceptor->join();
     if (!table_.wait_until_empty(deadline)) {
       table_.cut_all();
       table_.wait_until_empty(Deadline::max());
@@ -551,13 +551,12 @@ class HttpServer::Core {
   LogLimiter error_limiter_;
   LogLimiter handshake_limiter_;
 
-  std::mutex stop_mutex_;
   Fd listener_;  ///< The acceptor's.
   http::ConnectionTable table_;
   std::deque<Loop> loops_;
   http::ElasticThreads threads_;
   http::ElasticThreads handshakes_;
-  std::thread acceptor_;
+  Guarded<std::thread> acceptor_;
 };
 
 std::size_t sockets_max(const HttpLimits& limits) { return http::ConnectionTable::sockets_max(limits); }

@@ -10,7 +10,7 @@
 
 #include "policy/text/result.hpp"
 #include "server/base/guarded.hpp"
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {

@@ -53,7 +53,7 @@ void InstallationWatch::stop() { thread_ = {}; }
 std::vector<InstallationPart> InstallationWatch::parts() const { return *parts_.lock(); }
 
 void InstallationWatch::run(const std::stop_token& stop) {
-  do attempt(log_, "installation not looked at", [this] { look(); });
+  do attempt(log_, "installation not checked", [this] { look(); });
   while (pause_for(options_.look_interval, stop));
 }
 
@@ -71,7 +71,7 @@ void InstallationWatch::judge(std::size_t index, const KubeResource& resource, c
                                 crd ? crd_for_judging() : webhooks_for_judging());
   const bool gone = !read && read.error().code == ErrorCode::NotFound;
   if (!read && !gone) {
-    log_limited(failures_, clock_.steady_now(), log_, LogLevel::Warning, "installation not looked at",
+    log_limited(failures_, clock_.steady_now(), log_, LogLevel::Warning, "installation not checked",
                 {{"part", kInstallationParts[index]}, {"error", read.error().message}});
     parts_.lock()->at(index) = {kInstallationParts[index], std::nullopt, {}};
     return;

@@ -152,7 +152,7 @@ Missing missing_of(const json& stateful_set, std::string_view container, const s
   const auto update = text_of(member_at(stateful_set, {"status", "updateRevision"}));
   // With OnDelete the controller never moves the current revision.
   const bool on_delete = text_of(member_at(stateful_set, {"spec", "updateStrategy", "type"})) == "OnDelete";
-  if (!on_delete && current != update) return {"revision " + current + " is not given up yet", {}};
+  if (!on_delete && current != update) return {"revision " + current + " is still in use", {}};
   return {};
 }
 

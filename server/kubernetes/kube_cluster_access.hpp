@@ -12,9 +12,9 @@
 
 #include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "server/kubernetes/frontend_credentials.hpp"
 #include "server/kubernetes/frontend_pods.hpp"
-#include "server/kubernetes/kube_client.hpp"
 #include "server/ports/cluster_access.hpp"
 
 namespace gate {

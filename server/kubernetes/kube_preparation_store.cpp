@@ -112,7 +112,7 @@ Result<std::vector<Preparation>> KubePreparationStore::list(const std::string& n
     request.not_older_than = not_older_than;
   }
   request.on_unreadable = [this](const std::string& why) {
-    log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "record passed over",
+    log_limited(unreadable_, std::chrono::steady_clock::now(), log_, LogLevel::Error, "record skipped",
                 {{"error", why}});
   };
   request.on_item = [&](const json& object) {

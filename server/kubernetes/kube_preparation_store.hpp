@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "server/base/guarded.hpp"
-#include "server/kubernetes/kube_client.hpp"
-#include "server/kubernetes/resource_watch.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
+#include "server/kubernetes/client/resource_watch.hpp"
 #include "server/ports/preparation_store.hpp"
 
 namespace gate {

@@ -31,7 +31,7 @@ Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& na
   const auto& failure = webhooks.ok() ? Error{} : webhooks.error();
   if (!webhooks && (failure.code == ErrorCode::NotFound || failure.code == ErrorCode::PermissionDenied)) {
     return "MutatingWebhookConfiguration " + options_.webhook_configuration +
-           " is not there or may not be read: want " + std::string(kComponent);
+           " does not exist or cannot be read: want " + std::string(kComponent);
   }
   if (!webhooks) return failure;
   // With another failure policy an outage of the gate would let everything roll.

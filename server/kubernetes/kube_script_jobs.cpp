@@ -274,7 +274,7 @@ Result<ScriptJobState> KubeScriptJobs::run(const Preparation& record, const Scri
   }
   if (member_at(*object, {"metadata", "deletionTimestamp"}).is_string()) {
     // An earlier one of that name, whose outcome was taken already: the next look finds none and makes it anew.
-    return ScriptJobState{ScriptJobState::Phase::Running, "Job " + name + " of before is being deleted"};
+    return ScriptJobState{ScriptJobState::Phase::Running, "Job " + name + " of an earlier try is being deleted"};
   }
   return state_of(record, *object, deadline);
 }
@@ -323,7 +323,7 @@ ScriptJobState KubeScriptJobs::state_of(const Preparation& record, const json& j
   const bool ended = state.phase != ScriptJobState::Phase::Running;
   std::string more;
   if (!pods) {
-    more = "its pod cannot be looked at: " + pods.error().message;
+    more = "its pod cannot be read: " + pods.error().message;
   } else if (pod != nullptr) {
     more = state_of_pod(*pod);
   } else if (!ended) {

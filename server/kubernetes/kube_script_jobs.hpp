@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/script_jobs.hpp"
 

@@ -15,7 +15,7 @@
 #include "policy/text/time.hpp"
 #include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "server/ports/clock.hpp"
 
 namespace gate {

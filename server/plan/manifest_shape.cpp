@@ -9,20 +9,13 @@
 
 #include "policy/hooks/hook_definition.hpp"
 #include "policy/json/json_member.hpp"
+#include "policy/text/object_name.hpp"
 #include "policy/versions/image_change.hpp"
 
 namespace gate {
 namespace {
 
 using nlohmann::json;
-
-/// A DNS subdomain, as the API server has it for names.
-bool is_object_name(std::string_view name) {
-  constexpr std::size_t kNameMax = 253;
-  const auto edge = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !name.empty() && name.size() <= kNameMax && edge(name.front()) && edge(name.back()) &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string_view::npos;
-}
 
 class Shape {
  public:

@@ -422,7 +422,7 @@ void judge(ObjectPlan& out, const json& before, const json& after) {
   } else if (decision.effect != Effect::None) {
     out.verdict = Verdict::Held;
     out.message = facts.configuration.mode == PreparationMode::Verify
-                      ? "until everything that these hooks would do is found in force"
+                      ? "until everything that these hooks would set is in force"
                       : "until these hooks have completed; a request that comes before is denied as " +
                             std::string(reason::kRunning) + " and succeeds when it is repeated";
   } else if (!decision.answer.allowed) {
@@ -441,8 +441,8 @@ void judge(ObjectPlan& out, const json& before, const json& after) {
 /// An object that is on one side alone may have been meant to be on both.
 std::string one_sided(const Change& change) {
   constexpr std::string_view kElse = "; if it is not, compare its kind, namespace and name on both sides";
-  if (change.before.is_null()) return "only in the new manifests: taken for new" + std::string(kElse);
-  if (change.after.is_null()) return "only in the old manifests: taken for deleted" + std::string(kElse);
+  if (change.before.is_null()) return "only in the new manifests: treated as new" + std::string(kElse);
+  if (change.after.is_null()) return "only in the old manifests: treated as deleted" + std::string(kElse);
   return "";
 }
 
@@ -581,7 +581,7 @@ struct ActionPrinter {
 std::string undo_of(const Hook& hook) {
   switch (hook.restore) {
     case RestoreMode::Captured: {
-      if (setting_of(hook) != nullptr) return "the value from before";
+      if (setting_of(hook) != nullptr) return "the previous value";
       const auto* script = std::get_if<ScriptAction>(&hook.action);
       return script != nullptr && script->post_upgrade ? "post_upgrade() of the script" : "";
     }
@@ -604,7 +604,7 @@ class TextPrinter {
       line("verdict",
            valid ? "valid: " + std::to_string(config_map.configuration.hooks.size()) + " hooks" : "not valid");
     }
-    if (!plan.passed_over.empty()) out_ << "passed over: " << plan.passed_over << '\n';
+    if (!plan.passed_over.empty()) out_ << "skipped: " << plan.passed_over << '\n';
     return out_.str();
   }
 

@@ -126,7 +126,7 @@ std::string CertificateWatcher::last_error() const { return state_.lock()->last_
 CertificateCounters CertificateWatcher::counters() const { return state_.lock()->counters; }
 
 Status CertificateWatcher::reload_now() {
-  const std::lock_guard one_at_a_time(reload_mutex_);
+  const auto look = look_.lock();
   auto loaded = load();
   const std::string error = loaded ? std::string() : loaded.error().message;
   bool is_new = false;
@@ -134,8 +134,8 @@ Status CertificateWatcher::reload_now() {
   {
     auto state = state_.lock();
     const auto now = clock_.steady_now();
-    tells_error = !loaded && (error != state->last_error || now >= state->next_line);
-    if (tells_error) state->next_line = now + kCertificateLogInterval;
+    tells_error = !loaded && (error != state->last_error || now >= look->next_line);
+    if (tells_error) look->next_line = now + kCertificateLogInterval;
     state->last_error = error;
     is_new = loaded && *loaded != state->current;
     if (is_new) state->current = *loaded;
@@ -169,69 +169,99 @@ void CertificateWatcher::poll(const std::stop_token& stop, std::chrono::millisec
   }
 }
 
+/// What the files hold; of those that are not named, nothing.
+struct CertificateWatcher::Texts {
+  std::string certificate;
+  std::string key;
+  std::string client_ca;
+  std::string client_names;
+
+  [[nodiscard]] std::string all() const { return certificate + '\0' + key + '\0' + client_ca + '\0' + client_names; }
+};
+
+Result<CertificateWatcher::Texts> CertificateWatcher::read_files() const {
+  Texts out;
+  const auto read = [](const std::string& path, std::string& into) -> Status {
+    auto content = read_part(path);
+    if (!content) return content.error();
+    into = *std::move(content);
+    return Ok{};
+  };
+  if (auto done = read(files_.certificate, out.certificate); !done) return done.error();
+  if (auto done = read(files_.key, out.key); !done) return done.error();
+  if (!files_.client_ca.empty()) {
+    if (auto done = read(files_.client_ca, out.client_ca); !done) return done.error();
+  }
+  if (!files_.client_names_file.empty()) {
+    if (auto done = read(files_.client_names_file, out.client_names); !done) return done.error();
+  }
+  return out;
+}
+
 /// The certificate in use when the files still hold it, else a new one, checked.
 Result<std::shared_ptr<const CertificateWatcher::Loaded>> CertificateWatcher::load() const {
-  auto certificate_pem = read_part(files_.certificate);
-  if (!certificate_pem) return certificate_pem.error();
-  auto key_pem = read_part(files_.key);
-  if (!key_pem) return key_pem.error();
-  Result<std::string> client_ca_pem = std::string();
-  if (!files_.client_ca.empty()) client_ca_pem = read_part(files_.client_ca);
-  if (!client_ca_pem) return client_ca_pem.error();
-  Result<std::string> client_names = std::string();
-  if (!files_.client_names_file.empty()) client_names = read_part(files_.client_names_file);
-  if (!client_names) return client_names.error();
-
+  const auto texts = read_files();
+  if (!texts) return texts.error();
   auto fresh = std::make_shared<Loaded>();
-  fresh->files_content = *certificate_pem + '\0' + *key_pem + '\0' + *client_ca_pem + '\0' + *client_names;
+  fresh->files_content = texts->all();
   if (const auto current = state_.lock()->current; current && current->files_content == fresh->files_content) {
     return current;
   }
+  if (auto done = load_pair(*texts, *fresh); !done) return done.error();
+  if (!files_.client_ca.empty()) {
+    if (auto done = load_clients(*texts, *fresh); !done) return done.error();
+  }
+  return std::shared_ptr<const Loaded>(std::move(fresh));
+}
 
+/// The certificate with its chain, its key and what is told of it.
+Status CertificateWatcher::load_pair(const Texts& texts, Loaded& into) const {
   ERR_clear_error();
-  const auto certificate_bio = openssl::reader_of(*certificate_pem);
-  fresh->leaf.reset(PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr));
-  if (!fresh->leaf) return invalid("no PEM certificate in " + files_.certificate + ": " + openssl::take_error());
-  fresh->chain.reset(sk_X509_new_null());
+  const auto certificate_bio = openssl::reader_of(texts.certificate);
+  into.leaf.reset(PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr));
+  if (!into.leaf) return invalid("no PEM certificate in " + files_.certificate + ": " + openssl::take_error());
+  into.chain.reset(sk_X509_new_null());
   while (X509* issuer = PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr)) {
-    sk_X509_push(fresh->chain.get(), issuer);
+    sk_X509_push(into.chain.get(), issuer);
   }
   const bool ended_well = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   if (!ended_well) return invalid("broken chain in " + files_.certificate + ": " + openssl::take_error());
   ERR_clear_error();
 
-  fresh->key.reset(PEM_read_bio_PrivateKey(openssl::reader_of(*key_pem).get(), nullptr, no_passphrase, nullptr));
-  if (!fresh->key) return invalid("no usable PEM private key in " + files_.key + ": " + openssl::take_error());
-  if (X509_check_private_key(fresh->leaf.get(), fresh->key.get()) != 1) {
+  into.key.reset(PEM_read_bio_PrivateKey(openssl::reader_of(texts.key).get(), nullptr, no_passphrase, nullptr));
+  if (!into.key) return invalid("no usable PEM private key in " + files_.key + ": " + openssl::take_error());
+  if (X509_check_private_key(into.leaf.get(), into.key.get()) != 1) {
     ERR_clear_error();
     return invalid("the key in " + files_.key + " does not belong to the certificate in " + files_.certificate);
   }
 
-  fresh->facts.not_before = to_wall_time(X509_get0_notBefore(fresh->leaf.get()));
-  fresh->facts.not_after = to_wall_time(X509_get0_notAfter(fresh->leaf.get()));
-  fresh->facts.fingerprint = fingerprint_of(fresh->leaf.get());
-  if (fresh->facts.not_after <= clock_.wall_now()) {
-    return invalid("the certificate in " + files_.certificate + " expired at " + format_time(fresh->facts.not_after));
+  into.facts.not_before = to_wall_time(X509_get0_notBefore(into.leaf.get()));
+  into.facts.not_after = to_wall_time(X509_get0_notAfter(into.leaf.get()));
+  into.facts.fingerprint = fingerprint_of(into.leaf.get());
+  if (into.facts.not_after <= clock_.wall_now()) {
+    return invalid("the certificate in " + files_.certificate + " expired at " + format_time(into.facts.not_after));
   }
+  return Ok{};
+}
 
-  if (!files_.client_ca.empty()) {
-    fresh->client_ca.reset(X509_STORE_new());
-    const auto ca_bio = openssl::reader_of(*client_ca_pem);
-    int found = 0;
-    while (const openssl::X509Ptr ca{PEM_read_bio_X509(ca_bio.get(), nullptr, no_passphrase, nullptr)}) {
-      X509_STORE_add_cert(fresh->client_ca.get(), ca.get());
-      ++found;
-    }
-    ERR_clear_error();
-    if (found == 0) return invalid("no PEM certificate in " + files_.client_ca);
-    fresh->client_names = names_in(*client_names);
-    // An emptied file must not open the door to every name.
-    if (fresh->client_names.empty() && !files_.client_names_file.empty()) {
-      return invalid("no name in " + files_.client_names_file);
-    }
-    fresh->client_names.insert(fresh->client_names.end(), files_.client_names.begin(), files_.client_names.end());
+/// Whose certificates are accepted of clients, and which names.
+Status CertificateWatcher::load_clients(const Texts& texts, Loaded& into) const {
+  into.client_ca.reset(X509_STORE_new());
+  const auto ca_bio = openssl::reader_of(texts.client_ca);
+  int found = 0;
+  while (const openssl::X509Ptr ca{PEM_read_bio_X509(ca_bio.get(), nullptr, no_passphrase, nullptr)}) {
+    X509_STORE_add_cert(into.client_ca.get(), ca.get());
+    ++found;
   }
-  return std::shared_ptr<const Loaded>(std::move(fresh));
+  ERR_clear_error();
+  if (found == 0) return invalid("no PEM certificate in " + files_.client_ca);
+  into.client_names = names_in(texts.client_names);
+  // An emptied file must not open the door to every name.
+  if (into.client_names.empty() && !files_.client_names_file.empty()) {
+    return invalid("no name in " + files_.client_names_file);
+  }
+  into.client_names.insert(into.client_names.end(), files_.client_names.begin(), files_.client_names.end());
+  return Ok{};
 }
 
 }  // namespace gate

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -82,11 +81,15 @@ class CertificateWatcher {
 
  private:
   struct Loaded;
+  struct Texts;
   class Callback;
 
   CertificateWatcher(CertificateFiles files, const Clock& clock, Logger* log);
   void poll(const std::stop_token& stop, std::chrono::milliseconds interval);
   Result<std::shared_ptr<const Loaded>> load() const;
+  Result<Texts> read_files() const;
+  Status load_pair(const Texts& texts, Loaded& into) const;
+  Status load_clients(const Texts& texts, Loaded& into) const;
 
   // Constant after construction.
   const CertificateFiles files_;
@@ -94,13 +97,16 @@ class CertificateWatcher {
   Logger* const log_;
   std::shared_ptr<ssl_ctx_st> context_;
 
-  std::mutex reload_mutex_;  ///< One look at a time.
+  /// Of who looks at the files: one at a time.
+  struct Look {
+    SteadyTime next_line{};  ///< About a reload that fails.
+  };
+  Guarded<Look> look_;
 
   struct State {
     std::shared_ptr<const Loaded> current;
     CertificateCounters counters;
     std::string last_error;
-    SteadyTime next_line;  ///< About a reload that fails.
   };
   Guarded<State> state_;
 

@@ -37,7 +37,7 @@
 #include "policy/versions/upgrade_path.hpp"
 #include "policy/versions/version.hpp"
 #include "server/http/request_sizer.hpp"
-#include "server/kubernetes/answer_stream.hpp"
+#include "server/kubernetes/client/answer_stream.hpp"
 
 namespace {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "server/httplib.hpp"
-#include "server/kubernetes/kube_config.hpp"
+#include "server/kubernetes/client/kube_config.hpp"
 #include "test/server/kubernetes/plain_config.hpp"
 
 namespace gate::test {

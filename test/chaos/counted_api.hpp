@@ -1,13 +1,15 @@
 #pragma once
 // How much a fleet asks of the API server.
 
+#include <doctest/doctest.h>
+
 #include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "server/ports/preparation_store.hpp"
 #include "test/chaos/mortal_gate.hpp"
+#include "test/fakes/forwarding_store.hpp"
 
 namespace gate::test {
 
@@ -28,58 +30,29 @@ struct ApiCalls {
 };
 
 /// Also the API server's line: while it is away, every call fails at once.
-class CountedStore final : public PreparationStore {
+class CountedStore final : public ForwardingStore {
  public:
-  CountedStore(PreparationStore& store, ApiCalls& calls) : store_(store), calls_(calls) {}
-  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
-    const ApiCalls::UnderWay under_way(calls_);
-    ++calls_.writes;
-    if (away || read_only) return gone();
-    return store_.create(record, deadline);
-  }
-  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    const ApiCalls::UnderWay under_way(calls_);
-    ++calls_.reads;
-    if (away) return gone();
-    return store_.get(name_space, name, deadline);
-  }
-  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
-                                                   Deadline deadline) override {
-    const ApiCalls::UnderWay under_way(calls_);
-    ++calls_.reads;
-    if (away) return gone();
-    return store_.list_of_cluster(name_space, cluster, deadline);
-  }
-  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
-    const ApiCalls::UnderWay under_way(calls_);
-    ++calls_.writes;
-    if (away || read_only) return gone();
-    return store_.update_status(record, deadline);
-  }
-  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    const ApiCalls::UnderWay under_way(calls_);
-    ++calls_.writes;
-    if (away || read_only) return gone();
-    return store_.let_go(name_space, name, deadline);
-  }
-  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    const ApiCalls::UnderWay under_way(calls_);
-    ++calls_.writes;
-    if (away || read_only) return gone();
-    return store_.remove(name_space, name, deadline);
-  }
-  std::vector<Preparation> cached() const override { return store_.cached(); }
-  bool synced() const override { return true; }
-  void observe(Observer observer) override { store_.observe(std::move(observer)); }
+  CountedStore(PreparationStore& store, ApiCalls& calls) : ForwardingStore(store), calls_(calls) {}
 
   std::atomic<bool> away{false};
   std::atomic<bool> read_only{false};  // as with etcd out of space
 
  private:
-  static Error gone() { return {ErrorCode::Unavailable, "connection refused"}; }
-  PreparationStore& store_;
+  std::optional<Error> around(const StoreCall& call, const std::function<void()>& make) override {
+    const ApiCalls::UnderWay under_way(calls_);
+    ++(call.writes() ? calls_.writes : calls_.reads);
+    if (away || (read_only && call.writes())) return Error{ErrorCode::Unavailable, "connection refused"};
+    return ForwardingStore::around(call, make);
+  }
+
   ApiCalls& calls_;
 };
+
+/// Until nobody does anything.
+inline void wait_until_quiet(ApiCalls& calls) {
+  const auto give_up = ample();
+  while (!calls.activity.quiet()) REQUIRE(std::chrono::steady_clock::now() < give_up);
+}
 
 inline std::string cluster_name(std::size_t number) { return "sr-" + std::to_string(number); }
 

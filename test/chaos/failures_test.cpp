@@ -13,6 +13,7 @@
 #include "policy/versions/version.hpp"
 #include "server/admission/admission_service.hpp"
 #include "test/chaos/mortal_gate.hpp"
+#include "test/fakes/forwarding_store.hpp"
 #include "test/server/admission/review_of.hpp"
 
 using namespace std::chrono_literals;
@@ -25,44 +26,19 @@ using nlohmann::json;
 
 const std::string kSetNone = set_config_sql(kScheduling, "0");
 
-/// The records are out of reach on demand.
-class BreakableStore final : public PreparationStore {
+/// The records are unreachable on demand.
+class BreakableStore final : public ForwardingStore {
  public:
-  explicit BreakableStore(PreparationStore& store) : store_(store) {}
-  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
-    if (broken) return away();
-    return store_.create(record, deadline);
-  }
-  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    if (broken) return away();
-    return store_.get(name_space, name, deadline);
-  }
-  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
-                                                   Deadline deadline) override {
-    if (broken) return away();
-    return store_.list_of_cluster(name_space, cluster, deadline);
-  }
-  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
-    if (broken) return away();
-    return store_.update_status(record, deadline);
-  }
-  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    if (broken) return away();
-    return store_.let_go(name_space, name, deadline);
-  }
-  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    if (broken) return away();
-    return store_.remove(name_space, name, deadline);
-  }
-  std::vector<Preparation> cached() const override { return store_.cached(); }
+  using ForwardingStore::ForwardingStore;
   bool synced() const override { return !broken; }
-  void observe(Observer observer) override { store_.observe(std::move(observer)); }
 
   std::atomic<bool> broken{false};
 
  private:
-  static Error away() { return {ErrorCode::Unavailable, "connection refused"}; }
-  PreparationStore& store_;
+  std::optional<Error> around(const StoreCall& call, const std::function<void()>& make) override {
+    if (broken) return Error{ErrorCode::Unavailable, "connection refused"};
+    return ForwardingStore::around(call, make);
+  }
 };
 
 struct Answer {

@@ -43,10 +43,7 @@ TEST_CASE("100 clusters are upgraded stepwise at once: every pod in turn, and bo
     return static_cast<std::size_t>(
         std::count_if(all.begin(), all.end(), [&](const Preparation& record) { return holds(record.status); }));
   };
-  const auto quiet = [&] {
-    const auto give_up = ample();
-    while (!calls.activity.quiet()) REQUIRE(std::chrono::steady_clock::now() < give_up);
-  };
+  const auto quiet = [&] { wait_until_quiet(calls); };
   controller.start();
   std::uint64_t prepared = 0;
   double most = 0;

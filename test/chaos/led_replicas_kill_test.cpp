@@ -72,10 +72,7 @@ bool live(std::size_t after_boundaries) {
   record.spec.rollout.readings = 1;
   first.controller.start();
   REQUIRE(world.store.create(record, ample()).ok());
-  const auto quiet = [&] {
-    const auto give_up = ample();
-    while (!world.calls.activity.quiet()) REQUIRE(std::chrono::steady_clock::now() < give_up);
-  };
+  const auto quiet = [&] { wait_until_quiet(world.calls); };
   quiet();
   second.controller.start();
   const auto now = [&] { return world.store.cached().at(0).status; };

@@ -256,10 +256,7 @@ TEST_CASE("an API server that is away for a minute is not hammered by 200 open r
     return static_cast<std::size_t>(std::count_if(
         all.begin(), all.end(), [](const Preparation& record) { return record.status.stage == Stage::Prepared; }));
   };
-  const auto quiet = [&] {
-    const auto give_up = ample();
-    while (!calls.activity.quiet()) REQUIRE(std::chrono::steady_clock::now() < give_up);
-  };
+  const auto quiet = [&] { wait_until_quiet(calls); };
   const auto tick = [&] {
     time.move(500ms);
     // A key that nobody has makes waiting workers look at the clock.
@@ -336,10 +333,7 @@ TEST_CASE("1,000 clusters and 10,000 records: bounded in memory and in requests 
     return static_cast<std::size_t>(
         std::count_if(all.begin(), all.end(), [&](const Preparation& record) { return record.status.stage == stage; }));
   };
-  const auto quiet = [&] {
-    const auto give_up = ample();
-    while (!calls.activity.quiet()) REQUIRE(std::chrono::steady_clock::now() < give_up);
-  };
+  const auto quiet = [&] { wait_until_quiet(calls); };
   /// A minute of the fleet's time; requests to the API server in it.
   const auto minute = [&] {
     const auto started = calls.all();

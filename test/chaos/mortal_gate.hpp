@@ -18,6 +18,7 @@
 #include "policy/trace/otlp.hpp"
 #include "server/admission/admission_service.hpp"
 #include "test/chaos/sanitized.hpp"
+#include "test/fakes/forwarding_store.hpp"
 #include "test/server/preparation/world.hpp"
 
 namespace gate::test {
@@ -130,7 +131,7 @@ class Lifeline {
     return out;
   }
 
-  /// A partition: the API server is out of reach, the FEs are not.
+  /// A partition: the API server is unreachable, the FEs are not.
   void set_apart(bool apart) {
     const std::lock_guard lock(mutex_);
     apart_ = apart;
@@ -175,46 +176,28 @@ class Lifeline {
   bool apart_ = false;                // guarded by mutex_
 };
 
-class MortalStore final : public PreparationStore {
+class MortalStore final : public ForwardingStore {
  public:
-  MortalStore(PreparationStore& store, Lifeline& line) : store_(store), line_(line) {}
-  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
-    return line_.act<Result<Preparation>>(Peer::ApiServer, "create " + record.name,
-                                          [&] { return store_.create(record, deadline); });
-  }
-  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return line_.look<Result<Preparation>>(Peer::ApiServer, "get " + name,
-                                           [&] { return store_.get(name_space, name, deadline); });
-  }
-  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
-                                                   Deadline deadline) override {
-    return line_.look<Result<std::vector<Preparation>>>(
-        Peer::ApiServer, "list", [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
-  }
-  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
-    return line_.act<Result<Preparation>>(Peer::ApiServer,
-                                          "write " + record.name + " " + std::string(to_string(record.status.stage)),
-                                          [&] { return store_.update_status(record, deadline); });
-  }
-  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return line_.act<Status>(Peer::ApiServer, "let_go " + name,
-                             [&] { return store_.let_go(name_space, name, deadline); });
-  }
-  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return line_.act<Status>(Peer::ApiServer, "remove " + name,
-                             [&] { return store_.remove(name_space, name, deadline); });
-  }
+  MortalStore(PreparationStore& store, Lifeline& line) : ForwardingStore(store), line_(line) {}
   /// Stale while the gate is apart, as a watch is.
   std::vector<Preparation> cached() const override {
     const std::lock_guard lock(mutex_);
     if (!line_.apart()) seen_ = store_.cached();
     return seen_;
   }
-  bool synced() const override { return store_.synced(); }
-  void observe(Observer observer) override { store_.observe(std::move(observer)); }
 
  private:
-  PreparationStore& store_;
+  std::optional<Error> around(const StoreCall& call, const std::function<void()>& make) override {
+    const auto made = [&]() -> Status {
+      make();
+      return Ok{};
+    };
+    const auto done = call.writes() ? line_.act<Status>(Peer::ApiServer, call.what, made)
+                                    : line_.look<Status>(Peer::ApiServer, call.what, made);
+    if (!done) return done.error();
+    return std::nullopt;
+  }
+
   Lifeline& line_;
   mutable std::mutex mutex_;
   mutable std::vector<Preparation> seen_;  // guarded by mutex_

@@ -166,8 +166,8 @@ class Story {
     options.hooks.retry = {std::chrono::milliseconds(1), std::chrono::milliseconds(1)};
     options.hooks.poll_max = std::chrono::milliseconds(1);
     options.hooks.preparation_timeout = 24h;
-    lifecycle_ = std::make_unique<RecordLifecycle>(*dying_, HookPeers{world_, world_, http_, scripts_}, mirror_, clock_,
-                                                   log_, options);
+    const HookPeers hooks{world_, world_, http_, scripts_};
+    lifecycle_ = std::make_unique<RecordLifecycle>(LifecyclePeers{*dying_, hooks, mirror_, clock_, log_}, options);
     identity_ = "gate-" + std::to_string(++lives_);
   }
 

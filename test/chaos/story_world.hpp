@@ -18,6 +18,7 @@
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/memory/memory_script_jobs.hpp"
 #include "server/preparation/lifecycle/record_lifecycle.hpp"
+#include "test/fakes/forwarding_store.hpp"
 
 namespace gate::test {
 
@@ -37,43 +38,18 @@ class TickingClock final : public Clock {
 };
 
 /// The store of a gate that dies after some calls: none gets through any more.
-class DyingStore final : public PreparationStore {
+class DyingStore final : public ForwardingStore {
  public:
-  explicit DyingStore(MemoryPreparationStore& store) : store_(store) {}
-  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
-    return call<Result<Preparation>>([&] { return store_.create(record, deadline); });
-  }
-  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return call<Result<Preparation>>([&] { return store_.get(name_space, name, deadline); });
-  }
-  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
-                                                   Deadline deadline) override {
-    return call<Result<std::vector<Preparation>>>(
-        [&] { return store_.list_of_cluster(name_space, cluster, deadline); });
-  }
-  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
-    return call<Result<Preparation>>([&] { return store_.update_status(record, deadline); });
-  }
-  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return call<Status>([&] { return store_.let_go(name_space, name, deadline); });
-  }
-  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return call<Status>([&] { return store_.remove(name_space, name, deadline); });
-  }
-  std::vector<Preparation> cached() const override { return store_.cached(); }
-  bool synced() const override { return true; }
-  void observe(Observer observer) override { store_.observe(std::move(observer)); }
+  using ForwardingStore::ForwardingStore;
 
   int calls_left = -1;  ///< -1: it lives.
 
  private:
-  template <class Out, class Call>
-  Out call(const Call& make) {
+  std::optional<Error> around(const StoreCall& call, const std::function<void()>& make) override {
     if (calls_left == 0) return Error{ErrorCode::Unavailable, "dead"};
     if (calls_left > 0) --calls_left;
-    return make();
+    return ForwardingStore::around(call, make);
   }
-  MemoryPreparationStore& store_;
 };
 
 struct StoryPod {

@@ -92,7 +92,7 @@ title "Back to the old image: always admitted, and what was changed is restored"
 fe clear >/dev/null
 try patch 3.5.7 || die "$output"
 tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.7"
-expect "revert" "$output" "back to what the pods last ran completely"
+expect "revert" "$output" "rollback to the images the pods last ran"
 closed() { [[ $(k get upgradepreparations -o jsonpath='{.items[0].status.stage}/{.items[0].status.outcome}') == Closed/Reverted ]]; }
 until_true "the record is closed" closed
 put_back || die "the settings are not back: $(setting disable_balance)/$(setting tablet_sched_max_scheduling_tablets)"

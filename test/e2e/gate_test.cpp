@@ -170,7 +170,7 @@ TEST_CASE("a Completed is used for its own target only, and only while it is tru
     const auto back = scene.to("3.3.0");
     INFO(back.err);
     CHECK(back.exit_code == 0);
-    CHECK(contains(back.err, "Warning: upgrade gate: back to what the pods last ran completely"));
+    CHECK(contains(back.err, "Warning: upgrade gate: rollback to the images the pods last ran"));
     CHECK(scene.record_becomes("outcome", "Reverted"));
     CHECK(eventually(kPatience, [&] { return scene.config("disable_balance") == "false"; }));
     CHECK(scene.to("3.3.2").exit_code == 0);
@@ -206,7 +206,7 @@ TEST_CASE("a setting reset by hand after Completed is noticed at admission and p
   CHECK(scene.records().size() == 1);
   // Whichever came first: the read-back of the admission, or a look of the controller's own.
   const auto log = scene.gate().log();
-  CHECK((contains(log, "settings drifted") || contains(log, "settings set again")));
+  CHECK((contains(log, "settings drifted") || contains(log, "settings re-applied")));
 }
 
 TEST_CASE("failure 10: dry runs are allowed with a warning, write nothing and never connect to the FE") {

@@ -131,7 +131,7 @@ TEST_CASE("release does every pending restore: with the gate serving, and after 
   const auto stuck = release({"--timeout", "4s"});
   INFO(stuck.out << stuck.err);
   CHECK(stuck.exit_code == 1);
-  CHECK(contains(stuck.out, ": called off"));
+  CHECK(contains(stuck.out, ": cancelled"));
   CHECK(contains(stuck.out, "still pending, default/release-"));
   CHECK(scene.config("disable_balance") == "true");
   scene.frontends().clear_faults();

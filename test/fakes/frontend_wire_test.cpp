@@ -115,7 +115,7 @@ TEST_CASE("logins: what is answered first, and with what") {
        "switch to mysql_clear_password, 1 bytes",
        "pw",
        "OK"},
-      {"LDAP out of reach",
+      {"LDAP unreachable",
        {.password = "pw", .account_plugin = clear, .ldap_out_of_reach = true},
        "root",
        "guard",

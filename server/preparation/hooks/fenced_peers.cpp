@@ -7,7 +7,7 @@ namespace gate {
 
 Status ClaimFence::open() const {
   if (!claim_.lost()) return Ok{};
-  return Error{ErrorCode::Unavailable, "the claim on the record is not held any more"};
+  return Error{ErrorCode::Unavailable, "the claim on the record is no longer held"};
 }
 
 Deadline ClaimFence::bound(Deadline deadline) const { return std::min(deadline, claim_.held_until()); }

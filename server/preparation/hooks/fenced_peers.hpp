@@ -8,7 +8,7 @@
 #include "server/ports/frontend.hpp"
 #include "server/ports/http_caller.hpp"
 #include "server/ports/script_jobs.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
+#include "server/preparation/records/claimed_record.hpp"
 
 namespace gate {
 

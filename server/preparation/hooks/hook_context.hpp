@@ -16,7 +16,7 @@
 #include "server/ports/script_jobs.hpp"
 #include "server/preparation/frontends/frontend_fleet.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
+#include "server/preparation/records/claimed_record.hpp"
 
 namespace gate {
 

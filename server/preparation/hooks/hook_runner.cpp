@@ -107,7 +107,7 @@ std::string advice(const Hook& hook, const Error& error) {
   const bool waits =
       std::holds_alternative<ProbeAction>(hook.action) || std::holds_alternative<QueryAction>(hook.action);
   if (error.code == ErrorCode::Misconfigured) {
-    return error.peer_code == kForbidden ? "see that the gate's service account may read it"
+    return error.peer_code == kForbidden ? "check that the gate's service account may read it"
                                          : "correct what is named there: the hook is not at fault";
   }
   if (error.peer_code == kLoginDenied) {
@@ -122,11 +122,11 @@ std::string advice(const Hook& hook, const Error& error) {
     case ErrorCode::DeadlineExceeded:
     case ErrorCode::Unavailable:
       if (is_alive_check(hook)) {
-        return "fix the nodes, or go back to the images that the pods last ran completely, which is always admitted; a "
+        return "fix the nodes, or roll back to the images that all pods last ran, which is always admitted; a "
                "node that was scaled in stays in the list until ALTER SYSTEM DROP";
       }
-      return waits ? "fix the cluster, or give the hook more timeoutSeconds"
-                   : "see that what the hook talks to is up, or give it more timeoutSeconds";
+      return waits ? "fix the cluster, or increase the hook's timeoutSeconds"
+                   : "check that what the hook calls is up, or increase its timeoutSeconds";
     case ErrorCode::PermissionDenied:
       return "resolve it with that service, or remove the hook";
     case ErrorCode::InvalidInput:
@@ -400,7 +400,7 @@ Pass HookRunner::run_hook(HookContext& context, Progress& progress, std::size_t 
   if (stop_.stop_requested() || record_.lost()) return {RunEnd::Interrupted, {}};
   if (end && !*end && cured_by_change(before.spec, hook) && is_transient(end->error())) {
     end = Look{Look::State::Skipped,
-               "not waited for, since this change is to cure it: " + clean_text(end->error().message, 400)};
+               "not waited for, since this change may fix it: " + clean_text(end->error().message, 400)};
   }
   return end ? end_hook(context, progress, hook, index, *end) : pass;
 }

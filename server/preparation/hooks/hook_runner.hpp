@@ -36,7 +36,7 @@ struct HookRunnerOptions {
 enum class RunEnd {
   Finished,     ///< All steps are done; the record says with what result.
   ComeAgain,    ///< Something is waited for; see Pass::again.
-  RetryLater,   ///< The store is out of reach; nothing is lost.
+  RetryLater,   ///< The store is unreachable; nothing is lost.
   Interrupted,  ///< Stop was asked for, or the claim is lost: somebody continues from the record.
 };
 

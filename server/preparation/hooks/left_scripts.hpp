@@ -1,6 +1,6 @@
 #pragma once
 // The Jobs of script hooks as a record names them, and what becomes of those that run when the record gives up on them:
-// superseded, called off, failed. The record says that they run before they are made (HookPhase::Running, a pending
+// superseded, cancelled, failed. The record says that they run before they are made (HookPhase::Running, a pending
 // undo), so no crash forgets one; it stays open until they are gone.
 
 #include <string>

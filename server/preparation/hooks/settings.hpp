@@ -12,14 +12,14 @@
 #include "policy/hooks/sql.hpp"
 #include "policy/record/preparation.hpp"
 #include "server/preparation/frontends/frontend_fleet.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
+#include "server/preparation/records/claimed_record.hpp"
 
 namespace gate {
 
 /// The record's hooks whose settings are to hold: those that failed and were allowed to, or were skipped, set nothing.
 [[nodiscard]] std::vector<const Hook*> settings_to_hold(const Preparation& record);
 
-/// The first setting that some FE does not have, as text; empty when all have all. Errors: out of reach (some FE did
+/// The first setting that some FE does not have, as text; empty when all have all. Errors: unreachable (some FE did
 /// not answer, and those that did have all), or the FE's refusal. An item that the version does not know holds.
 [[nodiscard]] Result<std::string> find_drift(FrontendFleet& fleet, const std::vector<const Hook*>& hooks,
                                              Deadline deadline);
@@ -32,7 +32,7 @@ class Settings {
       : record_(record), fleet_(fleet), clock_(clock), further_sql_(further_sql) {}
 
   /// Brings the settings of `hooks` to every alive FE: captured first, proven by a read-back. `detail` gets what some
-  /// FE did not have. Errors: out of reach (try again: an FE does not answer, or has not taken it yet), Rejected (the
+  /// FE did not have. Errors: unreachable (try again: an FE does not answer, or has not taken it yet), Rejected (the
   /// FE's own refusal), InvalidInput, NotFound (`strict` only: no FE knows the item). What is in `yielded`, canonical
   /// keys, is kept by another record and left alone.
   [[nodiscard]] Status apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline, std::string& detail,

@@ -5,7 +5,7 @@
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
 #include "server/base/log.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {
@@ -54,7 +54,7 @@ PreparationController::PreparationController(PreparationStore& store, const Hook
       log_(log),
       conditions_(store_, clusters_, clock_, {options_.default_hooks, options_.rollout_defaults}),
       mirror_(clusters_, clock_, options_.conditions ? &conditions_ : nullptr),
-      lifecycle_(store_, peers_, mirror_, clock_, log_, options_) {}
+      lifecycle_({store_, peers_, mirror_, clock_, log_}, options_) {}
 
 PreparationController::~PreparationController() { stop(); }
 
@@ -188,7 +188,7 @@ void PreparationController::work(const std::stop_token& stop) {
     try {
       again = reconcile(*key, stop);
     } catch (const std::exception& bug) {
-      log_error(log_, "look at record failed", {{"preparation", *key}, {"error", bug.what()}});
+      log_error(log_, "reconcile failed", {{"preparation", *key}, {"error", bug.what()}});
       again = kStoreRetry;
     }
     queue_.done(*key, again ? std::optional(clock_.steady_now() + *again) : std::nullopt);
@@ -356,7 +356,8 @@ bool PreparationController::let_go(const Preparation& record) {
       return records->told.insert(record.uid).second;
     };
     // Whatever it throws: the finalizer goes.
-    if (options_.on_closed && is_first()) attempt(log_, "closed record not told", [&] { options_.on_closed(record); });
+    if (options_.on_closed && is_first())
+      attempt(log_, "closed record not reported", [&] { options_.on_closed(record); });
     if (!store_.let_go(record.name_space, record.name, store_deadline())) return false;
   }
   records_.lock()->told.erase(record.uid);

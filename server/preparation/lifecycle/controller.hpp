@@ -18,14 +18,14 @@
 #include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
-#include "server/preparation/frontends/frontend_reader.hpp"
+#include "server/preparation/hooks/frontend_reader.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
-#include "server/preparation/lifecycle/paced_store.hpp"
 #include "server/preparation/lifecycle/record_lifecycle.hpp"
-#include "server/preparation/lifecycle/status_mirror.hpp"
-#include "server/preparation/lifecycle/turn_notices.hpp"
-#include "server/preparation/lifecycle/work_queue.hpp"
+#include "server/preparation/notices/status_mirror.hpp"
+#include "server/preparation/notices/turn_notices.hpp"
+#include "server/preparation/records/claimed_record.hpp"
+#include "server/preparation/records/paced_store.hpp"
+#include "server/preparation/records/work_queue.hpp"
 
 namespace gate {
 

@@ -15,7 +15,7 @@
 #include "server/preparation/hooks/fenced_peers.hpp"
 #include "server/preparation/hooks/hook_context.hpp"
 #include "server/preparation/hooks/left_scripts.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 

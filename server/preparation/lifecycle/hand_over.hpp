@@ -10,7 +10,7 @@
 #include "server/ports/cluster_access.hpp"
 #include "server/ports/preparation_store.hpp"
 #include "server/ports/script_jobs.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
+#include "server/preparation/records/claimed_record.hpp"
 
 namespace gate {
 

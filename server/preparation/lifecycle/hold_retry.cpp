@@ -19,14 +19,14 @@ constexpr std::chrono::seconds kStoreTimeout{5};
 }  // namespace
 
 HoldRetry::HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, Logger& log,
-                     FailureBackoff backoff, std::function<void(const Preparation&)> created)
-    : store_(store), clusters_(clusters), clock_(clock), log_(log), backoff_(backoff), created_(std::move(created)) {}
+                     HoldRetryOptions options)
+    : store_(store), clusters_(clusters), clock_(clock), log_(log), options_(std::move(options)) {}
 
 HoldRetry::~HoldRetry() { stop(); }
 
 void HoldRetry::start() {
   thread_ = std::jthread([this](const std::stop_token& stop) {
-    while (pause_for(kLookInterval, stop)) attempt(log_, "held preparations not looked at", [this] { look(); });
+    while (pause_for(kLookInterval, stop)) attempt(log_, "held preparations not checked", [this] { look(); });
   });
 }
 
@@ -41,7 +41,7 @@ void HoldRetry::look() {
     if (record.spec.bypass || !seen.emplace(record.spec.object.uid, true).second) continue;
     const bool failed = record.status.phase == Phase::Failed && !is_open(record) && !record.deleting;
     if (!failed || record.spec.rollout.admission != AdmissionMode::Hold) continue;
-    if (now >= next_attempt_time(record, backoff_)) retry(record);
+    if (now >= next_attempt_time(record, options_.backoff)) retry(record);
   }
 }
 
@@ -61,15 +61,15 @@ void HoldRetry::retry(const Preparation& failed) {
   const auto made = store_.create(next, deadline);
   if (!made) {
     if (made.error().code != ErrorCode::AlreadyExists) {
-      log_warning(log_, "held upgrade not tried again",
+      log_warning(log_, "held upgrade not retried",
                   {{"object", next.name_space + "/" + next.name}, {"error", made.error().message}});
     }
     return;
   }
-  log_info(log_, "held upgrade tried again", {{"object", next.name_space + "/" + next.name}});
+  log_info(log_, "held upgrade retried", {{"object", next.name_space + "/" + next.name}});
   clusters_.emit_event(*made, false, "UpgradePreparationRetried",
                        "attempt " + std::to_string(next.spec.attempt) + "; the StatefulSets stay held");
-  created_(*made);
+  options_.created(*made);
 }
 
 }  // namespace gate

@@ -11,12 +11,18 @@
 
 namespace gate {
 
+struct HoldRetryOptions {
+  FailureBackoff backoff;
+  /// Told of each record that was created here, from the thread that created it.
+  std::function<void(const Preparation&)> created{};
+};
+
 /// Thread safe. Owns one thread between start() and stop(); the destructor stops it.
 class HoldRetry {
  public:
-  /// The peers outlive this. `created` is told of each record that was created here, from this thread.
-  HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, Logger& log, FailureBackoff backoff,
-            std::function<void(const Preparation&)> created);
+  /// The peers outlive this.
+  HoldRetry(PreparationStore& store, ClusterAccess& clusters, const Clock& clock, Logger& log,
+            HoldRetryOptions options);
   ~HoldRetry();
   HoldRetry(const HoldRetry&) = delete;
   HoldRetry& operator=(const HoldRetry&) = delete;
@@ -36,8 +42,7 @@ class HoldRetry {
   ClusterAccess& clusters_;
   const Clock& clock_;
   Logger& log_;
-  const FailureBackoff backoff_;
-  const std::function<void(const Preparation&)> created_;
+  const HoldRetryOptions options_;
   std::jthread thread_;
 };
 

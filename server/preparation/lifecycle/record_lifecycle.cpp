@@ -11,8 +11,8 @@
 #include "policy/rollout/turns.hpp"
 #include "policy/text/text.hpp"
 #include "server/base/log.hpp"
-#include "server/preparation/lifecycle/key.hpp"
-#include "server/preparation/lifecycle/turn_notices.hpp"
+#include "server/preparation/notices/turn_notices.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {
@@ -85,12 +85,12 @@ std::string begun_text(const Preparation& record) {
 /// Whether a request waits for this very moment nobody here knows: it may wait at another replica.
 std::string completed_text(const Preparation& record) {
   const auto count = record.spec.hooks.size();
-  const std::string what = count == 0   ? "nothing is to be done before the upgrade"
+  const std::string what = count == 0   ? "nothing to do before the upgrade"
                            : count == 1 ? "the pre-upgrade hook completed"
                                         : std::to_string(count) + " pre-upgrade hooks completed";
   return what + (record.spec.rollout.admission == AdmissionMode::Hold
                      ? "; pods that were held may roll"
-                     : "; a request that still waits is admitted, one that was refused is to be repeated");
+                     : "; a request that still waits is admitted, one that was refused must be repeated");
 }
 
 /// Event of a record whose settings are to be restored: reason, and whether it is a warning.
@@ -122,17 +122,16 @@ struct RecordLifecycle::Look {
   std::optional<std::string> waiting_for;  ///< nullopt: not known, or nothing moves.
 };
 
-RecordLifecycle::RecordLifecycle(PreparationStore& store, const HookPeers& peers, StatusMirror& mirror,
-                                 const Clock& clock, Logger& log, LifecycleOptions options)
-    : store_(store),
-      peers_(peers),
-      clusters_(peers.clusters),
-      mirror_(mirror),
-      clock_(clock),
-      log_(log),
+RecordLifecycle::RecordLifecycle(const LifecyclePeers& peers, LifecycleOptions options)
+    : store_(peers.store),
+      peers_(peers.hooks),
+      clusters_(peers_.clusters),
+      mirror_(peers.mirror),
+      clock_(peers.clock),
+      log_(peers.log),
       options_(std::move(options)),
-      hand_over_(store, peers.clusters, peers.scripts, clock, log),
-      leader_(peers.clusters, peers.connector, clock, log) {}
+      hand_over_(store_, clusters_, peers_.scripts, clock_, log_),
+      leader_(clusters_, peers_.connector, clock_, log_) {}
 
 Deadline RecordLifecycle::store_deadline() const { return clock_.steady_now() + kStoreTimeout; }
 
@@ -270,7 +269,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   Look look;
   if (object) {
     if (hooks_removed(record, *object)) {
-      return restore_as(claim, Outcome::Reverted, "the object does not ask for upgrade hooks any more");
+      return restore_as(claim, Outcome::Reverted, "the object no longer asks for upgrade hooks");
     }
     look.present = present_images(record, *object);
     look.object = std::move(object).value();
@@ -293,10 +292,11 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   const auto held = runner.reassert(kRoundBudget, detail, yielded_keys(record, look.others));
   if (!detail.empty() && held) {
     ++counts_.reasserted;
-    log_info(log_, "settings set again", {{"preparation", key_of(record)}, {"what", detail}});
+    log_info(log_, "settings re-applied", {{"preparation", key_of(record)}, {"what", detail}});
   }
   if (!held)
-    log_warning(log_, "settings not confirmed", {{"preparation", key_of(record)}, {"error", held.error().message}});
+    log_warning(log_, "settings drifted or unreadable",
+                {{"preparation", key_of(record)}, {"error", held.error().message}});
   const auto again = look.object ? lead(claim, look) : options_.reassert_interval;
   report(claim, held, look);
   if (held || !is_transient(held.error())) {
@@ -353,7 +353,7 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_admission(ClaimedRe
     if (!pods) return kStoreRetry;
     if (pods->settled) {
       return restore_as(claim, Outcome::Expired,
-                        expired ? "nobody repeated the upgrade in time" : "the record was deleted before it was used");
+                        expired ? "the upgrade was not repeated in time" : "the record was deleted before it was used");
     }
     if (!follow_from_now(claim, false)) return kStoreRetry;
     return std::nullopt;
@@ -406,7 +406,7 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
     return restore_as(claim, Outcome::Superseded, "superseded by " + successor, &goal.images);
   }
   return restore_as(claim, Outcome::Reverted,
-                    all_at_origin(record, look.present) ? "the pods run the images from before again"
+                    all_at_origin(record, look.present) ? "the pods run the previous images again"
                                                         : "the pods run other images than those that were prepared",
                     &goal.images);
 }

@@ -17,7 +17,7 @@
 #include "server/preparation/hooks/hook_runner.hpp"
 #include "server/preparation/lifecycle/hand_over.hpp"
 #include "server/preparation/lifecycle/rollout_leader.hpp"
-#include "server/preparation/lifecycle/status_mirror.hpp"
+#include "server/preparation/notices/status_mirror.hpp"
 
 namespace gate {
 
@@ -53,15 +53,22 @@ struct RecordSession {
   std::shared_ptr<HookRunner> runner;  ///< Between two passes over its hooks; refers to the claim.
 };
 
+/// What a lifecycle works with. All outlive it.
+struct LifecyclePeers {
+  PreparationStore& store;
+  const HookPeers& hooks;
+  StatusMirror& mirror;
+  const Clock& clock;
+  Logger& log;
+};
+
 /// Thread safe, as long as each record is with one thread at a time.
 class RecordLifecycle {
  public:
   /// When to look again; nullopt: the record is done with.
   using Again = std::optional<std::chrono::milliseconds>;
 
-  /// All outlive this.
-  RecordLifecycle(PreparationStore& store, const HookPeers& peers, StatusMirror& mirror, const Clock& clock,
-                  Logger& log, LifecycleOptions options);
+  RecordLifecycle(const LifecyclePeers& peers, LifecycleOptions options);
 
   /// One look at the claimed record. `passes` stops a runner that is kept between looks, `stop` this look. Blocks as
   /// HookRunner does.

@@ -10,7 +10,7 @@
 #include "policy/json/json_member.hpp"
 #include "policy/record/record_order.hpp"
 #include "server/base/backoff.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {
@@ -96,7 +96,7 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, Cluste
         const auto text = turn_column(record.status.rollout.turns);
         tell(key, "holds pods" + (text.empty() ? "" : ", " + text) + ": waiting for the end of its rollout");
         open.push_back(key + ": holds pods of " + record.spec.object.kind + " " + record.spec.object.name +
-                       "; let its rollout end, or apply the images from before");
+                       "; let its rollout end, or apply the previous images");
         continue;
       }
       // A bypass has nothing to restore.
@@ -117,7 +117,7 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, Cluste
       auto current = store.get(record.name_space, record.name, deadline);
       if (!current || being_restored(*current)) continue;
       cancel(current->status, clock.wall_now(), "the upgrade gate is being removed");
-      if (store.update_status(*current, deadline)) tell(key, "called off");
+      if (store.update_status(*current, deadline)) tell(key, "cancelled");
     }
     const auto now = clock.steady_now();
     if (synced && open.empty() && now >= times.not_before) return open;

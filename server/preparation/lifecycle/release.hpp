@@ -18,7 +18,7 @@ struct ReleaseTimes {
 /// Calls off every open record of `store` that is not being restored yet, and waits until none is open. Restoring is
 /// done by whoever claims the records: the serving replicas, or a controller beside this call (ControllerOptions::
 /// restore_only). `say` gets a line for each step of a record. Blocks until `deadline` at most.
-/// A record that keeps pods from the images that its object has (a hold, a led rollout) is not called off, since with
+/// A record that keeps pods from the images that its object has (a hold, a led rollout) is not cancelled, since with
 /// the gate all of them would roll at once: it is waited for, until the serving replicas have led it to its end or the
 /// object is taken back.
 /// Nor does it end while a closed record has its finalizer: afterwards nobody would remove it.

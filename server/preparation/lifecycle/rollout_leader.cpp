@@ -10,7 +10,7 @@
 #include "server/base/log.hpp"
 #include "server/preparation/frontends/frontend_probes.hpp"
 #include "server/preparation/hooks/fenced_peers.hpp"
-#include "server/preparation/lifecycle/key.hpp"
+#include "server/preparation/records/key.hpp"
 
 namespace gate {
 namespace {

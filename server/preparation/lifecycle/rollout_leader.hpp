@@ -10,7 +10,7 @@
 #include "policy/rollout/turns.hpp"
 #include "server/base/log.hpp"
 #include "server/ports/cluster_access.hpp"
-#include "server/preparation/lifecycle/claimed_record.hpp"
+#include "server/preparation/records/claimed_record.hpp"
 
 namespace gate {
 

@@ -646,7 +646,7 @@ TEST_CASE("a break-glass bypass: for one target, until its time, for those who m
         Row{"expired", with(key + "; reason=x; until=" + format_time(kNow), Permission::Granted), Effect::None, false,
             "expired"},
         Row{"malformed", with("yes please", Permission::Granted), Effect::None, false, "bypass ignored"},
-        Row{"records out of reach",
+        Row{"records unreachable",
             [&](Given& given) {
               with(good, Permission::Granted)(given);
               given.store_reachable = false;
@@ -723,7 +723,7 @@ TEST_CASE("every denial ends with the key of the target") {
   SUBCASE("running") { given.records = {record_for(given, Phase::Running, Stage::Preparing)}; }
   SUBCASE("failed") { given.records = {record_for(given, Phase::Failed, Stage::Restoring)}; }
   SUBCASE("faulty") { given.configuration.faults = {{"f", "v", "a"}}; }
-  SUBCASE("records out of reach") { given.store_reachable = false; }
+  SUBCASE("records unreachable") { given.store_reachable = false; }
   const auto decision = decide(given);
   REQUIRE_FALSE(decision.answer.allowed);
   const auto& message = decision.answer.message;

@@ -81,9 +81,9 @@ std::vector<std::pair<std::string, std::string>> texts() {
                                       "failed: BackoffLimitExceeded; the script "
                                       "ended with exit code 3")));
   facts.store_error = "GET /apis/gate.starrocks.com/v1alpha1/upgradepreparations: connection refused";
-  out.emplace_back("records out of reach", unavailable_message(facts));
+  out.emplace_back("records unreachable", unavailable_message(facts));
   facts.configuration.unread = {"ConfigMap sales-hooks could not be read: connection refused"};
-  out.emplace_back("hooks out of reach", hooks_unread_message(facts));
+  out.emplace_back("hooks unreachable", hooks_unread_message(facts));
   facts.configuration.faults = {{"metadata.annotations[starrocks.com/upgrade-hooks]", "disable-balancr",
                                  "disable-balancer, or another of recommended"}};
   out.emplace_back("one fault", hooks_invalid_message(facts));
@@ -140,7 +140,7 @@ TEST_CASE("the warning of a hook that may fail has its cause, whatever stands be
            Row{"drain-tablet-scheduler",
                "hook \"drain-tablet-scheduler\" failed: FE 10.77.0.1:9030: ERROR 1064 (HY000): Cannot open null host. "
                "(gave "
-               "up after 300 s); fix the cluster, or give the hook more timeoutSeconds",
+               "up after 300 s); fix the cluster, or increase the hook's timeoutSeconds",
                {"ERROR 1064 (HY000): Cannot open null host."}},
            Row{"create-image",
                "hook \"create-image\" failed: FE sales-fe-service.analytics.svc.cluster.local:9030: "

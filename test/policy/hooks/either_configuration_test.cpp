@@ -80,7 +80,7 @@ TEST_CASE("a hook that stays cannot be made weaker in the request that needs it"
   const auto other = before_or_after(hook(true, 300), hook(true, 300, "SELECT 1"));
   REQUIRE(other.hooks.size() == 1);
   CHECK(std::get<SqlAction>(other.hooks[0].action).sql == "SHOW FRONTENDS");
-  CHECK(other.warnings.back().find("counts as it was") != std::string::npos);
+  CHECK(other.warnings.back().find("is used as it was") != std::string::npos);
 }
 
 TEST_CASE("the mode and the faults") {

@@ -377,9 +377,9 @@ TEST_CASE("a dry run warns of what the same bundle may bring, the real request r
   const std::map<std::string, ConfigMapText> maps{
       {"there", {{{"a.sql", "SHOW FRONTENDS"}, {"bad.sql", "DROP TABLE x"}, {"notes", "x"}}, ""}}, {"empty", {}}};
   for (const Row& row : {
-           Row{"no ConfigMap", "none", "not there yet, and needed by the real request: ConfigMap none"},
-           Row{"no key", "there/b.sql", "needed by the real request: key b.sql of ConfigMap there"},
-           Row{"no key with hooks", "empty", "needed by the real request: a key with hooks in ConfigMap empty"},
+           Row{"no ConfigMap", "none", "does not exist yet, and the real request needs it: ConfigMap none"},
+           Row{"no key", "there/b.sql", "the real request needs it: key b.sql of ConfigMap there"},
+           Row{"no key with hooks", "empty", "the real request needs it: a key with hooks in ConfigMap empty"},
            Row{"not valid as stored", "there/bad.sql", "dry run: not valid as stored: ConfigMap there data[bad.sql"},
        }) {
     INFO(row.name);

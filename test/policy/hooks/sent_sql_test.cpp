@@ -58,11 +58,11 @@ TEST_CASE("what a hook would send is judged whole: its statement, its setting, i
            Row{"a setting of the login",
                hook_of(
                    SqlAction{set_config_sql("authentication_chain", "x"), ConfigSetting{"authentication_chain", "x"}}),
-               "who may log in"},
+               "login settings"},
            Row{"a check that writes", hook_of(check_of("DELETE FROM t")), "not allowed"},
            Row{"a check that sets", hook_of(check_of(setting)), "a check is one SELECT, SHOW or ADMIN SHOW"},
            Row{"an undo of another kind", undone_by("DROP TABLE t"), "not allowed"},
-           Row{"an undo of the login", undone_by(set_config_sql("authentication_chain", "x")), "who may log in"},
+           Row{"an undo of the login", undone_by(set_config_sql("authentication_chain", "x")), "login settings"},
        }) {
     INFO(row.name);
     const auto judged = judge_sent_sql(row.hook, {});

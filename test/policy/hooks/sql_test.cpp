@@ -263,7 +263,7 @@ TEST_CASE("refused statements") {
       {"fraction, letters", R"(ADMIN SET FRONTEND CONFIG ("balance_load_score_threshold" = "ten"))",
        "must be a number"},
       {"boolean, on", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = "on"))",
-       R"(must be "true" or "false" (the FE takes anything else for false))"},
+       R"(must be "true" or "false" (the FE treats anything else as false))"},
       {"boolean, 1", R"(ADMIN SET FRONTEND CONFIG ("tablet_sched_disable_balance" = "1"))", "must be \"true\""},
       {"boolean, misspelt", R"(ADMIN SET FRONTEND CONFIG ("disable_colocate_balance" = "ture"))", "must be \"true\""},
       {"boolean, empty", R"(ADMIN SET FRONTEND CONFIG ("disable_balance" = ""))", "must be \"true\""},

@@ -181,7 +181,7 @@ const Stand kStands[] = {
        r.status.reason.clear();
      },
      "Failed", "PreparationFailed", "hook look failed", 4, 0},
-    {"called off",
+    {"cancelled",
      [](auto& r) {
        cancel(r.status, at(8), "the image is the old one again");
        close(r, Outcome::Reverted, 9);

@@ -76,7 +76,7 @@ TEST_CASE("a held image change is a no-op for the operator, and comes whole when
       operator_pass(server, wanted, style);
       check_applied(server, wanted, style);
     }
-    SUBCASE("called off") {
+    SUBCASE("cancelled") {
       wanted.image = "be:1";
       server.order = {SetVerdict::Pass};
       operator_pass(server, wanted, style);

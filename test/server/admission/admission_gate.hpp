@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/admission/admission_service.hpp"
+#include "test/fakes/forwarding_store.hpp"
 #include "test/server/admission/review_of.hpp"
 #include "test/server/preparation/world.hpp"
 
@@ -21,22 +22,22 @@ namespace gate::test {
 using nlohmann::json;
 
 /// Counts calls; throws or fails on demand.
-class WatchedStore final : public PreparationStore {
+class WatchedStore final : public ForwardingStore {
  public:
-  explicit WatchedStore(PreparationStore& store) : store_(store) {}
+  using ForwardingStore::ForwardingStore;
   Result<Preparation> create(const Preparation& record, Deadline deadline) override {
     if (auto error = look()) return *error;
     if (create_fault) return *create_fault;
-    return store_.create(record, deadline);
+    return ForwardingStore::create(record, deadline);
   }
   Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
     if (auto error = look()) return *error;
-    return store_.get(name_space, name, deadline);
+    return ForwardingStore::get(name_space, name, deadline);
   }
   Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
                                                    Deadline deadline) override {
     if (auto error = look()) return *error;
-    return store_.list_of_cluster(name_space, cluster, deadline);
+    return ForwardingStore::list_of_cluster(name_space, cluster, deadline);
   }
   /// As a store with a watch answers: without bodies, and perhaps not the newest.
   Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space, const std::string& cluster,
@@ -53,17 +54,8 @@ class WatchedStore final : public PreparationStore {
     if (auto error = look()) return *error;
     if (!record.key.empty()) throw std::logic_error("a record without its body is written back");
     before_update();
-    return store_.update_status(record, deadline);
+    return ForwardingStore::update_status(record, deadline);
   }
-  Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return store_.let_go(name_space, name, deadline);
-  }
-  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return store_.remove(name_space, name, deadline);
-  }
-  std::vector<Preparation> cached() const override { return store_.cached(); }
-  bool synced() const override { return store_.synced(); }
-  void observe(Observer observer) override { store_.observe(std::move(observer)); }
 
   std::atomic<int> calls{0};
   std::atomic<bool> throws{false};
@@ -79,7 +71,6 @@ class WatchedStore final : public PreparationStore {
     if (unreachable) return Error{ErrorCode::Unavailable, "connection refused"};
     return std::nullopt;
   }
-  PreparationStore& store_;
 };
 
 /// The whole of one gate but for its sockets towards clients.

@@ -271,7 +271,7 @@ TEST_CASE("a bypass that the request takes away says why it does not count") {
             body["request"]["oldObject"]["metadata"]["annotations"]);
   const auto denied = gate.review(body);
   CHECK(denied.at("allowed") == false);
-  CHECK(denied.at("warnings").dump().find("takes the annotation away") != std::string::npos);
+  CHECK(denied.at("warnings").dump().find("removes the annotation") != std::string::npos);
 }
 
 TEST_CASE("a retry that is stored counts, where the request drops it") {

@@ -147,10 +147,10 @@ TEST_CASE("each thing that is wrong is named, with what to do") {
        [](Parts& p) {
          p.deployment["spec"]["template"]["spec"]["containers"][0]["args"] = {"serve", "--callers", "any"};
        },
-       "whoever reaches the port"},
+       "anyone who reaches the port"},
       {"nothing is said of callers",
        [](Parts& p) { p.deployment["spec"]["template"]["spec"]["containers"][0]["args"] = {"serve"}; },
-       "whoever reaches the port"},
+       "anyone who reaches the port"},
       {"the gate has not written its paths",
        [](Parts& p) { p.mutating["webhooks"][0]["clientConfig"]["service"].erase("path"); }, "has no secret path"},
       {"a path without the secret",
@@ -240,7 +240,7 @@ TEST_CASE("two dry runs tell whether the API server asks the gate") {
     CheckResult result;
     const char* says;
   } rows[] = {
-      {"as it should be", {true, false, "", {}}, {false, false, denial, {}}, CheckResult::Good, "does as it says"},
+      {"as it should be", {true, false, "", {}}, {false, false, denial, {}}, CheckResult::Good, "follows its verdicts"},
       {"nobody is asked",
        {true, false, "", {}},
        {true, false, "", {}},

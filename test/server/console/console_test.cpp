@@ -171,7 +171,7 @@ TEST_CASE("a watch that gives up says that the upgrade goes on, and nothing agai
   kubectl.script(watching + "echo '{\"items\":[" + record(R"({"phase":"Running","stage":"Preparing"})") + "]}'\n");
   const auto going = run(options, kubectl);
   CHECK(going.code == console_exit::kTimeout);
-  CHECK(going.err == "upgrade-gate: no end within 1s; the upgrade goes on\n");
+  CHECK(going.err == "upgrade-gate: no end within 1s; the upgrade continues\n");
 }
 
 TEST_CASE("kubectl's own words are shown, without control characters") {

@@ -6,7 +6,7 @@
 #include <string>
 #include <thread>
 
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "test/e2e/environment.hpp"
 
 namespace gate::test {

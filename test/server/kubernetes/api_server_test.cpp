@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "server/kubernetes/resource_watch.hpp"
+#include "server/kubernetes/client/resource_watch.hpp"
 #include "test/fakes/quiet_log.hpp"
 
 namespace gate {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "server/httplib.hpp"
-#include "server/kubernetes/kube_client.hpp"
+#include "server/kubernetes/client/kube_client.hpp"
 #include "test/server/kubernetes/plain_config.hpp"
 
 namespace gate::test {

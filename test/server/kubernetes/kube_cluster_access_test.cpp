@@ -256,7 +256,7 @@ TEST_CASE("a rollout is finished when every pod of every changed component is ne
   status("sr-be", {{"readyReplicas", 3}, {"replicas", 4}});
   CHECK(waiting_for() == "StatefulSet sr-be: 1 surplus pods");
   status("sr-be", {{"replicas", 3}, {"currentRevision", "r1"}, {"updateRevision", "r2"}});
-  CHECK(waiting_for() == "StatefulSet sr-be: revision r1 is not given up yet");
+  CHECK(waiting_for() == "StatefulSet sr-be: revision r1 is still in use");
   status("sr-be", {{"currentRevision", "r2"}});
   CHECK(waiting_for().empty());
   // A pod that is being deleted is still counted as ready, but not as updated.

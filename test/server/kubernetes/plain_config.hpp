@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "server/kubernetes/kube_config.hpp"
+#include "server/kubernetes/client/kube_config.hpp"
 
 namespace gate::test {
 

@@ -1,6 +1,5 @@
 #include "server/outbound/http_hook_caller.hpp"
 
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 
 #include "server/httplib.hpp"
 #include "test/fakes/certificates.hpp"
+#include "test/fakes/loopback.hpp"
 #include "test/server/outbound/service.hpp"
 #include "test/server/outbound/tls_server.hpp"
 
@@ -34,20 +34,9 @@ void allow(const httplib::Request&, httplib::Response& response) {
 /// A peer without manners: reads a request's first bytes, writes what it is told to, and holds the connection.
 class RawPeer {
  public:
-  explicit RawPeer(std::function<void(int socket)> script)
-      : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(listener_, generic, size) != 0 || ::listen(listener_, 8) != 0 ||
-        ::getsockname(listener_, generic, &size) != 0) {
-      throw std::runtime_error("listen");
-    }
-    port_ = ntohs(address.sin_port);
+  explicit RawPeer(std::function<void(int socket)> script) {
     thread_ = std::jthread([this, script = std::move(script)] {
-      const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      const int socket = port_.accept();
       if (socket < 0) return;
       char byte = 0;
       if (::recv(socket, &byte, 1, 0) == 1) script(socket);
@@ -57,18 +46,16 @@ class RawPeer {
     });
   }
   ~RawPeer() {
-    ::shutdown(listener_, SHUT_RDWR);
+    port_.shut_down();
     thread_.join();
-    ::close(listener_);
   }
   RawPeer(const RawPeer&) = delete;
   RawPeer& operator=(const RawPeer&) = delete;
 
-  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/hook"; }
+  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_.port()) + "/hook"; }
 
  private:
-  int listener_;
-  int port_ = 0;
+  test::LoopbackPort port_;
   std::jthread thread_;
 };
 

@@ -2,11 +2,8 @@
 
 #include "server/outbound/otlp_exporter.hpp"
 
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -21,6 +18,7 @@
 #include "server/httplib.hpp"
 #include "server/ports/http_caller.hpp"
 #include "test/fakes/certificates.hpp"
+#include "test/fakes/loopback.hpp"
 #include "test/server/outbound/service.hpp"
 #include "test/server/outbound/tls_server.hpp"
 
@@ -75,36 +73,16 @@ class Collector : public test::Service {
 /// Takes connections into its backlog and never says a word; or, shut down, refuses them.
 class Silent {
  public:
-  Silent() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(socket_, generic, size) != 0 || ::listen(socket_, 64) != 0 ||
-        ::getsockname(socket_, generic, &size) != 0) {
-      throw std::runtime_error("listen");
-    }
-    port_ = ntohs(address.sin_port);
-  }
-  ~Silent() { close(); }
-  Silent(const Silent&) = delete;
-  Silent& operator=(const Silent&) = delete;
-
   /// Blocks until somebody has connected.
   [[nodiscard]] bool has_caller() const {
-    pollfd waiting{socket_, POLLIN, 0};
+    pollfd waiting{port_.socket(), POLLIN, 0};
     return ::poll(&waiting, 1, 60'000) == 1;
   }
-  void close() {
-    if (socket_ >= 0) ::close(socket_);
-    socket_ = -1;
-  }
-  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1/traces"; }
+  void close() { port_.close(); }
+  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_.port()) + "/v1/traces"; }
 
  private:
-  int socket_;
-  int port_ = 0;
+  test::LoopbackPort port_;
 };
 
 void accept_all(const httplib::Request&, httplib::Response& response) {

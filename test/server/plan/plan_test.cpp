@@ -78,9 +78,9 @@ TEST_CASE("the answer follows the policy, and what was given") {
            Row{"created", "--new cluster-new.yaml hooks.yaml", 0, "verdict    allowed: a new object is never held"},
            Row{"deleted", "--old cluster-old.yaml", 0, "verdict    allowed: a deletion is never held"},
            Row{"deleted, pointed at", "--old cluster-old.yaml", 0,
-               "note       only in the old manifests: taken for deleted; if it is not, compare its kind"},
+               "note       only in the old manifests: treated as deleted; if it is not, compare its kind"},
            Row{"created, pointed at", "--new cluster-new.yaml hooks.yaml", 0,
-               "note       only in the new manifests: taken for new; if it is not"},
+               "note       only in the new manifests: treated as new; if it is not"},
            Row{"an object on both sides counts where the other is missing",
                "cluster-old.yaml --new cluster-new.yaml hooks.yaml", 0, "verdict    held: "},
            Row{"not configured", "other-hooks.yaml --old warehouse.json --new warehouse.json", 1,
@@ -246,10 +246,10 @@ TEST_CASE("a folder is its manifests, in folders too where that is asked for") {
   CHECK(flat.output.find("default/a\n") != std::string::npos);
   CHECK(flat.output.find("default/b\n") != std::string::npos);
   CHECK(flat.output.find("default/d\n") == std::string::npos);
-  CHECK(flat.output.find("passed over: 1 Service\n") != std::string::npos);
+  CHECK(flat.output.find("skipped: 1 Service\n") != std::string::npos);
   const auto deep = plan_of("-R " + path + " --set-image fe=fe:3.5.8");
   CHECK(deep.output.find("default/d\n") != std::string::npos);
-  CHECK(deep.output.find("passed over: 1 Deployment, 1 Service\n") != std::string::npos);
+  CHECK(deep.output.find("skipped: 1 Deployment, 1 Service\n") != std::string::npos);
   write("deep/kustomization.yaml", "resources: [d.yaml]\n");
   CHECK(plan_of(path).exit_code == 0);
   CHECK(plan_of("-R " + path).error.find("is a kustomization: want it rendered, kubectl kustomize " + path + "/deep") !=

@@ -3,15 +3,13 @@
 #include "server/starrocks/frontend_client.hpp"
 
 #include <doctest/doctest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <thread>
 
 #include "test/fakes/certificates.hpp"
 #include "test/fakes/frontend_simulator.hpp"
+#include "test/fakes/loopback.hpp"
 
 using namespace std::chrono_literals;
 
@@ -223,27 +221,10 @@ TEST_CASE("a hanging FE costs the deadline and no more, and the session is not u
   CHECK(simulator.frontend(0).config("disable_balance") == "false");
 }
 
-/// Accepts connections (the kernel does) and never says a word.
-struct SilentListener {
-  int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  std::uint16_t port = 0;
-  SilentListener() {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    REQUIRE(::bind(socket, reinterpret_cast<sockaddr*>(&address), size) == 0);
-    REQUIRE(::listen(socket, 8) == 0);
-    REQUIRE(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-    port = ntohs(address.sin_port);
-  }
-  ~SilentListener() { ::close(socket); }
-};
-
 TEST_CASE("a server that never greets costs the deadline and no more") {
-  const SilentListener silent;
+  const test::LoopbackPort silent;  // the kernel accepts, and nobody says a word
   FrontendAccess access;
-  access.address = {"127.0.0.1", silent.port};
+  access.address = {"127.0.0.1", silent.port()};
   const auto begin = steady_clock::now();
   CHECK(refusal_of(access, 300ms).code == ErrorCode::DeadlineExceeded);
   CHECK(steady_clock::now() - begin >= 300ms);

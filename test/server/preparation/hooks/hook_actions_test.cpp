@@ -233,7 +233,7 @@ TEST_CASE("what is wrong with a Secret is not told as a fault of the hook") {
             "correct the hook"},
         Row{"it may not be read",
             {ErrorCode::Misconfigured, login + ": 403 Forbidden", 403},
-            "see that the gate's service account may read it"},
+            "check that the gate's service account may read it"},
         Row{"another fault", {ErrorCode::InvalidInput, "no such thing"}, "correct the hook"}}) {
     INFO(row.name);
     World world;

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "server/preparation/lifecycle/controller.hpp"
+#include "test/fakes/forwarding_store.hpp"
 #include "test/server/preparation/world.hpp"
 
 using namespace std::chrono_literals;
@@ -43,38 +44,18 @@ struct Told {
 using Names = std::vector<std::string>;
 
 /// Whose first removal of a finalizer fails, or is `done` without an answer.
-class StubbornStore final : public PreparationStore {
+class StubbornStore final : public ForwardingStore {
  public:
-  StubbornStore(PreparationStore& store, bool done) : store_(store), done_(done) {}
-  Result<Preparation> create(const Preparation& record, Deadline deadline) override {
-    return store_.create(record, deadline);
-  }
-  Result<Preparation> get(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return store_.get(name_space, name, deadline);
-  }
-  Result<std::vector<Preparation>> list_of_cluster(const std::string& name_space, const std::string& cluster,
-                                                   Deadline deadline) override {
-    return store_.list_of_cluster(name_space, cluster, deadline);
-  }
-  Result<Preparation> update_status(const Preparation& record, Deadline deadline) override {
-    return store_.update_status(record, deadline);
-  }
+  StubbornStore(PreparationStore& store, bool done) : ForwardingStore(store), done_(done) {}
   Status let_go(const std::string& name_space, const std::string& name, Deadline deadline) override {
     const bool first = asked_.fetch_add(1) == 0;
     if (first && !done_) return Error{ErrorCode::Unavailable, "not now"};
-    auto gone = store_.let_go(name_space, name, deadline);
+    auto gone = ForwardingStore::let_go(name_space, name, deadline);
     return first ? Status(Error{ErrorCode::DeadlineExceeded, "no answer"}) : gone;
   }
-  Status remove(const std::string& name_space, const std::string& name, Deadline deadline) override {
-    return store_.remove(name_space, name, deadline);
-  }
-  [[nodiscard]] std::vector<Preparation> cached() const override { return store_.cached(); }
-  [[nodiscard]] bool synced() const override { return true; }
-  void observe(Observer observer) override { store_.observe(std::move(observer)); }
   [[nodiscard]] int asked() const { return asked_; }
 
  private:
-  PreparationStore& store_;
   const bool done_;
   std::atomic<int> asked_{0};
 };

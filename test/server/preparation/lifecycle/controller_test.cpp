@@ -360,7 +360,7 @@ TEST_CASE("whoever comes later stops the scripts that a record left running, bef
     Outcome outcome;
     bool pending;
   };
-  for (const Row& row : {Row{"called off, its replica killed", Stage::Restoring, Outcome::Expired, true},
+  for (const Row& row : {Row{"cancelled, its replica killed", Stage::Restoring, Outcome::Expired, true},
                          Row{"failed, its replica killed", Stage::Restoring, Outcome::Failed, false},
                          Row{"superseded, its successor gone", Stage::Closed, Outcome::Superseded, false}}) {
     INFO(row.name);

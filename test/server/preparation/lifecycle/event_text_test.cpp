@@ -19,7 +19,7 @@ TEST_CASE("events count the hooks, and say what may be done once they are over")
     std::string begun;
     std::string over;
   };
-  const std::string repeat = "; a request that still waits is admitted, one that was refused is to be repeated";
+  const std::string repeat = "; a request that still waits is admitted, one that was refused must be repeated";
   for (const Row& row : {Row{"one",
                              {no_scheduling()},
                              AdmissionMode::Refuse,
@@ -34,7 +34,7 @@ TEST_CASE("events count the hooks, and say what may be done once they are over")
                              {},
                              AdmissionMode::Hold,
                              "no pre-upgrade hook is to run",
-                             "nothing is to be done before the upgrade; pods that were held may roll"}}) {
+                             "nothing to do before the upgrade; pods that were held may roll"}}) {
     INFO(row.name);
     World world;
     const Replica replica(world);

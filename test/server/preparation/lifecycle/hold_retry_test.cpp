@@ -14,8 +14,8 @@ namespace {
 struct Held {
   World world;
   std::vector<std::string> created;
-  HoldRetry retry{world.store, world.clusters,   world.clock,
-                  world.log,   FailureBackoff{}, [this](const Preparation& record) { created.push_back(record.name); }};
+  HoldRetry retry{world.store, world.clusters, world.clock, world.log,
+                  HoldRetryOptions{{}, [this](const Preparation& record) { created.push_back(record.name); }}};
 
   void fails(AdmissionMode admission = AdmissionMode::Hold, const std::string& supersedes = {}) {
     auto record = record_of("sr-key-1", {});

@@ -76,7 +76,7 @@ TEST_CASE("every stage of a record ends with nothing pending, whoever holds it")
     CHECK(status.stage == Stage::Closed);
     CHECK(status.outcome == Outcome::Expired);
     CHECK_FALSE(status.restore_pending);
-    CHECK(release.said("db/r: called off"));
+    CHECK(release.said("db/r: cancelled"));
     CHECK(release.said("db/r: closed, nothing to restore, Expired"));
   }
 }
@@ -109,7 +109,7 @@ TEST_CASE("it does not end before the requests that were under way have") {
   CHECK(std::chrono::steady_clock::now() >= not_before);
 }
 
-TEST_CASE("what keeps pods from their images is waited for, and named, never called off") {
+TEST_CASE("what keeps pods from their images is waited for, and named, never cancelled") {
   struct Row {
     const char* name;
     RolloutMode mode;
@@ -157,7 +157,7 @@ TEST_CASE("what keeps pods from their images is waited for, and named, never cal
     if (row.waits) {
       REQUIRE(open->size() == 1);
       CHECK(open->front() ==
-            "db/r: holds pods of StarRocksCluster sr; let its rollout end, or apply the images from before");
+            "db/r: holds pods of StarRocksCluster sr; let its rollout end, or apply the previous images");
       CHECK(world.get("r").status.stage == before.stage);
     } else {
       CHECK(open->empty());

@@ -25,7 +25,7 @@ if holds("Stalled") then
   return {status = "Degraded", message = message_of("Stalled", "the upgrade needs a person")}
 end
 -- A closed record is history: what it failed at is nobody's problem any more. Under upgrade-admission "hold" the gate
--- tries again by itself.
+-- retries automatically.
 if preparation.phase == "Failed" and preparation.stage ~= "Closed" and not holds("Reconciling") then
   return {status = "Degraded", message = preparation.message or "the preparation failed"}
 end
@@ -33,13 +33,13 @@ if status.observedGeneration ~= nil and generation ~= nil and status.observedGen
   return {status = "Progressing", message = "waiting for the upgrade gate to see this generation"}
 end
 if holds("Reconciling") then
-  return {status = "Progressing", message = message_of("Reconciling", "the upgrade goes on")}
+  return {status = "Progressing", message = message_of("Reconciling", "the upgrade continues")}
 end
 if preparation.stage ~= "Closed" and (preparation.phase == "Pending" or preparation.phase == "Running") then
   return {status = "Progressing", message = preparation.message or "pre-upgrade hooks are running"}
 end
 if preparation.stage == "RollingOut" or preparation.stage == "Restoring" then
-  return {status = "Progressing", message = preparation.message or "the rollout goes on"}
+  return {status = "Progressing", message = preparation.message or "the rollout is in progress"}
 end
 if status.phase == nil or status.phase == "" then
   return {status = "Progressing", message = "the operator has not reported yet"}

@@ -1,0 +1,138 @@
+#include "server/preparation/hooks/frontend_reader.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <future>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "server/base/log.hpp"
+#include "server/preparation/frontends/running_nodes.hpp"
+
+namespace gate {
+namespace {
+
+/// Clusters asked at once. Each may hang for the wait that its admission agreed to, some seconds; a wave of a thousand
+/// healthy ones is through in the same time.
+constexpr std::size_t kThreadsMax = 32;
+/// Questions waiting for a thread; each is wanted by an admission that gives up within seconds.
+constexpr std::size_t kQuestionsMax = 256;
+
+}  // namespace
+
+void FrontendReader::start() {
+  const auto state = state_.lock();
+  state->started = true;
+  for (std::size_t i = 0; i < state->questions.size(); ++i) grow(*state);
+}
+
+void FrontendReader::request_stop() {
+  stopping_.request_stop();
+  for (const auto state = state_.lock(); auto& thread : state->threads) thread.request_stop();
+}
+
+void FrontendReader::stop() {
+  request_stop();
+  std::vector<std::jthread> threads;
+  {
+    const auto state = state_.lock();
+    state->started = false;
+    threads.swap(state->threads);
+  }
+  threads.clear();  // joins
+  std::deque<Question> unanswered;
+  unanswered.swap(state_.lock()->questions);
+  for (const auto& question : unanswered) question.find(stopping_.get_token());
+}
+
+void FrontendReader::grow(State& state) {
+  if (!state.started || state.idle >= state.questions.size() || state.threads.size() >= kThreadsMax) return;
+  try {
+    state.threads.emplace_back([this](const std::stop_token& stop) { answer(stop); });
+  } catch (const std::exception& error) {  // No thread, or no memory.
+    log_warning(log_, "no further thread for questions to FEs",
+                {{"error", error.what()}});  // those that are there answer
+  }
+}
+
+void FrontendReader::answer(const std::stop_token& stop) {
+  const auto next_of = [](auto& state) {
+    return std::find_if(state.questions.begin(), state.questions.end(),
+                        [&](const Question& question) { return !state.busy.contains(question.cluster); });
+  };
+  auto state = state_.lock();
+  for (;;) {
+    ++state->idle;
+    const bool found = state.wait(asked_, stop, [&](const State& now) { return next_of(now) != now.questions.end(); });
+    --state->idle;
+    if (!found) return;
+    const auto next = next_of(*state);
+    bool is_marked = true;
+    try {
+      state->busy.insert(next->cluster);
+    } catch (const std::bad_alloc&) {
+      is_marked = false;  // Another question about the same cluster may be asked meanwhile: no more than that.
+    }
+    const auto question = std::move(*next);
+    state->questions.erase(next);
+    state.release_for([&] { question.find(stop); });
+    if (is_marked) state->busy.erase(question.cluster);
+    asked_.notify_all();  // the next about the same cluster
+  }
+}
+
+template <class Answer>
+Answer FrontendReader::ask(const std::string& cluster, Deadline deadline,
+                           std::function<Answer(const std::stop_token&)> look) {
+  const auto promise = std::make_shared<std::promise<Answer>>();
+  auto answer = promise->get_future();
+  {
+    const auto state = state_.lock();
+    if (stopping_.stop_requested() || state->questions.size() >= kQuestionsMax) return {};
+    state->questions.push_back(
+        {cluster, [this, promise, deadline, look = std::move(look)](const std::stop_token& stop) {
+           Answer found{};
+           try {
+             if (!stop.stop_requested() && clock_.steady_now() < deadline) found = look(stop);
+           } catch (const std::exception& bug) {
+             log_error(log_, "question to the FE failed", {{"error", bug.what()}});
+           }
+           promise->set_value(std::move(found));
+         }});
+    grow(*state);
+  }
+  asked_.notify_all();
+  if (answer.wait_until(deadline) != std::future_status::ready) return {};
+  return answer.get();
+}
+
+ReadBack FrontendReader::read_back(const Preparation& record, Deadline deadline) {
+  if (has_no_effect(record)) return ReadBack::Holds;
+  return ask<ReadBack>(
+      record.name_space + "/" + record.spec.cluster, deadline, [this, record, deadline](const std::stop_token&) {
+        auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
+        if (!access) return ReadBack::Unreachable;
+        FrontendFleet fleet(peers_.connector, std::move(access).value(), clock_);
+        std::string drifted;
+        const auto holds = settings_hold(record, fleet, peers_.clusters, deadline, drifted);
+        if (!drifted.empty())
+          log_info(log_, "settings drifted",
+                   {{"preparation", record.name_space + "/" + record.name}, {"what", drifted}});
+        return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
+      });
+}
+
+std::vector<RunningNode> FrontendReader::running_nodes(const std::string& name_space, const std::string& cluster,
+                                                       Deadline deadline) {
+  return ask<std::vector<RunningNode>>(
+      name_space + "/" + cluster, deadline,
+      [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {
+        auto access = peers_.clusters.frontend_access(name_space, cluster, deadline);
+        if (!access) return {};
+        FrontendFleet fleet(peers_.connector, std::move(access).value(), clock_);
+        return gate::running_nodes(fleet, deadline);
+      });
+}
+
+}  // namespace gate

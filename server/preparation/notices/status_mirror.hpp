@@ -1,0 +1,79 @@
+#pragma once
+// `.status.upgradePreparationStatus` of the StarRocksCluster: a copy of the record for people, written behind it.
+// Of several records of one cluster the newest open one speaks; one that closes while another is open says nothing any
+// more, and the one that is left says its own again (ADR 107). What is erased meanwhile the ConditionWriter finds.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "policy/rollout/mirror.hpp"
+#include "server/base/guarded.hpp"
+#include "server/ports/cluster_access.hpp"
+#include "server/preparation/notices/condition_writer.hpp"
+
+namespace gate {
+
+/// Thread safe. Newer states of a record overtake older ones that are not written yet.
+class StatusMirror {
+ public:
+  /// All outlive this. `conditions`: written together with the mirror; null: there are none.
+  StatusMirror(ClusterAccess& clusters, const Clock& clock, ConditionWriter* conditions = nullptr)
+      : clusters_(clusters), clock_(clock), conditions_(conditions) {}
+
+  /// While an admission of a cluster is being answered its object is not written.
+  class AnsweringScope {
+   public:
+    AnsweringScope(StatusMirror& mirror, std::string cluster);
+    ~AnsweringScope();
+    AnsweringScope(const AnsweringScope&) = delete;
+    AnsweringScope& operator=(const AnsweringScope&) = delete;
+
+   private:
+    StatusMirror& mirror_;
+    const std::string cluster_;  // "namespace/name"
+  };
+
+  /// Whether an admission of the cluster ("namespace/name") is being answered.
+  [[nodiscard]] bool answering(const std::string& cluster);
+  /// A record as the watch tells it, whoever works on it; `removed`: it is gone. Decides which one speaks.
+  void saw(const Preparation& record, bool removed);
+  /// Writes the state of `record` now where it speaks and that is allowed, otherwise at a later flush(). Blocks while
+  /// it writes.
+  void want(const Preparation& record);
+  /// Writes what is due. Blocks while it writes.
+  void flush();
+  /// The record is closed; what is due of it is still written. Or it was `removed`: then it is not.
+  void forget(const Preparation& record, bool removed);
+
+ private:
+  struct State {
+    std::string written;                          ///< What the cluster's status was last told.
+    std::shared_ptr<const Preparation> to_write;  ///< Not told yet.
+    bool writing = false;                         ///< A newer state waits, or it could be overtaken.
+    SteadyTime not_before{};                      ///< The last try failed.
+    bool closed = false;                          ///< The entry goes when nothing is due any more.
+    bool removed = false;                         ///< The record is: nothing is due.
+  };
+
+  /// The open records that have something to say, by "namespace/name".
+  using Speakers = std::map<std::string, Speaker>;
+
+  struct All {
+    std::map<std::string, State> states;   ///< By "namespace/name" of the record.
+    std::multiset<std::string> answering;  ///< Clusters.
+    std::map<std::string, Speakers> open;  ///< By "namespace/name" of the cluster.
+
+    [[nodiscard]] bool speaks(const Preparation& record) const;
+    /// Erases the entry when nothing more will come of it.
+    void drop_if_done(std::map<std::string, State>::iterator entry);
+  };
+
+  ClusterAccess& clusters_;
+  const Clock& clock_;
+  ConditionWriter* const conditions_;
+  Guarded<All> all_;
+};
+
+}  // namespace gate
