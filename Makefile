@@ -25,7 +25,7 @@ build: ## Builds the dev preset (quick to compile)
 	$(call build,dev)
 
 test: ## Everything: release, ASan and TSan builds; unit, layering, integration, e2e, manifests, chart, image; one line of counts
-	build-support/install-packages.sh build demo test cluster
+	build-support/install-packages.sh build demo test cluster image
 	build-support/test.sh release manifests chart asan tsan image
 
 test-unit: ## Unit and layering tests of the dev preset
@@ -41,8 +41,8 @@ chaos: ## The long failure tests: SIGKILL at every step of the real process, an 
 	build-support/install-packages.sh build demo test cluster
 	CHAOS_OUTAGE_SECONDS=60 STAGE_LABELS='^chaos$$' build-support/test.sh release
 
-interop: ## With real neighbours: cert-manager, the oldest and the newest Kubernetes (the first run builds them: an hour)
-	build-support/install-packages.sh build demo cluster
+interop: ## With real neighbours: cert-manager, Flux, Jaeger, the oldest and the newest Kubernetes (the first run builds them: an hour)
+	build-support/install-packages.sh build demo test cluster
 	$(call build,dev,upgrade-gate fe-simulator)
 	test/interop/interop.sh build/dev
 

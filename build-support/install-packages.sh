@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a job needs, and only those that are missing.
 # usage: install-packages.sh SET...     sets: build demo test cluster lint fuzz bench image
+#        install-packages.sh --list SET...     their names alone
 # Debian 12 and 13; as root or through sudo. Without missing packages it neither uses the network nor needs rights.
 set -euo pipefail
 
@@ -43,6 +44,11 @@ missing_of() {
   done | sort -u
 }
 
+if [ "${1:-}" = --list ]; then
+  shift
+  for set in "$@"; do packages_of "$set"; done | xargs -n 1 | sort -u
+  exit
+fi
 [ $# -gt 0 ] || { echo "usage: install-packages.sh SET..." >&2; exit 2; }
 for set in "$@"; do packages_of "$set" >/dev/null; done
 command -v dpkg-query >/dev/null || { echo "install-packages.sh: this is no Debian; install by hand: $(for s in "$@"; do packages_of "$s"; done | xargs)" >&2; exit 1; }

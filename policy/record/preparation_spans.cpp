@@ -51,6 +51,11 @@ std::vector<WallTime> times_of(const Preparation& record) {
   return out;
 }
 
+/// Of a record, all of whose times are whole seconds, many a span begins and ends at the same moment. Jaeger takes
+/// those for spans of a negative length, and shows a warning at each. Every span is longer by it: none ends behind its
+/// parent.
+constexpr std::chrono::nanoseconds kShortest{1};
+
 class Story {
  public:
   Story(const Preparation& record, WallTime begin, WallTime end)
@@ -76,7 +81,7 @@ class Story {
     span.parent = parent;
     span.name = std::move(name);
     span.start = start;
-    span.end = std::max(start, end.value_or(end_));
+    span.end = std::max(start, end.value_or(end_)) + kShortest;
     return spans_.emplace_back(std::move(span));
   }
 

@@ -219,12 +219,11 @@ AdmissionAnswer AdmissionService::check_configuration(const AdmissionRequest& re
     facts.name_space = request.name_space;
     facts.name = request.name;
     facts.configuration = configuration;
-    auto refusal = hooks_invalid(facts);
     // What was there before must not stop a change of something else.
     const bool as_before =
         request.operation == Operation::Update && judge(request.old_object).faults == configuration.faults;
-    if (!as_before) return refusal;
-    answer.warnings.push_back(refusal.message);
+    if (!as_before) return hooks_invalid(facts);
+    answer.warnings.push_back(clean_text("not valid, as before: " + describe(configuration.faults), kWarningMax));
   }
   answer.warnings.insert(answer.warnings.end(), configuration.warnings.begin(), configuration.warnings.end());
   for (const auto& cause : configuration.unread)

@@ -72,27 +72,37 @@ AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Dead
   return answer;
 }
 
+namespace {
+
+/// Names one annotation and its value, so that the first line of a refusal has room for the obstacle.
+ConfigurationFault cannot_be_led(const LedRollout& rollout, const std::string& obstacle) {
+  const bool holds = rollout.admission == AdmissionMode::Hold;
+  if (rollout.mode == RolloutMode::Operator) {
+    return {std::string(annotation::kUpgradeAdmission), std::string(to_string(rollout.admission)),
+            "refuse, as " + clean_text(obstacle)};
+  }
+  return {std::string(annotation::kUpgradeRollout), std::string(to_string(rollout.mode)),
+          (holds ? "operator, and refuse in place of hold, as " : "operator, as ") + clean_text(obstacle)};
+}
+
+}  // namespace
+
 void require_leading(HookConfiguration& configuration, ClusterAccess& clusters, const std::string& name_space,
                      bool dry_run, Deadline deadline) {
   if (!configuration.rollout.leads()) return;
   const auto obstacle = clusters.obstacle_to_leading(name_space, deadline);
-  const std::string what =
-      std::string(annotation::kUpgradeRollout) + " / " + std::string(annotation::kUpgradeAdmission);
   if (!obstacle) {
-    configuration.unread.push_back(what + ": " + obstacle.error().message);
+    configuration.unread.push_back("whether rollouts may be led: " + obstacle.error().message);
   } else if (!obstacle->empty() && configuration.led_by_default) {
     configuration.rollout.mode = RolloutMode::Operator;
     configuration.rollout.admission = AdmissionMode::Refuse;
     configuration.led_by_default = false;
     configuration.configured = !configuration.only_led;
-    configuration.warnings.push_back(clean_text("not led by the gate's default: " + *obstacle, kWarningMax));
+    configuration.warnings.push_back(clean_text("not led by default: " + *obstacle, kWarningMax));
   } else if (!obstacle->empty() && dry_run) {
     configuration.warnings.push_back(clean_text("would be refused: " + *obstacle, kWarningMax));
   } else if (!obstacle->empty()) {
-    const auto& rollout = configuration.rollout;
-    configuration.faults.push_back(
-        {what, std::string(to_string(rollout.mode)) + " / " + std::string(to_string(rollout.admission)),
-         "operator / refuse, since " + clean_text(*obstacle)});
+    configuration.faults.push_back(cannot_be_led(configuration.rollout, *obstacle));
   }
 }
 

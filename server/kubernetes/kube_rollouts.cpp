@@ -49,9 +49,9 @@ Result<std::string> KubeClusterAccess::obstacle_to_leading(const std::string& na
   if (!object) return object.error();
   const auto label = text_of(member_at(*object, {"metadata", "labels", std::string(kRolloutsLabel).c_str()}));
   if (label == kRolloutsEnabled) return std::string{};
-  const auto wanted = std::string(kRolloutsLabel) + "=" + std::string(kRolloutsEnabled);
-  return "namespace " + name_space + " has not the label " + wanted + ": kubectl label namespace " + name_space + " " +
-         wanted;
+  // Once: it has to be whole in a warning, which has room for little.
+  return "namespace " + name_space + " lacks a label: kubectl label namespace " + name_space + " " +
+         std::string(kRolloutsLabel) + "=" + std::string(kRolloutsEnabled);
 }
 
 }  // namespace gate

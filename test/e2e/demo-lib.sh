@@ -13,7 +13,7 @@ trap demo_cleanup EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
 
-readonly kPatienceSeconds=60
+readonly kPatienceSeconds=${kPatienceSeconds:-60}
 
 # Bold for a person at a terminal; in a pipe or a log the escapes would only be noise.
 bold='' plain=''

@@ -10,8 +10,11 @@ readonly kServiceAccount=/var/run/secrets/kubernetes.io/serviceaccount
 skip() { echo "skipped: $*"; exit 77; }
 if [[ $1 != inside ]]; then
   command -v ip >/dev/null || skip "no ip (package iproute2)"
-  unshare --map-root-user --net --mount true 2>/dev/null || skip "this machine lets nobody make a network namespace"
-  exec unshare --map-root-user --net --mount "$0" inside "$@"
+  # In a chroot nobody may make a user namespace, and root needs none.
+  namespaces=(--net --mount)
+  (($(id -u) == 0)) || namespaces+=(--map-root-user)
+  unshare "${namespaces[@]}" true 2>/dev/null || skip "this machine lets nobody make a network namespace"
+  exec unshare "${namespaces[@]}" "$0" inside "$@"
 fi
 network=$2
 shift 2

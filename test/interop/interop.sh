@@ -33,6 +33,8 @@ newest_kubernetes() {
 
 assets=$("$root/build-support/build-kubernetes.sh" 2>"$log") && export KUBEBUILDER_ASSETS=$assets
 part "cert-manager" "$root/test/interop/cert_manager_test.sh" "$build"
+part "Flux's kustomize-controller" "$root/test/interop/flux_test.sh" "$build"
+part "plugin, Prometheus and Jaeger" "$root/test/interop/watched_test.sh" "$build"
 if versions=${INTEROP_KUBERNETES:-"v1.30.14 $(cd /tmp && newest_kubernetes)"}; then
   for version in $versions; do
     part "manifests on Kubernetes $version" on_kubernetes "$version" "$root/test/e2e/manifests_test.sh"

@@ -237,7 +237,10 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   }
   // The successor restores it; this one is worked on only where there is none.
   if (is_handed_over(record) && has_successor(key)) return options_.reassert_interval;
-  if (options_.restore_only && record.status.stage != Stage::Restoring && record.status.stage != Stage::Closed) {
+  // A bypass has nothing to be called off, but a finalizer for which nobody comes later.
+  const bool due =
+      record.status.stage == Stage::Restoring || record.status.stage == Stage::Closed || record.spec.bypass;
+  if (options_.restore_only && !due) {
     return std::nullopt;  // comes back as an event once it is due
   }
   {

@@ -38,7 +38,7 @@ struct ControllerOptions : LifecycleOptions {
   std::chrono::milliseconds claim_renewal{5000};  ///< While a record is worked on.
   /// Renewals not seen for this long: the replica is gone. One that cannot renew stops after three quarters of it.
   std::chrono::seconds claim_stale_after{20};
-  bool restore_only = false;  ///< Nothing but restoring what is due.
+  bool restore_only = false;  ///< Restores what is due and closes bypasses, nothing else.
   bool conditions = false;    ///< Of clusters are written: see ConditionWriter.
   /// May be empty. Called with each record that is closed, before its finalizer goes: so the record tells that nobody
   /// was told yet, and a replica that ends in between leaves it to another one. That of several replicas which closed

@@ -99,8 +99,7 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, Cluste
                        "; let its rollout end, or apply the previous images");
         continue;
       }
-      // A bypass has nothing to restore.
-      if (!is_open(record) || record.spec.bypass) {
+      if (!is_open(record)) {
         if (said.contains(key))
           tell(key, "closed, nothing to restore, " + std::string(to_string(record.status.outcome)));
         // Once nobody is left to take it off, its namespace could not be deleted.
@@ -108,6 +107,10 @@ Result<std::vector<std::string>> release_records(PreparationStore& store, Cluste
         continue;
       }
       open.push_back(key + ": " + std::string(to_string(record.status.stage)));
+      if (record.spec.bypass) {  // Has nothing to restore, and ends as what it is.
+        tell(key, "closing the record of a bypass");
+        continue;
+      }
       if (being_restored(record)) {
         tell(key, record.status.restore_pending ? "restoring settings" : "closing");
         continue;

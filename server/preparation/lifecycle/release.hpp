@@ -21,7 +21,8 @@ struct ReleaseTimes {
 /// A record that keeps pods from the images that its object has (a hold, a led rollout) is not cancelled, since with
 /// the gate all of them would roll at once: it is waited for, until the serving replicas have led it to its end or the
 /// object is taken back.
-/// Nor does it end while a closed record has its finalizer: afterwards nobody would remove it.
+/// Nor does it end while any record has its finalizer, a bypass that nobody has closed yet included: afterwards nobody
+/// would remove it, and the namespace could not be deleted.
 /// Success: what is still open then, as "namespace/name: stage", with what to do where pods are held; empty: nothing is
 /// pending. Unavailable: the records could not be read.
 [[nodiscard]] Result<std::vector<std::string>> release_records(PreparationStore& store, ClusterAccess& clusters,

@@ -328,7 +328,7 @@ TEST_CASE("a configuration is judged when it is written; one that was faulty bef
 TEST_CASE("a led rollout that the namespace has no label for is refused when it is written") {
   Gate gate;
   gate.world.clusters.cannot_lead(
-      "namespace db has not the label gate.starrocks.com/rollouts=enabled: kubectl label ...");
+      "namespace db lacks a label: kubectl label namespace db gate.starrocks.com/rollouts=enabled");
   const auto with = [](const char* annotation, const char* value) {
     json object = object_with("fe:1");
     object["metadata"]["annotations"] = {{annotation, value}};
@@ -356,7 +356,9 @@ TEST_CASE("a led rollout that the namespace has no label for is refused when it 
     CHECK(response.at("allowed") == row.allowed);
     if (row.allowed) continue;
     CHECK(response.at("status").at("reason") == "UpgradeHooksInvalid");
-    CHECK(message_of(response).find("gate.starrocks.com/rollouts=enabled: kubectl label") != std::string::npos);
+    CHECK(message_of(response).find(
+              "lacks a label: kubectl label namespace db gate.starrocks.com/rollouts=enabled. Nothing of") !=
+          std::string::npos);
   }
 }
 

@@ -142,10 +142,10 @@ TEST_CASE_FIXTURE(Fixture, "a rollout that cannot be led is not promised") {
   asked.rollout.admission = AdmissionMode::Hold;
   require_leading(asked, clusters, "db", false, kDeadline);
   CHECK(asked.faults.empty());
-  clusters.obstacle = std::string("namespace db has not the label");
+  clusters.obstacle = std::string("namespace db lacks a label");
   require_leading(asked, clusters, "db", false, kDeadline);
   REQUIRE(asked.faults.size() == 1);
-  CHECK(describe(asked.faults).find("namespace db has not the label") != std::string::npos);
+  CHECK(describe(asked.faults).find("namespace db lacks a label") != std::string::npos);
   HookConfiguration dry;
   dry.rollout.mode = RolloutMode::Ordered;
   require_leading(dry, clusters, "db", true, kDeadline);
@@ -160,7 +160,7 @@ TEST_CASE_FIXTURE(Fixture, "a rollout that cannot be led is not promised") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "a default that cannot be kept in a namespace is none there") {
-  clusters.obstacle = std::string("namespace db has not the label");
+  clusters.obstacle = std::string("namespace db lacks a label");
   for (const bool only_led : {false, true}) {
     HookConfiguration read;
     read.configured = true;
@@ -173,7 +173,7 @@ TEST_CASE_FIXTURE(Fixture, "a default that cannot be kept in a namespace is none
     CHECK_FALSE(read.rollout.leads());
     CHECK(read.configured == !only_led);
     REQUIRE(read.warnings.size() == 1);
-    CHECK(read.warnings.front().find("has not the label") != std::string::npos);
+    CHECK(read.warnings.front().find("lacks a label") != std::string::npos);
   }
 }
 

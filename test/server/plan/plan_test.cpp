@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "server/app/options.hpp"
+#include "test/policy/golden.hpp"
 #include "test/server/plan/shapes.hpp"
 
 namespace gate {
@@ -170,6 +171,7 @@ TEST_CASE("what makes no sense ends with 2, says what it is, and prints no plan"
     const char* standard_input;
     const char* said;
   };
+  std::vector<std::pair<std::string, std::string>> texts;
   for (const Row& row : {
            Row{"no file", "", "", "hold no StarRocksCluster"},
            Row{"a file that is not there", "missing.yaml", "", "missing.yaml: cannot be read"},
@@ -207,7 +209,13 @@ TEST_CASE("what makes no sense ends with 2, says what it is, and prints no plan"
     CHECK(made.output.empty());
     INFO(made.error);
     CHECK(made.error.find(row.said) != std::string::npos);
+    texts.emplace_back(row.name, made.error);
   }
+  for (const test::Shape& shape : test::shapes()) {
+    if (!shape.said.empty()) texts.emplace_back(shape.name, plan_of("- --set-image fe=fe:3.5.8", shape.text).error);
+  }
+  // As a whole, at 80 columns.
+  test::check_texts(texts, GATE_PLAN_SAMPLES "/errors.expected", GATE_PLAN_ACTUAL "/errors.actual");
 }
 
 TEST_CASE("a cluster is read in every shape that kubectl takes, and what cannot be read is never passed over") {

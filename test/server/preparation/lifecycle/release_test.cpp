@@ -196,11 +196,53 @@ TEST_CASE("a finalizer that cannot be removed in time is named") {
   CHECK(*open == std::vector<std::string>{"db/r: closed, its finalizer is to be removed"});
 }
 
-TEST_CASE("closed records and bypasses are left alone") {
+TEST_CASE("a bypass that nobody has closed yet is closed as what it is, and holds no namespace afterwards") {
+  struct Row {
+    const char* name;
+    bool claimed;  ///< By a replica that is gone.
+  };
+  for (const Row& row : {Row{"nobody saw it", false}, Row{"whoever had claimed it is gone", true}}) {
+    INFO(row.name);
+    World world;
+    auto bypass = record_of("bypass", {no_scheduling()});
+    bypass.spec.bypass = Bypass{"*", "disk full", world.clock.wall_now() + 1h};
+    world.create(bypass);
+    if (row.claimed) {
+      world.write("bypass", [&](PreparationStatus& status) { status.runner = {"gate-0", world.clock.wall_now()}; });
+    }
+    REQUIRE(world.get("bypass").held);
+    const Replica payer(world, paying("release"));
+    Release release;
+    const auto open = release.run(world, ample());
+    REQUIRE(open.ok());
+    CHECK(open->empty());
+    const auto record = world.get("bypass");
+    CHECK_FALSE(record.held);
+    CHECK(record.status.stage == Stage::Closed);
+    CHECK(record.status.outcome == Outcome::Bypassed);
+    CHECK(record.status.captured.empty());
+    CHECK(world.config() == kSchedulingDefault);
+    const auto events = world.clusters.events();
+    CHECK(std::count(events.begin(), events.end(), "UpgradeGateBypassed") == 1);
+    CHECK(release.said("db/bypass: closing the record of a bypass"));
+    CHECK(release.said("db/bypass: closed, nothing to restore, Bypassed"));
+  }
+}
+
+TEST_CASE("a bypass that nobody closes is named, and not called off") {
   World world;
   auto bypass = record_of("bypass", {});
   bypass.spec.bypass = Bypass{"*", "x", world.clock.wall_now()};
   world.create(bypass);
+  Release release;  // and no controller
+  const auto open = release.run(world, std::chrono::steady_clock::now() + 1ms);
+  REQUIRE(open.ok());
+  CHECK(*open == std::vector<std::string>{"db/bypass: Preparing"});
+  CHECK(world.get("bypass").status == PreparationStatus{});
+}
+
+TEST_CASE("closed records are left alone") {
+  World world;
   world.create(record_of("closed", {}));
   world.write("closed", [](PreparationStatus& status) { status.stage = Stage::Closed; });
   REQUIRE(world.store.let_go("db", "closed", ample()));
@@ -209,7 +251,6 @@ TEST_CASE("closed records and bypasses are left alone") {
   REQUIRE(release.run(world, ample()).ok());
   CHECK(release.lines.empty());
   CHECK(world.get("closed").resource_version == before);
-  CHECK(world.get("bypass").status == PreparationStatus{});
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ TEST_CASE("a namespace that loses its label during a hold is noticed as a webhoo
   const std::vector<std::string> lost{"UpgradeHoldLost"};
   const std::vector<std::string> both{"UpgradeHoldLost", "UpgradeHoldKept"};
 
-  world.clusters.cannot_lead("namespace db has not the label");
+  world.clusters.cannot_lead("namespace db lacks a label");
   SUBCASE("and given back") {
     notice.look();
     notice.look();
