@@ -79,6 +79,11 @@ bench-wave: ## WAVE_CLUSTERS (1000) upgrades at once on a real API server, some 
 	$(call build,release,upgrade-gate fe-simulator)
 	test/bench/wave.sh build/release
 
+bench-led: ## WAVE_CLUSTERS (100) upgrades led pod by pod at once on a real API server; two replicas (5 to 10 minutes)
+	build-support/install-packages.sh build cluster
+	$(call build,release,upgrade-gate fe-simulator)
+	WAVE_LED=1 WAVE_CLUSTERS=$${WAVE_CLUSTERS:-100} test/bench/wave.sh build/release
+
 bench-parsers: ## What each parser of foreign text costs against its size; fails where one is not linear (5 minutes)
 	$(call build,release,bench_parsers)
 	build/release/test/bench/bench_parsers

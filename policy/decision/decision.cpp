@@ -183,6 +183,24 @@ bool is_over(const Preparation& record) {
          record.status.stage == Stage::Closed;
 }
 
+/// A newer record rolled one of its components out since: where that led is where the pods stand, and what was prepared
+/// before is not led to any more (order_of).
+bool is_history(const AdmissionFacts& facts, const Preparation& record) {
+  const auto shares = [&](const ImageChange& change) {
+    return std::any_of(record.spec.changes.begin(), record.spec.changes.end(),
+                       [&](const ImageChange& own) { return own.component == change.component; });
+  };
+  for (const auto& other : facts.records) {  // newest first
+    if (other.name == record.name) return false;
+    const auto& changes = other.spec.changes;
+    if (other.spec.object.uid == facts.object_uid && other.status.outcome == Outcome::Succeeded &&
+        std::any_of(changes.begin(), changes.end(), shares)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 Decision decide_prepared(const AdmissionFacts& facts, EffectsLeft left) {
   const std::string key = target_key(facts);
   const Preparation* record = latest_attempt(facts, key);
@@ -190,7 +208,7 @@ Decision decide_prepared(const AdmissionFacts& facts, EffectsLeft left) {
     return facts.dry_run ? dry_run_allowed("not started", nullptr) : start_attempt(facts, key, 1);
   }
   if (record->status.phase == Phase::Failed) return decide_failed(facts, *record, key);
-  if (is_over(*record)) {
+  if (is_over(*record) || is_history(facts, *record)) {
     return facts.dry_run ? dry_run_allowed("not started", nullptr)
                          : start_attempt(facts, key, record->spec.attempt + 1);
   }

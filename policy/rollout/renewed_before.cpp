@@ -1,7 +1,11 @@
 #include "policy/rollout/renewed_before.hpp"
 
 #include <algorithm>
+#include <compare>
+#include <optional>
 #include <utility>
+
+#include "policy/versions/version.hpp"
 
 namespace gate {
 namespace {
@@ -10,6 +14,24 @@ namespace {
 int renewed_from(const StatefulSetState& set) {
   if (set.on_delete) return set.updated >= set.replicas ? 0 : set.replicas;
   return std::max(0, set.replicas - set.updated);
+}
+
+/// What the nodes of a component say once they run `change.to`, where that tells them from those that run `change.from`
+/// and from those of another build of the version.
+std::optional<Version> telling_version(const ImageChange& change) {
+  auto to = version_of_image(change.to);
+  const auto from = version_of_image(change.from);
+  if (!to || !from || !to->prerelease.empty()) return std::nullopt;
+  const auto order = *to <=> Version{from->major, from->minor, from->patch, {}};
+  const bool apart = order == std::partial_ordering::less || order == std::partial_ordering::greater;
+  return apart ? to : std::nullopt;
+}
+
+bool runs(const NodeBefore& node, const Version& wanted) {
+  auto actual = parse_version(node.version);
+  if (!actual) return false;
+  actual->prerelease.clear();  // the build
+  return (*actual <=> wanted) == std::partial_ordering::equivalent;
 }
 
 }  // namespace
@@ -21,12 +43,15 @@ bool may_be_renewed_before(const PreparationSpec& spec) {
 std::vector<NodeBefore> forget_starts_of_renewed(const PreparationSpec& spec, std::vector<NodeBefore> nodes,
                                                  const std::vector<StatefulSetState>& sets) {
   for (const auto& change : spec.changes) {
+    const auto wanted = telling_version(change);
     for (const auto& set : sets) {
-      if (set.component != change.component || !set.exists || !set.observed || set.image != change.to) continue;
-      const int from = renewed_from(set);
+      if (set.component != change.component || !set.exists) continue;
+      const bool renews = set.observed && set.image == change.to;
+      const int from = renews ? renewed_from(set) : set.replicas;
       for (auto& node : nodes) {
         const auto ordinal = ordinal_in(set, node.name);
-        if (ordinal && *ordinal >= from) node.started.clear();
+        if (!ordinal) continue;
+        if ((renews && *ordinal >= from) || (wanted && runs(node, *wanted))) node.started.clear();
       }
     }
   }

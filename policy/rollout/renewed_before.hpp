@@ -14,7 +14,9 @@ namespace gate {
 
 /// `nodes` (as nodes_to_restart() has them), with no start time where the pod has the new template by its StatefulSet:
 /// no process is then the one from before. Those are the highest ordinals, as many as it says are updated; with
-/// `updateStrategy: OnDelete`, all or none. Their versions stay: by them tags are judged.
+/// `updateStrategy: OnDelete`, all or none. So is one that has the version which the new image's tag names and the old
+/// one's does not: a rollout to this very image left it there, another one began since, and a template that returns
+/// restarts no pod that has it. Their versions stay: by them tags are judged.
 [[nodiscard]] std::vector<NodeBefore> forget_starts_of_renewed(const PreparationSpec& spec,
                                                                std::vector<NodeBefore> nodes,
                                                                const std::vector<StatefulSetState>& sets);

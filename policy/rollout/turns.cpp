@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <functional>
 
 #include "policy/text/text.hpp"
 #include "policy/versions/version.hpp"
@@ -101,6 +102,8 @@ std::string step_text(const Turn& turn) {
   return names_of(turn) + ": step " + std::to_string(turn.step) + " of " + std::to_string(turn.of);
 }
 
+bool is_let_go(const RolloutProgress& progress) { return progress.back && progress.turns.empty(); }
+
 /// Works on a copy of the record's progress.
 class Leader {
  public:
@@ -123,11 +126,16 @@ class Leader {
   /// Turns for the direction in which the object goes.
   void face() {
     auto& progress = out_.progress;
-    if (progress.turns.empty()) progress.turns = plan_turns(record_.spec);
-    if (progress.back == seen_.back) return;
+    const bool was_let_go = is_let_go(progress);
+    if (progress.turns.empty()) {
+      progress.turns = plan_turns(record_.spec);
+      order_frontends();
+    }
+    if (progress.back == seen_.back && !was_let_go) return;
     progress.back = seen_.back;
     if (!seen_.back) {
       progress.turns = plan_turns(record_.spec);
+      order_frontends();
       tell(false, "UpgradeRolloutForward", "the new images are on the object again");
       return;
     }
@@ -136,7 +144,25 @@ class Leader {
       turn = Turn{turn.components, moved ? TurnPhase::Held : TurnPhase::Done, 0, 0, 0, {}, {}, 0};
     }
     std::reverse(progress.turns.begin(), progress.turns.end());
+    order_frontends();
     tell(false, "UpgradeRollingBack", "the object was reverted; what has rolled is rolled back, the last first");
+  }
+
+  /// No FE is to be newer than another node. Where the record began in the middle of another rollout, what it changes
+  /// from is not what all pods run: whether FEs go up or down is told by what they have.
+  void order_frontends() {
+    const auto* set = set_of(seen_, Component::Frontend);
+    const auto* change = change_of(record_.spec, Component::Frontend);
+    if (record_.spec.origins.empty() || change == nullptr || set == nullptr || !set->exists) return;
+    const auto now = version_of_image(set->image);
+    const auto target = version_of_image(seen_.back ? way_back(record_.spec, *change) : change->to);
+    if (!now || !target) return;
+    const auto order = *now <=> *target;
+    const auto is_frontends = [](const Turn& turn) { return turn.components.front() == Component::Frontend; };
+    auto& turns = out_.progress.turns;
+    if (order == std::partial_ordering::greater) std::stable_partition(turns.begin(), turns.end(), is_frontends);
+    if (order == std::partial_ordering::less)
+      std::stable_partition(turns.begin(), turns.end(), std::not_fn(is_frontends));
   }
 
   /// By its StatefulSets: a turn that is Held may be so for the second time.
@@ -283,6 +309,13 @@ const Turn* turn_of(const Preparation& record, Component component) {
   return nullptr;
 }
 
+/// Every image that the record leads to is among `present`.
+bool has_all(const PreparationSpec& spec, const std::vector<ComponentImage>& present) {
+  return std::all_of(spec.changes.begin(), spec.changes.end(), [&](const ImageChange& change) {
+    return std::find(present.begin(), present.end(), ComponentImage{change.component, change.to}) != present.end();
+  });
+}
+
 SetOrder held() { return {SetVerdict::Hold, 0}; }
 
 SetOrder forward(const Preparation& record, Component component) {
@@ -407,7 +440,13 @@ bool leaves_held(const Preparation& record) {
   return progress.turns.empty() || present_turn(progress.turns) != nullptr;
 }
 
-SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>& records, bool asked) {
+SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>& records, bool asked,
+                  const std::vector<ComponentImage>& present) {
+  // The stored template, sent back by whoever writes something else, the operator's last-applied annotation or a label:
+  // that says nothing about where the owner leads, and with the mark gone each of the operator's passes would write.
+  const auto wanted = std::find_if(present.begin(), present.end(),
+                                   [&](const ComponentImage& image) { return image.component == write.component; });
+  if (write.old_image == write.new_image && wanted != present.end() && wanted->image != write.new_image) return held();
   bool newer_leads = false;  // elsewhere: what a record before it let go is not to run ahead of that
   for (const auto& record : records) {
     if (record.spec.object.uid != write.owner.uid) continue;
@@ -416,8 +455,8 @@ SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>&
     const bool given_up =
         record.status.phase == Phase::Failed || (over(record) && record.status.outcome != Outcome::Succeeded);
     if (change->to == write.new_image && (!given_up || record.spec.bypass)) {
-      const bool let_go = record.status.rollout.back && record.status.rollout.turns.empty();
-      return newer_leads && let_go ? held() : forward(record, write.component);
+      const bool again = newer_leads || has_all(record.spec, present);
+      return again && is_let_go(record.status.rollout) ? held() : forward(record, write.component);
     }
     const bool rolled_out = over(record) && record.status.outcome == Outcome::Succeeded;
     if (way_back(record.spec, *change) == write.new_image && !rolled_out) return backward(record, write.component);

@@ -40,7 +40,7 @@ Result<SetOrder> StatefulSetHandler::order(const AdmissionRequest& request, cons
   const auto records = store_.list_of_cluster(request.name_space, cluster, deadline);
   if (!records) return records.error();
   const auto asked = resolve_hooks({.object = *owner, .default_hooks = default_hooks_, .rollout_defaults = defaults_});
-  return order_of(write, *records, asked.rollout.leads());
+  return order_of(write, *records, asked.rollout.leads(), unchanged_images(write.owner.kind, *owner, {}));
 }
 
 AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Deadline deadline) const {

@@ -3,9 +3,10 @@
 # HANGING of them with an FE that hangs, two replicas of the gate; then everybody repeats, and stops asking for hooks.
 # Tells how soon all are prepared with and without those that hang, how soon repeated requests are admitted, what a
 # change costs the API server from its first request to the closed record, memory, and what ordinary reviews feel of it.
+# With WAVE_LED=1, instead: upgrades that the gate leads pod by pod, all at once (wave/led.go); what each step costs.
 # usage: wave.sh BUILD_DIR [FE_SIMULATOR]
-# Environment: WAVE_CLUSTERS (1000), WAVE_NAMESPACES (20), WAVE_HANGING (20), WAVE_SPREAD (10s), WAVE_PATIENCE (10m).
-# Writes BUILD_DIR/bench/wave.md. Exit code 1 if a target is missed, 2 if it could not be measured.
+# Environment: WAVE_LED, WAVE_CLUSTERS (1000), WAVE_NAMESPACES (20), WAVE_HANGING (20), WAVE_SPREAD (10s), WAVE_PATIENCE (10m).
+# Writes BUILD_DIR/bench/wave.md, or led.md. Exit code 1 if a target is missed, 2 if it could not be measured.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,7 +20,8 @@ if [ "${1:-}" = inside ]; then
   "$KUBECTL" patch crd starrocksclusters.starrocks.com --type=json \
     --patch-file "$root/manifests/crd-extension/starrocksclusters-patch.yaml" >/dev/null
   "$KUBECTL" wait --for=condition=Established crd --all --timeout=30s >/dev/null
-  "$KUBECTL" apply -f "$root/manifests/base/namespace.yaml" -f "$root/manifests/base/rbac.yaml" >/dev/null
+  "$KUBECTL" apply -f "$root/manifests/base/namespace.yaml" -f "$root/manifests/base/rbac.yaml" \
+    -f "$root/manifests/rollouts/rbac.yaml" >/dev/null
   "$root/certs/make-certificates.sh" "$directory/tls" 127.0.0.1 >"$directory/tls.log" 2>&1
   token=$("$KUBECTL" -n starrocks-upgrade-gate create token upgrade-gate --duration=4h)
   server=$("$KUBECTL" config view --raw -o 'jsonpath={.clusters[0].cluster.server}')
@@ -32,8 +34,11 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 END
   )
+  report=wave
+  leads=false
+  if [ -n "${WAVE_LED:-}" ]; then report=led leads=true; fi
   exec "$directory/wave" -control-plane "$directory" -gate "$build/server/app/upgrade-gate" -simulator "$simulator" \
-    -scripts "$root/test/e2e" -output "$build/bench/wave.md" -clusters "${WAVE_CLUSTERS:-1000}" \
+    -led="$leads" -scripts "$root/test/e2e" -output "$build/bench/$report.md" -clusters "${WAVE_CLUSTERS:-1000}" \
     -namespaces "${WAVE_NAMESPACES:-20}" -hanging "${WAVE_HANGING:-20}" -spread "${WAVE_SPREAD:-10s}" \
     -patience "${WAVE_PATIENCE:-10m}"
 fi

@@ -15,6 +15,7 @@
 #include "policy/decision/decision.hpp"
 #include "policy/hooks/sql.hpp"
 #include "policy/record/history.hpp"
+#include "policy/versions/version.hpp"
 #include "server/memory/memory_preparation_store.hpp"
 #include "server/memory/memory_script_jobs.hpp"
 #include "server/preparation/lifecycle/record_lifecycle.hpp"
@@ -55,6 +56,7 @@ class DyingStore final : public ForwardingStore {
 struct StoryPod {
   std::string image;
   int started = 0;
+  bool stuck = false;  ///< It does not come up, whatever its image.
 };
 
 /// Pods of one component.
@@ -65,8 +67,14 @@ struct StoryStatefulSet {
 
 /// A tag that ends in "x" never starts.
 inline bool works(const std::string& image) { return !image.ends_with('x'); }
+/// As a node prints it: by a tag that names one.
+inline std::string version_told(const std::string& image) {
+  const auto version = version_of_image(image);
+  return version ? image.substr(image.find(':') + 1) : "main";
+}
+inline bool is_up(const StoryPod& pod) { return works(pod.image) && !pod.stuck; }
 
-class StoryWorld final : public ClusterAccess, public FrontendConnector {
+class StoryWorld : public ClusterAccess, public FrontendConnector {
  public:
   StoryWorld() { be.pods.resize(2, {"be:a"}); }
 
@@ -95,11 +103,11 @@ class StoryWorld final : public ClusterAccess, public FrontendConnector {
     fe.pods.front().started = ++starts;
     settings = kOriginal;
   }
-  [[nodiscard]] bool frontend_up() const { return !frontend_crashed && works(fe.pods.front().image); }
+  [[nodiscard]] bool frontend_up() const { return !frontend_crashed && is_up(fe.pods.front()); }
 
   [[nodiscard]] static bool stands(const StoryStatefulSet& set, const std::string& image) {
     return set.image == image && std::all_of(set.pods.begin(), set.pods.end(),
-                                             [&](const StoryPod& pod) { return pod.image == image && works(image); });
+                                             [&](const StoryPod& pod) { return pod.image == image && is_up(pod); });
   }
   [[nodiscard]] const StoryStatefulSet& set_of(Component component) const {
     return component == Component::Frontend ? fe : be;
@@ -166,6 +174,7 @@ class StoryWorld final : public ClusterAccess, public FrontendConnector {
   StoryStatefulSet be{"be:a", {}};
   int starts = 0;
   bool frontend_crashed = false;
+  bool refuses_sets = false;
   std::map<std::string, std::string> settings = kOriginal;
   std::function<void(const std::string& key, const std::string& value)> on_set = [](const auto&, const auto&) {};
 
@@ -175,6 +184,7 @@ class StoryWorld final : public ClusterAccess, public FrontendConnector {
     explicit Session(StoryWorld& world) : world_(world) {}
     Result<QueryResult> execute(std::string_view sql, Deadline) override {
       if (!world_.frontend_up()) return Error{ErrorCode::Unavailable, "connection reset"};
+      if (world_.refuses_sets && sql.starts_with("ADMIN SET")) return Error{ErrorCode::Rejected, "not now", 1064};
       return world_.answer(std::string(sql));
     }
 
@@ -188,17 +198,21 @@ class StoryWorld final : public ClusterAccess, public FrontendConnector {
     QueryResult out;
     if (sql == "SHOW FRONTENDS") {
       out.columns = {"Name", "IP", "QueryPort", "Role", "Alive", "StartTime", "Version"};
-      out.rows = {{cell("fe"), cell("fe"), cell("9030"), cell("LEADER"), cell("true"),
-                   cell(std::to_string(fe.pods.front().started)), cell("main")}};
+      out.rows = {{cell("sr-fe-0.sr-fe-search_9010_1"), cell("fe"), cell("9030"), cell("LEADER"), cell("true"),
+                   cell(std::to_string(fe.pods.front().started)), cell(version_told(fe.pods.front().image))}};
       return out;
     }
     if (sql == "SHOW BACKENDS") {
       out.columns = {"BackendId", "IP", "HeartbeatPort", "Alive", "LastStartTime", "Version"};
       for (std::size_t i = 0; i < be.pods.size(); ++i) {
-        out.rows.push_back({cell(std::to_string(i)), cell("be-" + std::to_string(i)), cell("9050"),
-                            cell(works(be.pods[i].image) ? "true" : "false"), cell(std::to_string(be.pods[i].started)),
-                            cell("main")});
+        out.rows.push_back({cell(std::to_string(i)), cell("sr-be-" + std::to_string(i) + ".sr-be-search"), cell("9050"),
+                            cell(is_up(be.pods[i]) ? "true" : "false"), cell(std::to_string(be.pods[i].started)),
+                            cell(version_told(be.pods[i].image))});
       }
+      return out;
+    }
+    if (sql == "SHOW COMPUTE NODES") {
+      out.columns = {"ComputeNodeId", "IP", "HeartbeatPort", "Alive", "LastStartTime", "Version"};
       return out;
     }
     for (auto& [key, value] : settings) {

@@ -108,6 +108,15 @@ json as_applied(Story& story) {
   return cluster;
 }
 
+/// When this manager last wrote the object, and what of it: an apply that changes nothing leaves it alone.
+json written_by(Story& story, const std::string& manager) {
+  const auto entries = story.cluster()["metadata"]["managedFields"];
+  for (const auto& entry : entries) {
+    if (entry["manager"] == manager && entry.value("subresource", "").empty()) return entry;
+  }
+  return {};
+}
+
 /// Applies the cluster's manifest on the server, as GitOps tools do.
 class Applier {
  public:
@@ -215,6 +224,8 @@ TEST_CASE("a manifest that is applied every second during the whole upgrade dist
     }
     REQUIRE(tool.apply(manifest).exit_code == 0);
     const auto generation = story.cluster()["metadata"]["generation"];
+    const auto last_write = written_by(story, managers[style]);
+    REQUIRE_FALSE(last_write.is_null());
     story.until_without(
         "the upgrade is over",
         [&] { return story.newest().value("stage", "") == "Closed" && story.rolled("sr-fe", "3.3.1"); },
@@ -222,6 +233,7 @@ TEST_CASE("a manifest that is applied every second during the whole upgrade dist
     ends_with_all(story, "3.3.1");
     CHECK(story.restarts(from) == std::vector<std::string>{"sr-be-1", "sr-be-0", "sr-fe-0"});
     CHECK(story.cluster()["metadata"]["generation"] == generation);
+    CHECK(written_by(story, managers[style]) == last_write);
     CHECK(tool.times() > 5);
     CHECK(story.records().size() == 1);
     // Nobody but these writes it: the manager of the manifest once, everybody else its status.

@@ -127,11 +127,48 @@ TEST_CASE("a new target while held, while BEs roll and while Paused: nothing of 
   });
 }
 
-TEST_CASE("a critical hook fails in a hold: nothing rolls and it says why; scaling, restarts and status go on") {
-  in_write_styles("hook", small_led("ordered", "hold"), 0, [](Story& story, std::size_t) {
+TEST_CASE("people turn to another target and back again, twice, while a BE is down: every pod in its turn") {
+  in_write_styles("minds", small_led("stepwise", "hold"), 0, [](Story& story, std::size_t) {
+    const auto turn_to = [&](const std::string& version) { must_patch(story, {{"fe", version}, {"be", version}}); };
+    const auto canary_of = [&](const std::string& version) {
+      story.world.rule("sr-be-1", "start=never");
+      const auto from = story.timeline().size();
+      turn_to(version);
+      story.until("the first BE is down", [&] { return story.ready_pods("be").size() == 1; });
+      return from;
+    };
+    // To a third one, and back to the second.
+    const auto from = canary_of("3.3.1");
+    turn_to("3.3.2");
+    nothing_restarts(story, from, {});
+    turn_to("3.3.1");
+    nothing_restarts(story, from, {});
+    story.world.clear_rules();
+    ends_with_all(story, "3.3.1");
+    CHECK_FALSE(ever_ran(story, from, "sr-fe", "3.3.2"));
+    CHECK_FALSE(ever_ran(story, from, "sr-be-0", "3.3.2"));
+    CAPTURE(json(story.restarts(from)).dump());
+    CHECK(frontends_last(story.restarts(from)));
+
+    // Back to where the pods came from, and on again.
+    const auto again = canary_of("3.3.3");
+    turn_to("3.3.1");
+    turn_to("3.3.3");
+    nothing_restarts(story, again, {});
+    story.world.clear_rules();
+    ends_with_all(story, "3.3.3");
+    CHECK(frontends_last(story.restarts(again)));
+    CHECK(condition(story, "Stalled").empty());
+  });
+}
+
+TEST_CASE("a critical hook fails in a hold: nothing rolls and it says why; all that is no image goes on meanwhile") {
+  auto options = small_led("ordered", "hold");
+  options.compute_nodes = 1;
+  in_write_styles("hook", options, 0, [](Story& story, std::size_t) {
     const auto from = story.timeline().size();
     story.database("fail ADMIN SET=1064:HY000:not now");
-    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}});
+    must_patch(story, {{"fe", "3.3.1"}, {"be", "3.3.1"}, {"cn", "3.3.1"}});
     story.until("the condition says why", [&] {
       return condition(story, "UpgradeHeld") == "True HookFailed" && contains(message_of(story, "Ready"), "not now");
     });
@@ -143,16 +180,29 @@ TEST_CASE("a critical hook fails in a hold: nothing rolls and it says why; scali
         {"patch", "starrockscluster", "sr", "--type=merge", "-p", R"({"spec":{"starRocksBeSpec":{"replicas":3}}})"});
     story.until("a third BE is there", [&] { return story.ready_pods("be").size() == 3; });
     for (const auto& [pod, image] : story.ready_pods("be")) CHECK(image == "starrocks/be-ubuntu:3.3.0");
+    // As an autoscaler does.
+    story.must({"scale", "starrockscluster", "sr", "--replicas=2"});
+    story.until("a second CN is there", [&] { return story.ready_pods("cn").size() == 2; });
+    for (const auto& [pod, image] : story.ready_pods("cn")) CHECK(image == "starrocks/cn-ubuntu:3.3.0");
+    const json eviction{{"apiVersion", "policy/v1"},
+                        {"kind", "Eviction"},
+                        {"metadata", {{"name", "sr-cn-0"}, {"namespace", story.name_space()}}}};
+    story.must({"create", "--raw", "/api/v1/namespaces/" + story.name_space() + "/pods/sr-cn-0/eviction", "-f", "-"},
+               {.input = eviction.dump()});
+    const std::vector<std::string> so_far{"sr-be-0", "sr-be-2", "sr-cn-1", "sr-cn-0"};
+    story.until("the evicted one is back", [&] { return story.restarts(from) == so_far; });
+    CHECK_FALSE(ever_ran(story, from, "sr-", "3.3.1"));
     story.must({"patch", "starrockscluster", "sr", "--subresource=status", "--type=merge", "-p",
                 R"({"status":{"reason":"written by a test"}})"});
     story.must({"label", "starrockscluster", "sr", "team=data"});
     story.must({"label", "statefulset", "sr-be", "team=data"});
-    nothing_restarts(story, from, {"sr-be-0", "sr-be-2"});
+    nothing_restarts(story, from, so_far);
 
     const auto held = story.timeline().size();
     story.database("clear");
     ends_with_all(story, "3.3.1");
-    CHECK(story.restarts(held) == std::vector<std::string>{"sr-be-2", "sr-be-1", "sr-be-0", "sr-fe-0"});
+    CHECK(story.restarts(held) ==
+          std::vector<std::string>{"sr-be-2", "sr-be-1", "sr-be-0", "sr-cn-1", "sr-cn-0", "sr-fe-0"});
   });
 }
 

@@ -36,7 +36,104 @@ void check_order(Story& story, std::size_t from) {
   CHECK(came.size() == 4);
 }
 
+/// Of the StatefulSets alone: what the operator writes, and the controller.
+std::map<std::string, std::string> set_versions(Story& story) {
+  auto versions = story.resource_versions();
+  std::erase_if(versions, [](const auto& entry) { return !entry.first.starts_with("statefulsets/"); });
+  return versions;
+}
+
+/// Three passes of the operator in a row that write nothing. One that writes at each of its passes never has them.
+void comes_to_rest(Story& story) {
+  std::map<std::string, std::string> seen;
+  std::size_t since = 0;
+  story.until("the operator passes three times and writes no StatefulSet", [&] {
+    const auto passes = story.operator_passes();
+    auto now = set_versions(story);
+    if (now != seen) {
+      seen = std::move(now);
+      since = passes;
+    }
+    return passes >= since + 3;
+  });
+}
+
+/// Entries of the timeline from `from` on that hold all these texts.
+std::vector<std::size_t> entries(Story& story, std::size_t from, const std::string& kind,
+                                 const std::vector<std::string>& texts) {
+  std::vector<std::size_t> out;
+  const auto all = story.timeline();
+  for (std::size_t i = from; i < all.size(); ++i) {
+    const bool found =
+        std::all_of(texts.begin(), texts.end(), [&](const std::string& text) { return contains(all[i].what, text); });
+    if (all[i].kind == kind && found) out.push_back(i);
+  }
+  return out;
+}
+
+/// Settings before the first pod moves and back after the last; an image of the metadata before the first FE.
+void check_sql_around_pods(Story& story, std::size_t from) {
+  INFO(story.how_things_stand());
+  const auto down = entries(story, from, "pod", {" down"});
+  const auto frontends_down = entries(story, from, "pod", {"-fe-", " down"});
+  const auto up = entries(story, from, "pod", {" up "});
+  const auto workers_up = entries(story, from, "pod", {"sr-cn", " up "});
+  const auto set = entries(story, from, "sql", {"ADMIN SET", "disable_balance", "true"});
+  const auto restored = entries(story, from, "sql", {"ADMIN SET", "disable_balance", "false"});
+  const auto images = entries(story, from, "sql", {"CREATE IMAGE"});
+  REQUIRE_FALSE((down.empty() || frontends_down.empty() || up.empty() || workers_up.empty()));
+  REQUIRE_FALSE((set.empty() || restored.empty() || images.empty()));
+  CHECK(set.front() < down.front());
+  CHECK(images.front() > workers_up.back());
+  CHECK(images.back() < frontends_down.front());
+  CHECK(restored.front() > up.back());
+}
+
 }  // namespace
+
+TEST_CASE("one patch of all components and a variable: pods in turn, SQL around them, rest while held and steered") {
+  auto options = led({{"starrocks.com/upgrade-rollout", "stepwise"}, {"starrocks.com/upgrade-admission", "hold"}});
+  options.frontends = 3;
+  options.backends = options.compute_nodes = 2;
+  in_write_styles("whole", options, 0, [](Story& story, std::size_t style) {
+    const auto has_variable = [&] {
+      return contains(story.object("statefulsets", "sr-be")->at("spec").dump(), "STORY_VARIABLE");
+    };
+    const json variables{{{"name", "STORY_VARIABLE"}, {"value", "1"}}};
+    story.must({"patch", "starrockscluster", "sr", "--type=merge", "-p",
+                json{{"spec", {{"starRocksBeSpec", {{"beEnvVars", variables}}}}}}.dump()});
+    story.until("the variable is there", [&] { return has_variable() && story.rolled("sr-be", "3.3.0"); });
+
+    story.database("fail ADMIN SET=1064:HY000:not now");
+    const auto from = story.timeline().size();
+    json spec;
+    for (const std::string part : {"fe", "be", "cn"}) {
+      const std::string field = part == "fe" ? "starRocksFeSpec" : part == "be" ? "starRocksBeSpec" : "starRocksCnSpec";
+      spec[field]["image"] = "starrocks/" + part + "-ubuntu:3.3.1";
+    }
+    spec["starRocksBeSpec"]["beEnvVars"] = json::array();
+    story.must({"patch", "starrockscluster", "sr", "--type=merge", "-p", json{{"spec", spec}}.dump()});
+    story.until("it is held", [&] { return condition(story, "UpgradeHeld") == "True HookFailed"; });
+    comes_to_rest(story);
+    CHECK(has_variable());
+    CHECK(story.restarts(from).empty());
+
+    story.world.rule("sr-be-1", "start=never");
+    story.database("clear");
+    story.until("the first BE is down", [&] { return story.ready_pods("be").size() == 1; });
+    comes_to_rest(story);
+    story.world.clear_rules();
+
+    story.until(
+        "all is new", [&] { return story.rolled("sr-cn", "3.3.1") && story.rolled("sr-fe", "3.3.1"); }, 300s);
+    ends_with_all(story, "3.3.1");
+    CHECK(story.restarts(from) ==
+          std::vector<std::string>{"sr-be-1", "sr-be-0", "sr-cn-1", "sr-cn-0", "sr-fe-2", "sr-fe-1", "sr-fe-0"});
+    check_sql_around_pods(story, from);
+    if (style == 0) CHECK_FALSE(has_variable());  // older operators take nothing away, with or without a gate
+    comes_to_rest(story);
+  });
+}
 
 TEST_CASE("ordered: one patch of FE and BE rolls the BEs first, in both ways in which operators write") {
   for (std::size_t style = 0; style < kWriteStyles.size(); ++style) {

@@ -120,6 +120,7 @@ struct RecordLifecycle::Look {
   std::vector<Preparation> others;
   bool back = false;                       ///< Pods go elsewhere than the record prepared.
   std::optional<std::string> waiting_for;  ///< nullopt: not known, or nothing moves.
+  std::string unset;                       ///< Why the settings are not known to be in force; "" when they are.
 };
 
 RecordLifecycle::RecordLifecycle(const LifecyclePeers& peers, LifecycleOptions options)
@@ -297,6 +298,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   if (!held)
     log_warning(log_, "settings drifted or unreadable",
                 {{"preparation", key_of(record)}, {"error", held.error().message}});
+  if (!held && record.spec.mode == PreparationMode::Run) look.unset = held.error().message;
   const auto again = look.object ? lead(claim, look) : options_.reassert_interval;
   report(claim, held, look);
   if (held || !is_transient(held.error())) {
@@ -320,7 +322,7 @@ milliseconds RecordLifecycle::lead(ClaimedRecord& claim, Look& look) {
     if (!others) return kStoreRetry;
     look.others = std::move(others).value();
   }
-  const auto led = leader_.look(claim, *look.object, look.others, clock_.steady_now() + kRoundBudget);
+  const auto led = leader_.look(claim, *look.object, look.others, clock_.steady_now() + kRoundBudget, look.unset);
   if (!led) {
     log_warning(log_, "rollout not led further", {{"preparation", key_of(record)}, {"error", led.error().message}});
     return kStoreRetry;

@@ -130,7 +130,8 @@ Status RolloutLeader::let_go(ClaimedRecord& claim, const Preparation& record, De
 }
 
 Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json& object,
-                                     const std::vector<Preparation>& others, Deadline deadline) {
+                                     const std::vector<Preparation>& others, Deadline deadline,
+                                     const std::string& unset) {
   const auto record = claim.snapshot();
   LeadLook out;
   const auto forward = direction(record.spec, object);
@@ -144,6 +145,7 @@ Result<LeadLook> RolloutLeader::look(ClaimedRecord& claim, const nlohmann::json&
   FencedConnector connector(connector_, claim);
   auto seen = observe_rollout(record, object, !*forward, connector, deadline);
   if (!seen) return seen.error();
+  if (*forward && seen->unwell.empty() && !unset.empty()) seen->unwell = "settings are not confirmed: " + unset;
   seen->ahead = rolls_before(record, others);
   auto move = next_move(record, *seen);
   if (move.push_image) {

@@ -33,9 +33,11 @@ class RolloutLeader {
 
   /// One look at a record that is being followed. `object` is the live object, `others` are those of
   /// rolls_before(). Blocks until `deadline` at the latest. Error: it could not look, or could not store what it saw;
-  /// nothing is lost.
+  /// nothing is lost. `unset`: why the settings are not known to be in force, "" where they are; no step ends without,
+  /// but those of the way back.
   [[nodiscard]] Result<LeadLook> look(ClaimedRecord& claim, const nlohmann::json& object,
-                                      const std::vector<Preparation>& others, Deadline deadline);
+                                      const std::vector<Preparation>& others, Deadline deadline,
+                                      const std::string& unset = {});
 
  private:
   [[nodiscard]] Status let_go(ClaimedRecord& claim, const Preparation& record, Deadline deadline);

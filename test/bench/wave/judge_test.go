@@ -72,3 +72,31 @@ func TestTheGatesRequestsAreCounted(t *testing.T) {
 		t.Errorf("read up to %d of %d", offset, len(text))
 	}
 }
+
+func TestEachTargetOfLedUpgradesIsMissedByItself(t *testing.T) {
+	well := func() ledFigures {
+		return ledFigures{clusters: 10, preparation: map[string]int{"get a": 10 * ledPreparationMax},
+			steps: map[string]int{"get a": 10 * ledSteps * ledRequestsMax}, prepared: time.Second, closed: time.Minute,
+			resident: residentMiB, succeeded: 10}
+	}
+	if !judgeLed(io.Discard, well()) {
+		t.Fatal("what meets all targets is not met")
+	}
+	for name, spoil := range map[string]func(*ledFigures){
+		"a change not admitted":       func(f *ledFigures) { f.notAdmitted = 1 },
+		"an upgrade that failed":      func(f *ledFigures) { f.succeeded = 9 },
+		"a pod out of turn":           func(f *ledFigures) { f.outOfTurn = []string{"c0"} },
+		"requests until prepared":     func(f *ledFigures) { f.preparation["get a"] += 1 },
+		"requests of a step":          func(f *ledFigures) { f.steps["get a"] += 1 },
+		"memory":                      func(f *ledFigures) { f.resident += 1 },
+		"memory that nobody measured": func(f *ledFigures) { f.resident = 0 },
+		"never prepared":              func(f *ledFigures) { f.prepared = 0 },
+		"never closed":                func(f *ledFigures) { f.closed = 0 },
+	} {
+		f := well()
+		spoil(&f)
+		if judgeLed(io.Discard, f) {
+			t.Errorf("%s: the targets are met", name)
+		}
+	}
+}

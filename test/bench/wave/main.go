@@ -1,5 +1,5 @@
 // A wave of upgrades on a real API server: many clusters change their images within seconds, some of them with an FE that
-// hangs, in front of two replicas. wave.sh prepares the control plane and says what is measured.
+// hangs, in front of two replicas; or upgrades that the gate leads pod by pod (led.go). wave.sh prepares the control plane and says what is measured.
 package main
 
 import (
@@ -40,6 +40,7 @@ type options struct {
 	directory, gate, simulator, scripts, output string
 	clusters, namespaces, hanging, replicas     int
 	spread, patience                            time.Duration
+	leads                                       bool
 }
 
 // cluster is one StarRocksCluster of a wave.
@@ -427,6 +428,14 @@ func run(o options) (bool, error) {
 		return false, err
 	}
 	defer w.stop()
+	if o.leads {
+		met, text, err := w.runLed()
+		if err != nil {
+			return false, err
+		}
+		fmt.Print(string(text))
+		return met, os.WriteFile(o.output, text, 0o644)
+	}
 	first, err := w.tryFirst()
 	if err != nil {
 		return false, err
@@ -456,6 +465,7 @@ func main() {
 	flag.IntVar(&o.clusters, "clusters", 1000, "of a wave")
 	flag.IntVar(&o.namespaces, "namespaces", 20, "that they are in")
 	flag.IntVar(&o.hanging, "hanging", 20, "of them, with an FE that hangs")
+	flag.BoolVar(&o.leads, "led", false, "upgrades that the gate leads pod by pod, instead")
 	flag.IntVar(&o.replicas, "replicas", 2, "of the gate")
 	flag.DurationVar(&o.spread, "spread", 10*time.Second, "within which all change")
 	flag.DurationVar(&o.patience, "patience", 10*time.Minute, "until all are prepared")

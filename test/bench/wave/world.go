@@ -39,6 +39,7 @@ type world struct {
 	admin    *http.Client
 	reviews  *http.Client
 	entry    net.Listener // what stands for the Service
+	database io.Writer    // commands to the simulated FEs
 	children []*exec.Cmd
 	gates    []replica
 }
@@ -73,7 +74,11 @@ func (w *world) start() error {
 	if w.reviews, err = client(w.tls("ca.crt"), ""); err != nil {
 		return err
 	}
-	log, _, err := w.launch("simulator", frontendLine, w.simulator, "--delay", hangingAt)
+	arguments := []string{"--delay", hangingAt}
+	if w.leads {
+		arguments = []string{"--frontends", strconv.Itoa(ledPods), "--backends", strconv.Itoa(ledPods), "--version-string", ledFrom}
+	}
+	log, _, err := w.launch("simulator", frontendLine, w.simulator, arguments...)
 	if err != nil {
 		return err
 	}
@@ -134,13 +139,17 @@ func (w *world) launch(name string, ready *regexp.Regexp, program string, argume
 	process := exec.Command(program, arguments...)
 	process.Stdout, process.Stderr = file, file
 	// Its end would end the simulator.
-	if _, err = process.StdinPipe(); err != nil {
+	input, err := process.StdinPipe()
+	if err != nil {
 		return nil, nil, err
 	}
 	if err = process.Start(); err != nil {
 		return nil, nil, err
 	}
 	w.children = append(w.children, process)
+	if program == w.simulator {
+		w.database = input
+	}
 	for until := time.Now().Add(startPatience); time.Now().Before(until); time.Sleep(pollInterval / 10) {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -195,8 +204,11 @@ func pass(from, to net.Conn) {
 
 // install writes the webhook configurations and waits until the API server uses them.
 func (w *world) install() error {
-	rendered, err := exec.Command(filepath.Join(w.scripts, "webhooks-by-url.sh"), "https://"+w.entry.Addr().String(),
-		w.tls("ca.crt")).Output()
+	arguments := []string{"https://" + w.entry.Addr().String(), w.tls("ca.crt")}
+	if w.leads {
+		arguments = append(arguments, filepath.Join(w.scripts, "rollouts"))
+	}
+	rendered, err := exec.Command(filepath.Join(w.scripts, "webhooks-by-url.sh"), arguments...).Output()
 	if err != nil {
 		return fmt.Errorf("webhooks-by-url.sh: %v", err)
 	}

@@ -81,6 +81,34 @@ TEST_CASE("nodes whose pods have the new template by their StatefulSet are not w
   }
 }
 
+TEST_CASE("nodes that have the new version by what they say are not waited for, whatever the StatefulSet has") {
+  struct Row {
+    const char* name;
+    const char* from;
+    const char* to;
+    const char* says;
+    bool waited_for;
+  };
+  // A rollout to 3.3.2 left it there, and one to another image began since.
+  for (const Row& row : {Row{"the new version", "be:3.3.1", "be:3.3.2", "3.3.2-1f1aa9c", false},
+                         Row{"an older one", "be:3.3.3", "be:3.3.2", "3.3.2-1f1aa9c", false},
+                         Row{"the old version", "be:3.3.1", "be:3.3.2", "3.3.1-1f1aa9c", true},
+                         Row{"a third one", "be:3.3.1", "be:3.3.2", "3.3.0-1f1aa9c", true},
+                         Row{"another build of one version", "be:3.3.2-a", "be:3.3.2-b", "3.3.2-1f1aa9c", true},
+                         Row{"another build, the version is new", "be:3.3.1", "be:3.3.2-rc01", "3.3.2-1f1aa9c", true},
+                         Row{"tags without a patch", "be:3.3-latest", "be:3.3.2", "3.3.2-1f1aa9c", true},
+                         Row{"tags that are no versions", "be:a", "be:b", "3.3.2-1f1aa9c", true},
+                         Row{"nothing", "be:3.3.1", "be:3.3.2", "", true}}) {
+    CAPTURE(row.name);
+    PreparationSpec spec;
+    spec.changes = {{Component::Backend, row.from, row.to}};
+    const std::vector<NodeBefore> before{{Component::Backend, "sr-be-0.sr-be-search:9050", "t", row.says, true}};
+    const auto kept = forget_starts_of_renewed(spec, before, {set_of("be:other", 3)});
+    REQUIRE(kept.size() == 1);
+    CHECK(kept[0].started.empty() == !row.waited_for);
+  }
+}
+
 TEST_CASE("only where pods may have moved before is it worth a look") {
   CHECK_FALSE(may_be_renewed_before(upgrade()));
   auto led = upgrade();

@@ -568,6 +568,17 @@ TEST_CASE("orders: what a StatefulSet may go to") {
     CHECK(order_of(row.write, row.records, true) == row.order);
   }
   CHECK(order_of(forward, {}, false) == pass);
+  // By what the owner has.
+  const std::vector<ComponentImage> at_new{{Component::Frontend, "fe:3.3.1"}, {Component::Backend, "be:3.3.1"}};
+  const std::vector<ComponentImage> at_old{{Component::Frontend, "fe:3.3.0"}, {Component::Backend, "be:3.3.0"}};
+  const std::vector<ComponentImage> at_part{{Component::Frontend, "fe:3.3.0"}, {Component::Backend, "be:3.3.1"}};
+  const auto stored = write("be:3.3.0", "be:3.3.0");
+  for (const auto& record : {running, failed, superseded}) {
+    CHECK(order_of(stored, {record}, true, at_new) == hold);
+    CHECK(order_of(stored, {record}, true, at_old) == pass);
+  }
+  CHECK(order_of(forward, {let_go}, true, at_new) == hold);
+  CHECK(order_of(forward, {let_go}, true, at_part) == pass);
 }
 
 TEST_CASE("nodes that came back are counted by start time and version") {

@@ -67,6 +67,58 @@ TEST_CASE("a target that took another's place within the same second is tried ag
   CHECK(held.world.get(held.created[0]).spec.changes == held.world.get("sr-key-1").spec.changes);
 }
 
+TEST_CASE("of what was left under a hold, that is tried again whose images the object has, not the newest") {
+  Held held;
+  held.fails();
+  auto newer = record_of("sr-zzz-1", {});
+  newer.spec.changes[0].to = "fe:3";
+  newer.spec.supersedes = "sr-key-1";  // of one second
+  newer.spec.rollout.admission = AdmissionMode::Hold;
+  held.world.create(newer);
+  const auto ends = [&](Outcome outcome) {
+    held.world.write("sr-zzz-1", [&](PreparationStatus& status) {
+      status.phase = outcome == Outcome::Failed ? Phase::Failed : Phase::Completed;
+      status.stage = Stage::Closed;
+      status.outcome = outcome;
+      status.completion_time = held.world.clock.wall_now();
+    });
+    held.world.clock.move(std::chrono::hours(1));
+  };
+  bool again = true;
+  SUBCASE("the newer one failed, too") { ends(Outcome::Failed); }
+  SUBCASE("the newer one was called off") { ends(Outcome::Reverted); }
+  SUBCASE("the newer one rolled out: what was before it is history") {
+    ends(Outcome::Succeeded);
+    again = false;
+  }
+  held.retry.look();
+  REQUIRE(held.created.size() == (again ? 1 : 0));
+  if (again) CHECK(held.world.get(held.created[0]).spec.changes == held.world.get("sr-key-1").spec.changes);
+}
+
+TEST_CASE("a target that was superseded, and that the object has all the same, is begun anew at the second look") {
+  Held held;
+  held.fails();
+  held.world.write("sr-key-1", [&](PreparationStatus& status) {
+    status.phase = Phase::Pending;
+    status.outcome = Outcome::Superseded;
+  });
+  held.retry.look();
+  CHECK(held.created.empty());
+  SUBCASE("still so") {
+    held.retry.look();
+    CHECK(held.created.size() == 1);
+  }
+  SUBCASE("the object has what took its place by now") {
+    held.world.clusters.set_object(object_with("fe:3"));
+    held.retry.look();
+    CHECK(held.created.empty());
+    held.world.clusters.set_object(object_with("fe:2"));
+    held.retry.look();
+    CHECK(held.created.empty());
+  }
+}
+
 TEST_CASE("what nobody wants any more, or a client repeats, is not tried again") {
   Held held;
   SUBCASE("refused, not held") { held.fails(AdmissionMode::Refuse); }
