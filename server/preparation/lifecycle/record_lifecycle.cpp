@@ -257,9 +257,15 @@ std::optional<std::vector<NodeBefore>> RecordLifecycle::nodes_before(ClaimedReco
 void RecordLifecycle::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
   const auto before = nodes_before(claim, runner);
   if (!before) return;
+  // The change may have come after this look had read the object, and nodes may have started for it before they were
+  // asked: taken for those from before, they would be waited for until the hold ends.
+  const auto record = claim.snapshot();
+  const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+  if (!object || uid_of(*object) != record.spec.object.uid) return;
+  if (!all_at_from(record, present_images(record, *object))) return;
   if (auto stored = claim.update([&](PreparationStatus& status) { status.nodes_before = *before; }, store_deadline());
       !stored) {
-    log_info(log_, "nodes not stored", {{"preparation", key_of(claim.snapshot())}, {"error", stored.error().message}});
+    log_info(log_, "nodes not stored", {{"preparation", key_of(record)}, {"error", stored.error().message}});
   }
 }
 

@@ -107,7 +107,8 @@ class RecordLifecycle {
   [[nodiscard]] bool hooks_removed(const Preparation& record, const nlohmann::json& object) const;
   /// The nodes that the rollout is to restart; nullopt: the record has them, or they cannot be known now.
   [[nodiscard]] std::optional<std::vector<NodeBefore>> nodes_before(ClaimedRecord& claim, HookRunner& runner);
-  /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
+  /// Stores the nodes that the rollout is to restart, where it has not begun once they are known. Best effort: without
+  /// them their versions alone are judged.
   void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
   /// `stand_at`: what every pod and node was found to run; nullptr where that is not known.
   [[nodiscard]] Again restore_as(ClaimedRecord& claim, Outcome outcome, const std::string& why,
