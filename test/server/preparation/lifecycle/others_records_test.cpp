@@ -154,6 +154,9 @@ TEST_CASE("a look that is due reads the record, whatever the watch does not tell
   controller.start();
   world.create(record_of("r", {no_scheduling()}));
   REQUIRE(world.reaches("r", Stage::Prepared));
+  // Looks that find it as the last one left it, and all events are through.
+  const int prepared = store.reads;
+  REQUIRE(world.signal.eventually([&] { return store.reads > prepared + 2; }));
   silent = true;
   // Another one takes it over: from now on what the FE has is its own affair.
   world.write("r", [&](PreparationStatus& status) { status.runner = {"gate-1", world.clock.wall_now()}; });
