@@ -396,9 +396,9 @@ std::size_t metered(const std::string& text) {
   return counted;
 }
 
-/// One record for each 64 bytes, all of one object and one second. Written by a hand: the first byte says how.
+/// One record for each 256 bytes, all of one object and one second. Written by a hand: the first byte says how.
 std::size_t ordered(const std::string& text) {
-  const std::size_t count = text.size() / 64;
+  const std::size_t count = text.size() / 256;
   std::vector<Preparation> records(count);
   for (std::size_t i = 0; i < count; ++i) {
     auto& record = records[i];
