@@ -1,7 +1,11 @@
 #include "policy/record/record_order.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <map>
+#include <queue>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -30,37 +34,78 @@ bool says_newer(const Preparation& one, const Preparation& other) {
   return starts_where_ends(one, other) && !starts_where_ends(other, one);
 }
 
-/// Quadratic in the records of one object within one second, whose number the decision bounds (kNewRecordsMax).
-void sort_one_second(Records::iterator begin, Records::iterator end) {
-  const auto size = static_cast<std::size_t>(end - begin);
-  std::vector<std::size_t> newer(size, 0);  // of those left: how many say that they are newer than this one
-  for (std::size_t i = 0; i < size; ++i) {
-    for (std::size_t j = 0; j < size; ++j) {
-      if (i != j && says_newer(begin[static_cast<std::ptrdiff_t>(j)], begin[static_cast<std::ptrdiff_t>(i)])) {
-        ++newer[i];
-      }
+/// Adds to `older` what each says in its links, which are names.
+void compare_links(std::span<const Preparation> records, OlderOnes& older) {
+  std::map<std::string_view, std::size_t> by_name;
+  for (std::size_t i = 0; i < records.size(); ++i) by_name.emplace(records[i].name, i);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const auto add = [&](const std::string& link) {
+      const auto found = link.empty() ? by_name.end() : by_name.find(link);
+      if (found != by_name.end() && found->second != i) older[i].push_back(found->second);
+    };
+    add(records[i].spec.supersedes);
+    if (records[i].spec.candidate_of != records[i].spec.supersedes) add(records[i].spec.candidate_of);
+  }
+}
+
+void compare_pairs(std::span<const Preparation> records, OlderOnes& older) {
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    for (std::size_t j = 0; j < records.size(); ++j) {
+      if (i != j && says_newer(records[i], records[j])) older[i].push_back(j);
     }
   }
+}
+
+/// Places in an order in which each comes before its older ones; of those that may come next the first.
+std::vector<std::size_t> newest_first(const OlderOnes& older) {
+  std::vector<std::size_t> newer(older.size(), 0);  // of those left: how many say that they are newer than this one
+  for (const auto& each : older) {
+    for (const auto one : each) ++newer[one];
+  }
+  std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> next;  // nobody is newer than these
+  for (std::size_t i = 0; i < older.size(); ++i) {
+    if (newer[i] == 0) next.push(i);
+  }
+  std::vector<std::size_t> order;
+  order.reserve(older.size());
+  std::vector<bool> taken(older.size(), false);
+  std::size_t first = 0;  // that is not taken
+  while (order.size() < older.size()) {
+    while (taken[first]) ++first;
+    std::size_t chosen = first;  // where nobody may come next: a circle of claims, which only a hand could write
+    if (!next.empty()) {
+      chosen = next.top();
+      next.pop();
+    }
+    taken[chosen] = true;
+    order.push_back(chosen);
+    for (const auto one : older[chosen]) {
+      if (--newer[one] == 0 && !taken[one]) next.push(one);
+    }
+  }
+  return order;
+}
+
+void sort_one_second(Records::iterator begin, Records::iterator end) {
   Records sorted;
-  sorted.reserve(size);
-  std::vector<bool> taken(size, false);
-  while (sorted.size() < size) {
-    // The first where nobody is without: a circle of claims, which only a hand could write.
-    std::size_t next = size;
-    for (std::size_t i = 0; i < size; ++i) {
-      if (!taken[i] && (next == size || (newer[next] > 0 && newer[i] == 0))) next = i;
-    }
-    taken[next] = true;
-    const auto& chosen = begin[static_cast<std::ptrdiff_t>(next)];
-    for (std::size_t i = 0; i < size; ++i) {
-      if (!taken[i] && says_newer(chosen, begin[static_cast<std::ptrdiff_t>(i)])) --newer[i];
-    }
-    sorted.push_back(chosen);
+  sorted.reserve(static_cast<std::size_t>(end - begin));
+  for (const auto place : newest_first(older_ones({begin, end}))) {
+    sorted.push_back(std::move(begin[static_cast<std::ptrdiff_t>(place)]));
   }
   std::move(sorted.begin(), sorted.end(), begin);
 }
 
 }  // namespace
+
+OlderOnes older_ones(std::span<const Preparation> records) {
+  OlderOnes older(records.size());
+  if (records.size() > kComparedRecordsMax) {
+    compare_links(records, older);
+  } else {
+    compare_pairs(records, older);
+  }
+  return older;
+}
 
 void sort_newest_first(Records& records) {
   const auto place = [](const Preparation& record) {

@@ -289,7 +289,21 @@ const Preparation* ImageChangeHandler::record_of(const std::string& name) const 
   return nullptr;
 }
 
+std::shared_ptr<FrontendInquiry> ImageChangeHandler::inquiry() {
+  if (!inquiry_) {
+    inquiry_ = std::make_shared<FrontendInquiry>();
+    // What a warehouse stores tells nothing of its cluster; what was stored before a wait may be another by now.
+    if (request_.kind == kClusterKind && !has_waited_) inquiry_->object = stored_;
+  }
+  return inquiry_;
+}
+
 void ImageChangeHandler::carry_out(const Decision& decision) {
+  // The hooks' own login is next.
+  if (decision.effect == Effect::Start || decision.effect == Effect::Reopen || decision.effect == Effect::Wait) {
+    inquiry_.reset();
+    has_waited_ = true;
+  }
   switch (decision.effect) {
     case Effect::None:
     case Effect::RecordBypass:
@@ -305,13 +319,14 @@ void ImageChangeHandler::carry_out(const Decision& decision) {
       return;
     case Effect::ReadBack: {
       const auto* record = record_of(decision.subject);
-      facts_.read_back =
-          record == nullptr ? ReadBack::NotDone : peers_.controller.read_back(*record, within(kReadBackTimeout));
+      facts_.read_back = record == nullptr ? ReadBack::NotDone
+                                           : peers_.controller.read_back(*record, within(kReadBackTimeout), inquiry());
       left_.read_back = false;
       return;
     }
     case Effect::ReadVersions:
-      facts_.running = peers_.controller.running_nodes(facts_.name_space, facts_.cluster, within(kVersionsTimeout));
+      facts_.running =
+          peers_.controller.running_nodes(facts_.name_space, facts_.cluster, within(kVersionsTimeout), inquiry());
       left_.read_versions = false;
       return;
     case Effect::Wait:

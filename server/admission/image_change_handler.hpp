@@ -2,6 +2,7 @@
 // One image change: gather the facts, decide, carry out the effect, until the answer is final.
 
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -69,6 +70,8 @@ class ImageChangeHandler {
   void reopen(const std::string& name);
   /// At most `share` from now, and never beyond the review's deadline.
   [[nodiscard]] Deadline within(std::chrono::milliseconds share) const;
+  /// For all questions to the FEs until the next pause.
+  [[nodiscard]] std::shared_ptr<FrontendInquiry> inquiry();
 
   const AdmissionPeers& peers_;
   const AdmissionServiceOptions& options_;
@@ -78,6 +81,8 @@ class ImageChangeHandler {
   nlohmann::json stored_;  ///< Null until it is read, and where it is not.
   AdmissionFacts facts_;
   EffectsLeft left_;
+  std::shared_ptr<FrontendInquiry> inquiry_;
+  bool has_waited_ = false;
   std::set<std::string> confirmed_;  ///< Names of records that were read since they were last gathered.
   bool all_confirmed_ = false;
 };

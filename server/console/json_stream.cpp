@@ -10,11 +10,13 @@ std::optional<nlohmann::json> JsonStream::next() {
     if (!strings_.is_outside(c)) continue;
     if (c == '{') ++depth_;
     if (c != '}' || depth_ == 0 || --depth_ != 0) continue;
-    auto document = nlohmann::json::parse(buffer_.substr(0, scanned_), nullptr, false);
-    buffer_.erase(0, scanned_);
-    scanned_ = 0;
+    auto document = nlohmann::json::parse(std::string_view(buffer_).substr(begin_, scanned_ - begin_), nullptr, false);
+    begin_ = scanned_;
     if (!document.is_discarded()) return document;
   }
+  buffer_.erase(0, begin_);
+  scanned_ -= begin_;
+  begin_ = 0;
   if (buffer_.size() > kDocumentMax) {
     buffer_.clear();
     scanned_ = depth_ = 0;

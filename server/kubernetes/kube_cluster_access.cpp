@@ -192,6 +192,11 @@ Result<FrontendAccess> KubeClusterAccess::frontend_access(const std::string& nam
     if (orphan || orphan.error().code != ErrorCode::NotFound) object = std::move(orphan);
   }
   if (!object) return object.error();
+  return frontend_access_of(*object, name_space, cluster, deadline);
+}
+
+Result<FrontendAccess> KubeClusterAccess::frontend_access_of(const json& object, const std::string& name_space,
+                                                             const std::string& cluster, Deadline deadline) {
   FrontendAccess access;
   access.tls = options_.frontend_tls;
   access.ca_pem = options_.frontend_ca_pem;
@@ -204,7 +209,7 @@ Result<FrontendAccess> KubeClusterAccess::frontend_access(const std::string& nam
       return pods->judge(name_space, cluster, addresses, until);
     };
   }
-  if (auto read = read_credentials(name_space, *object, access, deadline); !read) return read.error();
+  if (auto read = read_credentials(name_space, object, access, deadline); !read) return read.error();
   return access;
 }
 

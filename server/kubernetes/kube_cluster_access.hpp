@@ -42,6 +42,8 @@ class KubeClusterAccess final : public ClusterAccess {
 
   Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
                                          Deadline deadline) override;
+  Result<FrontendAccess> frontend_access_of(const nlohmann::json& object, const std::string& name_space,
+                                            const std::string& cluster, Deadline deadline) override;
   Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object, Deadline deadline) override;
   Result<std::map<std::string, std::string>> config_map(const std::string& name_space, const std::string& name,
                                                         Deadline deadline) override;

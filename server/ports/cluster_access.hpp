@@ -43,6 +43,13 @@ class ClusterAccess {
   [[nodiscard]] virtual Result<FrontendAccess> frontend_access(const std::string& name_space,
                                                                const std::string& cluster, Deadline deadline) = 0;
 
+  /// The same for who has just read the StarRocksCluster: `object`, as get_object() gave it out, is not read again.
+  [[nodiscard]] virtual Result<FrontendAccess> frontend_access_of(const nlohmann::json& /*object*/,
+                                                                  const std::string& name_space,
+                                                                  const std::string& cluster, Deadline deadline) {
+    return frontend_access(name_space, cluster, deadline);
+  }
+
   /// The object as it is now; NotFound when it is gone.
   [[nodiscard]] virtual Result<nlohmann::json> get_object(const std::string& name_space, const ObjectRef& object,
                                                           Deadline deadline) = 0;

@@ -19,6 +19,7 @@
 
 #include "policy/text/text.hpp"
 #include "server/net/address.hpp"
+#include "server/starrocks/login_answer.hpp"
 #include "server/starrocks/login_guard.hpp"
 
 // Exported by the library, and declared in none of its headers that are shipped.
@@ -53,47 +54,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 // ---- Waiting: the one place where the library blocks ----
-
-/// What a server may still send in the library call that this thread is in. The library stores a column, or a whole
-/// list of them, before anybody can look at it: so it is counted on its way from the socket.
-class Meter {
- public:
-  void allow(std::size_t bytes, std::size_t packets) {
-    bytes_left_ = bytes;
-    packets_left_ = packets;
-  }
-  void allow_packets(std::size_t packets) { packets_left_ = packets; }
-  /// False: it is too much.
-  [[nodiscard]] bool count(std::string_view bytes) {
-    spent_ = spent_ || bytes.size() > bytes_left_;
-    bytes_left_ -= std::min(bytes_left_, bytes.size());
-    while (!bytes.empty() && !spent_) {
-      if (body_left_ > 0) {
-        const auto taken = std::min(body_left_, bytes.size());
-        body_left_ -= taken;
-        bytes.remove_prefix(taken);
-        continue;
-      }
-      header_[header_size_++] = static_cast<unsigned char>(bytes.front());
-      bytes.remove_prefix(1);
-      if (header_size_ < header_.size()) continue;
-      header_size_ = 0;
-      body_left_ = header_[0] | static_cast<std::size_t>(header_[1]) << 8 | static_cast<std::size_t>(header_[2]) << 16;
-      spent_ = packets_left_ == 0;
-      if (!spent_) --packets_left_;
-    }
-    return !spent_;
-  }
-  [[nodiscard]] bool spent() const { return spent_; }
-
- private:
-  std::size_t bytes_left_ = 0;
-  std::size_t packets_left_ = 0;
-  std::size_t body_left_ = 0;              ///< Of the packet that is arriving.
-  std::array<unsigned char, 4> header_{};  ///< 3 bytes of size, the sequence number.
-  std::size_t header_size_ = 0;
-  bool spent_ = false;
-};
 
 /// Of a login: a greeting, a few requests. TLS handshakes are not among it.
 constexpr std::size_t kLoginBytesMax = 64u << 10;
@@ -130,8 +90,8 @@ struct Wait {
     return std::clamp(left, milliseconds(1), ended ? kOwnerLook : kLongest);
   }
 
-  Meter* meter = nullptr;  ///< What arrives is counted by it.
-  std::string heard{};     ///< The first bytes of a login that follow the greeting.
+  AnswerMeter* meter = nullptr;  ///< What arrives is counted by it.
+  std::string heard{};           ///< The first bytes of a login that follow the greeting.
   const Deadline deadline;
   const Interruption& interruption;
   const std::function<bool()> ended;
@@ -248,7 +208,7 @@ class MysqlFrontendSession final : public FrontendSession {
   Result<QueryResult> execute(std::string_view sql, Deadline deadline) override {
     prepare_thread();
     if (dead_) return Error{ErrorCode::Unavailable, "the session with " + peer_ + " is over", 0};
-    Meter meter;
+    AnswerMeter meter;
     meter.allow(kResultBytesMax, kHeaderPacketsMax);
     Wait wait(deadline, *interruption_, ended_);
     wait.meter = &meter;
@@ -342,26 +302,6 @@ class MysqlFrontendSession final : public FrontendSession {
 
 // ---- Login ----
 
-/// The login plugin that the server wants, out of what it answered to the user name; empty: it named none.
-std::string wanted_plugin(std::string_view heard) {
-  const auto packet = [&]() -> std::string_view {
-    constexpr std::size_t kHeader = 4;
-    if (heard.size() < kHeader) return {};
-    const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(heard[i])); };
-    const auto size = byte(0) | byte(1) << 8 | byte(2) << 16;
-    const auto body = heard.substr(kHeader, size);
-    heard.remove_prefix(std::min(heard.size(), kHeader + size));
-    return body;
-  };
-  (void)packet();  // the greeting
-  for (auto body = packet(); !body.empty(); body = packet()) {
-    if (body.front() != '\xfe') continue;
-    const auto name = body.substr(1, body.find('\0') == std::string_view::npos ? 0 : body.find('\0') - 1);
-    return clean_text(name, 100);
-  }
-  return {};
-}
-
 /// What may be wrong with a password that was refused, without saying anything of it.
 std::string password_hint(const std::string& password) {
   if (password.empty()) return " (no password is configured for it)";
@@ -384,7 +324,7 @@ Error login_failure(MYSQL& mysql, const Wait& wait, const LoginGuard& guard, con
   if (wait.interrupted || wait.timed_out)
     return {wait.code(), who + ": " + wait.reason("no answer to the login in time"), peer_code};
   if ((code == CR_PLUGIN_NOT_ALLOWED || code == CR_AUTH_PLUGIN_CANNOT_LOAD) && guard.passed()) {
-    return {ErrorCode::PermissionDenied, who + ": " + guard.why_refused(wanted_plugin(wait.heard)), peer_code};
+    return {ErrorCode::PermissionDenied, who + ": " + guard.why_refused(wanted_login_plugin(wait.heard)), peer_code};
   }
   std::string text = who + ": " + describe(mysql);
   if (code == ER_ACCESS_DENIED_ERROR) text += password_hint(access.password);
@@ -414,7 +354,7 @@ Result<std::unique_ptr<FrontendSession>> log_in(const FrontendAccess& access, co
   LoginGuard guard(access, options.password_to_unverified);
   guard.prepare(*mysql);
 
-  Meter meter;
+  AnswerMeter meter;
   meter.allow(kLoginBytesMax, kLoginPacketsMax);
   Wait wait(deadline, *interruption);
   wait.meter = &meter;

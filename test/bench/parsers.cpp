@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -23,6 +24,7 @@
 #include "policy/json/json_projection.hpp"
 #include "policy/record/http_hook.hpp"
 #include "policy/record/preparation_codec.hpp"
+#include "policy/record/record_order.hpp"
 #include "policy/review/admission_review.hpp"
 #include "policy/review/caller_token.hpp"
 #include "policy/review/object_projection.hpp"
@@ -36,8 +38,11 @@
 #include "policy/versions/image_change.hpp"
 #include "policy/versions/upgrade_path.hpp"
 #include "policy/versions/version.hpp"
+#include "server/console/json_stream.hpp"
 #include "server/http/request_sizer.hpp"
 #include "server/kubernetes/client/answer_stream.hpp"
+#include "server/kubernetes/client/kube_config.hpp"
+#include "server/starrocks/login_answer.hpp"
 
 namespace {
 
@@ -263,6 +268,41 @@ const std::vector<Shape> kLists = [] {
   return all;
 }();
 
+const std::vector<Shape> kStreams = [] {
+  auto all = kJson;
+  all.push_back({"small documents", "", R"({"type":"ADDED","object":{"n":#}})", ""});
+  all.push_back({"noise between documents", "", "}]{}\"", ""});
+  return all;
+}();
+
+const std::vector<Shape> kConfigs = [] {
+  const std::string head = "current-context: a\nclusters: [{name: a, cluster: {server: 'https://h:1'}}]\n";
+  auto all = kYaml;
+  all.push_back({"contexts", head + "contexts:\n", "- {name: c#, context: {cluster: a, user: u}}\n", ""});
+  all.push_back({"users", head + "contexts: [{name: a, context: {cluster: a, user: u}}]\nusers:\n",
+                 "- {name: c#, user: {token: t}}\n", "- {name: u, user: {}}\n"});
+  all.push_back({"a server's address", "current-context: a\nclusters: [{name: a, cluster: {server: 'https://", "h",
+                 "'}}]\ncontexts: [{name: a, context: {cluster: a, user: u}}]\nusers: [{name: u, user: {}}]\n"});
+  return all;
+}();
+
+/// What follows a greeting that takes no body.
+const std::vector<Shape> kLogins = within(
+    {
+        {"packets without a body", "", std::string("\0\0\0\1", 4), ""},
+        {"packets of a byte", "", std::string("\1\0\0\1a", 5), ""},
+        {"plugins without a name", "", std::string("\2\0\0\1\xfe\0", 6), ""},
+        {"plugins without an end", "", std::string("\2\0\0\1\376a", 6), ""},
+        {"one plugin's name", std::string("\xff\xff\xff\1\xfe", 5), "a", std::string("\0", 1)},
+        {"a packet that never comes", std::string("\xff\xff\xff\1", 4), "a", ""},
+        {"controls in a name", std::string("\xff\xff\xff\1\xfe", 5), "\x1b", std::string("\0", 1)},
+    },
+    std::string("\0\0\0\0", 4), "");
+
+const std::vector<Shape> kOfOneSecond{{"links to the one before", "1", "x", ""},
+                                      {"links in a circle", "2", "x", ""},
+                                      {"attempts at one target", "3", "x", ""}};
+
 // ---- Parsers ----
 
 template <class T>
@@ -325,6 +365,51 @@ std::size_t split_lines(const std::string& text) {
     if (!splitter.feed(std::string_view(text).substr(at, 100), [&](const std::string&) { return ++lines > 0; })) break;
   }
   return lines;
+}
+
+/// As it comes through a pipe.
+std::size_t streamed(const std::string& text) {
+  JsonStream stream;
+  std::size_t documents = 0;
+  for (std::size_t at = 0; at < text.size(); at += 4096) {
+    stream.append(std::string_view(text).substr(at, 4096));
+    while (stream.next()) ++documents;
+  }
+  return documents;
+}
+
+std::size_t streamed_at_once(const std::string& text) {
+  JsonStream stream;
+  std::size_t documents = 0;
+  stream.append(text);
+  while (stream.next()) ++documents;
+  return documents;
+}
+
+std::size_t metered(const std::string& text) {
+  AnswerMeter meter;
+  meter.allow(SIZE_MAX, SIZE_MAX);
+  std::size_t counted = 0;
+  for (std::size_t at = 0; at < text.size(); at += 100) {
+    counted += meter.count(std::string_view(text).substr(at, 100)) ? 1 : 0;
+  }
+  return counted;
+}
+
+/// One record for each 256 bytes, all of one object and one second. Written by a hand: the first byte says how.
+std::size_t ordered(const std::string& text) {
+  const std::size_t count = text.size() / 256;
+  std::vector<Preparation> records(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    auto& record = records[i];
+    record.name = "r" + std::to_string(i);
+    record.spec.changes = {{Component::Backend, "1", "2"}};
+    record.spec.attempt = text[0] == '3' ? static_cast<int>(i) : 1;
+    if (text[0] == '1' && i > 0) record.spec.supersedes = records[i - 1].name;
+    if (text[0] == '2') record.spec.supersedes = "r" + std::to_string((i + 1) % count);
+  }
+  sort_newest_first(records);
+  return records.front().name.size();
 }
 
 const std::vector<Parser>& parsers() {
@@ -396,6 +481,15 @@ const std::vector<Parser>& parsers() {
       {"HTTP request, gathered", gathered, &kRequests},
       {"list of the API server", split_list, &kLists},
       {"events of a watch", split_lines, &kLists},
+      {"kubectl's stream, in pieces", streamed, &kStreams},
+      {"kubectl's stream, at once", streamed_at_once, &kStreams},
+      {"kubeconfig", [](const std::string& text) { return seen(kube_config_from_text(text, "/etc/none")); }, &kConfigs},
+      {"kubeconfig in JSON", [](const std::string& text) { return seen(kube_config_from_text(text, "/etc/none")); },
+       &kJson},
+      {"FE before the login, counted", metered, &kLogins},
+      {"FE before the login, its plugin", [](const std::string& text) { return wanted_login_plugin(text).size(); },
+       &kLogins},
+      {"records of one second, in order", ordered, &kOfOneSecond},
   };
   return kParsers;
 }

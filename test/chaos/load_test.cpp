@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <malloc.h>
 
+#include <chrono>
+#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -288,6 +290,12 @@ TEST_CASE("an API server that is away for a minute is not hammered by 200 open r
   controller.stop();
 }
 
+std::chrono::nanoseconds processor_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 TEST_CASE("1,000 clusters and 10,000 records: bounded in memory and in requests to the API server") {
   constexpr std::size_t kClusters = kSanitized ? 100 : 1000;
   constexpr std::size_t kRecordsEach = 10;
@@ -364,10 +372,10 @@ TEST_CASE("1,000 clusters and 10,000 records: bounded in memory and in requests 
   const auto with_work = used();
 
   // What a change of one cluster costs: the operator writes each cluster's status now and then.
-  const auto event_began = std::chrono::steady_clock::now();
+  // Of this thread's processor time: the machine may be busy with others.
+  const auto event_began = processor_time();
   for (std::size_t i = 0; i < 100; ++i) first.object_changed("db", "StarRocksCluster", "no-such-cluster");
-  const auto event_took =
-      std::chrono::duration_cast<std::chrono::microseconds>((std::chrono::steady_clock::now() - event_began) / 100);
+  const auto event_took = std::chrono::duration_cast<std::chrono::microseconds>((processor_time() - event_began) / 100);
 
   fleet.rolled_out = true;
   minute();

@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "policy/record/preparation_codec.hpp"
 #include "test/chaos/mortal_gate.hpp"
 
 using namespace std::chrono_literals;
@@ -16,6 +20,11 @@ using namespace test;
 constexpr RetryPolicy kVisibleRetry{20ms, 40ms};
 
 std::string runner_of(ChaosWorld& chaos) { return chaos.world.get("r").status.runner.identity; }
+
+/// For a story that does not end.
+std::string state_of(ChaosWorld& chaos) {
+  return to_json(chaos.world.get("r")).dump() + " after " + std::to_string(chaos.time.ahead().count()) + " ms";
+}
 
 TEST_CASE("a replica that is cut off from the API server leaves the FE alone before another takes over") {
   ChaosWorld chaos({.frontends = 1});
@@ -44,7 +53,7 @@ TEST_CASE("a replica that is cut off from the API server leaves the FE alone bef
   first.line.set_apart(false);
   chaos.object_becomes(object_of("be:2"));
   chaos.rolls_out();
-  REQUIRE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Closed; }));
+  REQUIRE_MESSAGE(chaos.until([&] { return chaos.world.get("r").status.stage == Stage::Closed; }), state_of(chaos));
   CHECK(chaos.world.get("r").status.outcome == Outcome::Succeeded);
   CHECK(chaos.world.config() == kSchedulingDefault);
   CHECK(chaos.received(set_config_sql(kScheduling, "0")) == 1);

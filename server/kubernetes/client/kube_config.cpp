@@ -1,20 +1,23 @@
 #include "server/kubernetes/client/kube_config.hpp"
 
-#include <yaml-cpp/yaml.h>
-
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "policy/json/json_member.hpp"
 #include "policy/text/base64.hpp"
 #include "policy/text/text.hpp"
+#include "policy/text/yaml.hpp"
 #include "server/base/file.hpp"
 
 namespace gate {
 namespace {
+
+using nlohmann::json;
 
 /// Certificates and kubeconfigs are a few KiB; a larger file is a mistake.
 constexpr std::size_t kFileBytesMax = 4u << 20;
@@ -80,31 +83,35 @@ Status read_server(const std::string& server, KubeConfig& config) {
   return Ok{};
 }
 
-std::string text_of(const YAML::Node& node, const char* key) {
-  const YAML::Node field = node[key];
-  return field && field.IsScalar() ? field.Scalar() : std::string();
+/// What is written there, also where YAML takes it for a number or for true; empty: nothing, or no scalar.
+std::string text_of(const json& node, const std::string& key) {
+  const json& field = member(node, key);
+  if (field.is_string()) return field.get<std::string>();
+  return field.is_boolean() || field.is_number() ? field.dump() : std::string();
 }
 
-/// The entry of `contexts`, `clusters` or `users` with that name.
-Result<YAML::Node> named(const YAML::Node& root, const char* section, const char* body, const std::string& name) {
+/// The entry of `contexts`, `clusters` or `users` with that name. Of `root`, which outlives it.
+Result<const json*> named(const json& root, const char* section, const char* body, const std::string& name) {
   std::string names;
-  for (const auto& entry : root[section]) {
-    if (!entry.IsMap()) continue;
-    if (text_of(entry, "name") == name) {
-      if (!entry[body] || !entry[body].IsMap()) break;
-      return YAML::Node(entry[body]);
+  for (const json& entry : list_member(root, section)) {
+    if (!entry.is_object()) continue;
+    const auto found = text_of(entry, "name");
+    if (found == name) {
+      const json& value = member(entry, body);
+      if (!value.is_object()) break;
+      return &value;
     }
-    names += (names.empty() ? "" : ", ") + text_of(entry, "name");
+    names += (names.empty() ? "" : ", ") + found;
   }
   return invalid(section, name, names.empty() ? "an entry of that name" : "one of: " + clean_text(names));
 }
 
 /// `<key>-data` (base64) or `<key>` (a file beside the kubeconfig, whose name comes into `path`) into `out`; absent
 /// leaves both as they are.
-Status read_material(const YAML::Node& node, const std::string& section, const char* key,
+Status read_material(const json& node, const std::string& section, const char* key,
                      const std::filesystem::path& directory, std::string& out, std::filesystem::path* path = nullptr) {
   const std::string data_key = std::string(key) + "-data";
-  if (const std::string data = text_of(node, data_key.c_str()); !data.empty()) {
+  if (const std::string data = text_of(node, data_key); !data.empty()) {
     auto decoded = decode_base64(data);
     if (!decoded) return invalid(section + "." + data_key, "", "base64");
     out = std::move(*decoded);
@@ -117,9 +124,9 @@ Status read_material(const YAML::Node& node, const std::string& section, const c
   return Ok{};
 }
 
-Status read_user(const YAML::Node& user, const std::filesystem::path& directory, KubeConfig& config) {
+Status read_user(const json& user, const std::filesystem::path& directory, KubeConfig& config) {
   for (const char* plugin : {"exec", "auth-provider"}) {
-    if (user[plugin]) {
+    if (user.contains(plugin)) {
       return invalid(std::string("users[].user.") + plugin, "",
                      "token, tokenFile or a client certificate: the gate runs no credential plugins");
     }
@@ -139,37 +146,36 @@ Status read_user(const YAML::Node& user, const std::filesystem::path& directory,
   return Ok{};
 }
 
-Result<KubeConfig> read_kubeconfig(const YAML::Node& root, std::string context_name,
-                                   const std::filesystem::path& directory) {
-  if (!root.IsMap()) return invalid("kubeconfig", "", "a YAML map");
+Result<KubeConfig> read_kubeconfig(const json& root, std::string context_name, const std::filesystem::path& directory) {
+  if (!root.is_object()) return invalid("kubeconfig", "", "a YAML map");
   if (context_name.empty()) context_name = text_of(root, "current-context");
   if (context_name.empty()) return invalid("current-context", "", "the name of a context");
   const auto context = named(root, "contexts", "context", context_name);
   if (!context) return context.error();
-  const auto cluster = named(root, "clusters", "cluster", text_of(*context, "cluster"));
+  const auto cluster = named(root, "clusters", "cluster", text_of(**context, "cluster"));
   if (!cluster) return cluster.error();
-  const auto user = named(root, "users", "user", text_of(*context, "user"));
+  const auto user = named(root, "users", "user", text_of(**context, "user"));
   if (!user) return user.error();
 
   KubeConfig config;
-  config.name_space = text_of(*context, "namespace");
-  if (auto read = read_server(text_of(*cluster, "server"), config); !read) return read.error();
-  config.tls_server_name = text_of(*cluster, "tls-server-name");
-  const std::string insecure = text_of(*cluster, "insecure-skip-tls-verify");
+  config.name_space = text_of(**context, "namespace");
+  if (auto read = read_server(text_of(**cluster, "server"), config); !read) return read.error();
+  config.tls_server_name = text_of(**cluster, "tls-server-name");
+  const std::string insecure = text_of(**cluster, "insecure-skip-tls-verify");
   if (!insecure.empty() && insecure != "true" && insecure != "false") {
     return invalid("clusters[].cluster.insecure-skip-tls-verify", insecure, "true or false");
   }
   config.insecure_skip_verify = insecure == "true";
-  if (auto read = read_material(*cluster, "clusters[].cluster", "certificate-authority", directory, config.ca_pem,
+  if (auto read = read_material(**cluster, "clusters[].cluster", "certificate-authority", directory, config.ca_pem,
                                 &config.ca_file);
       !read) {
     return read.error();
   }
-  if (auto read = read_user(*user, directory, config); !read) return read.error();
+  if (auto read = read_user(**user, directory, config); !read) return read.error();
   const bool credentials =
       !config.token.empty() || !config.token_file.empty() || !config.client_certificate_pem.empty();
   if (!config.tls && credentials) {
-    return invalid("clusters[].cluster.server", text_of(*cluster, "server"),
+    return invalid("clusters[].cluster.server", text_of(**cluster, "server"),
                    "https:// when the user has credentials, which would be readable on the way");
   }
   return config;
@@ -209,13 +215,16 @@ Result<KubeConfig> kube_config_from_file(const std::filesystem::path& file, cons
   }
   const auto bytes = read_part("kubeconfig", file);
   if (!bytes) return bytes.error();
-  try {
-    return read_kubeconfig(YAML::Load(*bytes), context, file.parent_path());
-  } catch (const YAML::Exception& problem) {
-    // mark only: what() may quote a line that holds a credential.
-    return invalid("kubeconfig", file.string(),
-                   "valid YAML; the fault is at line " + std::to_string(problem.mark.line + 1));
-  }
+  return kube_config_from_text(*bytes, file, context);
+}
+
+Result<KubeConfig> kube_config_from_text(const std::string& text, const std::filesystem::path& file,
+                                         const std::string& context) {
+  // As kubectl reads it, within limits; what is wrong is told without the line, which may hold a credential.
+  const auto documents = manifest_documents(text, kFileBytesMax);
+  if (!documents) return invalid("kubeconfig", file.string(), "valid YAML; " + documents.error().message);
+  static const json kNothing;
+  return read_kubeconfig(documents->empty() ? kNothing : documents->front().value, context, file.parent_path());
 }
 
 }  // namespace gate

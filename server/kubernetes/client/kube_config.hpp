@@ -41,4 +41,8 @@ inline constexpr const char* kServiceAccountDirectory = "/var/run/secrets/kubern
 [[nodiscard]] Result<KubeConfig> kube_config_from_file(const std::filesystem::path& file,
                                                        const std::string& context = {});
 
+/// The same of its text, with the file's name for what is relative to it and for messages.
+[[nodiscard]] Result<KubeConfig> kube_config_from_text(const std::string& text, const std::filesystem::path& file,
+                                                       const std::string& context = {});
+
 }  // namespace gate

@@ -4,7 +4,6 @@
 #include <exception>
 #include <future>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "server/base/log.hpp"
@@ -41,7 +40,7 @@ void FrontendReader::stop() {
     threads.swap(state->threads);
   }
   threads.clear();  // joins
-  std::deque<Question> unanswered;
+  std::list<Question> unanswered;
   unanswered.swap(state_.lock()->questions);
   for (const auto& question : unanswered) question.find(stopping_.get_token());
 }
@@ -56,10 +55,14 @@ void FrontendReader::grow(State& state) {
   }
 }
 
+bool FrontendReader::State::is_asked(const std::string& cluster) const {
+  return std::any_of(asked.begin(), asked.end(), [&](const Question& question) { return question.cluster == cluster; });
+}
+
 void FrontendReader::answer(const std::stop_token& stop) {
   const auto next_of = [](auto& state) {
     return std::find_if(state.questions.begin(), state.questions.end(),
-                        [&](const Question& question) { return !state.busy.contains(question.cluster); });
+                        [&](const Question& question) { return !state.is_asked(question.cluster); });
   };
   auto state = state_.lock();
   for (;;) {
@@ -68,17 +71,13 @@ void FrontendReader::answer(const std::stop_token& stop) {
     --state->idle;
     if (!found) return;
     const auto next = next_of(*state);
-    bool is_marked = true;
-    try {
-      state->busy.insert(next->cluster);
-    } catch (const std::bad_alloc&) {
-      is_marked = false;  // Another question about the same cluster may be asked meanwhile: no more than that.
-    }
-    const auto question = std::move(*next);
-    state->questions.erase(next);
-    state.release_for([&] { question.find(stop); });
-    if (is_marked) state->busy.erase(question.cluster);
-    asked_.notify_all();  // the next about the same cluster
+    // Moves the node: this takes no memory.
+    state->asked.splice(state->asked.begin(), state->questions, next);
+    const auto question = state->asked.begin();
+    // Each that begins calls one more, as long as there is something: all at once would only meet at the lock.
+    if (!state->questions.empty()) asked_.notify_one();
+    state.release_for([&] { question->find(stop); });
+    state->asked.erase(question);  // the next about its cluster may begin: the loop looks
   }
 }
 
@@ -102,37 +101,50 @@ Answer FrontendReader::ask(const std::string& cluster, Deadline deadline,
          }});
     grow(*state);
   }
-  asked_.notify_all();
+  asked_.notify_one();
   if (answer.wait_until(deadline) != std::future_status::ready) return {};
   return answer.get();
 }
 
-ReadBack FrontendReader::read_back(const Preparation& record, Deadline deadline) {
+Result<FrontendFleet*> FrontendReader::fleet_of(FrontendInquiry& inquiry, const std::string& name_space,
+                                                const std::string& cluster, Deadline deadline) {
+  if (!inquiry.fleet) {
+    auto access = inquiry.object.is_null()
+                      ? peers_.clusters.frontend_access(name_space, cluster, deadline)
+                      : peers_.clusters.frontend_access_of(inquiry.object, name_space, cluster, deadline);
+    if (!access) return access.error();
+    inquiry.fleet.emplace(peers_.connector, std::move(access).value(), clock_);
+  }
+  return &*inquiry.fleet;
+}
+
+ReadBack FrontendReader::read_back(const Preparation& record, Deadline deadline,
+                                   std::shared_ptr<FrontendInquiry> inquiry) {
   if (has_no_effect(record)) return ReadBack::Holds;
-  return ask<ReadBack>(
-      record.name_space + "/" + record.spec.cluster, deadline, [this, record, deadline](const std::stop_token&) {
-        auto access = peers_.clusters.frontend_access(record.name_space, record.spec.cluster, deadline);
-        if (!access) return ReadBack::Unreachable;
-        FrontendFleet fleet(peers_.connector, std::move(access).value(), clock_);
-        std::string drifted;
-        const auto holds = settings_hold(record, fleet, peers_.clusters, deadline, drifted);
-        if (!drifted.empty())
-          log_info(log_, "settings drifted",
-                   {{"preparation", record.name_space + "/" + record.name}, {"what", drifted}});
-        return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
-      });
+  if (!inquiry) inquiry = std::make_shared<FrontendInquiry>();
+  return ask<ReadBack>(record.name_space + "/" + record.spec.cluster, deadline,
+                       [this, record, deadline, inquiry = std::move(inquiry)](const std::stop_token&) {
+                         const auto fleet = fleet_of(*inquiry, record.name_space, record.spec.cluster, deadline);
+                         if (!fleet) return ReadBack::Unreachable;
+                         std::string drifted;
+                         const auto holds = settings_hold(record, **fleet, peers_.clusters, deadline, drifted);
+                         if (!drifted.empty())
+                           log_info(log_, "settings drifted",
+                                    {{"preparation", record.name_space + "/" + record.name}, {"what", drifted}});
+                         return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
+                       });
 }
 
 std::vector<RunningNode> FrontendReader::running_nodes(const std::string& name_space, const std::string& cluster,
-                                                       Deadline deadline) {
-  return ask<std::vector<RunningNode>>(
-      name_space + "/" + cluster, deadline,
-      [this, name_space, cluster, deadline](const std::stop_token&) -> std::vector<RunningNode> {
-        auto access = peers_.clusters.frontend_access(name_space, cluster, deadline);
-        if (!access) return {};
-        FrontendFleet fleet(peers_.connector, std::move(access).value(), clock_);
-        return gate::running_nodes(fleet, deadline);
-      });
+                                                       Deadline deadline, std::shared_ptr<FrontendInquiry> inquiry) {
+  if (!inquiry) inquiry = std::make_shared<FrontendInquiry>();
+  return ask<std::vector<RunningNode>>(name_space + "/" + cluster, deadline,
+                                       [this, name_space, cluster, deadline, inquiry = std::move(inquiry)](
+                                           const std::stop_token&) -> std::vector<RunningNode> {
+                                         const auto fleet = fleet_of(*inquiry, name_space, cluster, deadline);
+                                         if (!fleet) return {};
+                                         return gate::running_nodes(**fleet, deadline);
+                                       });
 }
 
 }  // namespace gate

@@ -4,9 +4,11 @@
 // nothing.
 
 #include <condition_variable>
-#include <deque>
 #include <functional>
-#include <set>
+#include <list>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -16,9 +18,18 @@
 #include "policy/versions/upgrade_path.hpp"
 #include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
+#include "server/preparation/frontends/frontend_fleet.hpp"
 #include "server/preparation/hooks/hook_runner.hpp"
 
 namespace gate {
+
+/// What the questions of one admission about one cluster have in common: the object that it has read, and the session
+/// that the first of them began. Held by who asks and, until it is answered, by each question; who means to wait lets
+/// it go first, for a login that is limited to one session would keep out the hooks.
+struct FrontendInquiry {
+  nlohmann::json object;               ///< The StarRocksCluster as get_object() gave it out; null: not read.
+  std::optional<FrontendFleet> fleet;  ///< Of the thread that answers, one at a time.
+};
 
 /// Thread safe. Nothing is ever written, to a record or to an FE. Queue and threads are bounded: beyond the queue the
 /// answer is "not done" at once. stop() before the destructor, which expects that nobody asks any more.
@@ -35,13 +46,15 @@ class FrontendReader {
   void stop();
 
   /// Reads the settings of `record` back from every alive FE. Blocks until the answer or `deadline`. NotDone: not in
-  /// time, or too many at once.
-  [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline);
+  /// time, or too many at once. `inquiry` may be shared with other questions about the same cluster; null: none.
+  [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline,
+                                   std::shared_ptr<FrontendInquiry> inquiry = nullptr);
 
   /// The versions that the cluster's alive nodes report. Blocks until the answer or `deadline`; empty when the FE did
-  /// not tell in time.
+  /// not tell in time. `inquiry`: as above.
   [[nodiscard]] std::vector<RunningNode> running_nodes(const std::string& name_space, const std::string& cluster,
-                                                       Deadline deadline);
+                                                       Deadline deadline,
+                                                       std::shared_ptr<FrontendInquiry> inquiry = nullptr);
 
  private:
   struct Question {
@@ -51,13 +64,18 @@ class FrontendReader {
   };
   struct State {
     bool started = false;
-    std::deque<Question> questions;
-    std::set<std::string> busy;         ///< Clusters that a thread asks.
+    std::list<Question> questions;
+    std::list<Question> asked;          ///< By a thread each; one about a cluster at a time.
     std::size_t idle = 0;               ///< Threads that wait for a question.
     std::vector<std::jthread> threads;  ///< As many as were needed at once, up to the bound.
+
+    [[nodiscard]] bool is_asked(const std::string& cluster) const;
   };
 
   void answer(const std::stop_token& stop);
+  /// Of `inquiry`, begun where that is the first question. Error: the FE's address or login is not known.
+  [[nodiscard]] Result<FrontendFleet*> fleet_of(FrontendInquiry& inquiry, const std::string& name_space,
+                                                const std::string& cluster, Deadline deadline);
   /// One more where a question waits and nobody is free for it.
   void grow(State& state);
   /// What `look` finds on a thread of ours by `deadline`; else an empty answer.

@@ -31,7 +31,12 @@ Deadline HookContext::store_deadline() const { return clock.steady_now() + kStor
 Result<FrontendFleet*> HookContext::fleet(Deadline deadline) {
   if (!fleet_) {
     const auto now = record.snapshot();
-    auto access = clusters.frontend_access(now.name_space, now.spec.cluster, within(kStoreTimeout, deadline));
+    const auto until = within(kStoreTimeout, deadline);
+    // A hook before it may have taken hours.
+    const bool knows = !cluster_.is_null() && clock.steady_now() < cluster_counts_until_;
+    auto access = knows ? clusters.frontend_access_of(cluster_, now.name_space, now.spec.cluster, until)
+                        : clusters.frontend_access(now.name_space, now.spec.cluster, until);
+    cluster_ = nullptr;  // another time it may be another
     if (!access) return access.error();
     keep_secret(access->password);
     fleet_.emplace(connector_, std::move(access).value(), clock);

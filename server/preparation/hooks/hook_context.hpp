@@ -2,6 +2,7 @@
 // What an action of a hook has to work with: its record, its peers behind the fence, one session to the FE.
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -49,6 +50,12 @@ class HookContext {
   /// The hook whose check held at the look before, where two in a row are wanted. Forgotten with a process that dies.
   std::optional<std::string> held_before;
 
+  /// The record's StarRocksCluster, for who has just read it: fleet() does not read it again, unless the first
+  /// statement comes later than a read by fleet() itself may be answered.
+  void knows_cluster(nlohmann::json object) {
+    cluster_ = std::move(object);
+    cluster_counts_until_ = store_deadline();
+  }
   /// Of the record's cluster; connected at the first use.
   [[nodiscard]] Result<FrontendFleet*> fleet(Deadline deadline);
   /// "shared_nothing" or "shared_data"; asked once.
@@ -70,6 +77,8 @@ class HookContext {
  private:
   FencedConnector connector_;
   const PreparationMode mode_;
+  nlohmann::json cluster_;  ///< Null: not at hand.
+  Deadline cluster_counts_until_{};
   std::optional<FrontendFleet> fleet_;
   std::string run_mode_;
   std::vector<std::string> secrets_;

@@ -61,6 +61,9 @@ class HookRunner {
   HookRunner(const HookRunner&) = delete;
   HookRunner& operator=(const HookRunner&) = delete;
 
+  /// See HookContext. Before the first of the following.
+  void knows_cluster(nlohmann::json object) { context_.knows_cluster(std::move(object)); }
+
   /// Goes through the hooks that are not settled, in order, until one is waited for, a critical one fails or the
   /// preparation's time is over. Neighbours of one group run at the same time, each on a connection of its own and to
   /// its own end: the others of a group are not cut off when one fails, for a statement that was cut off may or may not

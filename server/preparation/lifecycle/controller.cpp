@@ -23,8 +23,13 @@ constexpr milliseconds kBeatMax{500};
 /// A record that nobody works on is left to the replica that created it for this long, and to the others for up to as
 /// much again, each its own: they are spread without asking each other, and take what a busy one leaves.
 constexpr milliseconds kHeadStart{100};
+/// What another replica works on is read this share of its patience after a change, once for all changes until then:
+/// there is nothing to do but to see that the claim is renewed.
+constexpr int kOthersLooks = 20;
 /// Conditions that follow from a record are left to the write of its mirror for this long.
 constexpr milliseconds kMirrorFirst{2000};
+/// Conditions are looked at so long after a write of the object: writes come in bursts.
+constexpr milliseconds kObjectSettles{2000};
 
 std::string object_key(const std::string& name_space, const std::string& kind, const std::string& name) {
   return name_space + "/" + kind + "/" + name;
@@ -107,6 +112,8 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   bool kept = false;
   bool moved = false;
   bool stepped = false;
+  bool echo = false;
+  const bool others = !record.status.runner.identity.empty() && record.status.runner.identity != options_.identity;
   {
     const auto records = records_.lock();
     const auto known = records->known.find(key);
@@ -123,6 +130,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
                              record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
                              open,
                              record.status.restore_pending,
+                             others,
                              state_text(record),
                              step_text(record),
                              record.status.start_time,
@@ -136,6 +144,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     }
     if (!open) records->drop_if_idle(key);
     kept = records->tracked.contains(key);
+    echo = !removed && records->is_echo(key, record, clock_.steady_now());
   }
   // Its mirror goes with the same conditions, and is not to be written apart from them.
   if (moved && options_.conditions) conditions_.changed(record.name_space, record.spec.cluster, kMirrorFirst);
@@ -154,26 +163,37 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     }
     return;
   }
+  if (echo) return;  // it comes back by itself
   const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
-  queue_.add(key, clock_.steady_now() + (unclaimed ? kHeadStart + own_share : milliseconds{0}));
+  queue_.add(key, unclaimed ? clock_.steady_now() + kHeadStart + own_share : look_at(others));
 }
 
-void PreparationController::created_here(const Preparation& record) { queue_.add(key_of(record), clock_.steady_now()); }
+SteadyTime PreparationController::look_at(bool others) const {
+  const auto now = clock_.steady_now();
+  return others ? now + milliseconds(options_.claim_stale_after) / kOthersLooks : now;
+}
+
+void PreparationController::created_here(const Preparation& record) {
+  const auto key = key_of(record);
+  records_.lock()->tracked[key].created = record;
+  queue_.add(key, clock_.steady_now());
+}
 
 void PreparationController::object_changed(const std::string& name_space, const std::string& kind,
                                            const std::string& name) {
-  if (options_.conditions && kind == kClusterKind) conditions_.changed(name_space, name);
+  // Once for all writes until then, our own among them.
+  if (options_.conditions && kind == kClusterKind) conditions_.changed(name_space, name, kObjectSettles);
   const auto object = object_key(name_space, kind, name);
-  std::vector<std::string> keys;
+  std::vector<std::pair<std::string, bool>> keys;
   {
     const auto records = records_.lock();
     for (const auto& [key, known] : records->known) {
       if (!known.open || known.object != object) continue;
       records->tracked[key].changed_meanwhile = true;
-      keys.push_back(key);
+      keys.emplace_back(key, known.others);
     }
   }
-  for (const auto& key : keys) queue_.add(key, clock_.steady_now());
+  for (const auto& [key, others] : keys) queue_.add(key, look_at(others));
 }
 
 void PreparationController::work(const std::stop_token& stop) {
@@ -214,6 +234,7 @@ std::optional<PreparationController::Kept> PreparationController::kept_claim(con
   if (const auto found = records->tracked.find(key); found != records->tracked.end()) {
     found->second.session.runner.reset();
     found->second.claim.reset();
+    found->second.next_look = {};  // to be claimed again, not waited for
   }
   return std::nullopt;
 }
@@ -223,8 +244,23 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     if (kept->wait > milliseconds{0}) return kept->wait;
     return look(kept->claim, key, stop);
   }
+  {
+    // What the watch tells of it was seen already: no reason to read it before its time.
+    const auto records = records_.lock();
+    const auto known = records->known.find(key);
+    const auto found = records->tracked.find(key);
+    if (known != records->known.end() && found != records->tracked.end() && known->second.open &&
+        known->second.state == found->second.last_seen_state && !found->second.claim) {
+      const auto now = clock_.steady_now();
+      const auto& seen = found->second;
+      const auto due = !seen.changed_meanwhile ? seen.next_look
+                       : seen.last_look        ? *seen.last_look + options_.look_distance
+                                               : now;
+      if (due > now) return std::chrono::ceil<milliseconds>(due - now);
+    }
+  }
   const auto [name_space, name] = split_key(key);
-  const auto got = store_.get(name_space, name, store_deadline());
+  const auto got = read(key);
   if (!got) {
     if (got.error().code != ErrorCode::NotFound) return kStoreRetry;
     forget(key);
@@ -241,6 +277,7 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   const bool due =
       record.status.stage == Stage::Restoring || record.status.stage == Stage::Closed || record.spec.bypass;
   if (options_.restore_only && !due) {
+    forget(key);          // so that no event is taken for an echo
     return std::nullopt;  // comes back as an event once it is due
   }
   {
@@ -346,6 +383,13 @@ bool PreparationController::Records::has_neighbours(const std::string& key, cons
   });
 }
 
+bool PreparationController::Records::is_echo(const std::string& key, const Preparation& record, SteadyTime now) const {
+  const auto found = tracked.find(key);
+  if (found == tracked.end()) return false;
+  const auto& seen = found->second;
+  return !seen.claim && !seen.changed_meanwhile && seen.next_look > now && seen.last_seen_state == state_text(record);
+}
+
 bool PreparationController::has_successor(const std::string& key) const {
   const auto records = records_.lock();
   return std::any_of(records->known.begin(), records->known.end(),
@@ -365,6 +409,18 @@ bool PreparationController::let_go(const Preparation& record) {
   }
   records_.lock()->told.erase(record.uid);
   return true;
+}
+
+Result<Preparation> PreparationController::read(const std::string& key) {
+  std::optional<Preparation> created;
+  {
+    const auto records = records_.lock();
+    const auto found = records->tracked.find(key);
+    if (found != records->tracked.end()) created.swap(found->second.created);
+  }
+  if (created) return *std::move(created);
+  const auto [name_space, name] = split_key(key);
+  return store_.get(name_space, name, store_deadline());
 }
 
 void PreparationController::forget(const std::string& key) {

@@ -84,12 +84,14 @@ class PreparationController {
   void object_changed(const std::string& name_space, const std::string& kind, const std::string& name);
 
   /// See FrontendReader; answered between start() and stop().
-  [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline) {
-    return questions_.read_back(record, deadline);
+  [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline,
+                                   std::shared_ptr<FrontendInquiry> inquiry = nullptr) {
+    return questions_.read_back(record, deadline, std::move(inquiry));
   }
   [[nodiscard]] std::vector<RunningNode> running_nodes(const std::string& name_space, const std::string& cluster,
-                                                       Deadline deadline) {
-    return questions_.running_nodes(name_space, cluster, deadline);
+                                                       Deadline deadline,
+                                                       std::shared_ptr<FrontendInquiry> inquiry = nullptr) {
+    return questions_.running_nodes(name_space, cluster, deadline, std::move(inquiry));
   }
 
   /// For StatusMirror::AnsweringScope.
@@ -101,6 +103,7 @@ class PreparationController {
   /// What this replica remembers of a record between two looks.
   struct Tracked {
     std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on, and between two passes over its hooks.
+    std::optional<Preparation> created;    ///< As it was created here, until the first look.
     RecordSession session;                 ///< Its runner, of these passes, refers to `claim`.
     SteadyTime next_look{};
     std::optional<SteadyTime> last_look;  ///< When the last one began.
@@ -122,8 +125,9 @@ class PreparationController {
     std::string supersedes;  ///< Key of the predecessor; empty: none.
     bool open = false;
     bool pending = false;
-    std::string state;  ///< See state_text.
-    std::string step;   ///< See step_text.
+    bool others = false;  ///< Another replica has claimed it.
+    std::string state;    ///< See state_text.
+    std::string step;     ///< See step_text.
     std::optional<WallTime> began;
     std::optional<WallTime> due;
   };
@@ -135,9 +139,13 @@ class PreparationController {
     std::set<std::string> told;  ///< UIDs of records that on_closed had and that are held.
 
     [[nodiscard]] bool has_neighbours(const std::string& key, const Preparation& record) const;
+    /// An event that tells nothing that the last look has not seen, and the next is not due.
+    [[nodiscard]] bool is_echo(const std::string& key, const Preparation& record, SteadyTime now) const;
     void drop_if_idle(const std::string& key);
   };
 
+  /// When to look at what has changed.
+  [[nodiscard]] SteadyTime look_at(bool others) const;
   void work(const std::stop_token& stop);
   /// Calls `beat` again and again, a fraction of a claim's renewal apart.
   void repeat(const std::stop_token& stop, const std::function<void()>& beat);
@@ -154,6 +162,8 @@ class PreparationController {
   [[nodiscard]] bool has_successor(const std::string& key) const;
   /// Of a closed record. False: try again later.
   [[nodiscard]] bool let_go(const Preparation& record);
+  /// Live, but for one that was created here a moment ago: the claim is compare-and-set.
+  [[nodiscard]] Result<Preparation> read(const std::string& key);
   void forget(const std::string& key);
   void renew_claims();
   void flush_mirrors();

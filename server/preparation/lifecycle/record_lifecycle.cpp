@@ -175,11 +175,11 @@ void RecordLifecycle::set_running(PreparationStatus& status, WallTime now) {
   if (status.reason.empty()) status.reason = "HooksRunning";
 }
 
-Status RecordLifecycle::begin(ClaimedRecord& claim) {
+Status RecordLifecycle::begin(ClaimedRecord& claim, nlohmann::json& cluster) {
   if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return taken;
   auto record = claim.snapshot();
   if (record.status.hooks.empty()) {
-    const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+    auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
     if (object && uid_of(*object) != record.spec.object.uid) {
       return claim.update(
           [&](PreparationStatus& status) { cancel(status, clock_.wall_now(), gone_because(record, object)); },
@@ -191,6 +191,7 @@ Status RecordLifecycle::begin(ClaimedRecord& claim) {
       if (!begun) return begun;
       record = claim.snapshot();
     }
+    if (object && record.spec.object.kind == kClusterKind) cluster = std::move(object).value();
     clusters_.emit_event(record, false, "UpgradePreparationStarted", begun_text(record));
   }
   mirror_.want(record);
@@ -203,9 +204,11 @@ RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSess
   auto runner = std::move(session.runner);
   session.runner.reset();
   if (!runner) {
-    if (auto begun = begin(claim); !begun) return kStoreRetry;
+    nlohmann::json cluster;
+    if (auto begun = begin(claim, cluster); !begun) return kStoreRetry;
     if (claim.snapshot().status.stage != Stage::Preparing) return milliseconds{0};
     runner = std::make_shared<HookRunner>(claim, peers_, clock_, options_.hooks, passes);
+    runner->knows_cluster(std::move(cluster));
     // Before Completed is written: from then on the change may be admitted, and nodes restart.
     if (auto nodes = nodes_before(claim, *runner)) {
       claim.update_later([nodes = *std::move(nodes)](PreparationStatus& status) { status.nodes_before = nodes; });
@@ -254,9 +257,15 @@ std::optional<std::vector<NodeBefore>> RecordLifecycle::nodes_before(ClaimedReco
 void RecordLifecycle::remember_nodes(ClaimedRecord& claim, HookRunner& runner) {
   const auto before = nodes_before(claim, runner);
   if (!before) return;
+  // The change may have come after this look had read the object, and nodes may have started for it before they were
+  // asked: taken for those from before, they would be waited for until the hold ends.
+  const auto record = claim.snapshot();
+  const auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+  if (!object || uid_of(*object) != record.spec.object.uid) return;
+  if (!all_at_from(record, present_images(record, *object))) return;
   if (auto stored = claim.update([&](PreparationStatus& status) { status.nodes_before = *before; }, store_deadline());
       !stored) {
-    log_info(log_, "nodes not stored", {{"preparation", key_of(claim.snapshot())}, {"error", stored.error().message}});
+    log_info(log_, "nodes not stored", {{"preparation", key_of(record)}, {"error", stored.error().message}});
   }
 }
 
@@ -282,6 +291,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
     look.others = std::move(others).value();
   }
   HookRunner runner(claim, peers_, clock_, options_.hooks, stop);
+  if (look.object && record.spec.object.kind == kClusterKind) runner.knows_cluster(*look.object);
   if (record.status.stage == Stage::Prepared && look.object) {
     if (const auto ended = watch_admission(claim, look, runner)) return *ended;
   }
@@ -521,7 +531,7 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
   if (auto stopped = runner.stop_scripts(); !stopped) return kStoreRetry;
   if (record.status.restore_pending) {
     // Not before trying: a namespace that is deleted is not to wait for an FE that is gone.
-    const auto gone = frontend_is_gone(record);
+    const auto gone = frontend_is_gone(record, runner);
     if (!gone) return kStoreRetry;
     if (*gone) return abandon(claim);
     const auto others = hand_over_.open_neighbours(record, store_deadline());
@@ -553,10 +563,13 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
   return std::nullopt;
 }
 
-Result<bool> RecordLifecycle::frontend_is_gone(const Preparation& record) {
+Result<bool> RecordLifecycle::frontend_is_gone(const Preparation& record, HookRunner& runner) {
   const ObjectRef cluster{std::string(kClusterKind), record.spec.cluster, {}};
-  const auto object = clusters_.get_object(record.name_space, cluster, store_deadline());
-  if (object) return false;
+  auto object = clusters_.get_object(record.name_space, cluster, store_deadline());
+  if (object) {
+    runner.knows_cluster(std::move(object).value());
+    return false;
+  }
   if (object.error().code != ErrorCode::NotFound) return object.error();
   const auto life = clusters_.frontend_life(record.name_space, record.spec.cluster, store_deadline());
   if (!life) return life.error();

@@ -91,7 +91,7 @@ class RecordLifecycle {
   /// One pass over the hooks; see HookRunner::prepare().
   [[nodiscard]] Again prepare(ClaimedRecord& claim, RecordSession& session, const std::stop_token& passes);
   /// Up to the first hook; success with the stage moved on where there is nothing to prepare for any more.
-  [[nodiscard]] Status begin(ClaimedRecord& claim);
+  [[nodiscard]] Status begin(ClaimedRecord& claim, nlohmann::json& cluster);
   [[nodiscard]] Again follow(ClaimedRecord& claim, RecordSession& session, const std::stop_token& stop);
   [[nodiscard]] Again restore(ClaimedRecord& claim, int& failures, const std::stop_token& stop);
   [[nodiscard]] Again close_bypass(ClaimedRecord& claim);
@@ -114,14 +114,15 @@ class RecordLifecycle {
   [[nodiscard]] bool hooks_removed(const Preparation& record, const nlohmann::json& object) const;
   /// The nodes that the rollout is to restart; nullopt: the record has them, or they cannot be known now.
   [[nodiscard]] std::optional<std::vector<NodeBefore>> nodes_before(ClaimedRecord& claim, HookRunner& runner);
-  /// Stores the nodes that the rollout is to restart. Best effort: without them their versions alone are judged.
+  /// Stores the nodes that the rollout is to restart, where it has not begun once they are known. Best effort: without
+  /// them their versions alone are judged.
   void remember_nodes(ClaimedRecord& claim, HookRunner& runner);
   /// `stand_at`: what every pod and node was found to run; nullptr where that is not known.
   [[nodiscard]] Again restore_as(ClaimedRecord& claim, Outcome outcome, const std::string& why,
                                  const std::vector<ComponentImage>* stand_at = nullptr);
   /// Whether nothing is left of the FE that a record's settings are on: its object, its cluster and its StatefulSet are
   /// gone; or there is nobody who could know, and it has not answered for long.
-  [[nodiscard]] Result<bool> frontend_is_gone(const Preparation& record);
+  [[nodiscard]] Result<bool> frontend_is_gone(const Preparation& record, HookRunner& runner);
   [[nodiscard]] Again abandon(ClaimedRecord& claim);
   [[nodiscard]] Status close(ClaimedRecord& claim, const std::string& abandoned_because);
   void prune(const Preparation& closed);

@@ -18,7 +18,7 @@ void WorkQueue::add(const std::string& key, SteadyTime due) {
     if (!added) entry->second = std::min(entry->second, due);
     ++state->changes;
   }
-  changed_.notify_all();
+  changed_.notify_one();  // the watcher
 }
 
 void WorkQueue::set_urgent(const std::string& key, bool urgent) {
@@ -36,7 +36,7 @@ void WorkQueue::hold_until(SteadyTime until) {
     state->held_until = until;
     ++state->changes;
   }
-  changed_.notify_all();
+  changed_.notify_one();  // the watcher
 }
 
 bool WorkQueue::State::comes_before(const Due::value_type& one, const Due::value_type& other) const {
@@ -78,26 +78,57 @@ WorkQueue::Due::iterator WorkQueue::next(State& state, SteadyTime now, SteadyTim
   return state.due.end();
 }
 
+std::string WorkQueue::give_out(State& state, Due::iterator found, SteadyTime now) {
+  // What takes memory comes first.
+  std::string key = found->first;
+  auto& turn = state.turn[std::string(namespace_of(key))];
+  turn = ++state.turns;
+  auto entry = state.due.extract(found);
+  entry.mapped() = now;
+  state.active.insert(std::move(entry));
+  return key;
+}
+
+void WorkQueue::watch(Locked<State>& state, const std::stop_token& stop, SteadyTime now, SteadyTime look_again) {
+  struct Watching {
+    explicit Watching(Locked<State>& locked) : held(locked) { held->watched = true; }
+    ~Watching() { held->watched = false; }
+    Watching(const Watching&) = delete;
+    Watching& operator=(const Watching&) = delete;
+    Locked<State>& held;
+  };
+  const Watching watching(state);
+  const auto moved = [seen = state->changes](const State& present) { return present.changes != seen; };
+  if (look_again == SteadyTime::max()) {
+    state.wait(changed_, stop, moved);
+  } else {
+    state.wait_until(changed_, stop, std::chrono::steady_clock::now() + (look_again - now), moved);
+  }
+}
+
 std::optional<std::string> WorkQueue::take(const std::stop_token& stop) {
   auto state = state_.lock();
+  // Whoever leaves, and be it for want of memory, makes another one look, and no more than one: a change wakes not all.
+  struct Leaving {
+    Leaving(Locked<State>& locked, std::condition_variable_any& others) : held(locked), unwatched(others) {}
+    ~Leaving() {
+      if (!held->watched) unwatched.notify_one();
+    }
+    Leaving(const Leaving&) = delete;
+    Leaving& operator=(const Leaving&) = delete;
+    Locked<State>& held;
+    std::condition_variable_any& unwatched;
+  };
+  const Leaving leaving(state, unwatched_);
   while (!stop.stop_requested()) {
     const auto now = clock_.steady_now();
     SteadyTime look_again{};
     const auto found = next(*state, now, look_again);
-    if (found != state->due.end()) {
-      std::string key = found->first;
-      auto& turn = state->turn[std::string(namespace_of(key))];
-      turn = ++state->turns;
-      auto entry = state->due.extract(found);
-      entry.mapped() = now;
-      state->active.insert(std::move(entry));
-      return key;
-    }
-    const auto moved = [seen = state->changes](const State& present) { return present.changes != seen; };
-    if (look_again == SteadyTime::max()) {
-      state.wait(changed_, stop, moved);
+    if (found != state->due.end()) return give_out(*state, found, now);
+    if (state->watched) {
+      state.wait(unwatched_, stop, [](const State& present) { return !present.watched; });
     } else {
-      state.wait_until(changed_, stop, std::chrono::steady_clock::now() + (look_again - now), moved);
+      watch(state, stop, now, look_again);
     }
   }
   return std::nullopt;
@@ -116,7 +147,7 @@ void WorkQueue::done(const std::string& key, std::optional<SteadyTime> again) {
     if (state->turn.size() > state->due.size() + state->active.size() + 1) state->turn.clear();
     ++state->changes;
   }
-  changed_.notify_all();
+  changed_.notify_one();  // the watcher
 }
 
 std::size_t WorkQueue::size() const {

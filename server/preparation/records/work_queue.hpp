@@ -78,10 +78,16 @@ class WorkQueue {
     std::map<std::string, std::uint64_t> turn;  ///< By namespace: when it was served last.
     std::uint64_t turns = 0;
     SteadyTime held_until = SteadyTime::min();
-    std::uint64_t changes = 0;  ///< Tells a waiter that the above moved.
+    std::uint64_t changes = 0;  ///< Tells the watcher that the above moved.
+    bool watched = false;       ///< One of those that wait looks at each change, for all of them.
 
     [[nodiscard]] bool comes_before(const Due::value_type& one, const Due::value_type& other) const;
   };
+
+  /// Takes what next() found.
+  [[nodiscard]] std::string give_out(State& state, Due::iterator found, SteadyTime now);
+  /// Waits for a change, or until it is time to look again. The others wait until there is no watcher.
+  void watch(Locked<State>& state, const std::stop_token& stop, SteadyTime now, SteadyTime look_again);
 
   /// What may be taken now; end() for nothing, and then `look_again` is when that may change by itself.
   [[nodiscard]] Due::iterator next(State& state, SteadyTime now, SteadyTime& look_again) const;
@@ -90,6 +96,7 @@ class WorkQueue {
   const std::size_t workers_;
   Guarded<State> state_;
   std::condition_variable_any changed_;
+  std::condition_variable_any unwatched_;
 };
 
 }  // namespace gate

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace gate;
@@ -125,5 +128,96 @@ TEST_CASE("a second in which very many objects began is sorted, too") {
   for (std::size_t i = 0; i + 1 < records.size(); i += 2) {
     REQUIRE(records[i].spec.object.uid == records[i + 1].spec.object.uid);
     REQUIRE(records[i].spec.supersedes == records[i + 1].name);
+  }
+}
+
+namespace {
+
+std::size_t entries(const OlderOnes& older) {
+  std::size_t out = 0;
+  for (const auto& each : older) out += each.size();
+  return out;
+}
+
+/// Of one object and one second, at one target: each says of all earlier ones that it is newer.
+std::vector<Preparation> attempts(std::size_t count) {
+  std::vector<Preparation> records;
+  for (std::size_t i = 0; i < count; ++i) {
+    records.push_back(record("r" + std::to_string(i), "1", "2", static_cast<int>(i)));
+  }
+  return records;
+}
+
+}  // namespace
+
+TEST_CASE("what thousands of one second say of each other is not asked each of each") {
+  CHECK(entries(older_ones(attempts(kComparedRecordsMax))) == kComparedRecordsMax * (kComparedRecordsMax - 1) / 2);
+  constexpr std::size_t kRecords = 20'000;
+  CHECK(entries(older_ones(attempts(kRecords))) == 0);
+  // A chain, in which each takes the place of the one before and stands on that before it.
+  auto chain = attempts(kRecords);
+  for (std::size_t i = 2; i < kRecords; ++i) {
+    chain[i].spec.supersedes = chain[i - 1].name;
+    chain[i].spec.candidate_of = chain[i - 2].name;
+  }
+  CHECK(entries(older_ones(chain)) == 2 * (kRecords - 2));
+}
+
+TEST_CASE("thousands of one second are sorted by their links, whatever they are called") {
+  constexpr std::size_t kRecords = 20'000;
+  auto records = attempts(kRecords);
+  SUBCASE("none: the last attempt first") {
+    sort_newest_first(records);
+    for (std::size_t i = 0; i < kRecords; ++i) {
+      REQUIRE(records[i].spec.attempt == static_cast<int>(kRecords - 1 - i));
+    }
+  }
+  SUBCASE("a chain against the attempts") {
+    for (std::size_t i = 1; i < kRecords; ++i) records[i - 1].spec.supersedes = records[i].name;
+    sort_newest_first(records);
+    for (std::size_t i = 0; i < kRecords; ++i) REQUIRE(records[i].spec.attempt == static_cast<int>(i));
+  }
+  SUBCASE("one circle of all") {
+    for (std::size_t i = 0; i < kRecords; ++i) records[i].spec.supersedes = records[(i + 1) % kRecords].name;
+    sort_newest_first(records);
+    CHECK(records.front().spec.attempt == static_cast<int>(kRecords - 1));  // the circle is cut where it would begin
+    for (std::size_t i = 1; i < kRecords; ++i) REQUIRE(records[i].spec.attempt == static_cast<int>(i - 1));
+  }
+  SUBCASE("all at one") {
+    const auto last = records.back().name;
+    for (auto& each : records) each.spec.candidate_of = last;
+    sort_newest_first(records);
+    CHECK(records.back().name == last);
+  }
+}
+
+TEST_CASE("links are read alike where each is compared with each and where there are too many") {
+  // A row of links for few and, with others around that say nothing, for many: the few come in the same order.
+  std::uint32_t seed = 1;
+  const auto random = [&seed](std::size_t below) {
+    seed = seed * 1'664'525U + 1'013'904'223U;
+    return static_cast<std::size_t>(seed >> 16U) % below;
+  };
+  constexpr std::size_t kFew = 9;
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Preparation> few;
+    for (std::size_t i = 0; i < kFew; ++i) {
+      auto one = record(std::string(1, static_cast<char>('a' + i)), std::to_string(2 * i), std::to_string(2 * i + 1));
+      if (random(2) == 0) one.spec.supersedes = std::string(1, static_cast<char>('a' + random(kFew)));
+      if (random(3) == 0) one.spec.candidate_of = std::string(1, static_cast<char>('a' + random(kFew)));
+      few.push_back(std::move(one));
+    }
+    auto many = few;
+    for (std::size_t i = 0; i < kComparedRecordsMax; ++i) {
+      many.push_back(record("0" + std::to_string(i), "x" + std::to_string(i), "y" + std::to_string(i)));
+    }
+    const auto order = sorted(few);
+    CAPTURE(order);
+    sort_newest_first(many);
+    std::string among_many;
+    for (const auto& one : many) {
+      if (one.name.size() == 1) among_many += one.name;
+    }
+    CHECK(among_many == order);
   }
 }

@@ -78,6 +78,21 @@ bool asked(Gate& gate, const std::string& sql) {
   return std::any_of(statements.begin(), statements.end(), [&](const auto& seen) { return seen.sql == sql; });
 }
 
+TEST_CASE("what an admission has read of its cluster is not read again for the questions to its FE") {
+  Gate gate(kAmple, running("3.4.2"), VersionPolicy::Enforce);
+  REQUIRE(gate.review(review_of(configured("fe:latest"), configured("fe:3.5.3"))).at("allowed") == false);
+  CHECK(gate.records().empty());  // so that nobody else has asked
+  CHECK(gate.world.clusters.handed_over() == gate.world.clusters.object());
+}
+
+TEST_CASE("a login that is limited to one session is the hooks' while the review waits for them") {
+  auto options = running("3.4.2");
+  options.max_user_connections = 1;
+  Gate gate(kAmple, options, VersionPolicy::Enforce);  // asks the FE before the hooks do
+  CHECK(gate.review(review_of(configured("fe:latest"), configured("fe:3.4.3"))).at("allowed") == true);
+  CHECK(gate.world.config() == "0");
+}
+
 TEST_CASE("a way between versions is judged by what the FE says, though the tag says latest") {
   Gate gate(kAmple, running("3.4.2"));
   const auto response = gate.review(review_of(configured("fe:latest"), configured("fe:3.5.3")));

@@ -23,6 +23,25 @@ TEST_CASE("documents are found wherever the chunks were cut") {
   }
 }
 
+TEST_CASE("very many documents that come together are all given out, and the last one goes on") {
+  constexpr std::size_t kDocuments = 300'000;
+  std::string text;
+  for (std::size_t i = 0; i < kDocuments; ++i) text += "{\"a\":" + std::to_string(i) + "}\n";
+  JsonStream stream;
+  stream.append(text + R"({"a":)");
+  std::size_t found = 0;
+  bool in_order = true;
+  while (auto document = stream.next()) in_order = in_order && (*document)["a"] == found++;
+  CHECK(found == kDocuments);
+  CHECK(in_order);
+  stream.append(R"("end"} {"b":1}{"c)");
+  CHECK(stream.next().value()["a"] == "end");
+  CHECK(stream.next().value()["b"] == 1);
+  CHECK_FALSE(stream.next());
+  stream.append(R"(":2})");
+  CHECK(stream.next().value()["c"] == 2);
+}
+
 TEST_CASE("what is not JSON is passed over, and an endless document is dropped") {
   JsonStream stream;
   stream.append("{\"a\": nonsense}{\"b\":1}");

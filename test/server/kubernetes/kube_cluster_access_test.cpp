@@ -121,6 +121,20 @@ TEST_CASE("what an FE names is judged by the pods behind its own Services, but w
   CHECK_FALSE(by_hand->judge_named);
 }
 
+TEST_CASE("an object that was read already is not looked up again for its FE's login") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  apply_yaml(name_space, kService);
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
+  CHECK(access.frontend_access(name_space, "sr", in_seconds(30)).error().code == ErrorCode::NotFound);
+  const json variables = json::array({{{"name", "MYSQL_PWD"}, {"value", "plain"}}});
+  const json object{{"spec", {{"starRocksFeSpec", {{"feEnvVars", variables}}}}}};
+  const auto found = access.frontend_access_of(object, name_space, "sr", in_seconds(30));
+  REQUIRE(found.ok());
+  CHECK(found->address.host == "sr-fe-service." + name_space + ".svc");
+  CHECK(found->password == "plain");
+}
+
 TEST_CASE("a Service that is a name for somebody else's server is not the FE's") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();

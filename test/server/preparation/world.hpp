@@ -91,6 +91,19 @@ class ScriptedClusters final : public ClusterAccess {
     if (no_access) return *no_access;
     return access_;
   }
+  Result<FrontendAccess> frontend_access_of(const nlohmann::json& object, const std::string& name_space,
+                                            const std::string& cluster, Deadline deadline) override {
+    {
+      const std::lock_guard lock(mutex_);
+      handed_over_ = object;
+    }
+    return frontend_access(name_space, cluster, deadline);
+  }
+  /// The object by which the FE's login was looked up last, for who had read it already.
+  [[nodiscard]] nlohmann::json handed_over() const {
+    const std::lock_guard lock(mutex_);
+    return handed_over_;
+  }
   /// Why the FE's address or login is not known; set before any other thread asks.
   std::optional<Error> no_access{};
   Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override {
@@ -242,6 +255,7 @@ class ScriptedClusters final : public ClusterAccess {
   const FrontendAccess access_;
   mutable std::mutex mutex_;
   nlohmann::json object_;                                                  // guarded by mutex_
+  nlohmann::json handed_over_;                                             // guarded by mutex_
   std::map<std::string, std::map<std::string, std::string>> config_maps_;  // guarded by mutex_
   std::string obstacle_;
   std::string obstacle_fault_;

@@ -140,7 +140,10 @@ TEST_CASE("a kubeconfig that cannot be used is refused with field and remedy, ne
        "gone.crt"},
       {"insecure, misspelt", kubeconfig("{server: 'https://h:1', insecure-skip-tls-verify: sure}", "{}"), "",
        "true or false"},
-      {"not YAML", "users: [{name: u, user: {token: s3cr3t}", "", "valid YAML"},
+      {"not YAML", "users: [{name: u, user: {token: s3cr3t}", "", "valid YAML; line "},
+      {"deeper than any reader should follow", "users: " + std::string(1u << 20, '['), "", "valid YAML"},
+      {"braces of the same kind", "users: " + std::string(1u << 20, '{'), "", "valid YAML"},
+      {"not UTF-8", kubeconfig(good, "{token: s3cr3t\xff}"), "", "invalid UTF-8"},
       {"not a map", "just text", "", "a YAML map"},
       {"empty", "", "", "not empty"},
   };
@@ -156,6 +159,24 @@ TEST_CASE("a kubeconfig that cannot be used is refused with field and remedy, ne
   const auto absent = kube_config_from_file(folder.path() / "absent");
   REQUIRE_FALSE(absent.ok());
   CHECK(absent.error().code == ErrorCode::NotFound);
+}
+
+TEST_CASE("a kubeconfig is read as kubectl does, in JSON and with what YAML takes for other than text") {
+  const Folder folder;
+  const auto host_of = [&](const std::string& content) {
+    const auto config = kube_config_from_file(folder.write("config", content));
+    return config ? config->host : config.error().message;
+  };
+  const std::string users = R"("users":[{"name":"u","user":{}}],)";
+  CHECK(host_of(R"({"current-context":"here","contexts":[{"name":"here","context":{"cluster":"c","user":"u"}}],)" +
+                users + R"("clusters":[{"name":"c","cluster":{"server":"https://json:1"}}]})") == "json");
+  CHECK(host_of("current-context: 7\ncontexts: [{name: 7, context: {cluster: 8, user: u}}]\n"
+                "users: [{name: u, user: {}}]\n"
+                "clusters: [{name: 8, cluster: {server: 'https://numbers:1', insecure-skip-tls-verify: true}}]\n") ==
+        "numbers");
+  CHECK(host_of("current-context: a\ncontexts: [{name: a, context: &c {cluster: a, user: a}}]\n"
+                "users: [{name: a, user: {}}]\nclusters: [{name: a, cluster: {server: 'https://first:1'}}]\n"
+                "---\ncurrent-context: other\n") == "first");
 }
 
 TEST_CASE("in a pod the service account is used") {

@@ -4,6 +4,13 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "test/fakes/unused_cluster_access.hpp"
 #include "test/server/preparation/run.hpp"
 
 namespace gate {
@@ -40,6 +47,94 @@ TEST_CASE("stop answers who is being served, who waits for a thread, and who com
   const auto an_hour = std::chrono::steady_clock::now() + std::chrono::hours(1);
   CHECK(questions.read_back(record, an_hour) == ReadBack::NotDone);
   CHECK(questions.running_nodes("db", "sr", an_hour).empty());
+}
+
+/// Of Kubernetes, which reads the object where it is not handed over.
+class ReadObjects final : public UnusedClusterAccess {
+ public:
+  explicit ReadObjects(FrontendAccess access) : access_(std::move(access)) {}
+  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override {
+    ++reads;
+    return access_;
+  }
+  Result<FrontendAccess> frontend_access_of(const nlohmann::json& object, const std::string&, const std::string&,
+                                            Deadline) override {
+    handed_over.push_back(object);
+    return access_;
+  }
+  int reads = 0;
+  std::vector<nlohmann::json> handed_over;
+
+ private:
+  const FrontendAccess access_;
+};
+
+TEST_CASE("questions of one inquiry need one login, and do not read the object that it has") {
+  World world;
+  const auto record = world.create(record_of("r", {no_scheduling()}));
+  MysqlFrontendConnector connector;
+  ReadObjects clusters(world.clusters.frontend_access("db", "sr", ample()).value());
+  FrontendReader questions({clusters, connector, world.http, world.scripts}, world.clock, world.log);
+  questions.start();
+  const auto ask_both = [&](const std::shared_ptr<FrontendInquiry>& inquiry) {
+    CHECK_FALSE(questions.running_nodes("db", "sr", ample(), inquiry).empty());
+    CHECK(questions.read_back(record, ample(), inquiry) == ReadBack::Drifted);
+  };
+  SUBCASE("with the object") {
+    const nlohmann::json object{{"metadata", {{"name", "sr"}}}};
+    const auto inquiry = std::make_shared<FrontendInquiry>();
+    inquiry->object = object;
+    ask_both(inquiry);
+    CHECK(world.simulator.logins().size() == 1);
+    CHECK(clusters.reads == 0);
+    CHECK(clusters.handed_over == std::vector{object});
+    CHECK(world.simulator.frontend(0).connections() == 1);
+  }
+  SUBCASE("without it") {
+    ask_both(std::make_shared<FrontendInquiry>());
+    CHECK(world.simulator.logins().size() == 1);
+    CHECK(clusters.reads == 1);
+    CHECK(clusters.handed_over.empty());
+  }
+  SUBCASE("each by itself") {
+    ask_both(nullptr);
+    CHECK(world.simulator.logins().size() == 2);
+    CHECK(clusters.reads == 2);
+  }
+  questions.stop();
+}
+
+TEST_CASE("a session that broke between two questions is replaced") {
+  World world;
+  MysqlFrontendConnector connector;
+  FrontendReader questions({world.clusters, connector, world.http, world.scripts}, world.clock, world.log);
+  questions.start();
+  const auto record = world.create(record_of("r", {no_scheduling()}));
+  const auto inquiry = std::make_shared<FrontendInquiry>();
+  CHECK_FALSE(questions.running_nodes("db", "sr", ample(), inquiry).empty());
+  world.simulator.restart(0);
+  CHECK(questions.read_back(record, ample(), inquiry) == ReadBack::Drifted);
+  CHECK(world.simulator.logins().size() == 2);
+  questions.stop();
+}
+
+TEST_CASE("everybody who asks at the same time is answered, about one cluster or several") {
+  constexpr std::size_t kAskers = 64;
+  World world;
+  MysqlFrontendConnector connector;
+  FrontendReader questions({world.clusters, connector, world.http, world.scripts}, world.clock, world.log);
+  questions.start();
+  std::atomic<std::size_t> answered{0};
+  {
+    std::vector<std::jthread> askers;
+    for (std::size_t i = 0; i < kAskers; ++i) {
+      askers.emplace_back([&, i] {
+        if (!questions.running_nodes("db", "sr" + std::to_string(i % 8), ample()).empty()) ++answered;
+      });
+    }
+  }
+  CHECK(answered == kAskers);
+  questions.stop();
 }
 
 }  // namespace

@@ -353,5 +353,23 @@ TEST_CASE("a statement that takes longer than the lease is not cut while the cla
   CHECK(world.get("renewed").status.phase == Phase::Completed);
 }
 
+TEST_CASE("the cluster that was just read tells where its FE is, and one that was read long ago does not") {
+  World world;
+  Run run(world, {no_scheduling()});
+  const HookPeers peers{world.clusters, run.connector, world.http, world.scripts};
+  HookContext context(*run.claim, peers, world.clock);
+  const auto object = object_with("fe:1");
+  context.knows_cluster(object);
+  SUBCASE("at once") {
+    CHECK(context.fleet(ample()).ok());
+    CHECK(world.clusters.handed_over() == object);
+  }
+  SUBCASE("after another hook that took its time") {
+    world.clock.pass(1min);
+    CHECK(context.fleet(world.clock.steady_now() + 1min).ok());
+    CHECK(world.clusters.handed_over().is_null());
+  }
+}
+
 }  // namespace
 }  // namespace gate

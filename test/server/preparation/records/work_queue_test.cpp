@@ -2,9 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <new>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "test/fakes/hand_clock.hpp"
 
@@ -93,6 +97,97 @@ TEST_CASE("a worker that waits gets what is added, and what falls due") {
     queue.add("new", now());
   }
   CHECK(taken == "new");
+}
+
+/// Counts how often somebody looks what is due.
+class CountingClock final : public Clock {
+ public:
+  [[nodiscard]] SteadyTime steady_now() const override {
+    ++looks;
+    return now();
+  }
+  [[nodiscard]] WallTime wall_now() const override { return kClock.wall_now(); }
+  mutable std::atomic<int> looks{0};
+};
+
+TEST_CASE("a change makes one of those that wait look, not all of them") {
+  constexpr int kWorkers = 16;
+  constexpr int kChanges = 50;
+  const CountingClock clock;
+  WorkQueue queue(clock, 100);
+  const auto all_wait = [&](int looked) {
+    while (clock.looks < looked) std::this_thread::yield();
+  };
+  std::vector<std::jthread> workers;
+  for (int i = 0; i < kWorkers; ++i) {
+    workers.emplace_back([&](const std::stop_token& stop) { CHECK_FALSE(queue.take(stop)); });
+  }
+  all_wait(kWorkers);
+  for (int i = 0; i < kChanges; ++i) {
+    const int before = clock.looks;
+    queue.add("far/" + std::to_string(i), now() + 1h);
+    all_wait(before + 1);
+  }
+  for (auto& worker : workers) worker.request_stop();
+  workers.clear();
+  // Each looks at the beginning, and once more where the one that looked for it has left.
+  CHECK(clock.looks <= 2 * kWorkers + kChanges);
+}
+
+TEST_CASE("all that wait get what is added, also after the one that looked for them was stopped") {
+  constexpr std::size_t kWorkers = 8;
+  WorkQueue queue(kClock, 100);
+  std::atomic<std::size_t> taken{0};
+  std::vector<std::jthread> workers;
+  for (std::size_t i = 0; i < kWorkers; ++i) {
+    workers.emplace_back([&](const std::stop_token& stop) {
+      if (queue.take(stop)) ++taken;
+    });
+  }
+  SUBCASE("nobody is stopped") {}
+  SUBCASE("half of them are stopped one after the other") {
+    for (std::size_t i = 0; i < kWorkers / 2; ++i) workers.erase(workers.begin());
+  }
+  const auto left = workers.size();
+  for (std::size_t i = 0; i < left; ++i) queue.add("a" + std::to_string(i) + "/b", now());
+  for (auto& worker : workers) worker.join();
+  CHECK(taken == left);
+}
+
+/// There is no memory for the next look.
+class FailingClock final : public Clock {
+ public:
+  [[nodiscard]] SteadyTime steady_now() const override {
+    ++looks;
+    if (fails.exchange(false)) throw std::bad_alloc();
+    return now();
+  }
+  [[nodiscard]] WallTime wall_now() const override { return kClock.wall_now(); }
+  mutable std::atomic<bool> fails{false};
+  mutable std::atomic<int> looks{0};
+};
+
+TEST_CASE("where the one that looks for all has no memory another one looks") {
+  constexpr int kWorkers = 3;
+  const FailingClock clock;
+  WorkQueue queue(clock, 100);
+  std::atomic<int> thrown{0};
+  std::atomic<int> taken{0};
+  std::vector<std::jthread> workers;
+  for (int i = 0; i < kWorkers; ++i) {
+    workers.emplace_back([&](const std::stop_token& stop) {
+      try {
+        if (queue.take(stop)) ++taken;
+      } catch (const std::bad_alloc&) {
+        ++thrown;
+      }
+    });
+  }
+  while (clock.looks < kWorkers) std::this_thread::yield();
+  clock.fails = true;
+  queue.add("a/b", now());
+  while (taken == 0) std::this_thread::yield();
+  CHECK(thrown == 1);
 }
 
 TEST_CASE("stop ends the wait, with something due as with nothing") {
