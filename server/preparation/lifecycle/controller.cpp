@@ -155,11 +155,13 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     mirror_.forget(record, removed);
     // Its claim is let go; or its closing was the last that its replica did, and it still has its finalizer.
     if (kept || (!removed && record.held)) {
-      // Where closed records are told of, who closed it does: the others come when it did not.
-      // A replica that is there to restore what is left is the last one: nobody comes after it.
-      const bool ours =
-          kept || !options_.on_closed || options_.restore_only || record.status.runner.identity == options_.identity;
-      queue_.add(key, clock_.steady_now() + (ours ? milliseconds{0} : options_.claim_stale_after + own_share * 10));
+      const bool ours = kept || is_let_go_here(record);
+      const auto at = clock_.steady_now() + (ours ? milliseconds{0} : options_.claim_stale_after + own_share * 10);
+      {
+        const auto records = records_.lock();
+        if (const auto known = records->known.find(key); known != records->known.end()) known->second.let_go_at = at;
+      }
+      queue_.add(key, at);
     }
     return;
   }
@@ -268,6 +270,8 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   }
   const Preparation& record = *got;
   if (!is_open(record)) {
+    // It may have been open when this look became due.
+    if (const auto wait = left_to_its_closer(key, record)) return wait;
     forget(key);
     return let_go(record) ? std::nullopt : std::optional(kStoreRetry);
   }
@@ -394,6 +398,23 @@ bool PreparationController::has_successor(const std::string& key) const {
   const auto records = records_.lock();
   return std::any_of(records->known.begin(), records->known.end(),
                      [&](const auto& entry) { return entry.second.open && entry.second.supersedes == key; });
+}
+
+/// Where closed records are told of, who closed one does: the others come when it did not. A replica that is there to
+/// restore what is left is the last one: nobody comes after it.
+bool PreparationController::is_let_go_here(const Preparation& record) const {
+  return !options_.on_closed || options_.restore_only || record.status.runner.identity == options_.identity;
+}
+
+std::optional<milliseconds> PreparationController::left_to_its_closer(const std::string& key,
+                                                                      const Preparation& record) const {
+  if (!record.held || is_let_go_here(record)) return std::nullopt;
+  const auto records = records_.lock();
+  const auto known = records->known.find(key);
+  // The watch has not told of its end yet: it gives the time.
+  if (known == records->known.end() || !known->second.let_go_at) return options_.claim_stale_after;
+  const auto wait = *known->second.let_go_at - clock_.steady_now();
+  return wait > wait.zero() ? std::optional(std::chrono::ceil<milliseconds>(wait)) : std::nullopt;
 }
 
 bool PreparationController::let_go(const Preparation& record) {

@@ -130,6 +130,7 @@ class PreparationController {
     std::string step;     ///< See step_text.
     std::optional<WallTime> began;
     std::optional<WallTime> due;
+    std::optional<SteadyTime> let_go_at{};  ///< Of one that another replica closed: when to take its finalizer off.
   };
 
   /// Each by its key.
@@ -160,6 +161,10 @@ class PreparationController {
   [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
                                                              std::chrono::milliseconds& look_again);
   [[nodiscard]] bool has_successor(const std::string& key) const;
+  [[nodiscard]] bool is_let_go_here(const Preparation& record) const;
+  /// How long the replica that closed `record` still has to let it go; nullopt: nobody does but this one.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> left_to_its_closer(const std::string& key,
+                                                                            const Preparation& record) const;
   /// Of a closed record. False: try again later.
   [[nodiscard]] bool let_go(const Preparation& record);
   /// Live, but for one that was created here a moment ago: the claim is compare-and-set.
