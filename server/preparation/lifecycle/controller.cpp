@@ -113,6 +113,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   bool moved = false;
   bool stepped = false;
   bool echo = false;
+  std::optional<SteadyTime> let_go_at;
   const bool others = !record.status.runner.identity.empty() && record.status.runner.identity != options_.identity;
   {
     const auto records = records_.lock();
@@ -125,6 +126,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
       records->told.erase(record.uid);
     } else {
       const auto& object = record.spec.object;
+      if (!open && known != records->known.end()) let_go_at = known->second.let_go_at;
       records->known[key] = {object_key(record.name_space, object.kind, object.name),
                              object_key(record.name_space, std::string(kClusterKind), record.spec.cluster),
                              record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
@@ -156,7 +158,9 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     // Its claim is let go; or its closing was the last that its replica did, and it still has its finalizer.
     if (kept || (!removed && record.held)) {
       const bool ours = kept || is_let_go_here(record);
-      const auto at = clock_.steady_now() + (ours ? milliseconds{0} : options_.claim_stale_after + own_share * 10);
+      const auto now = clock_.steady_now();
+      // Once for all that is heard of it.
+      const auto at = ours ? now : let_go_at.value_or(now + options_.claim_stale_after + own_share * 10);
       {
         const auto records = records_.lock();
         if (const auto known = records->known.find(key); known != records->known.end()) known->second.let_go_at = at;
