@@ -209,7 +209,11 @@ TEST_CASE("failure 3: nothing is undone too early: an FE that restarts while oth
   }
   CHECK(site.received(set_config_sql(kScheduling, kSchedulingDefault)) == 0);
   CHECK(site.records().front().status.restore_pending);
-  CHECK(site.records().front().status.captured == std::vector<CapturedSetting>{{kScheduling, kSchedulingDefault, "0"}});
+  const auto captured = site.records().front().status.captured;
+  REQUIRE(captured.size() == 1);
+  CHECK(captured.front().key == kScheduling);
+  CHECK(captured.front().value == kSchedulingDefault);
+  CHECK(captured.front().set_to == "0");
 }
 
 TEST_CASE("failure 4: a status that says prepared is not believed when the database says otherwise") {

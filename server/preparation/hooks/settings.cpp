@@ -201,7 +201,8 @@ Status Settings::capture(const SettingReading& reading, const std::string& leade
       store_deadline());
 }
 
-/// The FE took the statement, and shows something else: that is what it has of ours from now on.
+/// The FE took the statement twice, and shows something else: that is what it has of ours from now on. Once is not
+/// enough: a leader that starts again between the statement and the reading shows its file's value.
 Status Settings::take_as_shown(const SettingReading& reading, const std::string& before, const ConfigSetting& wanted) {
   const auto* now = reading.leader_value();
   if (now == nullptr || same_setting(reading.type, *now, wanted.value) || same_setting(reading.type, *now, before)) {
@@ -275,20 +276,27 @@ Result<FleetReading> Settings::prove(const std::vector<const Hook*>& hooks, cons
   auto reading = fleet_.read(keys, deadline);
   if (!reading) return reading;
   bool told = false;
-  for (const auto& [i, before, done] : attempts) {
-    const auto& wanted = *setting_of(*hooks[i]);
-    if (done) note(all, take_as_shown(reading->settings[i], before, wanted));
-    const auto* missing = reading->settings[i].differing(wanted.value);
+  std::vector<const Attempt*> taken_twice;
+  for (const auto& attempt : attempts) {
+    const auto& [i, before, done] = attempt;
+    const auto* missing = reading->settings[i].differing(setting_of(*hooks[i])->value);
     // An FE that was away during the broadcast never learns of it by itself: it is told at its own address. Not while
     // a broadcast hangs: what comes after it waits for its end.
     if (missing == nullptr || (!done && done.error().code == ErrorCode::DeadlineExceeded)) continue;
     if (!done && done.error().code == ErrorCode::Rejected && !is_broadcast_failure(done.error())) continue;
-    (void)fleet_.execute_set_at(missing->address, std::get<SqlAction>(hooks[i]->action).sql, set_deadline(deadline));
+    const bool leads = missing == &reading->settings[i].frontends.front() && missing->leader;
+    const auto again =
+        fleet_.execute_set_at(missing->address, std::get<SqlAction>(hooks[i]->action).sql, set_deadline(deadline));
+    if (done && again && leads) taken_twice.push_back(&attempt);
     told = true;
   }
   if (told) {
     reading = fleet_.read(keys, deadline);
     if (!reading) return reading;
+  }
+  for (const auto* attempt : taken_twice) {
+    const auto i = attempt->hook;
+    note(all, take_as_shown(reading->settings[i], attempt->before, *setting_of(*hooks[i])));
   }
   // What the FEs have is the proof, whatever was said on the way.
   for (const auto& [i, before, done] : attempts) {

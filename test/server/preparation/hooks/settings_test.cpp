@@ -2,6 +2,8 @@
 
 #include "server/preparation/hooks/settings.hpp"
 
+#include <atomic>
+
 #include "test/server/preparation/run.hpp"
 
 using namespace std::chrono_literals;
@@ -126,6 +128,32 @@ TEST_CASE("values are compared as the FE keeps them, and what it shows can be se
     CHECK(run.runner->restore(kAmple).ok());
     for (std::size_t fe = 0; fe < 2; ++fe) CHECK(world.config(fe, row.key) == row.before);
   }
+}
+
+TEST_CASE("a leader that starts again before its value is read back does not make the value of its file ours") {
+  std::atomic<World*> restarts{nullptr};
+  std::atomic<bool> set{false};
+  World world({.frontends = 2, .on_statement = [&](const ReceivedStatement& statement) {
+                 if (statement.sql.starts_with("ADMIN SET")) set = true;
+                 if (!set || !statement.sql.starts_with("ADMIN SHOW")) return;
+                 // As a restart does, faster than the frontends hear of it.
+                 if (auto* now = restarts.exchange(nullptr)) {
+                   now->simulator.frontend(0).set_config(kScheduling, kSchedulingDefault);
+                 }
+               }});
+  for (const std::size_t fe : {0, 1}) world.simulator.frontend(fe).set_config(kScheduling, "77");  // by hand
+  restarts = &world;
+  Run run(world, {no_scheduling()});
+  REQUIRE(run.prepare() == RunEnd::Finished);
+  CHECK(restarts == nullptr);
+  CHECK_MESSAGE(run.status().phase == Phase::Completed, run.status().message);
+  const auto captured = run.status().captured;
+  REQUIRE(captured.size() == 1);
+  CHECK(captured.front().value == "77");
+  CHECK(captured.front().set_to == "0");
+  CHECK(world.config(0) == "0");
+  CHECK(run.runner->restore(kAmple).ok());
+  for (const std::size_t fe : {0, 1}) CHECK(world.config(fe) == "77");
 }
 
 TEST_CASE("a value that the FE hides is not captured, and its setting not touched") {
