@@ -453,12 +453,7 @@ class LedStory {
   MemoryPreparationStore store_{clock_};
   LedStoryWorld world_{store_};
   MemoryScriptJobs scripts_;
-  class NoHttp final : public HttpCaller {
-    Result<HttpCallReply> post(const HttpCallRequest&, Deadline) override {
-      return Error{ErrorCode::Unavailable, "nobody"};
-    }
-    void interrupt() override {}
-  } http_;
+  NoHttp http_;
   StatusMirror mirror_{world_, clock_};
   spdlog::logger log_{"stories"};
   HoldRetry retry_{store_, world_, clock_, log_, HoldRetryOptions{{}, [](const Preparation&) {}}};

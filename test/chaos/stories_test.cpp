@@ -436,12 +436,7 @@ class Story {
   StoryWorld world_;
   MemoryPreparationStore store_{clock_};
   MemoryScriptJobs scripts_;
-  class NoHttp final : public HttpCaller {
-    Result<HttpCallReply> post(const HttpCallRequest&, Deadline) override {
-      return Error{ErrorCode::Unavailable, "nobody"};
-    }
-    void interrupt() override {}
-  } http_;
+  NoHttp http_;
   StatusMirror mirror_{world_, clock_};
   spdlog::logger log_{"stories"};
   std::unique_ptr<DyingStore> dying_;

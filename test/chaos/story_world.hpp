@@ -38,6 +38,15 @@ class TickingClock final : public Clock {
   std::chrono::seconds wall_{0};
 };
 
+/// No story has HTTP hooks.
+class NoHttp final : public HttpCaller {
+ public:
+  Result<HttpCallReply> post(const HttpCallRequest&, Deadline) override {
+    return Error{ErrorCode::Unavailable, "nobody"};
+  }
+  void interrupt() override {}
+};
+
 /// The store of a gate that dies after some calls: none gets through any more.
 class DyingStore final : public ForwardingStore {
  public:
