@@ -162,6 +162,21 @@ TEST_CASE("what a replica closed and did not tell is told when it is back, or by
     REQUIRE(world.signal.eventually([&] { return !world.get("r").held; }));
     CHECK(told.of("r") == Names{"gate-0"});
   }
+  SUBCASE("another one, however often it is heard of meanwhile") {
+    close_as(world, "r", "gate-9");
+    auto options = told.options("gate-0", world);
+    options.claim_stale_after = 1h;
+    const Replica replica(world, options);
+    for (int i = 0; i < 4; ++i) {
+      close_as(world, "heard" + std::to_string(i), "gate-0");
+      REQUIRE(world.signal.eventually([&] { return !world.get("heard" + std::to_string(i)).held; }));
+      world.clock.pass(30min);
+      world.write("r", [](PreparationStatus&) {});
+    }
+    close_as(world, "waker", "gate-0");
+    REQUIRE(world.signal.eventually([&] { return !world.get("r").held; }));
+    CHECK(told.of("r") == Names{"gate-0"});
+  }
   SUBCASE("at once by who restores what is left: nobody comes later") {
     close_as(world, "r", "gate-9");
     auto options = told.options("release", world);
