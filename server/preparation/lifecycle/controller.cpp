@@ -256,13 +256,10 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
     const auto known = records->known.find(key);
     const auto found = records->tracked.find(key);
     if (known != records->known.end() && found != records->tracked.end() && known->second.open &&
-        known->second.state == found->second.last_seen_state && !found->second.claim) {
-      const auto now = clock_.steady_now();
-      const auto& seen = found->second;
-      const auto due = !seen.changed_meanwhile ? seen.next_look
-                       : seen.last_look        ? *seen.last_look + options_.look_distance
-                                               : now;
-      if (due > now) return std::chrono::ceil<milliseconds>(due - now);
+        !found->second.claim) {
+      if (const auto wait = found->second.early(known->second.state, clock_.steady_now(), options_.look_distance)) {
+        return wait;
+      }
     }
   }
   const auto [name_space, name] = split_key(key);
@@ -291,15 +288,7 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   {
     const auto records = records_.lock();
     auto& tracked = records->tracked[key];
-    const auto now = clock_.steady_now();
-    // Our own renewals come back as events; only a record that somebody else moved on is worth an earlier look.
-    const bool same = tracked.last_seen_state == state_text(record);
-    if (!tracked.changed_meanwhile && same && tracked.next_look > now) {
-      return std::chrono::ceil<milliseconds>(tracked.next_look - now);
-    }
-    // The operator writes the object at each change of a pod: looks are not to follow at its pace.
-    const auto earliest = tracked.last_look ? *tracked.last_look + options_.look_distance : now;
-    if (tracked.changed_meanwhile && same && earliest > now) return std::chrono::ceil<milliseconds>(earliest - now);
+    if (const auto wait = tracked.early(state_text(record), clock_.steady_now(), options_.look_distance)) return wait;
     tracked.changed_meanwhile = false;
   }
   milliseconds look_again{};
@@ -389,6 +378,15 @@ bool PreparationController::Records::has_neighbours(const std::string& key, cons
   return std::any_of(known.begin(), known.end(), [&](const auto& entry) {
     return entry.second.open && entry.second.cluster == cluster && entry.first != key;
   });
+}
+
+std::optional<milliseconds> PreparationController::Tracked::early(const std::string& state, SteadyTime now,
+                                                                  milliseconds distance) const {
+  // Our own renewals come back as events; only a record that somebody else moved on is worth an earlier look.
+  if (last_seen_state != state) return std::nullopt;
+  // The operator writes the object at each change of a pod: looks are not to follow at its pace.
+  const auto due = !changed_meanwhile ? next_look : last_look ? *last_look + distance : now;
+  return due > now ? std::optional(std::chrono::ceil<milliseconds>(due - now)) : std::nullopt;
 }
 
 bool PreparationController::Records::is_echo(const std::string& key, const Preparation& record, SteadyTime now) const {

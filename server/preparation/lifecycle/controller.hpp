@@ -112,6 +112,11 @@ class PreparationController {
         last_seen_state;  ///< State of the record after the last look; a look at the same is not changed_meanwhile.
     std::string others_claim;      ///< Last renewal seen of another replica's claim.
     SteadyTime others_claim_seen;  ///< When it was first seen.
+
+    /// How long a look at a record of `state` is to wait, the next being `distance` from the last at least; nullopt: it
+    /// is due.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> early(const std::string& state, SteadyTime now,
+                                                                 std::chrono::milliseconds distance) const;
   };
   /// A claim and what was taken up again with it.
   struct Kept {
