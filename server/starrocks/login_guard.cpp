@@ -98,6 +98,12 @@ bool library_uses_openssl() {
          std::string_view(name).starts_with("OpenSSL");
 }
 
+/// The library that runs has the structures that are repeated here only while it is of the version compiled against.
+bool library_is_of_the_compiled_version() {
+  constexpr unsigned long kPatches = 100;  // 30314 is 3.3.14
+  return mysql_get_client_version() / kPatches == MARIADB_PACKAGE_VERSION_ID / kPatches;
+}
+
 bool verifies(FrontendTls tls) { return tls == FrontendTls::VerifyCa || tls == FrontendTls::VerifyIdentity; }
 
 bool demands_tls(FrontendTls tls) { return tls != FrontendTls::Disabled && tls != FrontendTls::Preferred; }
@@ -108,6 +114,9 @@ Status LoginGuard::register_plugin() {
   // The guard reads the library's TLS session as OpenSSL's.
   if (!library_uses_openssl())
     return Error{ErrorCode::Internal, "the MySQL client library was not built with OpenSSL", 0};
+  if (!library_is_of_the_compiled_version())
+    return Error{ErrorCode::Internal, std::string("the MySQL client library is ") + mysql_get_client_info() +
+                                          ", but this program was built for " MARIADB_PACKAGE_VERSION, 0};
   static AuthenticationPlugin plugin{kAuthenticationPlugin,
                                      kInterfaceVersion,
                                      kPluginName,
