@@ -430,6 +430,7 @@ std::string App::Impl::metrics_text() {
   MetricsSnapshot snapshot;
   snapshot.controller = controller->stats();
   snapshot.waiting_admissions = waiters->waiting();
+  if (kube) snapshot.waiting_api_requests = kube->waiting();
   if (kube_store != nullptr) snapshot.unreadable_records = kube_store->unreadable_records();
   snapshot.http = webhooks->counters();
   snapshot.certificate_not_after_seconds = static_cast<double>(certificate->not_after().time_since_epoch().count());

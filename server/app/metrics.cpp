@@ -116,6 +116,8 @@ struct Scraped {
   prometheus::Gauge& overdue =
       gauge("upgrade_gate_longest_overdue_restore_seconds", "How long the longest due restore has not succeeded");
   prometheus::Gauge& waiting = gauge("upgrade_gate_waiting_admissions", "Admissions held until their preparation ends");
+  prometheus::Gauge& waiting_requests =
+      gauge("upgrade_gate_waiting_api_requests", "Requests to the API server that wait for a free connection");
   prometheus::Gauge& unreadable =
       gauge("upgrade_gate_unreadable_records", "Records that cannot be read and so are not processed");
   prometheus::Gauge& connections = gauge("upgrade_gate_open_connections", "Open webhook connections");
@@ -156,6 +158,7 @@ void Scraped::bring_up_to_date(const MetricsSnapshot& snapshot) {
   oldest_unrestored.Set(static_cast<double>(snapshot.controller.oldest_unrestored.count()));
   overdue.Set(static_cast<double>(snapshot.controller.longest_overdue.count()));
   waiting.Set(static_cast<double>(snapshot.waiting_admissions));
+  waiting_requests.Set(static_cast<double>(snapshot.waiting_api_requests));
   unreadable.Set(static_cast<double>(snapshot.unreadable_records));
   connections.Set(static_cast<double>(snapshot.http.connections_open));
   not_after.Set(snapshot.certificate_not_after_seconds);

@@ -19,6 +19,7 @@ namespace gate {
 struct MetricsSnapshot {
   ControllerStats controller;
   std::size_t waiting_admissions = 0;
+  std::size_t waiting_api_requests = 0;
   std::size_t unreadable_records = 0;
   HttpCounters http;                         ///< Of the webhooks.
   double certificate_not_after_seconds = 0;  ///< Unix time.

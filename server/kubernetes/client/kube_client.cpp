@@ -10,9 +10,11 @@
 #include <charconv>
 #include <condition_variable>
 #include <csignal>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "policy/json/json_member.hpp"
@@ -156,11 +158,13 @@ class KubeClient::Impl {
       const auto pool = pool_.lock();
       pool->end_by = std::min(pool->end_by, limit);
       for (const Lease& lease : pool->leased) lease->deadline = std::min(lease->deadline, pool->end_by);
+      for (Waiter* waiter : pool->waiting) waiter->wake.notify_one();
     }
     watchdog_wake_.notify_one();
-    released_.notify_all();
     shortened_.notify_all();
   }
+
+  [[nodiscard]] std::size_t waiting() const { return pool_.lock()->waiting.size(); }
 
   /// The body of an answer of 2xx.
   Result<std::string> call_for_text(const Outgoing& request, Deadline deadline) {
@@ -319,10 +323,26 @@ class KubeClient::Impl {
     bool expired = false;  // the watchdog has cut it, or is about to
   };
   using Lease = std::shared_ptr<Connection>;
+  /// Who waits for a connection. A review has seconds, what is done for a preparation has more: whose time is over first
+  /// is next, so that many preparations at once do not keep a person waiting until the review has failed.
+  struct Waiter {
+    Deadline deadline;
+    std::uint64_t arrival;
+    std::condition_variable_any wake{};
+  };
   struct Pool {
     std::vector<Lease> leased;
     std::vector<Lease> idle;
+    std::vector<Waiter*> waiting;
+    std::uint64_t arrivals = 0;
     Deadline end_by = Deadline::max();
+
+    [[nodiscard]] Waiter* next() const {
+      const auto found = std::min_element(waiting.begin(), waiting.end(), [](const Waiter* one, const Waiter* other) {
+        return std::tie(one->deadline, one->arrival) < std::tie(other->deadline, other->arrival);
+      });
+      return found == waiting.end() ? nullptr : *found;
+    }
 
     [[nodiscard]] bool has_earlier_than(Deadline time) const {
       return std::any_of(leased.begin(), leased.end(),
@@ -486,17 +506,45 @@ class KubeClient::Impl {
 
   // --- the pool ---
 
+  [[nodiscard]] bool has_room(const Pool& pool) const { return pool.leased.size() < options_.connections_max; }
+
+  /// Among those who wait, for as long as it lives; of the thread that has the pool locked.
+  class Waiting {
+   public:
+    Waiting(Impl& owner, Locked<Pool>& pool, Deadline deadline)
+        : owner_(owner), pool_(pool), self_{deadline, pool->arrivals++} {
+      pool->waiting.push_back(&self_);
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting() {
+      std::erase(pool_->waiting, &self_);
+      owner_.wake_next(*pool_);
+    }
+    [[nodiscard]] bool has_turn(const Pool& pool) const { return owner_.has_room(pool) && pool.next() == &self_; }
+    [[nodiscard]] std::condition_variable_any& wake() { return self_.wake; }
+
+   private:
+    Impl& owner_;
+    Locked<Pool>& pool_;
+    Waiter self_;
+  };
+
+  void wake_next(const Pool& pool) const {
+    if (Waiter* next = has_room(pool) ? pool.next() : nullptr) next->wake.notify_one();
+  }
+
   Result<Lease> acquire(const Outgoing& request, Deadline deadline) {
     auto pool = pool_.lock();
-    const auto has_room = [&](const Pool& now) { return now.leased.size() < options_.connections_max; };
+    Waiting waiting(*this, pool, deadline);
     const auto end = [&] { return std::min(deadline, pool->end_by); };
     // Again where it ended early: end_by() may have moved the end.
-    while (!has_room(*pool) && !request.stop.stop_requested() && std::chrono::steady_clock::now() < end()) {
+    while (!waiting.has_turn(*pool) && !request.stop.stop_requested() && std::chrono::steady_clock::now() < end()) {
       const auto until = end();
-      pool.wait_until(released_, request.stop, until,
-                      [&](const Pool& now) { return has_room(now) || now.end_by < until; });
+      pool.wait_until(waiting.wake(), request.stop, until,
+                      [&](const Pool& now) { return waiting.has_turn(now) || now.end_by < until; });
     }
-    if (!has_room(*pool) || request.stop.stop_requested() || std::chrono::steady_clock::now() >= end()) {
+    if (!waiting.has_turn(*pool) || request.stop.stop_requested() || std::chrono::steady_clock::now() >= end()) {
       return deadline_error(request);
     }
     deadline = end();
@@ -519,13 +567,11 @@ class KubeClient::Impl {
 
   /// Takes no memory: there is room for every connection in both lists.
   void release(Lease lease, bool healthy) {
-    {
-      const auto pool = pool_.lock();
-      std::erase(pool->leased, lease);
-      lease->last_used = std::chrono::steady_clock::now();
-      if (healthy && !lease->expired) pool->idle.push_back(std::move(lease));
-    }
-    released_.notify_one();
+    const auto pool = pool_.lock();
+    std::erase(pool->leased, lease);
+    lease->last_used = std::chrono::steady_clock::now();
+    if (healthy && !lease->expired) pool->idle.push_back(std::move(lease));
+    wake_next(*pool);
   }
 
   /// A waiting connection on which something arrives is being closed (a TLS close is data too). One that is closed
@@ -618,7 +664,6 @@ class KubeClient::Impl {
   const std::unique_ptr<ApiServerTrust> trust_;
 
   Guarded<Pool> pool_;
-  std::condition_variable_any released_;   // a connection is free, or end_by has changed
   std::condition_variable_any shortened_;  // end_by has changed
   std::condition_variable_any watchdog_wake_;
 
@@ -661,6 +706,8 @@ Result<std::unique_ptr<KubeClient>> KubeClient::create(KubeConfig config, KubeCl
   return std::unique_ptr<KubeClient>(
       new KubeClient(std::make_unique<Impl>(std::move(config), std::move(options), std::move(*trust))));
 }
+
+std::size_t KubeClient::waiting() const { return impl_->waiting(); }
 
 void KubeClient::end_by(Deadline limit) { impl_->end_by(limit); }
 

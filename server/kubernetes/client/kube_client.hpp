@@ -47,7 +47,8 @@ inline constexpr KubeResource kCrds{"apiextensions.k8s.io", "v1", "customresourc
 
 struct KubeClientOptions {
   std::string version = "dev";  ///< For User-Agent: upgrade-gate/<version>.
-  /// Requests in flight at once; further ones wait for a free connection until their deadline. Watches have their own.
+  /// Requests in flight at once; further ones wait for a free connection until their deadline, the one whose deadline
+  /// is the nearest being the next. Watches have their own.
   std::size_t connections_max = 8;
   /// A larger answer is refused, and a larger item of a list or event of a watch: etcd refuses objects of more than
   /// 1.5 MiB, the API server of 3 MiB. Lists are read item by item: how large a page is does not matter.
@@ -144,6 +145,9 @@ class KubeClient {
 
   /// The user name that the API server knows us by (SelfSubjectReview).
   [[nodiscard]] Result<std::string> who_am_i(Deadline deadline);
+
+  /// How many requests wait for a free connection now.
+  [[nodiscard]] std::size_t waiting() const;
 
   /// One watch, on its own connection; blocks until the server ends it in good order (Ok), it breaks (error) or `stop`
   /// is requested (Ok). Rejected with peer_code 410: the version is too old, list again. The callbacks run on the

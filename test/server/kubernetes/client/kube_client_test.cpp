@@ -6,8 +6,11 @@
 
 #include <atomic>
 #include <fstream>
+#include <mutex>
 #include <new>
+#include <semaphore>
 #include <set>
+#include <thread>
 
 #include "test/server/kubernetes/fake_api_server.hpp"
 
@@ -219,6 +222,38 @@ TEST_CASE("no more requests are in flight than allowed") {
   }
   CHECK(good == 60);
   CHECK(most <= 3);
+}
+
+TEST_CASE("of those who wait for a connection the one with the least time is next") {
+  std::binary_semaphore answer_first{0};
+  std::mutex order_lock;
+  std::vector<std::string> order;
+  const FakeApiServer server([&](const auto& request, auto& response) {
+    const auto name = request.path.substr(request.path.rfind('/') + 1);
+    if (name == "first") answer_first.acquire();
+    {
+      const std::scoped_lock lock(order_lock);
+      order.push_back(name);
+    }
+    answer_json(response, json::object());
+  });
+  const auto client = server.client({.connections_max = 1});
+  {
+    std::vector<std::jthread> threads;
+    const auto ask = [&](const char* name, milliseconds time, std::size_t waiting) {
+      threads.emplace_back([&client, name, end = in(time)] {
+        CHECK(client->get(kube::kConfigMaps, "default", name, end).ok());
+      });
+      while (client->waiting() != waiting || server.requests().empty()) std::this_thread::yield();
+    };
+    ask("first", 3 * kLong, 0);
+    ask("preparation-1", 3 * kLong, 1);
+    ask("review", kLong, 2);
+    ask("preparation-2", 3 * kLong, 3);
+    answer_first.release();
+  }
+  CHECK(order == std::vector<std::string>{"first", "review", "preparation-1", "preparation-2"});
+  CHECK(client->waiting() == 0);
 }
 
 TEST_CASE("a list goes through its pages and starts over, once, when the snapshot is gone") {
