@@ -48,16 +48,15 @@ AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Dead
   const auto write = stateful_set_write(request.old_object, request.object);
   if (!write) return allow();
   if (write->old_image == write->new_image && !write->marked) return allow();
-  auto known = order(request, *write, deadline);
+  const auto known = order(request, *write, deadline);
   if (!known) {
     log_warning(log_, "rollout not known",
                 {{"namespace", request.name_space}, {"statefulset", write->name}, {"error", known.error().message}});
-    if (!write->marked) {
-      return deny(kDenialCode, std::string(reason::kUnavailable),
-                  "upgrade gate: it is not known whether StatefulSet " + write->name + " may go to another image (" +
-                      clean_text(known.error().message) + "); nothing was changed, try again");
-    }
-    known = SetOrder{SetVerdict::Hold, 0};
+    // Also where it is held already: a no-op would look to the operator as if all were done, and it would come back only
+    // at its resync, minutes later; what was refused it repeats.
+    return deny(kDenialCode, std::string(reason::kUnavailable),
+                "upgrade gate: it is not known whether StatefulSet " + write->name + " may go to another image (" +
+                    clean_text(known.error().message) + "); nothing was changed, try again");
   }
   auto answer = answer_write(request.old_object, request.object, *known);
   const auto verdict = to_text(known->verdict);
