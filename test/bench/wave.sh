@@ -5,7 +5,8 @@
 # change costs the API server from its first request to the closed record, memory, and what ordinary reviews feel of it.
 # With WAVE_LED=1, instead: upgrades that the gate leads pod by pod, all at once (wave/led.go); what each step costs.
 # usage: wave.sh BUILD_DIR [FE_SIMULATOR]
-# Environment: WAVE_LED, WAVE_CLUSTERS (1000), WAVE_NAMESPACES (20), WAVE_HANGING (20), WAVE_SPREAD (10s), WAVE_PATIENCE (10m).
+# Environment: WAVE_LED, WAVE_CLUSTERS (1000), WAVE_NAMESPACES (20), WAVE_HANGING (20), WAVE_SPREAD (10s), WAVE_PATIENCE (10m),
+# WAVE_KEEP=1 (logs of all processes are kept).
 # Writes BUILD_DIR/bench/wave.md, or led.md. Exit code 1 if a target is missed, 2 if it could not be measured.
 set -euo pipefail
 
@@ -52,7 +53,7 @@ KUBEBUILDER_ASSETS=$("$root/build-support/build-kubernetes.sh") || fail "no kube
 export KUBEBUILDER_ASSETS
 mkdir -p "$build/bench"
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+if [ -n "${WAVE_KEEP:-}" ]; then echo "wave.sh: logs and database stay in $scratch" >&2; else trap 'rm -rf "$scratch"' EXIT; fi
 export GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
 # A judge that cannot count is worse than none.
 (cd "$here" && go test ./wave && go build -o "$scratch/wave" ./wave) >&2 ||

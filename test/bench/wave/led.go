@@ -329,10 +329,21 @@ func (w *world) led() (ledFigures, error) {
 		for _, s := range c.sets {
 			if s.image != ledImage(s.kind, ledTo) || s.done != ledPods {
 				f.outOfTurn = append(f.outOfTurn, c.name+": "+s.kind+" is not new")
+				w.explain(c, s)
 			}
 		}
 	}
 	return f, nil
+}
+
+// explain notes what is stored of an upgrade that did not come to its end.
+func (w *world) explain(c *ledCluster, s *ledSet) {
+	note(fmt.Sprintf("led: %s: last seen by the operator: version %s, %+v", c.name, c.version, *s))
+	records := "/apis/gate.starrocks.com/v1alpha1/namespaces/" + c.namespace + "/upgradepreparations"
+	for _, path := range []string{c.path(), c.setPath(s.kind), records} {
+		answer, err := w.must("GET", path, "application/json", nil)
+		note(fmt.Sprint("led: ", path, ": ", answer, err))
+	}
 }
 
 func reportLed(out io.Writer, f ledFigures) {
