@@ -22,7 +22,7 @@ const (
 	ledFrom, ledTo    = "3.5.7", "3.5.8"
 	ledPause          = time.Second // from an event to the operator's next pass
 	ledRequestsMax    = 100         // of the gate, for each step
-	ledPreparationMax = 150         // of the gate, until all are prepared: those that are first are led and looked at meanwhile
+	ledPreparationMax = 100         // of the gate, until all are prepared: those that are first are led and looked at meanwhile
 	ledNamespaceLabel = "gate.starrocks.com/rollouts"
 )
 
