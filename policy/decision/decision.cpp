@@ -347,6 +347,7 @@ Decision admitted_on_hold(const AdmissionFacts& facts, Decision decision) {
 Decision decide_regularly(const AdmissionFacts& facts, EffectsLeft left) {
   if (!facts.store_reachable) {
     if (facts.dry_run) return dry_run_allowed("records cannot be read", nullptr);
+    if (facts.store_refused) return denied(reason::kRecordRefused, store_refused_message(facts), nullptr);
     return denied(reason::kUnavailable, unavailable_message(facts), nullptr);
   }
   if (!facts.record_refusal.empty()) return denied(reason::kRecordRefused, record_refused_message(facts), nullptr);
@@ -355,7 +356,8 @@ Decision decide_regularly(const AdmissionFacts& facts, EffectsLeft left) {
   }
   if (!facts.configuration.unread.empty()) {
     if (facts.dry_run) return dry_run_allowed("a ConfigMap cannot be read", nullptr);
-    return denied(reason::kUnavailable, hooks_unread_message(facts), nullptr);
+    const bool lasts = facts.configuration.unread_lasts;
+    return denied(lasts ? reason::kRecordRefused : reason::kUnavailable, hooks_unread_message(facts), nullptr);
   }
   auto decision = decide_on_path(facts, left);
   if (decision.effect == Effect::None) {

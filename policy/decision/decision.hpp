@@ -40,6 +40,7 @@ struct AdmissionFacts {
   std::vector<Preparation> records;  ///< Of `cluster`, newest first.
   bool store_reachable = true;
   std::string store_error;
+  bool store_refused = false;  ///< And would be again, until somebody gives the gate the right that is named there.
   ReadBack read_back = ReadBack::NotDone;
   WallTime now{};
   FailureBackoff backoff;

@@ -1,5 +1,7 @@
 #include "policy/decision/message.hpp"
 
+#include <algorithm>
+
 #include "policy/decision/bypass.hpp"
 #include "policy/text/text.hpp"
 
@@ -13,6 +15,7 @@ constexpr std::size_t kCauseMin = 40;
 /// Longer subjects are abbreviated: the cause needs the room.
 constexpr std::size_t kSubjectMax = 110;
 constexpr const char* kRepeat = "Re-apply in a few minutes; GitOps controllers retry automatically.";
+constexpr const char* kFixFirst = "Fix that first, then re-apply.";
 /// The second line has room for the whole failure of a hook, advice included.
 constexpr std::size_t kCauseMax = 1000;
 
@@ -100,7 +103,11 @@ std::string hooks_invalid_message(const AdmissionFacts& facts) {
       "upgrade hooks of " + facts.kind + " " + facts.name_space + "/" + facts.name + " are not valid: ", faults,
       ". Nothing of this request was applied. Correct the fields and re-apply.");
   if (all.size() == 1 && line.find(faults) != std::string::npos) return line;
-  for (const auto& fault : all) line += "\n- " + clean_text(describe({fault}), 1000);
+  constexpr std::size_t kFaultsListed = 30;
+  for (std::size_t i = 0; i < std::min(all.size(), kFaultsListed); ++i) {
+    line += "\n- " + clean_text(describe({all[i]}), 1000);
+  }
+  if (all.size() > kFaultsListed) line += "\n- and " + std::to_string(all.size() - kFaultsListed) + " more";
   return line;
 }
 
@@ -131,6 +138,13 @@ std::string unavailable_message(const AdmissionFacts& facts) {
                     ". " + nothing_applied(facts) + kRepeat);
 }
 
+std::string store_refused_message(const AdmissionFacts& facts) {
+  return first_line(
+             subject(facts) + " is refused: the gate cannot read or write what it must, and repeating does not help: ",
+             facts.store_error, ". " + nothing_applied(facts) + kFixFirst) +
+         "\nCause: " + clean_text(facts.store_error, kCauseMax);
+}
+
 std::string object_changed_message(const AdmissionFacts& facts) {
   return first_line(
       subject(facts) + " cannot be decided: the request does not match the stored object: ", facts.stored_difference,
@@ -139,7 +153,7 @@ std::string object_changed_message(const AdmissionFacts& facts) {
 
 std::string record_refused_message(const AdmissionFacts& facts) {
   return first_line(subject(facts) + " is refused: its UpgradePreparation was not accepted by the API server: ",
-                    facts.record_refusal, ". " + nothing_applied(facts) + "Fix that first, then re-apply.") +
+                    facts.record_refusal, ". " + nothing_applied(facts) + kFixFirst) +
          "\nCause: " + clean_text(facts.record_refusal, kCauseMax);
 }
 
@@ -177,8 +191,10 @@ std::string path_forbidden_message(const AdmissionFacts& facts, const std::vecto
 std::string hooks_unread_message(const AdmissionFacts& facts) {
   std::string causes;
   for (const std::string& cause : facts.configuration.unread) causes += (causes.empty() ? "" : "; ") + cause;
-  return first_line(subject(facts) + " cannot be decided: its hooks are not known: ", causes,
-                    ". " + nothing_applied(facts) + kRepeat);
+  const bool lasts = facts.configuration.unread_lasts;
+  const std::string line = first_line(subject(facts) + " cannot be decided: its hooks are not known: ", causes,
+                                      ". " + nothing_applied(facts) + (lasts ? kFixFirst : kRepeat));
+  return lasts ? line + "\nCause: " + clean_text(causes, kCauseMax) : line;
 }
 
 std::string dry_run_warning(const std::string& state) {

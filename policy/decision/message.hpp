@@ -15,6 +15,8 @@ inline constexpr std::size_t kFirstLineMax = 300;
 [[nodiscard]] std::string running_message(const AdmissionFacts& facts, const Preparation* record);
 [[nodiscard]] std::string failed_message(const AdmissionFacts& facts, const Preparation& record);
 [[nodiscard]] std::string unavailable_message(const AdmissionFacts& facts);
+/// The API server refuses what the gate must read or write, and would again.
+[[nodiscard]] std::string store_refused_message(const AdmissionFacts& facts);
 /// `findings` as judge_path() orders them, the first one forbidden.
 [[nodiscard]] std::string path_forbidden_message(const AdmissionFacts& facts, const std::vector<PathFinding>& findings);
 [[nodiscard]] std::string object_changed_message(const AdmissionFacts& facts);

@@ -24,6 +24,18 @@ Hook stronger(const Hook& before, Hook after) {
   return after;
 }
 
+/// A step waits for what it would have waited for, and as long.
+bool keep_closeness(const LedRollout& before, LedRollout& after) {
+  bool weaker = before.readings > after.readings;
+  after.readings = std::max(before.readings, after.readings);
+  for (const Probe probe : before.health) {
+    if (std::find(after.health.begin(), after.health.end(), probe) != after.health.end()) continue;
+    after.health.push_back(probe);
+    weaker = true;
+  }
+  return weaker;
+}
+
 void warn(HookConfiguration& out, const std::string& text) { out.warnings.push_back(clean_text(text, kWarningMax)); }
 
 }  // namespace
@@ -66,6 +78,14 @@ HookConfiguration before_or_after(HookConfiguration before, HookConfiguration af
   } else if (before.rollout.leads() && !before.led_by_default) {
     out.led_by_default = false;
   }
+  if (before.rollout.mode != RolloutMode::Operator && keep_closeness(before.rollout, out.rollout)) {
+    warn(out, "health checks of led rollouts that this request removes still apply to its image change");
+  }
+  // Hooks that nobody knows must not get lost.
+  for (std::string& cause : before.unread) {
+    if (std::find(out.unread.begin(), out.unread.end(), cause) == out.unread.end()) out.unread.push_back(cause);
+  }
+  out.unread_lasts = out.unread_lasts || before.unread_lasts;
   out.only_led = out.only_led && before.only_led;
   if (before.mode == PreparationMode::Run) out.mode = PreparationMode::Run;
   return out;

@@ -14,10 +14,9 @@ namespace gate {
 /// - Another hook of `after` that sets a setting of `before` to another value is left out, with a warning.
 /// - The rollout is led as `after` says, and at least as closely as `before` says.
 /// - The mode is Run unless both say Verify.
-/// - Faults and unread ConfigMaps of `before` count where `after` is not configured: its hooks are needed and not
-/// known.
-///   Otherwise a faulty `before` can be corrected together with the image: its valid hooks are added, its faults are
-///   not.
+/// - Unread ConfigMaps of either count: their hooks are needed and not known.
+/// - Faults of `before` count where `after` is not configured. Otherwise a faulty `before` can be corrected together
+///   with the image: its valid hooks are added, its faults are not.
 [[nodiscard]] HookConfiguration before_or_after(HookConfiguration before, HookConfiguration after);
 
 }  // namespace gate

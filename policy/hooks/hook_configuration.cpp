@@ -20,6 +20,12 @@ using nlohmann::json;
 
 /// Of one record (manifests/crd).
 constexpr std::size_t kHooksTogetherMax = 128;
+/// Hooks that are compared with each other, those that are named twice or not called for included: every component may
+/// name kHooksMax. A ConfigMap has room for tens of thousands.
+constexpr std::size_t kDefinitionsMax = 1024;
+/// Nobody corrects more at once: what comes behind them is not read.
+constexpr std::size_t kFaultsReadMax = 100;
+constexpr std::size_t kWarningsMax = 20;
 /// Texts of all hooks of one record, which may hold a script twice: an object of the API server has 1.5 MB at most.
 constexpr std::size_t kHookTextsMax = 384u << 10;
 /// A message must stay readable; every fault beyond these is counted.
@@ -44,6 +50,13 @@ const std::vector<std::string_view> kAnnotations{annotation::kPrepareUpgrade,
 
 std::string shown(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+void bound_warnings(std::vector<std::string>& warnings) {
+  if (warnings.size() <= kWarningsMax) return;
+  const auto more = warnings.size() - kWarningsMax;
+  warnings.resize(kWarningsMax);
+  warnings.push_back("and " + std::to_string(more) + " more warnings");
 }
 
 std::string annotation_field(std::string_view key) { return "metadata.annotations[" + std::string(key) + "]"; }
@@ -93,6 +106,11 @@ class Combination {
   /// `skipped`: whether some hook was left out because the changes do not call for it.
   HookConfiguration run(const std::vector<ImageChange>& changes, bool& skipped) {
     skipped = false;
+    if (reader_.hooks.size() > kDefinitionsMax) {
+      reader_.fault("hooks of all sources", "more than " + std::to_string(kDefinitionsMax),
+                    "at most " + std::to_string(kHooksTogetherMax));
+      reader_.hooks.erase(reader_.hooks.begin() + kDefinitionsMax, reader_.hooks.end());
+    }
     for (HookDefinition& definition : reader_.hooks) {
       if (!changes.empty()) {
         const bool wanted = std::any_of(changes.begin(), changes.end(),
@@ -203,10 +221,14 @@ class Resolver {
     for (const std::string& name : sources_.default_hooks) {
       reader_.read_predefined("--default-hooks", name, annotated_timeout);
     }
+    if (asks() && credentials_ && !is_object_name(*credentials_)) {
+      reader_.fault(annotation_field(annotation::kCredentialsSecret), *credentials_, "the name of a Secret");
+    }
     bool skipped = false;
     HookConfiguration out = Combination(std::move(reader_)).run(sources_.changes, skipped);
     out.mode = mode_;
     out.unread = std::move(unread_);
+    out.unread_lasts = unread_lasts_;
     const bool nothing_left = skipped && out.hooks.empty() && out.unread.empty();
     if (nothing_left && out.faults.empty()) out.warnings.push_back("no configured hook applies to this image change");
     out.configured = ((asked_ || named_ || !sources_.default_hooks.empty()) && !nothing_left) || !out.faults.empty();
@@ -319,6 +341,7 @@ class Resolver {
     } else if (mode && mode != to_string(PreparationMode::Run)) {
       reader_.fault(annotation_field(annotation::kHooksMode), *mode, "run or verify");
     }
+    credentials_ = annotation_text(*annotations, annotation::kCredentialsSecret);
     const auto prepare = annotation_text(*annotations, annotation::kPrepareUpgrade);
     const auto list = annotation_text(*annotations, annotation::kUpgradeHooks);
     const auto config_map_name = annotation_text(*annotations, annotation::kHooksConfigMap);
@@ -398,6 +421,7 @@ class Resolver {
     }
     if (!found->second.error.empty()) {
       const std::string text = "ConfigMap " + name + " could not be read: " + found->second.error;
+      unread_lasts_ = unread_lasts_ || found->second.lasts;
       if (std::find(unread_.begin(), unread_.end(), text) == unread_.end()) unread_.push_back(text);
       return;
     }
@@ -415,6 +439,7 @@ class Resolver {
         continue;
       }
       any = true;
+      if (reader_.faults.size() >= kFaultsReadMax || reader_.hooks.size() > kDefinitionsMax) break;
       // Components that name the same entry mean the same hooks.
       if (!read_.insert({name, entry}).second) continue;
       reader_.read_entry(entry, text, "ConfigMap " + name + " data[" + clean_text(entry, kNameShownMax) + "]", timeout);
@@ -461,6 +486,8 @@ class Resolver {
   HookReader reader_;
   PreparationMode mode_ = PreparationMode::Run;
   std::vector<std::string> unread_;
+  bool unread_lasts_ = false;
+  std::optional<std::string> credentials_;  ///< The Secret with the FE's login, as annotated.
   std::vector<std::string> referenced_;
   std::set<std::pair<std::string, std::string>> read_;  ///< Entries of ConfigMaps.
   bool asked_ = false;                                  ///< Preparation is switched on, with or without naming hooks.
@@ -502,6 +529,7 @@ HookConfiguration resolve_hooks(const HookSources& sources) {
   // One that is held or led without hooks needs a record, too: it says what may roll.
   out.only_led = !out.configured && own.faults.empty() && out.rollout.leads();
   out.configured = out.configured || out.rollout.leads() || !own.faults.empty();
+  bound_warnings(out.warnings);
   return out;
 }
 
@@ -516,6 +544,7 @@ HookConfiguration validate_config_map(const std::map<std::string, std::string>& 
   HookConfiguration out;
   bool any = false;
   for (const auto& [key, text] : data) {
+    if (out.faults.size() >= kFaultsReadMax) break;
     if (!has_hook_ending(key)) {
       warn_of_ending(key, "data", out.warnings);
       continue;
@@ -531,6 +560,7 @@ HookConfiguration validate_config_map(const std::map<std::string, std::string>& 
   }
   if (!any) out.faults.push_back({"data", "", "at least one key that ends in " + std::string(kHookEndings)});
   out.configured = true;
+  bound_warnings(out.warnings);
   return out;
 }
 

@@ -27,7 +27,8 @@ inline constexpr std::string_view kCredentialsSecret = "starrocks.com/upgrade-cr
 /// A ConfigMap that hooks were looked for in.
 struct ConfigMapText {
   std::map<std::string, std::string> data;
-  std::string error;  ///< Why it could not be read; empty: it was.
+  std::string error;   ///< Why it could not be read; empty: it was.
+  bool lasts = false;  ///< Reading again alone does not help.
 };
 
 /// All that the hooks of one object depend on.
@@ -58,6 +59,7 @@ struct HookConfiguration {
   std::vector<ConfigurationFault> faults;
   /// ConfigMaps that could not be read, with the reason: the hooks are then not all known. No fault of the object.
   std::vector<std::string> unread;
+  bool unread_lasts = false;  ///< The API server refused one of them for good: reading again alone does not help.
 };
 
 /// The ConfigMaps that `resolve_hooks` would look into, without repeats.

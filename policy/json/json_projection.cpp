@@ -3,11 +3,13 @@
 
 #include "policy/json/json_projection.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <utility>
 
 #include "policy/json/json_tokens.hpp"
+#include "policy/text/characters.hpp"
 
 namespace gate {
 namespace {
@@ -37,7 +39,18 @@ bool is_wanted_element(const Projection& element, const json& value) {
   if (element.name.empty()) return true;
   if (!value.is_object()) return false;
   const auto name = value.find("name");
-  return name != value.end() && name->is_string() && name->get_ref<const std::string&>() == element.name;
+  return name != value.end() && name->is_string() &&
+         look_of(name->get_ref<const std::string&>()).find(look_of(element.name)) != std::string::npos;
+}
+
+/// Whether the JSON text may have `name` in it for whoever reads it: what is not plain ASCII, or escaped, can be
+/// written in many ways.
+bool may_look_like(std::string_view text, std::string_view name) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  const auto is_odd = [](char c) { return c == '\\' || static_cast<unsigned char>(c) >= 0x80; };
+  return std::any_of(text.begin(), text.end(), is_odd) ||
+         std::search(text.begin(), text.end(), name.begin(), name.end(),
+                     [&](char left, char right) { return lower(left) == lower(right); }) != text.end();
 }
 
 /// Counts what is kept. False once it is too much; `fault` then says so.
@@ -191,9 +204,7 @@ class TokenReader {
     const auto mark = tokens_.mark();
     const std::size_t begin = tokens_.position();
     if (!tokens_.skip()) return false;
-    const auto text = raw(begin);
-    // With an escape it may be written in many ways.
-    passed_over = text.find(element.name) == std::string_view::npos && text.find('\\') == std::string_view::npos;
+    passed_over = !may_look_like(raw(begin), element.name);
     if (passed_over) return allowance_.node(depth);
     tokens_.back_to(mark);
     return true;

@@ -25,7 +25,7 @@ struct Projection {
     Everything,
     Members,   ///< Of an object: those named in `members`; a name that ends in '*' covers all that begin so.
     Elements,  ///< Of a list: each element, by members.front(); where that has a name, null stands for each element
-               ///< that is no object whose member "name" is this text.
+               ///< that is no object whose member "name" has this text in it for whoever reads it (look_of()).
   };
   std::string name{};
   Keep keep = Keep::Everything;

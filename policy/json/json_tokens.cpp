@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "policy/text/utf8.hpp"
+
 namespace gate {
 namespace {
 
@@ -82,16 +84,7 @@ const char* append_escape(const char* at, std::string& text) {
   }
   unsigned point = 0;
   std::from_chars(at + 2, at + 6, point, 16);
-  if (point < 0x80) {
-    text += static_cast<char>(point);
-  } else if (point < 0x800) {
-    text += static_cast<char>(0xC0 | point >> 6);
-    text += static_cast<char>(0x80 | (point & 0x3F));
-  } else {
-    text += static_cast<char>(0xE0 | point >> 12);
-    text += static_cast<char>(0x80 | (point >> 6 & 0x3F));
-    text += static_cast<char>(0x80 | (point & 0x3F));
-  }
+  append_utf8(text, point);
   return at + 6;
 }
 

@@ -1,6 +1,8 @@
 #include "policy/review/object_projection.hpp"
 
+#include <array>
 #include <utility>
+#include <vector>
 
 #include "policy/review/status_fields.hpp"
 #include "policy/review/status_preservation.hpp"
@@ -9,12 +11,14 @@
 namespace gate {
 namespace {
 
-/// Annotations and labels of ours; all others are for others.
-constexpr const char* kOurPrefix = "starrocks.com/*";
-constexpr const char* kGatePrefix = "gate.starrocks.com/*";
-
+/// Annotations and labels of ours, and what may have been meant to be one: whoever judges names has to see them. All
+/// others are for others.
 Projection ours(std::string name) {
-  return keep_members(std::move(name), {keep_all(kOurPrefix), keep_all(kGatePrefix)});
+  constexpr std::array kBeginnings{"starrocks*", "Starrocks*", "StarRocks*", "gate.starrocks.com/*",
+                                   "upgrade*",   "Upgrade*",   "prepare*",   "retry-upgrade*"};
+  std::vector<Projection> members;
+  for (const char* beginning : kBeginnings) members.push_back(keep_all(beginning));
+  return keep_members(std::move(name), std::move(members));
 }
 
 Projection metadata(std::vector<Projection> more) {

@@ -11,6 +11,7 @@ namespace gate {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr char32_t kReplacement = 0xFFFD;
 
 /// Characters of one kind, both ends included. Names of single ones are those of Unicode.
 struct Range {
@@ -140,6 +141,34 @@ std::string look_of(std::string_view text) {
     if (seen == step.code_point && step.valid && range_of(seen) != nullptr) continue;
     if (seen >= 'A' && seen <= 'Z') seen = seen - 'A' + 'a';
     out += seen < 0x80 ? static_cast<char>(seen) : '?';
+  }
+  return out;
+}
+
+bool is_utf16(std::string_view text) { return text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"); }
+
+std::optional<std::string> utf8_of_utf16(std::string_view text) {
+  if (!is_utf16(text)) return std::nullopt;
+  const bool big = text.starts_with("\xFE");
+  const auto unit_at = [&](std::size_t at) -> char32_t {
+    if (at + 1 >= text.size()) return kReplacement;
+    const auto first = static_cast<unsigned char>(text[at]);
+    const auto second = static_cast<unsigned char>(text[at + 1]);
+    return big ? first << 8 | second : second << 8 | first;
+  };
+  const auto is_high = [](char32_t unit) { return unit >= 0xD800 && unit < 0xDC00; };
+  const auto is_low = [](char32_t unit) { return unit >= 0xDC00 && unit < 0xE000; };
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 2; at < text.size(); at += 2) {
+    char32_t point = unit_at(at);
+    if (is_high(point) && is_low(unit_at(at + 2))) {
+      point = 0x10000 + ((point - 0xD800) << 10) + (unit_at(at + 2) - 0xDC00);
+      at += 2;
+    } else if (is_high(point) || is_low(point)) {
+      point = kReplacement;
+    }
+    append_utf8(out, point);
   }
   return out;
 }

@@ -31,6 +31,11 @@ struct ConfusingCharacter {
 /// characters left out, every other one that is not ASCII as "?". Linear.
 [[nodiscard]] std::string look_of(std::string_view text);
 
+/// Whether a byte order mark says that the text is UTF-16.
+[[nodiscard]] bool is_utf16(std::string_view text);
+/// Such a text in UTF-8, without the mark; halves of characters become U+FFFD. nullopt: it is none.
+[[nodiscard]] std::optional<std::string> utf8_of_utf16(std::string_view text);
+
 /// Without the byte order mark that it may begin with.
 [[nodiscard]] std::string_view without_byte_order_mark(std::string_view text);
 

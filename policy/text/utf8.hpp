@@ -1,7 +1,8 @@
 #pragma once
-// One step of UTF-8 decoding, shared by the parts that judge foreign text.
+// One character of UTF-8, read and written, for the parts that judge foreign text.
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace gate {
@@ -28,6 +29,20 @@ struct Utf8Step {
   const bool surrogate = code_point >= 0xD800 && code_point <= 0xDFFF;
   if (overlong || surrogate || code_point > 0x10FFFF) return {};
   return {code_point, length, true};
+}
+
+/// `code_point` is at most 0x10FFFF.
+inline void append_utf8(std::string& text, char32_t code_point) {
+  if (code_point < 0x80) {
+    text += static_cast<char>(code_point);
+    return;
+  }
+  const int followers = code_point < 0x800 ? 1 : code_point < 0x10000 ? 2 : 3;
+  const char32_t lead = followers == 1 ? 0xC0 : followers == 2 ? 0xE0 : 0xF0;
+  text += static_cast<char>(lead | code_point >> (6 * followers));
+  for (int left = followers - 1; left >= 0; --left) {
+    text += static_cast<char>(0x80 | (code_point >> (6 * left) & 0x3F));
+  }
 }
 
 }  // namespace gate

@@ -28,7 +28,8 @@ using nlohmann::json;
 
 /// A stream of more documents than this is no configuration.
 constexpr std::size_t kDocumentsMax = 1000;
-const std::string kTooManyDocuments = "more than " + std::to_string(kDocumentsMax) + " documents";
+/// All that a company renders in one go, on the other hand, is.
+constexpr std::size_t kManifestsMax = 20'000;
 constexpr std::size_t kKeyShownMax = 80;
 
 struct Fault {
@@ -62,6 +63,8 @@ std::string duplicate_key(std::string_view key) {
   return "the key \"" + clean_text(key, kKeyShownMax) + "\" is there twice";
 }
 
+std::string too_many_documents(std::size_t most) { return "more than " + std::to_string(most) + " documents"; }
+
 std::string too_deep() { return "nested more than " + std::to_string(kYamlDepthMax) + " deep"; }
 
 /// What every reader of the text must see alike, before any parser looks at it.
@@ -69,6 +72,7 @@ std::optional<Error> check_characters(std::string_view text, std::size_t bytes_m
   if (text.size() > bytes_max) {
     return Error{ErrorCode::InvalidInput, "longer than " + std::to_string(bytes_max) + " bytes"};
   }
+  if (is_utf16(text)) return Error{ErrorCode::InvalidInput, "the text is UTF-16: want UTF-8"};
   std::size_t line = 1;
   std::size_t column = 1;
   for (std::size_t offset = 0; offset < text.size();) {
@@ -448,7 +452,7 @@ Result<std::vector<json>> yaml_documents(std::string_view text, std::size_t byte
       DocumentBuilder builder;
       if (!parser.HandleNextDocument(builder)) return documents;
       if (count == kDocumentsMax) {
-        return Error{ErrorCode::InvalidInput, kTooManyDocuments};
+        return Error{ErrorCode::InvalidInput, too_many_documents(kDocumentsMax)};
       }
       json document = builder.take();
       if (!document.is_null()) documents.push_back(std::move(document));
@@ -491,16 +495,25 @@ Result<json> read_json(std::string_view text, std::vector<std::string>* faults, 
   }
 }
 
+/// A carriage return alone ends a line to kubectl's reader, and not to this one.
+std::string with_line_feeds(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = out.find('\r'); at != std::string::npos; at = out.find('\r', at + 1)) {
+    if (at + 1 == out.size() || out[at + 1] != '\n') out[at] = '\n';
+  }
+  return out;
+}
+
 Status read_yaml(const Chunk& chunk, std::vector<ManifestDocument>& documents) {
   try {
-    std::istringstream stream{std::string(chunk.text)};
+    std::istringstream stream{with_line_feeds(chunk.text)};
     YAML::Parser parser(stream);
     for (;;) {
       DocumentBuilder builder(true, chunk.line);
       if (!parser.HandleNextDocument(builder)) return Ok{};
       ManifestDocument document{chunk.line + 1, builder.take(), builder.faults()};
       if (!document.value.is_null()) documents.push_back(std::move(document));
-      if (documents.size() > kDocumentsMax) throw Fault{YAML::Mark::null_mark(), kTooManyDocuments};
+      if (documents.size() > kManifestsMax) throw Fault{YAML::Mark::null_mark(), too_many_documents(kManifestsMax)};
     }
   } catch (const Fault& fault) {
     return refuse(fault.mark, fault.reason, chunk.line);
@@ -519,7 +532,7 @@ Status read_json_stream(Chunk chunk, std::vector<ManifestDocument>& documents) {
     if (!value) return value.error();
     document.value = std::move(value).value();
     documents.push_back(std::move(document));
-    if (documents.size() > kDocumentsMax) return Error{ErrorCode::InvalidInput, kTooManyDocuments};
+    if (documents.size() > kManifestsMax) return Error{ErrorCode::InvalidInput, too_many_documents(kManifestsMax)};
     const std::size_t next = std::min(chunk.text.find_first_not_of(" \t\r\n", end), chunk.text.size());
     const auto passed = chunk.text.substr(0, next);
     chunk.line += static_cast<std::size_t>(std::count(passed.begin(), passed.end(), '\n'));
@@ -535,7 +548,10 @@ Result<json> json_document(std::string_view text, std::size_t bytes_max) {
   return read_json(text, nullptr, 0);
 }
 
-Result<std::vector<ManifestDocument>> manifest_documents(std::string_view text, std::size_t bytes_max) {
+Result<std::vector<ManifestDocument>> manifest_documents(std::string_view written, std::size_t bytes_max) {
+  // Windows tools write it so, and kubectl reads it.
+  const auto converted = utf8_of_utf16(written);
+  const std::string_view text = converted ? std::string_view(*converted) : written;
   if (auto error = check_characters(text, bytes_max)) return *std::move(error);
   std::vector<ManifestDocument> documents;
   for (Chunk chunk : split_manifests(text)) {

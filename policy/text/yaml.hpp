@@ -29,10 +29,10 @@ struct ManifestDocument {
 };
 
 /// The documents of manifests, as kubectl reads them: YAML (plain scalars as 1.1 has them: yes, 010, 1_000) and JSON,
-/// also mixed and JSON behind JSON; "---" separates; byte order marks before a document are passed over; anchors,
-/// aliases and merge keys are expanded, up to kExpandedBytesMax; of a key twice the last counts, and is a fault of its
-/// document, as are tags that change a value. Empty ones are left out. InvalidInput says "line 3, column 5: ...", and
-/// repeats no value.
+/// also mixed and JSON behind JSON, in UTF-16 too where a byte order mark says so; "---" separates; byte order marks
+/// before a document are passed over; anchors, aliases and merge keys are expanded, up to kExpandedBytesMax; of a key
+/// twice the last counts, and is a fault of its document, as are tags that change a value. Empty ones are left out.
+/// InvalidInput says "line 3, column 5: ...", and repeats no value.
 [[nodiscard]] Result<std::vector<ManifestDocument>> manifest_documents(std::string_view text, std::size_t bytes_max);
 
 /// Of all aliases of one document together: a chart's repeated blocks are some kilobytes.

@@ -9,6 +9,7 @@
 #include "policy/json/json_member.hpp"
 #include "policy/review/status_preservation.hpp"
 #include "policy/text/text.hpp"
+#include "server/admission/final_error.hpp"
 #include "server/admission/image_change_handler.hpp"
 #include "server/admission/review_span.hpp"
 
@@ -191,10 +192,12 @@ std::optional<AdmissionAnswer> AdmissionService::refuse_bypass_annotation(const 
   if (authorized) return bypass_forbidden(request.user.username, request.name_space);
   log_warning(peers_.log, "permission check failed",
               {{"uid", request.uid}, {"user", request.user.username}, {"error", authorized.error().message}});
-  return deny(kDenialCode, std::string(reason::kUnavailable),
+  const bool lasts = is_final(authorized.error());
+  return deny(kDenialCode, std::string(lasts ? reason::kRecordRefused : reason::kUnavailable),
               "annotation " + std::string(annotation::kBypass) +
                   " is refused: the right to bypass could not be checked: " + clean_text(authorized.error().message) +
-                  ". Nothing of this request was applied. Repeat it.");
+                  ". Nothing of this request was applied. " +
+                  (lasts ? "Fix that first, then repeat it." : "Repeat it."));
 }
 
 AdmissionAnswer AdmissionService::check_configuration(const AdmissionRequest& request, Deadline deadline) const {

@@ -9,6 +9,7 @@
 #include "policy/record/history.hpp"
 #include "policy/review/stored_object.hpp"
 #include "policy/text/text.hpp"
+#include "server/admission/final_error.hpp"
 #include "server/admission/stateful_set_handler.hpp"
 #include "server/base/log.hpp"
 
@@ -52,12 +53,6 @@ RequestedBy requested_by(const AdmissionRequest& request) {
   return out;
 }
 
-/// The API server has judged the record, and would judge it so again.
-bool is_final(const Error& error) {
-  return error.code == ErrorCode::Rejected || error.code == ErrorCode::PermissionDenied ||
-         error.code == ErrorCode::InvalidInput;
-}
-
 /// What the warehouse says is its cluster becomes part of names and questions.
 bool is_cluster_name(std::string_view name) {
   constexpr std::size_t kNameMax = 253;
@@ -79,6 +74,7 @@ HookConfiguration HookConfigurationReader::read(const json& object, std::vector<
       missing_.insert(name);
     } else {
       config_maps_[name].error = data.error().message;
+      config_maps_[name].lasts = is_final(data.error());
     }
   }
   HookSources sources{object, std::move(default_hooks), changes, config_maps_, rules_};
@@ -140,9 +136,14 @@ void ImageChangeHandler::read_stored() {
   } else if (stored.error().code == ErrorCode::NotFound) {
     facts_.stored_difference = "there is no such object";
   } else {
-    facts_.store_reachable = false;
-    facts_.store_error = stored.error().message;
+    note_store(stored.error());
   }
+}
+
+void ImageChangeHandler::note_store(const Error& error) {
+  facts_.store_reachable = false;
+  facts_.store_error = error.message;
+  facts_.store_refused = is_final(error);
 }
 
 void ImageChangeHandler::gather_facts() {
@@ -189,8 +190,7 @@ AdmissionAnswer ImageChangeHandler::decide_in_rounds() {
     carry_out(decision);
   }
   // Others keep moving the record; the next request finds it calmer.
-  facts_.store_reachable = false;
-  facts_.store_error = "the record keeps changing";
+  note_store({ErrorCode::Unavailable, "the record keeps changing"});
   return decide(facts_, EffectsLeft::none()).answer;
 }
 
@@ -236,7 +236,7 @@ void ImageChangeHandler::take(Result<std::vector<Preparation>> records) {
   if (records) {
     facts_.records = std::move(records).value();
   } else {
-    facts_.store_error = records.error().message;
+    note_store(records.error());
   }
 }
 
@@ -277,8 +277,7 @@ void ImageChangeHandler::confirm(const Decision& decision) {
   } else if (record.error().code == ErrorCode::NotFound) {
     facts_.records.erase(known);
   } else {
-    facts_.store_reachable = false;
-    facts_.store_error = record.error().message;
+    note_store(record.error());
   }
 }
 
@@ -373,8 +372,7 @@ void ImageChangeHandler::start(const Decision& decision) {
     if (is_final(created.error())) {
       facts_.record_refusal = created.error().message;
     } else {
-      facts_.store_reachable = false;
-      facts_.store_error = created.error().message;
+      note_store(created.error());
     }
     return;
   }
@@ -424,8 +422,7 @@ void ImageChangeHandler::reopen(const std::string& name) {
     for (auto& hook : status.hooks) hook.phase = HookPhase::Pending;
     const auto written = peers_.store.update_status(record, within(kStoreTimeout));
     if (!written && written.error().code != ErrorCode::Conflict) {
-      facts_.store_reachable = false;
-      facts_.store_error = written.error().message;
+      note_store(written.error());
       return;
     }
     break;

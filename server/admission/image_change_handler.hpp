@@ -55,6 +55,7 @@ class ImageChangeHandler {
   [[nodiscard]] bool rests_on_memory(const Decision& decision) const;
   void confirm(const Decision& decision);
   void read_stored();
+  void note_store(const Error& error);
   [[nodiscard]] AdmissionAnswer decide_in_rounds();
   void carry_out(const Decision& decision);
   void ask_permission();

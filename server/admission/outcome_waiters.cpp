@@ -1,5 +1,7 @@
 #include "server/admission/outcome_waiters.hpp"
 
+#include <iterator>
+
 namespace gate {
 namespace {
 
@@ -8,6 +10,12 @@ bool finished(const Preparation& record) {
 }
 
 }  // namespace
+
+std::size_t OutcomeWaiters::State::of_namespace(const std::string& name_space) const {
+  const auto first = waiting.lower_bound(name_space + "/");
+  const auto last = waiting.lower_bound(name_space + "0");  // what follows '/'
+  return static_cast<std::size_t>(std::distance(first, last));
+}
 
 void OutcomeWaiters::notify(const Preparation& record, bool removed) {
   if (!removed && !finished(record)) return;
@@ -26,7 +34,9 @@ void OutcomeWaiters::notify(const Preparation& record, bool removed) {
 void OutcomeWaiters::wait(const std::string& name_space, const std::string& name, Deadline deadline) {
   bool over = false;
   auto state = state_.lock();
-  if (state->stopped || state->waiting.size() >= kWaitingAdmissionsMax) return;
+  const auto own = state->of_namespace(name_space);
+  const auto left_by_others = waiting_max_ - (state->waiting.size() - own);
+  if (state->stopped || own >= (left_by_others + 1) / 2) return;
   // Gone when this ends, by an exception of the store's too: what it points to is on this stack.
   struct Registration {
     ~Registration() { held->waiting.erase(entry); }

@@ -16,12 +16,14 @@ inline constexpr std::size_t kWaitingAdmissionsMax = 128;
 /// Thread safe.
 class OutcomeWaiters {
  public:
-  explicit OutcomeWaiters(PreparationStore& store) : store_(store) {}
+  explicit OutcomeWaiters(PreparationStore& store, std::size_t waiting_max = kWaitingAdmissionsMax)
+      : store_(store), waiting_max_(waiting_max) {}
 
   /// Tells what the watch saw; called by the store's observer.
   void notify(const Preparation& record, bool removed);
 
-  /// Blocks until the record is Completed or Failed, is removed, or `deadline` passes; at once when too many wait.
+  /// Blocks until the record is Completed or Failed, is removed, or `deadline` passes; at once when too many wait. A
+  /// namespace takes at most half of what others leave: there is always room for one more.
   void wait(const std::string& name_space, const std::string& name, Deadline deadline);
 
   /// Ends all waits, now and from now on.
@@ -33,9 +35,12 @@ class OutcomeWaiters {
   struct State {
     std::multimap<std::string, bool*> waiting;  ///< Key "namespace/name", value: over.
     bool stopped = false;
+
+    [[nodiscard]] std::size_t of_namespace(const std::string& name_space) const;
   };
 
   PreparationStore& store_;
+  const std::size_t waiting_max_;
   Guarded<State> state_;
   std::condition_variable changed_;
 };

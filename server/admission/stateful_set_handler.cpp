@@ -7,6 +7,7 @@
 #include "policy/json/json_member.hpp"
 #include "policy/rollout/turns.hpp"
 #include "policy/text/text.hpp"
+#include "server/admission/final_error.hpp"
 #include "server/base/log.hpp"
 
 namespace gate {
@@ -92,6 +93,7 @@ void require_leading(HookConfiguration& configuration, ClusterAccess& clusters, 
   const auto obstacle = clusters.obstacle_to_leading(name_space, deadline);
   if (!obstacle) {
     configuration.unread.push_back("whether rollouts may be led: " + obstacle.error().message);
+    configuration.unread_lasts = configuration.unread_lasts || is_final(obstacle.error());
   } else if (!obstacle->empty() && configuration.led_by_default) {
     configuration.rollout.mode = RolloutMode::Operator;
     configuration.rollout.admission = AdmissionMode::Refuse;

@@ -312,6 +312,10 @@ Status KubeClusterAccess::read_password(const std::string& name_space, const Fro
     access.password = std::move(*password);
     return Ok{};
   }
+  if (auto damaged = check_line_ends("the value of " + where.substr(2, where.size() - 3), credentials.literal_password);
+      !damaged) {
+    return damaged;
+  }
   access.password = credentials.literal_password;
   return Ok{};
 }

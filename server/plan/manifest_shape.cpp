@@ -28,12 +28,24 @@ class Shape {
     const json* found = reader_.object_member(object_, "metadata", "metadata");
     if (found == nullptr) return;
     reader_.refuse_near_members(*found, "metadata", {"name", "namespace", "labels", "annotations"});
+    texts(*found, "labels");
+    texts(*found, "annotations");
     for (const std::string key : {"name", "namespace"}) {
       const std::string field = "metadata." + key;
       const auto name = reader_.text_member(*found, key, field);
       if (name && !name->empty() && !is_object_name(*name)) {
         reader_.fault(field, *name, "lower case letters, digits, '-' and '.'");
       }
+    }
+  }
+
+  /// Of others: with one that is no text the API server refuses the object. Those of ours are judged by who reads them.
+  void texts(const json& metadata, const std::string& key) {
+    const json* found = reader_.object_member(metadata, key, "metadata." + key);
+    if (found == nullptr) return;
+    for (const auto& entry : found->items()) {
+      if (entry.value().is_string() || entry.value().is_null() || entry.key().starts_with("starrocks.com/")) continue;
+      reader_.text_fault("metadata." + key + "[" + entry.key() + "]", entry.value());
     }
   }
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <istream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 #include "policy/decision/decision.hpp"
@@ -72,6 +74,12 @@ class Manifests {
   /// In the order old, both, new.
   static Result<Manifests> read(const PlanOptions& options, std::istream& standard_input) {
     Manifests manifests;
+    std::size_t from_input = 0;
+    for (const auto* files : {&options.old_files, &options.files, &options.new_files}) {
+      from_input += static_cast<std::size_t>(std::count(files->begin(), files->end(), "-"));
+    }
+    // The second one would find nothing, and everything would be taken as deleted.
+    if (from_input > 1) return misuse("- is named twice: standard input can be read once");
     for (const auto& [side, files] : {std::pair(Side::Old, &options.old_files), std::pair(Side::Both, &options.files),
                                       std::pair(Side::New, &options.new_files)}) {
       for (const auto& path : *files) {
@@ -110,8 +118,15 @@ class Manifests {
   }
 
   static Result<std::vector<ManifestDocument>> documents_of(const std::string& file, std::istream& standard_input) {
+    if (file.find("://") != std::string::npos) {
+      return misuse("is a URL: want a file, or - for what another program reads, curl URL | upgrade-gate plan -");
+    }
     std::ifstream opened;
+    errno = 0;
     if (file != "-") opened.open(file, std::ios::binary);
+    if (file != "-" && !opened) {
+      return misuse("cannot be read" + (errno == 0 ? "" : ": " + std::system_category().message(errno)));
+    }
     std::istream& stream = file == "-" ? standard_input : opened;
     std::string text(kFileBytesMax + 1, '\0');
     stream.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -119,6 +134,13 @@ class Manifests {
     if (stream.bad() || (!stream && !stream.eof())) return misuse("cannot be read");
     text.resize(static_cast<std::size_t>(stream.gcount()));
     if (text.size() > kFileBytesMax) return misuse("is larger than 16 MiB");
+    if (text.starts_with("diff -")) {
+      return misuse("is a list of differences, which leaves out what is the same: want the objects before and after");
+    }
+    if (const auto marker = text.starts_with("<<<<<<< ") ? 0 : text.find("\n<<<<<<< "); marker != std::string::npos) {
+      const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(marker) + 1, '\n');
+      return misuse("line " + std::to_string(line) + ": a conflict marker of git: want one version of what follows");
+    }
     return manifest_documents(text, kFileBytesMax);
   }
 
@@ -152,6 +174,10 @@ class Manifests {
         if (auto taken = take(inside, item); !taken) return taken;
       }
       return Ok{};
+    }
+    if (member(object, "items").is_array()) {
+      return misuse(line_of(origin) + "kind \"" + printable_text(kind) + "\"" + note_of(kind) +
+                    " has items: want List, or a kind that ends in List");
     }
     if (auto named = check_kind(origin, api_version, kind); !named) return named;
     return keep(origin, object, kind, api_version);

@@ -176,12 +176,35 @@ bool is_client_error(unsigned code) {
 bool is_transport_failure(std::string_view text) {
   constexpr std::string_view kWrapper = "Unexpected exception: ";  // before 3.0
   if (text.starts_with(kWrapper)) text.remove_prefix(kWrapper.size());
-  constexpr std::array<std::string_view, 8> kBeginnings = {
-      "java.net.",      "java.io.",          "org.apache.thrift",  "Socket is closed",
-      "Read timed out", "Connect timed out", "Connection refused", "Cannot open null host"};
+  constexpr auto kBeginnings = std::to_array<std::string_view>({
+      "java.net.",
+      "java.io.",
+      "java.nio.",
+      "java.util.concurrent.TimeoutException",
+      "org.apache.thrift",
+      "com.sleepycat.",  // the database that elects the leader
+      "Socket is closed",
+      "Read timed out",
+      "Connect timed out",
+      "connect timed out",
+      "Connection refused",
+      "Connection reset",
+      "Broken pipe",
+      "No route to host",
+      "Network is unreachable",
+      "Cannot open null host",
+      "Call thrift rpc failed",
+      "Timeout waiting for idle object",
+      "Cannot invoke \"com.starrocks.system.Frontend.",                   // a leader that nobody knows
+      "Execute timeout, the command may be succeed, you'd better retry",  // the leader's journal came too late
+      "Interrupted exception happens, the command may be succeed",
+  });
   return std::any_of(kBeginnings.begin(), kBeginnings.end(),
                      [&](std::string_view beginning) { return text.starts_with(beginning); });
 }
+
+/// FEs that each take another one for the leader hand a statement round.
+constexpr unsigned kForwardedTooOften = 5401;
 
 std::string describe(MYSQL& mysql) {
   return "ERROR " + std::to_string(mysql_errno(&mysql)) + " (" + clean_text(mysql_sqlstate(&mysql)) +
@@ -273,7 +296,7 @@ class MysqlFrontendSession final : public FrontendSession {
     if (wait.meter->spent())
       return give_up(ErrorCode::Unavailable, "the answer has more than " + std::to_string(kResultBytesMax) +
                                                  " bytes or " + std::to_string(kColumnsMax) + " columns");
-    if (code == ER_PARSE_ERROR && is_transport_failure(mysql_error(mysql_.get()))) {
+    if (code == kForwardedTooOften || (code == ER_PARSE_ERROR && is_transport_failure(mysql_error(mysql_.get())))) {
       auto out = give_up(ErrorCode::Unavailable, text);
       out.peer_code = peer_code;
       return out;

@@ -10,6 +10,7 @@
 #include <ctime>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -134,6 +135,14 @@ const std::vector<Shape> kWords{
     {"a secret", "", "hunter2hunter", ""},
     {"nearly a secret", "", "hunter2hunte", ""},
     {"nearly an immutable field", "", "immutable ", ""},
+};
+
+const std::vector<Shape> kStatements{
+    {"the same, over and over", "", "SHOW FRONTENDS;\n", ""},
+    {"one setting", "", "ADMIN SET FRONTEND CONFIG (\"tablet_sched_max_scheduling_tablets\" = \"0\");\n", ""},
+    {"one setting to many values", "", "ADMIN SET FRONTEND CONFIG (\"tablet_sched_max_scheduling_tablets\" = \"#\");\n",
+     ""},
+    {"refused ones", "", "DROP TABLE t#;\n", ""},
 };
 
 const std::vector<Shape> kSql{
@@ -412,6 +421,20 @@ std::size_t ordered(const std::string& text) {
   return records.front().name.size();
 }
 
+/// Statements in as many entries of one ConfigMap as they take, as the cluster that names it reads them.
+std::size_t many_entries(const std::string& text) {
+  constexpr std::size_t kLines = 60;
+  static const json kObject{{"metadata", {{"annotations", {{std::string(annotation::kHooksConfigMap), "hooks"}}}}}};
+  HookSources sources{.object = kObject};
+  auto& data = sources.config_maps["hooks"].data;
+  std::istringstream lines(text);
+  std::size_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    data["e" + std::to_string(count / kLines) + ".sql"] += line + "\n";
+  }
+  return resolve_hooks(sources).hooks.size();
+}
+
 const std::vector<Parser>& parsers() {
   static const Projection kStored = stored_object_projection();
   static const Projection kDigest = keep_and_digest("", {keep_all("a"), keep_all("data")});
@@ -441,6 +464,7 @@ const std::vector<Parser>& parsers() {
       {"ConfigMap entry .yaml", [](const std::string& text) { return entry("a.yaml", text); }, &kYaml},
       {"ConfigMap entry .json", [](const std::string& text) { return entry("a.json", text); }, &kJson},
       {"ConfigMap entry .sh", [](const std::string& text) { return entry("a.sh", text); }, &kWords},
+      {"ConfigMap of many entries", many_entries, &kStatements},
       {"annotation of hooks",
        [](const std::string& text) { return seen(with_annotation(annotation::kUpgradeHooks, text)); }, &kWords},
       {"annotation of ConfigMaps",

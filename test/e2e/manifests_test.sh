@@ -338,6 +338,9 @@ check "warehouse label" k label starrockswarehouses asks team=data
 configuration=configuration.gate.starrocks.com
 opened $configuration 1 "hooks annotation written" k annotate starrocksclusters plain starrocks.com/upgrade-hooks=x
 opened $configuration 0 "label, configuration as it was" k label starrocksclusters plain team=data
+opened $configuration 1 "misspelt annotation written" k annotate starrocksclusters plain starrocks.com/Prepare_upgrade=true
+opened $configuration 1 "annotation without its prefix written" k annotate starrocksclusters plain upgrade-hooks=x
+opened $configuration 0 "misspelt annotations taken away" k annotate starrocksclusters plain starrocks.com/Prepare_upgrade- upgrade-hooks-
 opened $configuration 1 "time-out annotation written" k annotate starrocksclusters plain starrocks.com/upgrade-timeout-seconds=9999
 opened $configuration 0 "configuration taken away" k annotate starrocksclusters plain starrocks.com/upgrade-hooks- starrocks.com/upgrade-timeout-seconds-
 opened $configuration 1 "spec.upgradePreparation written" src plain '{"spec":{"upgradePreparation":{"enabled":true,"hooks":[{"name":"disable-balancer"}]}}}'

@@ -61,6 +61,31 @@ std::string first_word(const std::string& text) {
   return begin == std::string::npos ? std::string() : text.substr(begin, text.find_first_of(kSpace, begin) - begin);
 }
 
+/// etcd takes no request of that size, today or tomorrow; the API server calls that an error of its own.
+bool is_beyond_etcd(std::string_view message) {
+  return message.find("etcdserver: request is too large") != std::string_view::npos ||
+         message.find("trying to send message larger than max") != std::string_view::npos;
+}
+
+/// The verdict of somebody's webhook, under whatever code it chose.
+bool is_denial(std::string_view message) {
+  return message.starts_with("admission webhook \"") && message.find("denied the request") != std::string_view::npos;
+}
+
+/// What an answer of `status` that is not 2xx says, with the API server's own reason and message.
+ErrorCode meaning_of(int status, std::string_view kube_reason, std::string_view message) {
+  constexpr int kTimeout = 408;  // by a proxy in between
+  constexpr int kGone = 410;     // a page or a watch that began too long ago
+  constexpr int kTooMany = 429;
+  if (status == 404) return kube_reason == "NotFound" ? ErrorCode::NotFound : ErrorCode::Unavailable;
+  if (status == 403) return ErrorCode::PermissionDenied;
+  if (is_denial(message) || is_beyond_etcd(message)) return ErrorCode::Rejected;
+  if (status == 409) return kube_reason == "AlreadyExists" ? ErrorCode::AlreadyExists : ErrorCode::Conflict;
+  // 401: a token is renewed by whoever issues it, and an API server that starts knows none for a moment.
+  const bool passes = status == 401 || status == kTimeout || status == kGone || status == kTooMany || status >= 500;
+  return passes ? ErrorCode::Unavailable : ErrorCode::Rejected;
+}
+
 /// An answer that is not 2xx, or an ERROR event of a watch, as an Error.
 Error failure(const std::string& what, int status, const std::string& body) {
   static const Projection kStatus = keep_members("", {keep_all("reason"), keep_all("message")});
@@ -69,18 +94,10 @@ Error failure(const std::string& what, int status, const std::string& body) {
   const std::string kube_reason = text_member(parsed, "reason");
   std::string message = text_member(parsed, "message");
   if (message.empty()) message = body;
-  ErrorCode code = ErrorCode::Rejected;
-  if (status == 404 && kube_reason == "NotFound") {
-    code = ErrorCode::NotFound;
-  } else if (status == 404) {
-    code = ErrorCode::Unavailable;
+  const ErrorCode code = meaning_of(status, kube_reason, message);
+  if (status == 401) message += " (the API server does not accept the gate's own token)";
+  if (status == 404 && code != ErrorCode::NotFound) {
     message += " (the API server does not serve this kind: is its CRD installed?)";
-  } else if (status == 409) {
-    code = kube_reason == "AlreadyExists" ? ErrorCode::AlreadyExists : ErrorCode::Conflict;
-  } else if (status == 401 || status == 403) {
-    code = ErrorCode::PermissionDenied;
-  } else if (status == 429 || status >= 500) {
-    code = ErrorCode::Unavailable;
   }
   return {code,
           what + ": " + std::to_string(status) + (kube_reason.empty() ? "" : " " + clean_text(kube_reason)) + ": " +
@@ -146,6 +163,11 @@ class KubeClient::Impl {
     const auto body = call_for_text(request, deadline);
     if (!body) return body.error();
     auto projected = project_json(*body, keep, kAnswerLimits);
+    if (!projected && json::accept(*body)) {
+      // It is as large as its writer made it, and will be.
+      return Error{ErrorCode::Rejected,
+                   request.what() + ": the answer is larger than allowed: " + projected.error().message};
+    }
     if (!projected || !projected->is_object()) {
       return Error{ErrorCode::Unavailable, request.what() + ": the answer is not a JSON object that can be read" +
                                                (projected ? "" : ": " + projected.error().message)};

@@ -86,8 +86,8 @@ struct WatchRequest {
 
 /// Thread safe. Every call blocks until done or its deadline (plus at most one second). Errors:
 /// NotFound (the object; a missing CRD is Unavailable), AlreadyExists, Conflict (stale resourceVersion),
-/// PermissionDenied (401, 403), Rejected (other 4xx, peer_code = HTTP status), Unavailable (not reachable, 429 or 5xx
-/// after the waits that Retry-After asked for), DeadlineExceeded. Messages name the request, never a credential.
+/// PermissionDenied (403), Rejected (other 4xx; what a webhook denies or etcd cannot hold), Unavailable (not reachable;
+/// 401, 408, 410; 429 or 5xx after Retry-After), DeadlineExceeded. Messages name the request, never a credential.
 /// Reads that meet a dead connection are repeated once; writes are not, since they may have been done.
 /// Answers are projected while they are read: `keep` says what is returned of an object.
 class KubeClient {

@@ -1,6 +1,7 @@
 #include "server/preparation/hooks/hook_context.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "policy/text/text.hpp"
 
@@ -45,7 +46,18 @@ Result<FrontendFleet*> HookContext::fleet(Deadline deadline) {
 }
 
 void HookContext::keep_secret(const std::string& value) {
-  if (std::find(secrets_.begin(), secrets_.end(), value) == secrets_.end()) secrets_.push_back(value);
+  const auto keep = [&](std::string one) {
+    if (std::find(secrets_.begin(), secrets_.end(), one) == secrets_.end()) secrets_.push_back(std::move(one));
+  };
+  keep(value);
+  // As JSON writes it, some writers with an escape before each slash.
+  std::string in_json = nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  in_json = in_json.substr(1, in_json.size() - 2);
+  keep(in_json);
+  for (auto slash = in_json.find('/'); slash != std::string::npos; slash = in_json.find('/', slash + 2)) {
+    in_json.insert(slash, 1, '\\');
+  }
+  keep(std::move(in_json));
 }
 
 Error HookContext::hide(Error error) const {

@@ -1,6 +1,7 @@
 #include "server/preparation/hooks/hook_runner.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <exception>
 #include <random>
@@ -92,8 +93,29 @@ constexpr int kLoginDenied = 1045;
 /// HTTP, of the API server.
 constexpr int kForbidden = 403;
 
-/// StarRocks: missing privilege (3.x, with Ranger, 2.5), or no login.
-bool lacks_privilege(int code) { return code == 5203 || code == 5204 || code == 1227 || code == kLoginDenied; }
+/// StarRocks: missing privilege (3.x, with Ranger; 2.5 of the system, a database, a table), or no login.
+bool lacks_privilege(int code) {
+  constexpr std::array kCodes{5203, 5204, 1227, 1044, 1142, kLoginDenied};
+  return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
+}
+
+/// A refusal that is about something else than the system: a table, a database, a catalogue.
+bool is_about_data(const Error& error) {
+  constexpr int kDatabase = 1044;
+  constexpr int kTable = 1142;
+  if (error.peer_code == kDatabase || error.peer_code == kTable) return true;
+  const auto names = [&](std::string_view text) { return error.message.find(text) != std::string::npos; };
+  return names(" privilege(s) on ") && !names("OPERATE") && !names("NODE");
+}
+
+/// What a read was refused for passes by itself: no node is there to answer it, or not in time.
+bool tells_of_cluster(const Error& error) {
+  // Time-out, nodes that crashed, a lock, a warehouse that is suspended, not available, or without nodes.
+  constexpr std::array kCodes{5024, 5077, 5300, 5903, 5904, 5905};
+  return std::find(kCodes.begin(), kCodes.end(), error.peer_code) != kCodes.end() ||
+         error.message.find("Backend node not found. ") != std::string::npos ||
+         error.message.find("Compute node not found. ") != std::string::npos;
+}
 
 bool is_alive_check(const Hook& hook) {
   const auto* probe = std::get_if<ProbeAction>(&hook.action);
@@ -106,15 +128,22 @@ std::string advice(const Hook& hook, const Error& error) {
       !std::holds_alternative<HttpAction>(hook.action) && !std::holds_alternative<ScriptAction>(hook.action);
   const bool waits =
       std::holds_alternative<ProbeAction>(hook.action) || std::holds_alternative<QueryAction>(hook.action);
-  if (error.code == ErrorCode::Misconfigured) {
-    return error.peer_code == kForbidden ? "check that the gate's service account may read it"
-                                         : "correct what is named there: the hook is not at fault";
-  }
+  const bool forbidden = error.peer_code == kForbidden && (on_frontend || error.code == ErrorCode::Misconfigured);
+  if (forbidden) return "check that the gate's service account may read it";
+  if (error.code == ErrorCode::Misconfigured) return "correct what is named there: the hook is not at fault";
   if (error.peer_code == kLoginDenied) {
     return "check the user and the password that the gate logs in with (docs/reference.md, The FE's login), and that "
            "the user may log in from the gate's address";
   }
-  if (on_frontend && (lacks_privilege(error.peer_code) || error.code == ErrorCode::PermissionDenied)) {
+  if (on_frontend && is_about_data(error)) {
+    return "give the gate's FE user the privilege that is named there (GRANT ... TO USER ...), or a role that has it, "
+           "as a default role";
+  }
+  if (on_frontend && error.code == ErrorCode::PermissionDenied && !lacks_privilege(error.peer_code)) {
+    return "check the address that the gate logs in to, its TLS and the account's kind of login (docs/reference.md, "
+           "The FE's login)";
+  }
+  if (on_frontend && lacks_privilege(error.peer_code)) {
     return "give the gate's FE user this privilege: GRANT OPERATE ON SYSTEM TO USER ...; for ALTER SYSTEM the role "
            "cluster_admin, as a default role";
   }
@@ -128,7 +157,9 @@ std::string advice(const Hook& hook, const Error& error) {
       return waits ? "fix the cluster, or increase the hook's timeoutSeconds"
                    : "check that what the hook calls is up, or increase its timeoutSeconds";
     case ErrorCode::PermissionDenied:
-      return "resolve it with that service, or remove the hook";
+      return std::holds_alternative<ScriptAction>(hook.action)
+                 ? "check what the namespace allows the gate (rights, quotas, policies), or remove the hook"
+                 : "resolve it with that service, or remove the hook";
     case ErrorCode::InvalidInput:
     case ErrorCode::NotFound:
       return "correct the hook";
@@ -160,8 +191,9 @@ std::string failure_text(const Hook& hook, const Error& error, seconds given, co
 /// cluster (no leader, no backend) and not of the check; a privilege that is missing stays missing.
 bool is_repeated(const Hook& hook, const Error& error) {
   if (is_transient(error)) return true;
-  return error.code == ErrorCode::Rejected && std::holds_alternative<ProbeAction>(hook.action) &&
-         !lacks_privilege(error.peer_code);
+  if (error.code != ErrorCode::Rejected || lacks_privilege(error.peer_code)) return false;
+  return std::holds_alternative<ProbeAction>(hook.action) ||
+         (std::holds_alternative<QueryAction>(hook.action) && tells_of_cluster(error));
 }
 
 }  // namespace

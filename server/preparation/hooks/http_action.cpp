@@ -1,4 +1,5 @@
 #include "policy/record/http_hook.hpp"
+#include "policy/text/text.hpp"
 #include "server/preparation/hooks/hook_actions.hpp"
 
 namespace gate {
@@ -19,6 +20,12 @@ Result<Look> look_at_http(HookContext& context, const Hook& hook, const HttpActi
     // Read for each call: a token that was rotated meanwhile is the valid one.
     auto token = context.clusters.secret_value(record.name_space, action.token_secret, action.token_key, soon);
     if (!token) return token.error();
+    // A Secret made from a file ends with the file's line feed: neither what is sent nor what is hidden has it.
+    token->erase(token->find_last_not_of("\r\n") + 1);
+    if (token->empty()) {
+      return Error{ErrorCode::Misconfigured, "Secret " + clean_text(action.token_secret) + ": key " +
+                                                 clean_text(action.token_key) + " is empty: want the bearer token"};
+    }
     context.keep_secret(*token);
     request.bearer_token = std::move(token).value();
   }

@@ -178,5 +178,16 @@ TEST_CASE("the first line of a refusal has the error, and says that nothing was 
   }
 }
 
+TEST_CASE("a refusal lists as many faults as somebody reads, and counts the others") {
+  AdmissionFacts facts;
+  facts.kind = "StarRocksCluster";
+  for (int i = 0; i < 5000; ++i) {
+    facts.configuration.faults.push_back({"data[" + std::to_string(i) + "]", "", std::string(2000, 'x')});
+  }
+  const auto message = hooks_invalid_message(facts);
+  CHECK(message.size() < 40'000);
+  CHECK(message.ends_with("\n- and 4970 more"));
+}
+
 }  // namespace
 }  // namespace gate

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 namespace gate {
 namespace {
@@ -81,6 +83,39 @@ TEST_CASE("a hook that stays cannot be made weaker in the request that needs it"
   REQUIRE(other.hooks.size() == 1);
   CHECK(std::get<SqlAction>(other.hooks[0].action).sql == "SHOW FRONTENDS");
   CHECK(other.warnings.back().find("is used as it was") != std::string::npos);
+}
+
+TEST_CASE("a led rollout is led as closely as before, whatever the request that needs it says") {
+  const json close{{"starrocks.com/upgrade-rollout", "stepwise"},
+                   {"starrocks.com/upgrade-health", "check-tablets-healthy, check-frontends-alive"},
+                   {"starrocks.com/upgrade-health-readings", "5"}};
+  auto loose = close;
+  loose["starrocks.com/upgrade-health"] = "check-frontends-alive";
+  loose["starrocks.com/upgrade-health-readings"] = "1";
+  const auto out = before_or_after(of(close), of(loose));
+  CHECK(out.rollout.readings == 5);
+  CHECK(out.rollout.health == std::vector{Probe::FrontendsAlive, Probe::TabletsHealthy});
+  CHECK(out.warnings.back().find("still apply") != std::string::npos);
+  const auto same = before_or_after(of(close), of(close));
+  CHECK(same.rollout == of(close).rollout);
+  CHECK(std::none_of(same.warnings.begin(), same.warnings.end(),
+                     [](const auto& warning) { return warning.find("still apply") != std::string::npos; }));
+  // What was not led waited for nothing.
+  auto before = loose;
+  before.erase("starrocks.com/upgrade-rollout");
+  CHECK(before_or_after(of(before), of(close)).rollout == of(close).rollout);
+  // Taken away whole, it is led as it was.
+  CHECK(before_or_after(of(close), of(kBalancer)).rollout.readings == 5);
+}
+
+TEST_CASE("unread ConfigMaps of either count") {
+  HookConfiguration before = of(kBoth);
+  before.unread = {"ConfigMap strict could not be read: timeout"};
+  before.unread_lasts = true;
+  const auto out = before_or_after(before, of(kBalancer));
+  CHECK(out.unread == before.unread);
+  CHECK(out.unread_lasts);
+  CHECK(before_or_after(before, before).unread.size() == 1);
 }
 
 TEST_CASE("the mode and the faults") {

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "policy/hooks/hook_catalogue.hpp"
 #include "policy/hooks/sql.hpp"
@@ -51,6 +53,11 @@ TEST_CASE("the sources name hooks, in order, without repeats") {
       {"nothing configured", R"({"metadata":{"name":"a"},"spec":{"starRocksBeSpec":{"image":"x"}}})", {}, false, ""},
       {"null object", "null", {}, false, ""},
       {"list as object", "[1,2]", {}, false, ""},
+      {"a Secret for no hooks",
+       R"({"metadata":{"annotations":{"starrocks.com/upgrade-credentials-secret":"fe login"}}})",
+       {},
+       false,
+       ""},
       {"nulls everywhere",
        R"({"metadata":{"annotations":null},"spec":{"upgradePreparation":null,"starRocksBeSpec":null}})",
        {},
@@ -196,6 +203,14 @@ TEST_CASE("a wrong configuration is a fault that names its field") {
       {"unknown hook in an annotation",
        R"({"metadata":{"annotations":{"starrocks.com/upgrade-hooks":"disable-balancr"}}})",
        "metadata.annotations[starrocks.com/upgrade-hooks]"},
+      {"a Secret that no Secret is called",
+       R"({"metadata":{"annotations":{"starrocks.com/upgrade-credentials-secret":"fe login",
+          "starrocks.com/upgrade-hooks":"disable-balancer"}}})",
+       "metadata.annotations[starrocks.com/upgrade-credentials-secret]"},
+      {"an empty name of a Secret",
+       R"({"metadata":{"annotations":{"starrocks.com/upgrade-credentials-secret":"",
+          "starrocks.com/prepare-upgrade":"true"}}})",
+       "metadata.annotations[starrocks.com/upgrade-credentials-secret]"},
       {"prepare-upgrade yes", R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":"yes"}}})",
        "metadata.annotations[starrocks.com/prepare-upgrade]"},
       {"prepare-upgrade empty", R"({"metadata":{"annotations":{"starrocks.com/prepare-upgrade":""}}})",
@@ -392,6 +407,43 @@ TEST_CASE("a fault repeats nothing that a refused statement quotes, and is bound
   CHECK(describe(full.faults).find("; and 44 more") != std::string::npos);
   many.push_back({{"command", "SELECT 1"}});
   CHECK(fields(resolve(with_preparation({{"hooks", many}}), {})) == "spec.upgradePreparation.hooks");
+}
+
+TEST_CASE("a ConfigMap of any size is read to a bounded end, and what is too much is told") {
+  struct Row {
+    const char* name;
+    const char* statement;
+    const char* said;
+  };
+  for (const Row& row :
+       {Row{"settings", "ADMIN SET FRONTEND CONFIG (\"tablet_sched_max_scheduling_tablets\" = \"0\");\n",
+            "hooks of all sources: invalid value \"more than 1024\": want at most 128"},
+        Row{"statements", "SHOW FRONTENDS;\n", "hooks of all sources: invalid value \"more than 1024\""},
+        Row{"refused ones", "DROP TABLE t;\n", "DROP TABLE t"}}) {
+    INFO(row.name);
+    std::map<std::string, std::string> data;
+    for (int entry = 0; entry < 300; ++entry) {
+      std::string text;
+      for (int i = 0; i < 60; ++i) text += row.statement;
+      data["e" + std::to_string(entry) + ".sql"] = text;
+      data["nearly" + std::to_string(entry) + ".sqll"] = text;
+    }
+    const json object = annotated({{"starrocks.com/upgrade-hooks-configmap", "hooks"}});
+    HookSources sources{.object = object};
+    sources.config_maps["hooks"].data = data;
+    for (const bool dry_run : {false, true}) {
+      sources.dry_run = dry_run;
+      const auto read = resolve_hooks(sources);
+      CHECK(read.hooks.size() <= 1024);
+      CHECK(read.warnings.size() <= 21);
+      if (dry_run) continue;
+      CHECK(read.faults.size() < 300);
+      CHECK_MESSAGE(describe(read.faults).find(row.said) != std::string::npos, describe(read.faults));
+    }
+    const auto alone = validate_config_map(data, {});
+    CHECK(alone.faults.size() < 300);
+    CHECK(alone.warnings.size() <= 21);
+  }
 }
 
 TEST_CASE("faults are described in one line") {

@@ -96,6 +96,22 @@ TEST_CASE("line ends of Windows and byte order marks go, and nothing else") {
   CHECK(unix_text("").empty());
 }
 
+TEST_CASE("UTF-16 is read where a mark says so, in either order") {
+  const auto text = [](const char* bytes, std::size_t size) { return utf8_of_utf16({bytes, size}); };
+  CHECK(text("\xFF\xFE\x61\x00\x0A\x00", 6) == "a\n");
+  CHECK(text("\xFE\xFF\x00\x61\x00\x0A", 6) == "a\n");
+  CHECK(text("\xFF\xFE\xE9\x00\xAC\x20\x3D\xD8\x00\xDE", 10) == "\u00E9\u20AC\U0001F600");
+  CHECK(text("\xFE\xFF\xD8\x3D\xDE\x00", 6) == "\U0001F600");
+  CHECK(text("\xFF\xFE", 2) == "");
+  // Halves of characters.
+  CHECK(text("\xFF\xFE\x3D\xD8\x61\x00", 6) == "\uFFFDa");
+  CHECK(text("\xFF\xFE\x00\xDE", 4) == "\uFFFD");
+  CHECK(text("\xFF\xFE\x3D\xD8", 4) == "\uFFFD");
+  CHECK(text("\xFF\xFE\x61\x00\x62", 5) == "a\uFFFD");
+  CHECK_FALSE(utf8_of_utf16("a").has_value());
+  CHECK_FALSE(utf8_of_utf16("").has_value());
+}
+
 TEST_CASE("lines are counted from one") {
   CHECK(line_of("a\r\nb\n", 1) == "a");
   CHECK(line_of("a\r\nb\n", 2) == "b");

@@ -62,12 +62,14 @@ class WatchedStore final : public ForwardingStore {
   std::atomic<bool> unreachable{false};
   std::function<void()> before_update = [] {};    ///< Set before use.
   std::optional<Error> create_fault;              ///< Set before use.
+  std::optional<Error> refused;                   ///< Of every call. Set before use.
   std::optional<std::vector<Preparation>> stale;  ///< What is known instead of what is stored. Set before use.
 
  private:
   std::optional<Error> look() {
     ++calls;
     if (throws) throw std::runtime_error("a bug");
+    if (refused) return *refused;
     if (unreachable) return Error{ErrorCode::Unavailable, "connection refused"};
     return std::nullopt;
   }

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "test/server/preparation/world.hpp"
 
@@ -48,6 +50,34 @@ TEST_CASE("nothing is waited for that is finished, gone, late or stopped") {
   waiter.join();
   waiters.wait("db", "open", ample() + kAmple);
   CHECK(std::chrono::steady_clock::now() - began < kAmple);
+}
+
+TEST_CASE("no namespace keeps another one from waiting") {
+  World world;
+  OutcomeWaiters waiters(world.store, 8);
+  for (const char* name_space : {"crowd", "crowd-2", "db"}) {
+    auto record = record_of("open", {});
+    record.name_space = name_space;
+    REQUIRE(world.store.create(record, ample()).ok());
+  }
+  std::vector<std::jthread> threads;
+  std::atomic<std::size_t> ended{0};
+  const auto wait = [&](const char* name_space, int count) {
+    for (int i = 0; i < count; ++i) {
+      threads.emplace_back([&waiters, &ended, name_space] {
+        waiters.wait(name_space, "open", ample() + kAmple);
+        ++ended;
+      });
+    }
+  };
+  // Half of what there is, half of what is left of that, and so on: the others are answered at once.
+  wait("crowd", 12);
+  REQUIRE(world.signal.eventually([&] { return ended == 8 && waiters.waiting() == 4; }));
+  wait("crowd-2", 12);
+  REQUIRE(world.signal.eventually([&] { return ended == 18 && waiters.waiting() == 6; }));
+  wait("db", 1);
+  CHECK(world.signal.eventually([&] { return waiters.waiting() == 7; }));
+  waiters.stop();
 }
 
 }  // namespace

@@ -95,6 +95,25 @@ std::vector<Row> reviews() {
       {"the object is gone", [](Gate& gate) { gate.world.clusters.set_object(nullptr); },
        [](Gate& gate) { return gate.forged(upgrade()); }},
       {"the records are out of reach", [](Gate& gate) { gate.store.unreachable = true; }, changed(upgrade())},
+      {"the records may not be read",
+       [](Gate& gate) {
+         gate.store.refused =
+             Error{ErrorCode::PermissionDenied,
+                   "GET /apis/gate.starrocks.com/v1alpha1/namespaces/db/upgradepreparations: 403 Forbidden: "
+                   "upgradepreparations.gate.starrocks.com is forbidden: User "
+                   "\"system:serviceaccount:starrocks-upgrade-gate:upgrade-gate\" cannot list resource "
+                   "\"upgradepreparations\" in API group \"gate.starrocks.com\" in the namespace \"db\""};
+       },
+       changed(upgrade())},
+      {"the ConfigMap of hooks may not be read",
+       [](Gate& gate) {
+         gate.world.clusters.fail_config_maps(
+             "GET /api/v1/namespaces/db/configmaps/hooks: 403 Forbidden: configmaps \"hooks\" is forbidden: User "
+             "\"system:serviceaccount:starrocks-upgrade-gate:upgrade-gate\" cannot get resource \"configmaps\" in API "
+             "group \"\" in the namespace \"db\"");
+         gate.world.clusters.faults_are(ErrorCode::PermissionDenied);
+       },
+       changed(review_of(with_config_map("fe:1", "hooks"), with_config_map("fe:2", "hooks")))},
       {"the record is refused for good",
        [](Gate& gate) {
          gate.store.create_fault = Error{ErrorCode::PermissionDenied,

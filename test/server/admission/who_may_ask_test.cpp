@@ -164,6 +164,86 @@ TEST_CASE("a record that the API server refuses for good is told in its words, n
   }
 }
 
+TEST_CASE("what the API server refuses the gate for good is told as that, whatever was asked for") {
+  struct Row {
+    const char* name;
+    std::function<void(Gate& gate)> given;
+    json asked;
+    std::string_view path = AdmissionService::kGatePath;
+  };
+  const std::string why = "GET x: 403 Forbidden: not for this service account";
+  const auto bypassed = [] {
+    auto object = configured("fe:1");
+    object["metadata"]["annotations"]["starrocks.com/upgrade-gate-bypass"] = "a";
+    return object;
+  }();
+  auto led = configured("fe:1");
+  led["metadata"]["annotations"]["starrocks.com/upgrade-rollout"] = "ordered";
+  auto led_next = led;
+  led_next["spec"]["starRocksFeSpec"]["image"] = "fe:2";
+  const Row rows[] = {
+      {"the records",
+       [&](Gate& gate) {
+         gate.store.refused = Error{ErrorCode::PermissionDenied, why, 403};
+       },
+       upgrade()},
+      {"the records, as not valid",
+       [&](Gate& gate) {
+         gate.store.refused = Error{ErrorCode::Rejected, why, 422};
+       },
+       upgrade()},
+      {"the ConfigMap of hooks", [&](Gate& gate) { gate.world.clusters.fail_config_maps(why); },
+       review_of(with_config_map("fe:1", "hooks"), with_config_map("fe:2", "hooks"))},
+      {"whether rollouts may be led", [&](Gate& gate) { gate.world.clusters.cannot_ask_whether_to_lead(why); },
+       review_of(led, led_next)},
+      {"the right to bypass", [&](Gate& gate) { gate.world.clusters.set_permissions_known(false); },
+       review_of(configured("fe:1"), bypassed), AdmissionService::kConfigurationPath},
+  };
+  for (const Row& row : rows) {
+    for (const bool lasts : {true, false}) {
+      INFO(row.name);
+      INFO(lasts);
+      Gate gate;
+      row.given(gate);
+      gate.world.clusters.faults_are(lasts ? ErrorCode::PermissionDenied : ErrorCode::Unavailable);
+      if (!lasts && gate.store.refused) gate.store.refused->code = ErrorCode::Unavailable;
+      const auto denied = gate.review(row.asked, row.path);
+      CHECK(denied.at("allowed") == false);
+      CHECK(denied.at("status").at("reason") == (lasts ? "UpgradePreparationRefused" : "UpgradeGateUnavailable"));
+      const auto message = message_of(denied);
+      CHECK_MESSAGE((message.find("Fix that first") != std::string::npos) == lasts, message);
+      CHECK_MESSAGE((message.find("retry automatically") != std::string::npos) ==
+                        (!lasts && row.path == AdmissionService::kGatePath),
+                    message);
+    }
+  }
+}
+
+TEST_CASE("an annotation that only looks like ours gets to who judges it") {
+  for (const char* key :
+       {"starrocks.com/Prepare-Upgrade", "Starrocks.com/prepare-upgrade", "starrocks.io/upgrade-hooks", "upgrade-hooks",
+        "prepare-upgrade", "retry-upgrade-preparation", "upgrade-gate-bypass"}) {
+    INFO(key);
+    Gate gate;
+    auto object = object_with("fe:1");
+    object["metadata"]["annotations"] = {{key, "true"}, {"team", "data"}};
+    const auto denied = gate.review(review_of(nullptr, object, false, "CREATE"), AdmissionService::kConfigurationPath);
+    CHECK(denied.at("allowed") == false);
+    CHECK(denied.at("status").at("reason") == "UpgradeHooksInvalid");
+    CHECK(message_of(denied).find("want starrocks.com/") != std::string::npos);
+  }
+}
+
+TEST_CASE("hooks that nobody knows are not lost where the same request names others") {
+  Gate gate;
+  gate.world.clusters.fail_config_maps("connection refused");
+  const auto denied = gate.review(review_of(with_config_map("fe:1", "strict"), configured("fe:2")));
+  CHECK(denied.at("allowed") == false);
+  CHECK(denied.at("status").at("reason") == "UpgradeGateUnavailable");
+  CHECK(message_of(denied).find("ConfigMap strict could not be read") != std::string::npos);
+  CHECK(gate.records().empty());
+}
+
 TEST_CASE("new records of a cluster are bounded in a minute, and the refusal says when the next is accepted") {
   Gate gate(0ms);
   gate.world.simulator.hang("SHOW");

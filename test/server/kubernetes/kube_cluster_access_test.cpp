@@ -135,6 +135,45 @@ TEST_CASE("an object that was read already is not looked up again for its FE's l
   CHECK(found->password == "plain");
 }
 
+TEST_CASE("a password under a name that only looks right is told, and not taken as none") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
+  apply_yaml(name_space, kService);
+  for (const char* name : {"mysql_pwd", "MYSQL_PWD ", "\\u00a0MYSQL_PWD", "MYSQL_\\u200bPWD"}) {
+    INFO(name);
+    apply_yaml(name_space, std::string("apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n"
+                                       "spec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: [{name: TZ, value: UTC}, "
+                                       "{name: \"") +
+                               name + "\", value: hunter2}]}}\n");
+    const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
+    REQUIRE_FALSE(found.ok());
+    CHECK(found.error().code == ErrorCode::Misconfigured);
+    CHECK_MESSAGE(found.error().message.find("want MYSQL_PWD") != std::string::npos, found.error().message);
+    CHECK(found.error().message.find("hunter2") == std::string::npos);
+  }
+}
+
+TEST_CASE("a password with a line break is told wherever it comes from") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
+  apply_yaml(name_space, kService);
+  apply_yaml(name_space,
+             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: echoed}\ndata: {password: \"hunter2\\r\\n\"}\n");
+  for (const char* source : {"value: \"hunter2\\n\"", "valueFrom: {configMapKeyRef: {name: echoed, key: password}}"}) {
+    INFO(source);
+    apply_yaml(name_space, std::string("apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n"
+                                       "spec: {starRocksFeSpec: {image: 'fe:1', feEnvVars: [{name: MYSQL_PWD, ") +
+                               source + "}]}}\n");
+    const auto found = access.frontend_access(name_space, "sr", in_seconds(30));
+    REQUIRE_FALSE(found.ok());
+    CHECK(found.error().code == ErrorCode::Misconfigured);
+    CHECK_MESSAGE(found.error().message.find("has a line break") != std::string::npos, found.error().message);
+    CHECK(found.error().message.find("hunter2") == std::string::npos);
+  }
+}
+
 TEST_CASE("a Service that is a name for somebody else's server is not the FE's") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();

@@ -15,6 +15,13 @@ struct Shape {
   bool kubectl_reads_it = true;
 };
 
+/// As Windows tools write a text in ASCII, with a byte order mark.
+inline std::string utf16(const std::string& text, bool big_endian) {
+  std::string out = big_endian ? "\xFE\xFF" : "\xFF\xFE";
+  for (const char c : text) out += big_endian ? std::string{'\0', c} : std::string{c, '\0'};
+  return out;
+}
+
 /// All name the cluster "sr" with the FE image "fe:3.5.7".
 inline std::vector<Shape> shapes() {
   const std::string kCluster =
@@ -43,6 +50,14 @@ inline std::vector<Shape> shapes() {
       {"a byte order mark at the beginning", kMark + kCluster},
       {"a byte order mark behind a separator", kOther + "---\n" + kMark + kCluster},
       {"a byte order mark before a separator", kMark + "---\n" + kCluster},
+      {"line ends of old Macs",
+       "apiVersion: starrocks.com/v1\rkind: StarRocksCluster\rmetadata: {name: sr}\r"
+       "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\r"},
+      {"UTF-16", utf16(kCluster, false)},
+      {"UTF-16, big endian", utf16(kCluster, true)},
+      {"UTF-16 with Windows line ends and separators",
+       utf16("---\r\n" + kOther + "---\r\n" + kCluster + "---\r\n", false)},
+      {"UTF-16 with JSON", utf16(kJson, false)},
       {"JSON", kJson},
       {"JSON behind blanks", "\n\n  " + kJson + "\n"},
       {"JSON that is indented",
@@ -117,6 +132,13 @@ inline std::vector<Shape> shapes() {
   refused("a kind that is a number", "apiVersion: v1\nkind: 5\nmetadata: {name: sr}\n", "kind is not a string");
   refused("a text", "hello\n", "not an object");
   refused("a bare list", "- a\n- b\n", "not an object");
+  refused("a List in lower case", "apiVersion: v1\nkind: list\nitems:\n" + kFullItem,
+          "line 1: kind \"list\" has items: want List, or a kind that ends in List");
+  refused("a typed list in lower case", "apiVersion: starrocks.com/v1\nkind: starrocksclusterlist\nitems:\n" + kItem,
+          "has items: want List");
+  refused("a List in the plural", "apiVersion: v1\nkind: Lists\nitems:\n" + kFullItem, "has items: want List");
+  refused("UTF-16 without a mark", utf16(kCluster, false).substr(2), "line 1, column 2: control character");
+  refused("UTF-16 that is cut in a character", utf16(kCluster, false) + "a", "line 5");
   refused("items that are no list", "apiVersion: v1\nkind: List\nitems: {}\n", "are no list");
   refused("a key twice in the cluster",
           "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec:\n"
@@ -167,6 +189,11 @@ inline std::vector<Shape> shapes() {
           "metadata.name: invalid value \"SR\": want lower case letters, digits, '-' and '.'");
   refused("a name with a zero width space", cluster("name: \"sr\\u200B\"", "spec: {}"), "U+200B (zero width space)");
   refused("a name with a letter of another script", cluster("name: \"s\\u0440\"", "spec: {}"), "U+0440");
+  refused("an annotation of others that is a number", cluster("name: sr, annotations: {team: 5}", "spec: {}"),
+          "metadata.annotations[team]: invalid value \"5\": want a string, in quotes: \"5\"");
+  refused("a label that is a date's number", cluster("name: sr, labels: {since: 20240115}", "spec: {}"),
+          "metadata.labels[since]: invalid value \"20240115\": want a string, in quotes");
+  refused("labels that are a list", cluster("name: sr, labels: [a]", "spec: {}"), "metadata.labels: invalid value");
   refused("the annotations misspelt",
           cluster("name: sr, annotation: {starrocks.com/prepare-upgrade: 'true'}", "spec: {}"),
           "metadata: invalid value \"annotation\": want annotations", true);

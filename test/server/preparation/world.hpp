@@ -114,7 +114,7 @@ class ScriptedClusters final : public ClusterAccess {
   Result<std::map<std::string, std::string>> config_map(const std::string&, const std::string& name,
                                                         Deadline) override {
     const std::lock_guard lock(mutex_);
-    if (!config_maps_fault_.empty()) return Error{ErrorCode::Unavailable, config_maps_fault_};
+    if (!config_maps_fault_.empty()) return Error{fault_code_, config_maps_fault_};
     const auto found = config_maps_.find(name);
     if (found == config_maps_.end()) return Error{ErrorCode::NotFound, "no ConfigMap " + name};
     return found->second;
@@ -130,7 +130,7 @@ class ScriptedClusters final : public ClusterAccess {
   Result<bool> may(const UserInfo& user, std::string_view verb, const std::string&, Deadline) override {
     const std::lock_guard lock(mutex_);
     ++permission_questions_;
-    if (!permissions_known_) return Error{ErrorCode::Unavailable, "connection refused"};
+    if (!permissions_known_) return Error{fault_code_, "connection refused"};
     return verb == "bypass" && bypassers_.contains(user.username);
   }
   Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal& goal, Deadline) override {
@@ -169,7 +169,7 @@ class ScriptedClusters final : public ClusterAccess {
 
   Result<std::string> obstacle_to_leading(const std::string&, Deadline) override {
     const std::lock_guard lock(mutex_);
-    if (!obstacle_fault_.empty()) return Error{ErrorCode::Unavailable, obstacle_fault_};
+    if (!obstacle_fault_.empty()) return Error{fault_code_, obstacle_fault_};
     return obstacle_;
   }
   void cannot_ask_whether_to_lead(const std::string& fault) {
@@ -192,6 +192,11 @@ class ScriptedClusters final : public ClusterAccess {
   void fail_config_maps(const std::string& fault) {
     const std::lock_guard lock(mutex_);
     config_maps_fault_ = fault;
+  }
+  /// What kind of errors the next ones are.
+  void faults_are(ErrorCode code) {
+    const std::lock_guard lock(mutex_);
+    fault_code_ = code;
   }
   void set_secret(const std::string& name, const std::string& key, const std::string& value) {
     const std::lock_guard lock(mutex_);
@@ -260,6 +265,7 @@ class ScriptedClusters final : public ClusterAccess {
   std::string obstacle_;
   std::string obstacle_fault_;
   std::string config_maps_fault_;                                       // guarded by mutex_; empty: none
+  ErrorCode fault_code_ = ErrorCode::Unavailable;                       // guarded by mutex_
   std::map<std::string, std::string> secrets_;                          // guarded by mutex_; by "name/key"
   RolloutState rollout_{false, "StatefulSet sr-fe", false, false, {}};  // guarded by mutex_; forward
   RolloutState way_back_{true, "", true, true, {}};                     // guarded by mutex_; pods never left

@@ -233,10 +233,17 @@ TEST_CASE("a server that never greets costs the deadline and no more") {
 
 TEST_CASE("what befell an FE on the way to its leader is no refusal of the statement, and ends the session") {
   FrontendSimulator simulator({.frontends = 2});
-  for (const char* text : {"java.net.ConnectException: Connection refused", "Socket is closed by peer.",
-                           "java.net.SocketTimeoutException: Read timed out", "Cannot open null host.",
-                           "org.apache.thrift.transport.TTransportException: java.net.ConnectException",
-                           "Unexpected exception: java.io.IOException: Broken pipe"}) {
+  for (const char* text :
+       {"java.net.ConnectException: Connection refused", "Socket is closed by peer.",
+        "java.net.SocketTimeoutException: Read timed out", "Cannot open null host.",
+        "org.apache.thrift.transport.TTransportException: java.net.ConnectException",
+        "Unexpected exception: java.io.IOException: Broken pipe",
+        "java.net.UnknownHostException: sr-fe-1.sr-fe-search.db.svc.cluster.local",
+        "java.net.NoRouteToHostException: No route to host (Host unreachable)",
+        "java.nio.channels.UnresolvedAddressException", "Connection reset", "Call thrift rpc failed",
+        "Timeout waiting for idle object", "com.sleepycat.je.rep.UnknownMasterException: (JE 18.3.16) no master",
+        "Cannot invoke \"com.starrocks.system.Frontend.getHost()\" because \"frontend\" is null",
+        "Execute timeout, the command may be succeed, you'd better retry"}) {
     INFO(text);
     simulator.fail("CREATE IMAGE", {1064, "HY000", text});
     const auto session = session_with(access_to(simulator));
@@ -247,7 +254,12 @@ TEST_CASE("what befell an FE on the way to its leader is no refusal of the state
     CHECK(result.error().message.find(text) != std::string::npos);
     CHECK(session->execute("SELECT 1", in(kAmple)).error().code == ErrorCode::Unavailable);
   }
+  simulator.fail("CREATE IMAGE", {5401, "XX000", "forward too many times 31"});
+  CHECK(session_with(access_to(simulator))->execute("ALTER SYSTEM CREATE IMAGE", in(kAmple)).error().code ==
+        ErrorCode::Unavailable);
   for (const SqlError& own : {SqlError{1064, "HY000", "Config 'java.net.x' does not exist"},
+                              SqlError{1064, "HY000", "Unexpected exception: null"},
+                              SqlError{1064, "HY000", "java.lang.IllegalArgumentException: no"},
                               SqlError{5203, "42000", "java.net.ConnectException: no"}}) {
     INFO(own.text);
     simulator.fail("CREATE IMAGE", own);

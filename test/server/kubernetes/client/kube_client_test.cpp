@@ -43,10 +43,13 @@ TEST_CASE("an answer says what the caller should do next") {
   };
   const Row rows[] = {
       {"bad request", 400, "BadRequest", ErrorCode::Rejected},
-      {"unauthorized", 401, "Unauthorized", ErrorCode::PermissionDenied},
+      {"the token is not accepted", 401, "Unauthorized", ErrorCode::Unavailable},
       {"forbidden", 403, "Forbidden", ErrorCode::PermissionDenied},
       {"object not there", 404, "NotFound", ErrorCode::NotFound},
       {"kind not served", 404, "", ErrorCode::Unavailable},
+      {"a proxy's timeout", 408, "", ErrorCode::Unavailable},
+      {"expired", 410, "Expired", ErrorCode::Unavailable},
+      {"larger than the API server takes", 413, "RequestEntityTooLarge", ErrorCode::Rejected},
       {"conflict", 409, "Conflict", ErrorCode::Conflict},
       {"name taken", 409, "AlreadyExists", ErrorCode::AlreadyExists},
       {"invalid", 422, "Invalid", ErrorCode::Rejected},
@@ -67,6 +70,45 @@ TEST_CASE("an answer says what the caller should do next") {
     CHECK(answer.error().message.find('\n') == std::string::npos);
     CHECK(answer.error().message.find("because") != std::string::npos);
     CHECK(server.requests().size() == 1);
+  }
+}
+
+TEST_CASE("what would be refused again is no outage, whatever the code it comes with") {
+  struct Row {
+    const char* name;
+    int status;
+    const char* reason;
+    const char* message;
+    ErrorCode code;
+  };
+  const Row rows[] = {
+      {"etcd's limit", 500, "InternalError", "etcdserver: request is too large", ErrorCode::Rejected},
+      {"the limit of the way to etcd", 500, "InternalError",
+       "rpc error: code = ResourceExhausted desc = trying to send message larger than max (3145999 vs. 2097152)",
+       ErrorCode::Rejected},
+      {"etcd without a leader", 500, "InternalError", "etcdserver: leader changed", ErrorCode::Unavailable},
+      {"etcd without room", 500, "InternalError", "etcdserver: mvcc: database space exceeded", ErrorCode::Unavailable},
+      {"etcd too slow", 500, "InternalError", "etcdserver: request timed out", ErrorCode::Unavailable},
+      {"a webhook's verdict as a server fault", 500, "InternalError",
+       "admission webhook \"policy.example.com\" denied the request: no records here", ErrorCode::Rejected},
+      {"a webhook's verdict as a conflict", 409, "Conflict",
+       "admission webhook \"policy.example.com\" denied the request: no records here", ErrorCode::Rejected},
+      {"a webhook's verdict as a missing login", 401, "",
+       "admission webhook \"policy.example.com\" denied the request without explanation", ErrorCode::Rejected},
+      {"a webhook out of reach", 500, "InternalError",
+       "Internal error occurred: failed calling webhook \"policy.example.com\": connection refused",
+       ErrorCode::Unavailable},
+      {"a quota that others just used", 409, "Conflict",
+       "Operation cannot be fulfilled on resourcequotas \"q\": the object has been modified", ErrorCode::Conflict},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const FakeApiServer server(
+        [&](const auto&, auto& response) { answer_status(response, row.status, row.reason, row.message); });
+    const auto answer = server.client()->create_object(kube::kConfigMaps, "default", json::object(), in(kLong));
+    REQUIRE_FALSE(answer.ok());
+    CHECK(answer.error().code == row.code);
+    CHECK(answer.error().message.find(row.message) != std::string::npos);
   }
 }
 

@@ -180,7 +180,20 @@ TEST_CASE("a failure names hook, statement, FE, error code and what to do") {
   };
   for (const Row& row :
        {Row{"refused", {1064, "HY000", "Unexpected exception"}, "correct the hook, or fix"},
-        Row{"no privilege", {5203, "42000", "Access denied; you need OPERATE"}, "GRANT OPERATE ON SYSTEM"}}) {
+        Row{"no privilege", {5203, "42000", "Access denied; you need OPERATE"}, "GRANT OPERATE ON SYSTEM"},
+        Row{"none of 2.5 either",
+            {1227, "42000", "Access denied; you need (at least one of) the OPERATE privilege(s) for this operation"},
+            "GRANT OPERATE ON SYSTEM"},
+        Row{"on a table",
+            {5203, "42000",
+             "Access denied; you need (at least one of) the SELECT privilege(s) on TABLE loads for this operation."},
+            "give the gate's FE user the privilege that is named there"},
+        Row{"on a database",
+            {1044, "42000", "Access denied for user 'gate' to database 'information_schema'"},
+            "give the gate's FE user the privilege that is named there"},
+        Row{"on a table, of 2.5",
+            {1142, "42000", "SELECT command denied to user 'gate'@'10.0.3.17' for table 'loads'"},
+            "give the gate's FE user the privilege that is named there"}}) {
     INFO(row.name);
     World world;
     world.simulator.fail("CREATE IMAGE", row.error);
@@ -197,6 +210,37 @@ TEST_CASE("a failure names hook, statement, FE, error code and what to do") {
   }
 }
 
+TEST_CASE("a check of somebody's own waits for the nodes that answer it, and not for what would be refused again") {
+  struct Row {
+    const char* name;
+    SqlError error;
+    bool waits;
+  };
+  for (const Row& row :
+       {Row{"no BE", {1064, "HY000", "Backend node not found. Check if any backend node is down.backend: "}, true},
+        Row{"no CN", {1064, "HY000", "Compute node not found. Check if any compute node is down."}, true},
+        Row{"a warehouse without nodes",
+            {5905, "42000", "No alive backend or compute node in warehouse default_warehouse."},
+            true},
+        Row{"too slow", {5024, "HY000", "Query timeout. Increase the query_timeout session variable and retry"}, true},
+        Row{"nodes that crashed", {5077, "XX000", "Query cancelled by crash of backends."}, true},
+        Row{"a typing error", {1064, "42000", "Getting syntax error at line 1"}, false},
+        Row{"no such table", {5502, "42602", "Unknown table 'db.t'"}, false},
+        Row{"no privilege", {1142, "42000", "SELECT command denied to user 'gate'"}, false}}) {
+    INFO(row.name);
+    World world;
+    SimulatedResult one;
+    one.columns = {"n"};
+    one.rows = {{"0"}};
+    world.simulator.answer("SELECT n", one);
+    world.simulator.fail("SELECT n", row.error, {}, 2);
+    Run run(world, {query("SELECT n FROM t", "n", Comparison::Equal, "0")});
+    CHECK(run.prepare() == RunEnd::Finished);
+    CHECK((run.status().phase == Phase::Completed) == row.waits);
+    CHECK(count(world.simulator, "SELECT n") == (row.waits ? 3 : 1));
+  }
+}
+
 TEST_CASE("a login that is refused is told as one, not as a missing privilege or a faulty hook") {
   World world;
   world.simulator.fail_login({1045, "28000", "Access denied for user 'gate'@'10.0.3.17' (using password: YES)"});
@@ -208,6 +252,36 @@ TEST_CASE("a login that is refused is told as one, not as a missing privilege or
   CHECK(has(message, "check the user and the password"));
   CHECK_FALSE(has(message, "GRANT"));
   CHECK_FALSE(has(message, "correct the hook"));
+}
+
+TEST_CASE("a server that the gate does not log in to is told as that, not as a missing privilege") {
+  struct Row {
+    const char* name;
+    Error error;
+  };
+  for (const Row& row :
+       {Row{"another CA",
+            {ErrorCode::PermissionDenied,
+             "root@fe:9030: the server was not verified: its certificate is "
+             "not accepted: self-signed certificate in certificate chain"}},
+        Row{"no TLS", {ErrorCode::PermissionDenied, "root@fe:9030: TLS is required and the server offers none"}},
+        Row{"a login plugin", {ErrorCode::PermissionDenied, "root@fe:9030: the server asks for a login plugin", 2059}},
+        Row{"TLS is demanded",
+            {ErrorCode::PermissionDenied,
+             "root@fe:9030: ERROR 5205 (HY000): Connections using insecure transport are prohibited", 5205}},
+        Row{"an address that is never called",
+            {ErrorCode::PermissionDenied, "sr-fe-service: 127.0.0.1 is a loopback address: never called"}}}) {
+    INFO(row.name);
+    World world;
+    world.clusters.no_access = row.error;
+    Run run(world, {no_scheduling()});
+    CHECK(run.prepare() == RunEnd::Finished);
+    const auto message = run.status().message;
+    INFO(message);
+    CHECK(has(message, row.error.message));
+    CHECK(has(message, "check the address that the gate logs in to"));
+    CHECK_FALSE(has(message, "GRANT"));
+  }
 }
 
 TEST_CASE("what is wrong with a Secret is not told as a fault of the hook") {
@@ -233,6 +307,9 @@ TEST_CASE("what is wrong with a Secret is not told as a fault of the hook") {
             "correct the hook"},
         Row{"it may not be read",
             {ErrorCode::Misconfigured, login + ": 403 Forbidden", 403},
+            "check that the gate's service account may read it"},
+        Row{"the cluster may not be read",
+            {ErrorCode::PermissionDenied, "GET starrocksclusters/sr: 403 Forbidden", 403},
             "check that the gate's service account may read it"},
         Row{"another fault", {ErrorCode::InvalidInput, "no such thing"}, "correct the hook"}}) {
     INFO(row.name);

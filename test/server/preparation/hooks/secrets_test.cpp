@@ -41,6 +41,51 @@ TEST_CASE("a service that repeats its token does not bring it into the record, w
   }
 }
 
+TEST_CASE("a token is hidden as it was sent, and as others write it") {
+  struct Row {
+    const char* name;
+    std::string stored;
+    std::string sent;
+    std::string body;
+  };
+  const std::string filler(290, 'x');  // so that a cut would fall into the token
+  for (const Row& row :
+       {Row{"with the line feed of a file", "t0ken-of-the-board\n", "t0ken-of-the-board", "Bearer t0ken-of-the-board"},
+        Row{"with a line end of Windows", "t0ken-of-the-board\r\n", "t0ken-of-the-board",
+            R"({"verdict":"deny","message":"not for t0ken-of-the-board"})"},
+        Row{"with escaped slashes", "t0ken/of/the/board", "t0ken/of/the/board",
+            R"({"verdict":"deny","message":")" + filler + R"(t0ken\/of\/the\/board"})"},
+        Row{"with escaped quotes", "t0ken\"of\\board", "t0ken\"of\\board",
+            R"({"verdict":"wait","message":")" + filler + R"(t0ken\"of\\board"})"}}) {
+    INFO(row.name);
+    World world;
+    world.clusters.set_secret("board", "token", row.stored);
+    world.http.answer({HttpCallReply{200, row.body}});
+    auto hook = hook_of("board", HttpAction{"https://board/", "", "board", "token", 1s});
+    hook.timeout = 1s;
+    Run run(world, {hook});
+    CHECK(run.prepare() == RunEnd::Finished);
+    REQUIRE_FALSE(world.http.requests().empty());
+    CHECK(world.http.requests().front().bearer_token == row.sent);
+    const auto text = to_json(world.get("r")).dump();
+    CHECK_FALSE_MESSAGE(has(text, "t0ken"), text);
+  }
+}
+
+TEST_CASE("a Secret whose token is empty is told, and nobody is called without one") {
+  for (const char* stored : {"", "\n", "\r\n\n"}) {
+    World world;
+    world.clusters.set_secret("board", "token", stored);
+    world.http.answer({HttpCallReply{200, R"({"verdict":"allow"})"}});
+    Run run(world, {hook_of("board", HttpAction{"https://board/", "", "board", "token", 1s})});
+    CHECK(run.prepare() == RunEnd::Finished);
+    CHECK(run.status().phase == Phase::Failed);
+    CHECK(has(run.status().message, "Secret board: key token is empty"));
+    CHECK_FALSE(has(run.status().message, "correct the hook"));
+    CHECK(world.http.requests().empty());
+  }
+}
+
 TEST_CASE("an error that repeats the token does not bring it into the record") {
   World world;
   world.clusters.set_secret("board", "token", kToken);
