@@ -476,8 +476,13 @@ TEST_CASE(
   }
   const bool all = std::getenv("GATE_LONG_STORIES") != nullptr;
   const int distance = all ? 1 : kSanitized ? 211 : 17;  // no divisor of the number of ways
+  // Found by all of them, and between those of the sample: a target that is taken back at once in the middle of a
+  // downgrade.
+  std::vector<int> numbers{1762, 1777, 1780};
+  for (int number = 0; number < kPlots; number += distance) numbers.push_back(number);
   int failures = 0;
-  for (int number = 0; number < kPlots && failures < 10; number += distance) {
+  for (const int number : numbers) {
+    if (failures == 10) break;
     const auto plot = plot_of(number);
     const auto broken = LedStory(plot, false).live();
     if (broken.empty()) continue;
