@@ -21,6 +21,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/out"
 "$root/build-support/install-yaml.sh" >"$work/out/install.yaml"
 cp "$root/manifests/crd-extension/starrocksclusters-patch.yaml" "$work/out/crd-extension.yaml"
+cp "$root/manifests/crd-extension/starrockswarehouses-patch.yaml" "$work/out/crd-extension-warehouses.yaml"
 cp "$root/manifests/monitoring/alerts.yaml" "$work/out/alerts.yaml"
 archive() { # FILE FOLDER: whoever runs this, and when, does not count
   tar --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -C "$2" -c . | gzip -n -9 >"$1"

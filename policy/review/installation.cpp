@@ -146,6 +146,14 @@ std::string fault_of_cluster_crd(const json& crd) {
          "the operator's CRD removes the extension: apply it again afterwards";
 }
 
+std::string fault_of_warehouse_crd(const json& crd) {
+  if (!field_of(schema_of(crd), {"status", "upgradePreparationStatus"}).is_null()) return {};
+  return "without the gate's extension (manifests/crd-extension): each step of a warehouse whose rollout the gate "
+         "leads "
+         "waits for the operator's resync, minutes. An upgrade of the operator's CRD removes the extension: apply it "
+         "again afterwards";
+}
+
 const Projection& webhooks_for_judging() {
   static const Projection kKept = keep_members(
       "", {keep_members("metadata", {keep_all("uid"), keep_all("resourceVersion")}),

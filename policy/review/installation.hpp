@@ -30,6 +30,10 @@ enum class WebhookKind { Validating, Mutating };
 /// operator's CRD drops them silently. Annotations need none of them.
 [[nodiscard]] std::string fault_of_cluster_crd(const nlohmann::json& crd);
 
+/// Why the CRD starrockswarehouses.starrocks.com does not keep the gate's field, by which the operator goes on at each
+/// step of a led rollout.
+[[nodiscard]] std::string fault_of_warehouse_crd(const nlohmann::json& crd);
+
 /// What the functions above read of an object: an operator's CRD alone is a megabyte.
 [[nodiscard]] const Projection& webhooks_for_judging();
 [[nodiscard]] const Projection& crd_for_judging();

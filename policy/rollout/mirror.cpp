@@ -51,7 +51,8 @@ bool has_a_say(const Preparation& record) {
 }
 
 Speaker speaker_of(const Preparation& record) {
-  return {record.creation_time.value_or(WallTime{}), record.name, record.spec.candidate_of, record.spec.supersedes};
+  return {record.creation_time.value_or(WallTime{}), record.name, record.spec.candidate_of, record.spec.supersedes,
+          record.status.stage == Stage::RollingOut};
 }
 
 bool is_newer(const Speaker& one, const Speaker& other) {
@@ -59,6 +60,10 @@ bool is_newer(const Speaker& one, const Speaker& other) {
   if (one.candidate_of == other.name || one.supersedes == other.name) return true;
   if (other.candidate_of == one.name || other.supersedes == one.name) return false;
   return one.name > other.name;  // in the same second: the same for every replica
+}
+
+bool speaks_first_on_warehouse(const Speaker& one, const Speaker& other) {
+  return one.rolls != other.rolls ? one.rolls : is_newer(one, other);
 }
 
 const Preparation* missing_mirror(const json& cluster, const std::vector<Preparation>& records) {

@@ -1,5 +1,5 @@
 #pragma once
-// Which of a cluster's records `.status.upgradePreparationStatus` is a copy of (ADR 107), and whether it is.
+// Which of an object's records `.status.upgradePreparationStatus` is a copy of (ADR 107, ADR 135), and whether it is.
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -20,10 +20,14 @@ struct Speaker {
   std::string name;
   std::string candidate_of;
   std::string supersedes;
+  bool rolls = false;  ///< Its pods move.
 };
 [[nodiscard]] Speaker speaker_of(const Preparation& record);
 /// The same for every replica: by creation time, then by which was made on top of which, then by name.
 [[nodiscard]] bool is_newer(const Speaker& one, const Speaker& other);
+/// On a warehouse, where nothing but the mirror tells the operator of a step: one whose pods move speaks before a newer
+/// one that is only prepared.
+[[nodiscard]] bool speaks_first_on_warehouse(const Speaker& one, const Speaker& other);
 
 /// The record whose mirror the status of `cluster` (as stored, of any shape) should have and has not, because somebody
 /// erased it or its writer ended before; nullptr: it needs nothing. `records`: those of the cluster, in any order.

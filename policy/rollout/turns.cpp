@@ -448,22 +448,28 @@ SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>&
                                    [&](const ComponentImage& image) { return image.component == write.component; });
   if (write.old_image == write.new_image && wanted != present.end() && wanted->image != write.new_image) return held();
   bool newer_leads = false;  // elsewhere: what a record before it let go is not to run ahead of that
+  bool let_back = false;
   for (const auto& record : records) {
     if (record.spec.object.uid != write.owner.uid) continue;
     const auto* change = change_of(record.spec, write.component);
     if (change == nullptr) continue;
     const bool given_up =
         record.status.phase == Phase::Failed || (over(record) && record.status.outcome != Outcome::Succeeded);
-    if (change->to == write.new_image && (!given_up || record.spec.bypass)) {
+    if (!let_back && change->to == write.new_image && (!given_up || record.spec.bypass)) {
       const bool again = newer_leads || has_all(record.spec, present);
       return again && is_let_go(record.status.rollout) ? held() : forward(record, write.component);
     }
     const bool rolled_out = over(record) && record.status.outcome == Outcome::Succeeded;
-    if (way_back(record.spec, *change) == write.new_image && !rolled_out) return backward(record, write.component);
+    if (way_back(record.spec, *change) == write.new_image && !rolled_out) {
+      // Also by those before it: what they moved goes back in their order, which this one does not know.
+      if (const auto order = backward(record, write.component); order != SetOrder{}) return order;
+      let_back = true;
+      continue;
+    }
     if (rolled_out) break;  // what was before it is history
     newer_leads = newer_leads || (!over(record) && on_object(record) && record.spec.rollout.leads());
   }
-  return asked && write.old_image != write.new_image ? held() : SetOrder{};
+  return asked && !let_back && write.old_image != write.new_image ? held() : SetOrder{};
 }
 
 }  // namespace gate

@@ -84,8 +84,9 @@ inline constexpr std::string_view kHowToLetGo =
 /// What the gate answers to a write of a StatefulSet. `records` are those of the cluster, newest first; `asked`: its
 /// owner asks for a led rollout now. An image that no record lets go is held where that was asked for: also that of a
 /// target which a newer one took the place of, while an operator still writes it. `present`: the images that the owner
-/// has, where they are known. A rollout that was let go for images of somebody else's, and whose own are all there
-/// again, is held until its leader has seen that; and so is the stored image while the owner has another one.
+/// has, where they are known. Back to where pods came from: what any record that came from there holds is held (ADR
+/// 136). A rollout that was let go for images of somebody else's, and whose own are all there again, is held until its
+/// leader has seen that; and so is the stored image while the owner has another one.
 [[nodiscard]] SetOrder order_of(const StatefulSetWrite& write, const std::vector<Preparation>& records, bool asked,
                                 const std::vector<ComponentImage>& present = {});
 

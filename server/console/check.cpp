@@ -25,6 +25,7 @@ using std::chrono::seconds;
 constexpr seconds kCallTimeout{60};
 constexpr std::string_view kRecordCrd = "upgradepreparations.gate.starrocks.com";
 constexpr std::string_view kClusterCrd = "starrocksclusters.starrocks.com";
+constexpr std::string_view kWarehouseCrd = "starrockswarehouses.starrocks.com";
 /// A certificate that ends sooner than this should have been renewed.
 constexpr std::chrono::hours kCertificateMargin{72};
 /// Tokens of callers from further ahead than a minute count as nobody's.
@@ -137,6 +138,18 @@ class Judge {
     if (in_.cluster_crd.is_null()) result = CheckResult::Failure;
     add(result, "CustomResourceDefinition " + std::string(kClusterCrd),
         fault.empty() ? "present, with the gate's extension" : fault);
+  }
+
+  /// Optional, like the warehouses; what the extension does there counts where rollouts are led.
+  void warehouse_crd() {
+    if (in_.warehouse_crd.is_null()) return;
+    const bool leads = webhook_named(in_.mutating, "statefulsets.gate.starrocks.com") != nullptr;
+    const auto fault = leads ? fault_of_warehouse_crd(in_.warehouse_crd) : std::string{};
+    add(fault.empty() ? CheckResult::Good : CheckResult::Warning,
+        "CustomResourceDefinition " + std::string(kWarehouseCrd),
+        !fault.empty() ? fault
+        : leads        ? "present, with the gate's extension"
+                       : "present");
   }
 
   void webhooks(WebhookKind which, const json& configuration) {
@@ -309,6 +322,7 @@ constexpr std::array kRights{
     Right{"watch", "starrocksclusters.starrocks.com"},
     Right{"watch", "starrockswarehouses.starrocks.com"},
     Right{"patch", "starrocksclusters.starrocks.com/status"},
+    Right{"patch", "starrockswarehouses.starrocks.com/status"},
     Right{"create", "upgradepreparations.gate.starrocks.com"},
     Right{"watch", "upgradepreparations.gate.starrocks.com"},
     Right{"patch", "upgradepreparations.gate.starrocks.com"},
@@ -535,6 +549,7 @@ std::vector<CheckLine> judge_installation(const Installation& installation) {
   Judge judge(installation);
   judge.record_crd();
   judge.cluster_crd();
+  judge.warehouse_crd();
   judge.webhooks(WebhookKind::Validating, installation.validating);
   judge.webhooks(WebhookKind::Mutating, installation.mutating);
   judge.certificate();
@@ -554,6 +569,7 @@ int check_installation(const ConsoleOptions& options, const Clock& clock, const 
   const std::string ns = "--namespace=" + options.gate_namespace;
   const json record_crd = gatherer.get({"crd", std::string(kRecordCrd)});
   const json cluster_crd = gatherer.get({"crd", std::string(kClusterCrd)});
+  const json warehouse_crd = gatherer.get({"crd", std::string(kWarehouseCrd)});
   const json validating = gatherer.get({"validatingwebhookconfiguration", options.gate_name});
   const json mutating = gatherer.get({"mutatingwebhookconfiguration", options.gate_name});
   const json deployment = gatherer.get({"deployment", options.gate_name, ns});
@@ -568,8 +584,8 @@ int check_installation(const ConsoleOptions& options, const Clock& clock, const 
                                   "--namespace=" + (named ? name.substr(0, slash) : options.gate_namespace)});
   }
   auto lines =
-      judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret, clusters, caller_secret,
-                          namespaces, options.gate_namespace, options.gate_name, clock.wall_now()});
+      judge_installation({record_crd, cluster_crd, warehouse_crd, validating, mutating, deployment, secret, clusters,
+                          caller_secret, namespaces, options.gate_namespace, options.gate_name, clock.wall_now()});
   gatherer.rights(deployment, lines);
   gatherer.verdicts(lines);
   gatherer.frontends(deployment, lines);

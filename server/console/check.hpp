@@ -28,6 +28,7 @@ struct CheckLine {
 struct Installation {
   const nlohmann::json& record_crd;
   const nlohmann::json& cluster_crd;
+  const nlohmann::json& warehouse_crd;
   const nlohmann::json& validating;
   const nlohmann::json& mutating;
   const nlohmann::json& deployment;

@@ -40,6 +40,8 @@ InstallationWatch::InstallationWatch(KubeClient& client, const Clock& clock, Log
     : client_(client), clock_(clock), log_(log), options_(std::move(options)), observer_(std::move(observer)) {
   const auto parts = parts_.lock();
   for (const char* part : kInstallationParts) parts->push_back({part, std::nullopt, {}});
+  for (auto& told : told_) told = std::string{};
+  for (const auto choice : {kExtension, kRolloutWebhook}) told_.at(choice).reset();
 }
 
 InstallationWatch::~InstallationWatch() { stop(); }
@@ -83,12 +85,10 @@ void InstallationWatch::judge(std::size_t index, const KubeResource& resource, c
   if (index == 2) fault = fault_of_record_crd(object);
   if (index == kExtension) fault = fault_of_cluster_crd(object);
   if (index == kRolloutWebhook) fault = fault_of_rollout_webhook(object, options_.name_space);
-  const InstallationPart now{kInstallationParts[index], fault.empty(), fault};
-  const auto before = std::exchange(parts_.lock()->at(index), now);
-  const bool first = !before.good.has_value();
-  const bool choice = index == kExtension || index == kRolloutWebhook;
-  if (first && (fault.empty() || choice)) return;
-  if (!first && before.fault == fault) return;
+  parts_.lock()->at(index) = {kInstallationParts[index], fault.empty(), fault};
+  auto& told = told_.at(index);
+  if (!told && !fault.empty()) return;  // a choice that nobody made yet, whatever else is missing by now
+  if (std::exchange(told, fault).value_or("") == fault) return;
   tell(kInstallationParts[index], resource, name, member(object, "metadata"), fault);
   if (observer_) observer_(kInstallationParts[index], fault);
 }

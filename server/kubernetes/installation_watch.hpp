@@ -38,10 +38,11 @@ struct InstallationWatchOptions {
   std::chrono::milliseconds look_interval{60000};  ///< A look costs five reads, one of them of a megabyte.
 };
 
-/// What becomes bad after it was good, or is bad at the first look (but for the extension and the webhook of led
-/// rollouts, which are choices), is logged and told by a Warning Event `UpgradeGateInstallation` on the object, in the
-/// namespace "default", as the API server wants it for objects without one; what becomes good again by a Normal one.
-/// Replicas write the same Event.
+/// What becomes bad after it was good, or is bad at the first look, is logged and told by a Warning Event
+/// `UpgradeGateInstallation` on the object, in the namespace "default", as the API server wants it for objects without
+/// one; what becomes good again by a Normal one. The extension and the webhook of led rollouts are choices: they are
+/// told of once they have been good, however many of the other manifests come after the gate. Replicas write the same
+/// Event.
 class InstallationWatch {
  public:
   /// Told of each such change, from the thread of this; `fault` is "" for what is good again.
@@ -73,6 +74,8 @@ class InstallationWatch {
   LogLimiter failures_;
 
   Guarded<std::vector<InstallationPart>> parts_;
+  /// The fault last told of each part, "" for good; nullopt: a choice that has not been good yet. The thread's own.
+  std::array<std::optional<std::string>, kInstallationParts.size()> told_;
   std::jthread thread_;  // last
 };
 

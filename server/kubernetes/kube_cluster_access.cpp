@@ -28,6 +28,7 @@ constexpr std::size_t kEventMessageMax = 1000;
 constexpr std::chrono::seconds kEventWriteTimeout{5};
 constexpr std::chrono::seconds kShutdownDrain{2};
 constexpr int kUnprocessable = 422;
+constexpr int kForbidden = 403;
 
 const Projection& of_object() {
   static const Projection kObject = stored_object_projection();
@@ -408,6 +409,17 @@ Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline dead
   // to write into, and inventing a phase for it would be a lie.
   const bool can_wait = written.error().code == ErrorCode::NotFound || written.error().peer_code == kUnprocessable;
   return can_wait ? Status(Ok{}) : written;
+}
+
+Status KubeClusterAccess::mirror_on_warehouse(const Preparation& record, Deadline deadline) {
+  const json patch{{"status", {{std::string(kMirrorField), mirror_of(record)}}}};
+  const auto answer =
+      client_.merge_patch(kube::kWarehouses, record.name_space, record.spec.object.name, "status", patch, deadline);
+  if (answer) return Ok{};
+  // The rights may be of an older installation: the operator then goes on at its resync, as it did.
+  const auto code = answer.error().peer_code;
+  const bool can_wait = answer.error().code == ErrorCode::NotFound || code == kUnprocessable || code == kForbidden;
+  return can_wait ? Status(Ok{}) : Status(answer.error());
 }
 
 Status KubeClusterAccess::write_cluster_status(const std::string& name_space, const std::string& cluster,

@@ -96,6 +96,11 @@ class ClusterAccess {
   /// where the CRD prunes the field or does not take it yet, or the cluster is gone: the record is the truth.
   [[nodiscard]] virtual Status mirror_status(const Preparation& record, Deadline deadline) = 0;
 
+  /// The same field of the warehouse that the record is of. Success also where the gate may not write it.
+  [[nodiscard]] virtual Status mirror_on_warehouse(const Preparation& /*record*/, Deadline /*deadline*/) {
+    return Ok{};
+  }
+
   /// Merge patch of further fields of the cluster's status; Conflict where the object has another resourceVersion by
   /// now. Success also where the CRD prunes the fields. Rejected (422): the CRD does not take the status that results:
   /// it requires fields that nobody has written yet. NotFound: there is no such cluster. Nothing is written where there

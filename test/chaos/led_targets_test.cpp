@@ -96,6 +96,8 @@ class LedStoryWorld final : public StoryWorld {
   std::function<void(Component component, const std::string& image)> on_move;
   int resumed = 0;  ///< The resume annotation.
   int changes = 0;  ///< Of the object.
+  /// The way back waited for a component as long as it may (ADR 98): the next one goes, whatever this one runs.
+  bool slow_back = false;
 
   void pass() {
     for (const auto component : {Component::Frontend, Component::Backend}) write(component);
@@ -108,6 +110,9 @@ class LedStoryWorld final : public StoryWorld {
     }
   }
 
+  void emit_event(const Preparation&, bool, const std::string& reason, const std::string&) override {
+    slow_back = slow_back || reason == "UpgradeRollbackSlow";
+  }
   Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override {
     auto out = object();
     out["metadata"]["annotations"]["starrocks.com/upgrade-resume"] = std::to_string(resumed);
@@ -296,6 +301,7 @@ class LedStory {
         std::any_of(audit.begin(), audit.end(), [](const auto& note) { return note.value == "allowed-revert"; });
     present_ = target_;
     ++world_.changes;
+    world_.slow_back = false;
     for (auto& [component, image] : world_.images) image = this->image(component);
     if (plot_.operator_first) world_.pass();
   }
@@ -408,6 +414,7 @@ class LedStory {
   void judge_move(Component component, const std::string& to) {
     tell("a pod moves to " + to + (way_back_ ? ", back" : ""));
     if (to != image_of(component, present_)) return breaks("a pod is let go to " + to + ", which nobody wants");
+    if (way_back_ && world_.slow_back) return;
     // No FE is newer than a BE. All tags differ in their last character alone.
     const auto& others = component == Component::Frontend ? world_.be.pods : world_.fe.pods;
     for (const auto& pod : others) {
@@ -476,8 +483,13 @@ TEST_CASE(
   }
   const bool all = std::getenv("GATE_LONG_STORIES") != nullptr;
   const int distance = all ? 1 : kSanitized ? 211 : 17;  // no divisor of the number of ways
+  // Found by all of them, and between those of the sample: a target that is taken back at once in the middle of a
+  // downgrade.
+  std::vector<int> numbers{1762, 1777, 1780};
+  for (int number = 0; number < kPlots; number += distance) numbers.push_back(number);
   int failures = 0;
-  for (int number = 0; number < kPlots && failures < 10; number += distance) {
+  for (const int number : numbers) {
+    if (failures == 10) break;
     const auto plot = plot_of(number);
     const auto broken = LedStory(plot, false).live();
     if (broken.empty()) continue;

@@ -250,6 +250,10 @@ class MortalClusters final : public ClusterAccess {
   Status mirror_status(const Preparation& record, Deadline deadline) override {
     return line_.act<Status>(Peer::ApiServer, "mirror", [&] { return clusters_.mirror_status(record, deadline); });
   }
+  Status mirror_on_warehouse(const Preparation& record, Deadline deadline) override {
+    return line_.act<Status>(Peer::ApiServer, "mirror on warehouse",
+                             [&] { return clusters_.mirror_on_warehouse(record, deadline); });
+  }
   void emit_event(const Preparation& record, bool warning, const std::string& reason,
                   const std::string& message) override {
     // Without an answer to lose.

@@ -225,6 +225,24 @@ TEST_CASE("a warehouse is led by its own record, pod by pod, between the turns o
   });
 }
 
+TEST_CASE("each step of a warehouse begins at once, long before the operator's own resync") {
+  auto options = small_led("stepwise", "hold");
+  options.backends = 0;
+  Story story("warehouse-steps", options);
+  with_warehouse(story, options.annotations, 3);
+  story.world.restart_operator({"--resync=1h"});
+  const auto from = story.timeline().size();
+  upgrade_warehouse(story);
+  story.until("the warehouse is new", [&] { return story.rolled("wh-warehouse-cn", "3.3.1"); });
+  CHECK(story.restarts(from) ==
+        std::vector<std::string>{"wh-warehouse-cn-2", "wh-warehouse-cn-1", "wh-warehouse-cn-0"});
+  story.until("the record is closed", [&] { return story.newest().value("stage", "") == "Closed"; });
+  // The operator's status writes know nothing of it.
+  const auto warehouse = story.object("starrockswarehouses", "wh");
+  REQUIRE(warehouse.has_value());
+  CHECK((*warehouse)["status"]["upgradePreparationStatus"].value("outcome", "") == "Succeeded");
+}
+
 TEST_CASE(
     "a warehouse whose preparation fails in a hold: the FEs of its cluster wait for it between its attempts, too") {
   auto options = small_led("ordered", "hold");

@@ -61,8 +61,10 @@ crds=$root/test/e2e/starrocks-crds.yaml
 [[ -n ${STARROCKS_CRDS:-} ]] && crds=$STARROCKS_CRDS
 k create -f "$crds" >/dev/null
 k apply -f "$root/test/e2e/cert-manager-stand-in.yaml" >/dev/null
-for patch in "$root"/manifests/crd-extension/starrocksclusters*; do
-  check "CRD extension applies" k patch crd starrocksclusters.starrocks.com --type=json --patch-file "$patch"
+for kind in starrocksclusters starrockswarehouses; do
+  for patch in "$root/manifests/crd-extension/$kind"*; do
+    check "CRD extension of $kind applies" k patch crd "$kind.starrocks.com" --type=json --patch-file "$patch"
+  done
 done
 k wait --for=condition=Established crd --all --timeout=30s >/dev/null
 wait_until k get starrocksclusters,starrockswarehouses,issuers,certificates
@@ -166,6 +168,7 @@ yes patch starrocksclusters.starrocks.com --subresource=status
 no patch starrocksclusters.starrocks.com
 no update starrocksclusters.starrocks.com
 no delete starrocksclusters.starrocks.com
+yes patch starrockswarehouses.starrocks.com --subresource=status
 no patch starrockswarehouses.starrocks.com
 yes create upgradepreparations.gate.starrocks.com
 yes watch upgradepreparations.gate.starrocks.com
@@ -274,9 +277,12 @@ asks='"annotations":{"starrocks.com/prepare-upgrade":"true"}'
   cluster mirrored "$asks"
   warehouse plain
   warehouse asks "$asks"
+  warehouse mirrored "$asks"
 } | k apply -f - >/dev/null
-k patch starrocksclusters mirrored --subresource=status --type=merge \
-  -p '{"status":{"phase":"running","upgradePreparationStatus":{"phase":"Completed"}}}' >/dev/null
+for kind in starrocksclusters starrockswarehouses; do
+  k patch "$kind" mirrored --subresource=status --type=merge \
+    -p '{"status":{"phase":"running","upgradePreparationStatus":{"phase":"Completed"}}}' >/dev/null
+done
 
 install_webhooks() {
   "$root/test/e2e/webhooks-by-url.sh" $kNobody "$work/control-plane/ca.crt" "$1" | k apply -f - >/dev/null
@@ -366,14 +372,16 @@ opened $configmaps 0 "ConfigMap deleted" k delete configmap created
 status=status.gate.starrocks.com
 mirror='"upgradePreparationStatus":{"phase":"Failed"}'
 replace_status() {
-  local name=$1 fields=$2
-  printf '{"apiVersion":"starrocks.com/v1","kind":"StarRocksCluster","metadata":{"name":"%s","namespace":"default","resourceVersion":"%s"},"status":{%s}}' \
-    "$name" "$(k get starrocksclusters "$name" -o jsonpath='{.metadata.resourceVersion}')" "$fields" >"$work/status.json"
+  local name=$1 fields=$2 kind=${3:-StarRocksCluster}
+  printf '{"apiVersion":"starrocks.com/v1","kind":"%s","metadata":{"name":"%s","namespace":"default","resourceVersion":"%s"},"status":{%s}}' \
+    "$kind" "$name" "$(k get "$kind" "$name" -o jsonpath='{.metadata.resourceVersion}')" "$fields" >"$work/status.json"
   k replace --subresource=status -f "$work/status.json"
 }
 opened $status 0 "status written with the mirror" replace_status mirrored "\"phase\":\"running\",$mirror"
 opened $status 1 "status written without the mirror" replace_status mirrored '"phase":"failed"'
 opened $status 0 "status that had none" replace_status mirrored '"phase":"running"'
+opened $status 0 "a warehouse's status with the mirror" replace_status mirrored "\"phase\":\"running\",$mirror" StarRocksWarehouse
+opened $status 1 "a warehouse's status without the mirror" replace_status mirrored '"phase":"failed"' StarRocksWarehouse
 # The conditions and the generation by which GitOps tools wait, beside conditions of others.
 ready='{"type":"Ready","status":"True"}'
 others='{"type":"BackedUp","status":"True"}'

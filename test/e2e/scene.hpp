@@ -83,6 +83,8 @@ class ControlPlane {
     must({"apply", "-f", kSource + "/manifests/crd/upgradepreparation.yaml"});
     must({"patch", "crd", "starrocksclusters.starrocks.com", "--type=json", "--patch-file",
           kSource + "/manifests/crd-extension/starrocksclusters-patch.yaml"});
+    must({"patch", "crd", "starrockswarehouses.starrocks.com", "--type=json", "--patch-file",
+          kSource + "/manifests/crd-extension/starrockswarehouses-patch.yaml"});
     must({"wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"});
     REQUIRE(eventually(kPatience, [&] {
       return kubectl({"get", "starrocksclusters,starrockswarehouses,upgradepreparations"}).exit_code == 0;

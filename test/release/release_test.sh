@@ -70,7 +70,7 @@ check "the files are made" "$root/build-support/release-files.sh" "$work/one" "$
 check "and made again" "$root/build-support/release-files.sh" "$work/two" "$binary"
 cd "$work/one"
 check "their checksums hold" sha256sum --check --strict SHA256SUMS
-for file in install.yaml crd-extension.yaml alerts.yaml dashboards.tar.gz krew.yaml; do
+for file in install.yaml crd-extension.yaml crd-extension-warehouses.yaml alerts.yaml dashboards.tar.gz krew.yaml; do
   check "$file is listed" grep -q "  $file\$" SHA256SUMS
 done
 # helm writes the time into its archive.

@@ -16,6 +16,15 @@ constexpr std::chrono::seconds kRetry{10};
 
 std::string cluster_of(const Preparation& record) { return record.name_space + "/" + record.spec.cluster; }
 
+/// The objects whose status shows the record: its cluster, as "namespace/name", and its warehouse, with the kind before
+/// the name.
+std::vector<std::string> shown_on(const Preparation& record) {
+  std::vector<std::string> out{cluster_of(record)};
+  const auto& own = record.spec.object;
+  if (own.kind == kWarehouseKind) out.push_back(record.name_space + "/" + own.kind + "/" + own.name);
+  return out;
+}
+
 /// What people see of it: a state that looks the same is not written again.
 std::string visible_state(const Preparation& record) {
   const auto& status = record.status;
@@ -41,29 +50,33 @@ bool StatusMirror::answering(const std::string& cluster) { return all_.lock()->a
 
 void StatusMirror::saw(const Preparation& record, bool removed) {
   const auto all = all_.lock();
-  const auto cluster = cluster_of(record);
+  for (const auto& object : shown_on(record)) all->saw(record, object, removed);
+}
+
+void StatusMirror::All::saw(const Preparation& record, const std::string& object, bool removed) {
   const auto key = key_of(record);
-  auto& speakers = all->open[cluster];
+  auto& speakers = open[object];
   if (removed || !is_open(record) || !has_a_say(record)) {
     speakers.erase(key);
-    if (speakers.empty()) all->open.erase(cluster);
+    if (speakers.empty()) open.erase(object);
     return;
   }
   const bool is_new = speakers.insert_or_assign(key, speaker_of(record)).second;
   if (!is_new) return;
   // What the others said may be overwritten from now on, by whichever replica.
   for (const auto& [other, speaker] : speakers) {
-    if (const auto state = all->states.find(other); state != all->states.end()) state->second.written.clear();
+    if (const auto state = states.find({other, object}); state != states.end()) state->second.written.clear();
   }
 }
 
-bool StatusMirror::All::speaks(const Preparation& record) const {
-  const auto speakers = open.find(cluster_of(record));
+bool StatusMirror::All::speaks(const Preparation& record, const std::string& object) const {
+  const auto speakers = open.find(object);
   if (speakers == open.end()) return true;
   const auto key = key_of(record);
   const auto own = speaker_of(record);
+  const auto first = object == cluster_of(record) ? is_newer : speaks_first_on_warehouse;
   return std::none_of(speakers->second.begin(), speakers->second.end(), [&](const auto& entry) {
-    return entry.first != key && (!is_open(record) || is_newer(entry.second, own));
+    return entry.first != key && (!is_open(record) || first(entry.second, own));
   });
 }
 
@@ -71,43 +84,45 @@ void StatusMirror::want(const Preparation& record) {
   if (!has_a_say(record)) return;
   {
     const auto all = all_.lock();
-    const auto entry = all->states.try_emplace(key_of(record)).first;
-    auto& state = entry->second;
-    state.closed = !is_open(record);
-    if (!all->speaks(record)) {
-      state.written.clear();
-      state.to_write.reset();
-      all->drop_if_done(entry);
-      return;
-    }
-    if (state.written != visible_state(record)) state.to_write = std::make_shared<const Preparation>(record);
+    for (const auto& object : shown_on(record)) all->want(record, object);
   }
   flush();
 }
 
+void StatusMirror::All::want(const Preparation& record, const std::string& object) {
+  const auto entry = states.try_emplace({key_of(record), object}).first;
+  auto& state = entry->second;
+  state.closed = !is_open(record);
+  if (!speaks(record, object)) {
+    state.written.clear();
+    state.to_write.reset();
+    drop_if_done(entry);
+    return;
+  }
+  if (state.written != visible_state(record)) state.to_write = std::make_shared<const Preparation>(record);
+}
+
 void StatusMirror::flush() {
-  std::vector<std::pair<std::string, std::shared_ptr<const Preparation>>> due;
+  std::vector<std::pair<Slot, std::shared_ptr<const Preparation>>> due;
   {
     const auto all = all_.lock();
     const auto now = clock_.steady_now();
-    for (auto& [key, state] : all->states) {
-      if (state.to_write && !all->speaks(*state.to_write)) state.to_write.reset();
+    for (auto& [slot, state] : all->states) {
+      if (state.to_write && !all->speaks(*state.to_write, slot.object)) state.to_write.reset();
       if (!state.to_write || state.writing || state.not_before > now) continue;
-      if (all->answering.contains(state.to_write->name_space + "/" + state.to_write->spec.cluster)) continue;
-      due.emplace_back(key, std::exchange(state.to_write, nullptr));
+      if (all->answering.contains(cluster_of(*state.to_write))) continue;
+      due.emplace_back(slot, std::exchange(state.to_write, nullptr));
       state.writing = true;
     }
   }
-  for (auto& [key, record] : due) {
-    const auto deadline = clock_.steady_now() + kWriteTimeout;
-    const auto written = conditions_ == nullptr ? clusters_.mirror_status(*record, deadline)
-                                                : conditions_->write_with(*record, deadline);
+  for (auto& [slot, record] : due) {
+    const auto written = write(*record, slot.object);
     const auto all = all_.lock();
-    const auto entry = all->states.find(key);  // there: only an entry that is not being written goes
+    const auto entry = all->states.find(slot);  // there: only an entry that is not being written goes
     auto& state = entry->second;
     state.writing = false;
     if (written) {
-      state.written = all->speaks(*record) ? visible_state(*record) : std::string{};
+      state.written = all->speaks(*record, slot.object) ? visible_state(*record) : std::string{};
     } else if (is_open(*record) || written.error().code == ErrorCode::Unavailable) {
       state.not_before = clock_.steady_now() + kRetry;
       if (!state.to_write && !state.removed) state.to_write = std::move(record);
@@ -116,17 +131,25 @@ void StatusMirror::flush() {
   }
 }
 
-void StatusMirror::forget(const Preparation& record, bool removed) {
-  const auto all = all_.lock();
-  const auto entry = all->states.find(key_of(record));
-  if (entry == all->states.end()) return;
-  entry->second.closed = true;
-  entry->second.removed = removed;
-  if (removed) entry->second.to_write.reset();
-  all->drop_if_done(entry);
+Status StatusMirror::write(const Preparation& record, const std::string& object) {
+  const auto deadline = clock_.steady_now() + kWriteTimeout;
+  if (object != cluster_of(record)) return clusters_.mirror_on_warehouse(record, deadline);
+  return conditions_ == nullptr ? clusters_.mirror_status(record, deadline) : conditions_->write_with(record, deadline);
 }
 
-void StatusMirror::All::drop_if_done(std::map<std::string, State>::iterator entry) {
+void StatusMirror::forget(const Preparation& record, bool removed) {
+  const auto all = all_.lock();
+  for (const auto& object : shown_on(record)) {
+    const auto entry = all->states.find({key_of(record), object});
+    if (entry == all->states.end()) continue;
+    entry->second.closed = true;
+    entry->second.removed = removed;
+    if (removed) entry->second.to_write.reset();
+    all->drop_if_done(entry);
+  }
+}
+
+void StatusMirror::All::drop_if_done(std::map<Slot, State>::iterator entry) {
   const auto& state = entry->second;
   if (state.closed && !state.writing && !state.to_write) states.erase(entry);
 }

@@ -2,6 +2,7 @@
 // `.status.upgradePreparationStatus` of the StarRocksCluster: a copy of the record for people, written behind it.
 // Of several records of one cluster the newest open one speaks; one that closes while another is open says nothing any
 // more, and the one that is left says its own again (ADR 107). What is erased meanwhile the ConditionWriter finds.
+// A record of a StarRocksWarehouse is shown there as well, so that its operator goes on at each step (ADR 135).
 
 #include <map>
 #include <memory>
@@ -22,7 +23,7 @@ class StatusMirror {
   StatusMirror(ClusterAccess& clusters, const Clock& clock, ConditionWriter* conditions = nullptr)
       : clusters_(clusters), clock_(clock), conditions_(conditions) {}
 
-  /// While an admission of a cluster is being answered its object is not written.
+  /// While an admission of a cluster, or of one of its warehouses, is being answered none of them is written.
   class AnsweringScope {
    public:
     AnsweringScope(StatusMirror& mirror, std::string cluster);
@@ -48,8 +49,14 @@ class StatusMirror {
   void forget(const Preparation& record, bool removed);
 
  private:
+  /// Of one record on one object.
+  struct Slot {
+    std::string record;  ///< "namespace/name"
+    std::string object;  ///< See shown_on().
+    friend auto operator<=>(const Slot&, const Slot&) = default;
+  };
   struct State {
-    std::string written;                          ///< What the cluster's status was last told.
+    std::string written;                          ///< What the object's status was last told.
     std::shared_ptr<const Preparation> to_write;  ///< Not told yet.
     bool writing = false;                         ///< A newer state waits, or it could be overtaken.
     SteadyTime not_before{};                      ///< The last try failed.
@@ -61,14 +68,18 @@ class StatusMirror {
   using Speakers = std::map<std::string, Speaker>;
 
   struct All {
-    std::map<std::string, State> states;   ///< By "namespace/name" of the record.
+    std::map<Slot, State> states;
     std::multiset<std::string> answering;  ///< Clusters.
-    std::map<std::string, Speakers> open;  ///< By "namespace/name" of the cluster.
+    std::map<std::string, Speakers> open;  ///< By object.
 
-    [[nodiscard]] bool speaks(const Preparation& record) const;
+    [[nodiscard]] bool speaks(const Preparation& record, const std::string& object) const;
+    void saw(const Preparation& record, const std::string& object, bool removed);
+    void want(const Preparation& record, const std::string& object);
     /// Erases the entry when nothing more will come of it.
-    void drop_if_done(std::map<std::string, State>::iterator entry);
+    void drop_if_done(std::map<Slot, State>::iterator entry);
   };
+
+  [[nodiscard]] Status write(const Preparation& record, const std::string& object);
 
   ClusterAccess& clusters_;
   const Clock& clock_;

@@ -417,6 +417,14 @@ TEST_CASE("a cluster and its warehouses roll in one order, whichever record a co
   back.status.rollout.back = true;
   auto unled = rolls;
   unled.spec.rollout.mode = RolloutMode::Operator;
+  auto bypassed = warehouse;
+  bypassed.spec.bypass = Bypass{};
+  auto expired = rolls;
+  expired.status.rollout.turns[0].phase = TurnPhase::Held;
+  expired.status.outcome = Outcome::Expired;
+  expired.status.stage = Stage::Restoring;
+  auto frontends_roll = frontends;
+  frontends_roll.status.rollout.turns[1].phase = TurnPhase::Rolling;
   auto down = record_of({{Component::Warehouse, "cn:3.3.1", "cn:3.3.0"}});
   down.spec.object = warehouse.spec.object;
   auto cluster_down =
@@ -442,6 +450,9 @@ TEST_CASE("a cluster and its warehouses roll in one order, whichever record a co
                          Row{"not for one that goes back", frontends, back, false},
                          Row{"not for one that the operator rolls", frontends, unled, false},
                          Row{"not for one that goes the other way", frontends, down, false},
+                         Row{"not for one that was let through unprepared", frontends, bypassed, false},
+                         Row{"not for one that gave up and restores", frontends, expired, false},
+                         Row{"FEs that roll go on", frontends_roll, rolls, false},
                          Row{"a warehouse waits for BEs", warehouse, cluster, true},
                          Row{"a warehouse waits for no FEs", warehouse, frontends, false},
                          Row{"down: a warehouse waits for FEs", down, cluster_down, true},
@@ -450,6 +461,14 @@ TEST_CASE("a cluster and its warehouses roll in one order, whichever record a co
     CAPTURE(row.name);
     CHECK(rolls_before(row.mine, {row.other}).empty() == !row.waits);
   }
+  // Of several, whichever is not done.
+  auto second = rolls;
+  second.name = "wi-1";
+  second.spec.object = {"StarRocksWarehouse", "wi", "uid-wi"};
+  CHECK(rolls_before(frontends, {rolled, second}) == "warehouse of wi rolls first (wi-1)");
+  CHECK(rolls_before(frontends, {second, rolled}) == "warehouse of wi rolls first (wi-1)");
+  CHECK(rolls_before(frontends, {rolled, rolled}).empty());
+
   World world(frontends);
   world.record.status.rollout.image_pushed = true;
   auto seen = world.seen();
@@ -514,6 +533,13 @@ TEST_CASE("orders: what a StatefulSet may go to") {
   auto newer_rolls = newer;
   newer_rolls.status.phase = Phase::Completed;
   newer_rolls.status.rollout.turns = steered.status.rollout.turns;
+  auto newer_reverted = newer;
+  newer_reverted.status.stage = Stage::Closed;
+  newer_reverted.status.outcome = Outcome::Reverted;
+  auto newer_back = newer_rolls;
+  newer_back.status.rollout.back = true;
+  auto turns_back = steered;
+  turns_back.status.rollout.back = true;
   const auto forward = write("be:3.3.0", "be:3.3.1");
   const SetOrder hold{SetVerdict::Hold, 0};
   const SetOrder pass{};
@@ -559,6 +585,17 @@ TEST_CASE("orders: what a StatefulSet may go to") {
             {newer_rolls, let_go},
             write("be:3.3.2", "be:3.3.0"),
             hold},
+        Row{"from a newer target that moved nothing to where the pods came from: as what moved goes back",
+            {newer, steered},
+            write("be:3.3.1", "be:3.3.0"),
+            hold},
+        Row{"the same, in its turn", {newer, turns_back}, write("be:3.3.1", "be:3.3.0"), pass},
+        Row{"the same, where the newer one leads back, too",
+            {newer_back, steered},
+            write("be:3.3.1", "be:3.3.0"),
+            hold},
+        Row{"the same, once the newer one is closed", {newer_reverted, steered}, write("be:3.3.1", "be:3.3.0"), hold},
+        Row{"the same, where nothing else moved them", {newer}, write("be:3.3.1", "be:3.3.0"), pass},
         Row{"from both targets to where the pods came from, held so far",
             {newer, superseded},
             write("be:3.3.0", "be:3.3.0"),

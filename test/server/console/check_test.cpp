@@ -38,6 +38,7 @@ struct Parts {
       {"status.captured", "status.conditions", "status.restoreOwed", "spec.supersedes", "status.observedGeneration"});
   json cluster_crd = crd(
       {"status.upgradePreparationStatus", "status.conditions", "status.observedGeneration", "spec.upgradePreparation"});
+  json warehouse_crd = crd({"spec.template"});
   json validating{{"webhooks", {webhook("clusters", "/validate/t0ken"), webhook("warehouses", "/validate/t0ken")}}};
   json mutating{{"webhooks", {webhook("status", "/mutate/t0ken")}}};
   json deployment{
@@ -70,8 +71,8 @@ struct Parts {
   [[nodiscard]] std::vector<std::string> complaints() const {
     std::vector<std::string> out;
     for (const auto& line :
-         judge_installation({record_crd, cluster_crd, validating, mutating, deployment, secret, clusters, caller_secret,
-                             namespaces, "starrocks-upgrade-gate", "upgrade-gate", now})) {
+         judge_installation({record_crd, cluster_crd, warehouse_crd, validating, mutating, deployment, secret, clusters,
+                             caller_secret, namespaces, "starrocks-upgrade-gate", "upgrade-gate", now})) {
       if (line.result == CheckResult::Good) continue;
       out.push_back(std::to_string(static_cast<int>(line.result)) + " " + line.subject + ": " + line.message);
     }
@@ -114,6 +115,9 @@ TEST_CASE("each thing that is wrong is named, with what to do") {
        },
        "status.observedGeneration is dropped"},
       {"the extension is gone", [](Parts& p) { p.cluster_crd = crd({"spec.image"}); }, "apply it again"},
+      {"rollouts are led, and a warehouse's steps wait",
+       [](Parts& p) { p.mutating["webhooks"].push_back(p.webhook("statefulsets", "/mutate-statefulsets/t0ken")); },
+       "starrockswarehouses.starrocks.com: without the gate's extension"},
       {"no webhooks", [](Parts& p) { p.validating = nullptr; }, "nothing is gated"},
       {"no CA", [](Parts& p) { p.validating["webhooks"][0]["clientConfig"].erase("caBundle"); }, "cainjector"},
       {"the wrong CA",
@@ -198,6 +202,15 @@ TEST_CASE("each thing that is wrong is named, with what to do") {
     const auto complaints = parts.complaints();
     CHECK(std::any_of(complaints.begin(), complaints.end(),
                       [&](const std::string& line) { return line.find(row.says) != std::string::npos; }));
+  }
+}
+
+TEST_CASE("a CRD of warehouses that has the extension, or is not installed, is no complaint where rollouts are led") {
+  for (const json& warehouses : {crd({"status.upgradePreparationStatus"}), json()}) {
+    Parts parts;
+    parts.mutating["webhooks"].push_back(parts.webhook("statefulsets", "/mutate-statefulsets/t0ken"));
+    parts.warehouse_crd = warehouses;
+    CHECK(one_says(parts.complaints(), "the certificate expires at"));
   }
 }
 

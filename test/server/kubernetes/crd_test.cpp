@@ -224,7 +224,7 @@ TEST_CASE("the extension of the operator's CRD keeps the fields that were pruned
 TEST_CASE("the extension works as a kustomize component") {
   const auto folder = test::api_server().directory() / "kustomize";
   std::filesystem::create_directories(folder);
-  for (const char* file : {"kustomization.yaml", "starrocksclusters-patch.yaml"}) {
+  for (const char* file : {"kustomization.yaml", "starrocksclusters-patch.yaml", "starrockswarehouses-patch.yaml"}) {
     std::filesystem::create_directories(folder / "extension");
     std::filesystem::copy_file(test::source_file("manifests/crd-extension/") + file, folder / "extension" / file,
                                std::filesystem::copy_options::overwrite_existing);
@@ -234,13 +234,29 @@ TEST_CASE("the extension works as a kustomize component") {
   std::ofstream(folder / "kustomization.yaml") << "resources: [crds.yaml]\ncomponents: [extension]\n";
   const auto built = test::api_server().kubectl({"kustomize", folder.string()});
   REQUIRE_MESSAGE(built.exit_code == 0, built.err);
-  CHECK(contains(built.out, "upgradePreparationStatus:"));
-  std::size_t hooks = 0;
-  for (auto at = built.out.find("upgradeHooks:"); at != std::string::npos;
-       at = built.out.find("upgradeHooks:", at + 1)) {
-    ++hooks;
-  }
-  CHECK(hooks == 3);
+  const auto count = [&](const std::string& text) {
+    std::size_t found = 0;
+    for (auto at = built.out.find(text); at != std::string::npos; at = built.out.find(text, at + 1)) ++found;
+    return found;
+  };
+  CHECK(count("upgradeHooks:") == 3);
+  CHECK(count("upgradePreparationStatus:") == 2);  // of clusters and of warehouses
+}
+
+TEST_CASE("a warehouse shows a preparation by the same fields as a cluster") {
+  const auto mirror_of = [](const std::string& kind) {
+    std::ifstream file(test::source_file("manifests/crd-extension/" + kind + "-patch.yaml"));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const std::string path = "status/properties/upgradePreparationStatus\n";
+    const auto begin = text.find(path);
+    REQUIRE(begin != std::string::npos);
+    const auto name = "of this " + kind.substr(std::string("starrocks").size(), kind.size() - 1 - 9);
+    auto schema = text.substr(begin + path.size());
+    const auto said = schema.find(name);
+    REQUIRE(said != std::string::npos);
+    return schema.erase(said, name.size());
+  };
+  CHECK(mirror_of("starrocksclusters") == mirror_of("starrockswarehouses"));
 }
 
 }  // namespace gate

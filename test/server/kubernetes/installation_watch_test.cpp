@@ -113,6 +113,15 @@ struct Watched {
       std::this_thread::yield();
     }
   }
+  /// Waits until a part's fault has these words.
+  InstallationPart part_with(std::size_t index, std::string_view words) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (;;) {
+      auto now = watch.parts()[index];
+      if (now.fault.find(words) != std::string::npos || std::chrono::steady_clock::now() > give_up) return now;
+      std::this_thread::yield();
+    }
+  }
   /// Waits until as many Events were written.
   std::vector<json> events(std::size_t count) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -221,6 +230,39 @@ TEST_CASE("what is a choice and was never there is no Event; a webhook that was 
   const auto events = world.events(1);
   REQUIRE(events.size() == 1);
   CHECK(events[0]["involvedObject"]["kind"] == "ValidatingWebhookConfiguration");
+}
+
+TEST_CASE("a gate that starts before its manifests tells what is missing, and no choice that nobody made") {
+  const char* const webhooks = "mutatingwebhookconfigurations/upgrade-gate";
+  const char* const cluster_crd = "customresourcedefinitions/starrocksclusters.starrocks.com";
+  Watched world;
+  const auto all_webhooks = world.objects.get(webhooks);
+  const auto extended = world.objects.get(cluster_crd);
+  for (const char* path : {webhooks, cluster_crd}) world.objects.put(path, json());
+  world.watch.start();
+  for (const std::size_t part : {1, 3, 4}) CHECK(world.part(part, false).good == false);
+  CHECK(world.events(1).size() == 1);
+  auto without_leading = all_webhooks;
+  without_leading["webhooks"].erase(1);
+  world.objects.put(webhooks, without_leading);
+  world.objects.put(cluster_crd, crd(json::object(), json::object()));
+  CHECK(world.part(1, true).good == true);
+  CHECK(world.part_with(3, "without the gate's extension").good == false);
+  CHECK(world.part_with(4, "is missing").good == false);
+  CHECK(world.events(2).size() == 2);
+
+  // Chosen now, unreadable for a while, and lost.
+  world.objects.put(webhooks, all_webhooks);
+  world.objects.put(cluster_crd, extended);
+  for (const std::size_t part : {3, 4}) CHECK(world.part(part, true).good == true);
+  world.objects.put(webhooks, 500);
+  CHECK_FALSE(world.part(4, std::nullopt).good.has_value());
+  world.objects.put(webhooks, without_leading);
+  CHECK(world.part(4, false).good == false);
+  CHECK(world.events(3).size() == 3);
+  world.watch.stop();
+  CHECK(world.told ==
+        std::vector<std::string>{"mutating_webhooks bad", "mutating_webhooks good", "rollout_webhook bad"});
 }
 
 TEST_CASE("what may not be read, or not now, is neither good nor bad") {

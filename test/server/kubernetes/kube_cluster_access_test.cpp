@@ -424,6 +424,41 @@ TEST_CASE("the mirror shows the latest record on the cluster, and its absence is
   CHECK(field_of(name_space, "src", "sr", ".status.upgradePreparationStatus.completionTime").empty());
 }
 
+TEST_CASE("a warehouse shows its own record, and each change of that moves the object") {
+  const std::string name_space = test::make_namespace();
+  const auto client = test::make_client();
+  KubeClusterAccess access(*client, kClock, test::quiet_log(), {});
+  const auto extended = test::api_server().kubectl(
+      {"patch", "crd", "starrockswarehouses.starrocks.com", "--type=json",
+       "--patch-file=" + test::source_file("manifests/crd-extension/starrockswarehouses-patch.yaml")});
+  REQUIRE_MESSAGE(extended.exit_code == 0, extended.err);
+  Preparation record = test::sample_record(name_space, "sr-0123456789-1");
+  record.spec.object = {std::string(kWarehouseKind), "wh", "uid"};
+  record.status = test::sample_status();
+  CHECK(access.mirror_on_warehouse(record, in_seconds(30)).ok());  // no such warehouse
+
+  apply_yaml(name_space,
+             "apiVersion: starrocks.com/v1\nkind: StarRocksWarehouse\nmetadata: {name: wh}\n"
+             "spec: {starRocksCluster: sr, template: {image: 'starrocks/cn-ubuntu:3.3.0'}}\n");
+  const auto shows = [&](const std::string& field) {
+    return field_of(name_space, "warehouse", "wh", ".status.upgradePreparationStatus." + field);
+  };
+  // The API server serves the extended schema after a moment.
+  REQUIRE(test::eventually([&] {
+    const auto mirrored = access.mirror_on_warehouse(record, in_seconds(30));
+    REQUIRE_MESSAGE(mirrored.ok(), (mirrored.ok() ? "" : mirrored.error().message));
+    return shows("preparation") == record.name;
+  }));
+  const auto version = [&] { return field_of(name_space, "warehouse", "wh", ".metadata.resourceVersion"); };
+  const auto before = version();
+  CHECK(access.mirror_on_warehouse(record, in_seconds(30)).ok());
+  CHECK(version() == before);
+  record.status.message = "waiting for the rollout: warehouse: step 2 of 3";
+  CHECK(access.mirror_on_warehouse(record, in_seconds(30)).ok());
+  CHECK(version() != before);
+  CHECK(shows("message") == record.status.message);
+}
+
 TEST_CASE("events appear on the object, warnings on the record too, repeats are counted") {
   const std::string name_space = test::make_namespace();
   const auto client = test::make_client();

@@ -149,6 +149,14 @@ class ScriptedClusters final : public ClusterAccess {
     signal_.notify();
     return Ok{};
   }
+  Status mirror_on_warehouse(const Preparation& record, Deadline) override {
+    {
+      const std::lock_guard lock(mutex_);
+      warehouse_mirrors_.push_back(record);
+    }
+    signal_.notify();
+    return Ok{};
+  }
   Status write_cluster_status(const std::string&, const std::string&, const std::string&, const nlohmann::json& fields,
                               Deadline) override {
     {
@@ -241,6 +249,10 @@ class ScriptedClusters final : public ClusterAccess {
     const std::lock_guard lock(mutex_);
     return mirrors_;
   }
+  [[nodiscard]] std::vector<Preparation> warehouse_mirrors() const {
+    const std::lock_guard lock(mutex_);
+    return warehouse_mirrors_;
+  }
   [[nodiscard]] std::vector<std::string> events() const {
     const std::lock_guard lock(mutex_);
     return events_;
@@ -271,6 +283,7 @@ class ScriptedClusters final : public ClusterAccess {
   RolloutState way_back_{true, "", true, true, {}};                     // guarded by mutex_; pods never left
   FrontendLife frontend_life_ = FrontendLife::Gone;                     // guarded by mutex_
   std::vector<Preparation> mirrors_;                                    // guarded by mutex_
+  std::vector<Preparation> warehouse_mirrors_;                          // guarded by mutex_
   std::vector<std::string> events_;                                     // guarded by mutex_
   std::vector<std::string> event_texts_;                                // guarded by mutex_
   std::set<std::string> bypassers_;                                     // guarded by mutex_

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/fakes/unused_cluster_access.hpp"
 #include "test/server/preparation/world.hpp"
 
 using namespace gate;
@@ -90,6 +91,25 @@ TEST_CASE("what failed under a hold is a neighbour that rolls, while its object 
   SUBCASE("no more when it is gone") {
     all.failed();
     all.world.clusters.set_object(nullptr);
+    CHECK(all.rolling().empty());
+  }
+  SUBCASE("not known where its object cannot be read: whoever asks has to wait") {
+    all.failed();
+    UnusedClusterAccess unreadable;
+    HandOver blind(all.world.store, unreadable, all.world.scripts, all.world.clock, all.world.log);
+    CHECK_FALSE(blind.rolling_neighbours(all.mine, ample()).ok());
+  }
+  SUBCASE("of two warehouses each for itself") {
+    all.failed();
+    all.warehouse.name = "wi";
+    all.warehouse.spec.object = {"StarRocksWarehouse", "wi", "uid-wi"};
+    all.world.create(all.warehouse);
+    CHECK(all.rolling() == "wi wh ");
+  }
+  SUBCASE("not another attempt of its own") {
+    all.warehouse.spec.object = all.mine.spec.object;
+    all.failed();
+    all.shows("cn:2", all.mine.spec.object.uid);
     CHECK(all.rolling().empty());
   }
   SUBCASE("not where it was refused: it is on no object") {

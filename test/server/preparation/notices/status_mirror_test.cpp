@@ -30,12 +30,23 @@ struct Mirrored {
     mirror.saw(record, false);
     mirror.want(record);
   }
-  [[nodiscard]] std::string written() const {
+  [[nodiscard]] std::string written() const { return names(clusters.mirrors()); }
+  /// The same, on warehouses.
+  [[nodiscard]] std::string on_warehouses() const { return names(clusters.warehouse_mirrors()); }
+
+ private:
+  static std::string names(const std::vector<Preparation>& records) {
     std::string out;
-    for (const auto& one : clusters.mirrors()) out += one.name + " ";
+    for (const auto& one : records) out += one.name + " ";
     return out;
   }
 };
+
+/// A record of warehouse "wh" of the cluster.
+Preparation of_warehouse(Preparation record) {
+  record.spec.object = {std::string(kWarehouseKind), "wh", "uid-wh"};
+  return record;
+}
 
 TEST_CASE("of two records of a cluster one speaks") {
   struct Row {
@@ -110,6 +121,64 @@ TEST_CASE("the one that is left says its own again, although nothing of it chang
       CHECK(replica.written().ends_with("r "));
     }
   }
+}
+
+TEST_CASE("each step of a warehouse is written to it, whoever speaks on its cluster") {
+  const auto stepping = [](int step) {
+    auto out = of_warehouse(record("w", 1, Stage::RollingOut));
+    out.status.message = "warehouse: step " + std::to_string(step);
+    return out;
+  };
+  Mirrored replica;
+  replica.works_on(stepping(1));
+  CHECK(replica.written() == "w ");
+  CHECK(replica.on_warehouses() == "w ");
+  replica.works_on(stepping(1));
+  CHECK(replica.on_warehouses() == "w ");
+
+  replica.works_on(record("newer", 2, Stage::Preparing));  // of the cluster
+  replica.works_on(stepping(2));
+  CHECK(replica.written() == "w newer ");
+  CHECK(replica.on_warehouses() == "w w ");
+
+  // A newer target of the warehouse that is prepared meanwhile is silent there until pods move for it.
+  replica.works_on(of_warehouse(record("x", 3, Stage::Preparing)));
+  replica.works_on(stepping(3));
+  CHECK(replica.on_warehouses() == "w w w ");
+  replica.works_on(of_warehouse(record("x", 3, Stage::RollingOut)));
+  replica.works_on(stepping(4));
+  CHECK(replica.on_warehouses() == "w w w x ");
+
+  // Another warehouse has its own.
+  auto other = of_warehouse(record("a", 0, Stage::RollingOut));
+  other.spec.object.name = "other";
+  replica.works_on(other);
+  CHECK(replica.on_warehouses() == "w w w x a ");
+}
+
+TEST_CASE("while an admission of a cluster or of its warehouse is answered neither is written") {
+  Mirrored replica;
+  {
+    const StatusMirror::AnsweringScope answering(replica.mirror, "db/sr");
+    replica.works_on(of_warehouse(record("w", 1, Stage::RollingOut)));
+    CHECK(replica.written() + replica.on_warehouses() == "");
+  }
+  replica.mirror.flush();
+  CHECK(replica.written() == "w ");
+  CHECK(replica.on_warehouses() == "w ");
+}
+
+TEST_CASE("a record that is gone is written nowhere any more") {
+  Mirrored replica;
+  const auto record_of_warehouse = of_warehouse(record("w", 1, Stage::RollingOut));
+  {
+    const StatusMirror::AnsweringScope answering(replica.mirror, "db/sr");
+    replica.works_on(record_of_warehouse);
+    replica.mirror.saw(record_of_warehouse, true);
+    replica.mirror.forget(record_of_warehouse, true);
+  }
+  replica.mirror.flush();
+  CHECK(replica.written() + replica.on_warehouses() == "");
 }
 
 TEST_CASE("what waits to be written is dropped when somebody newer comes") {
