@@ -323,6 +323,7 @@ class KubeClient::Impl {
     std::vector<Lease> leased;
     std::vector<Lease> idle;
     Deadline end_by = Deadline::max();
+    Deadline watched_until = Deadline::max();  // the watchdog sleeps until then
 
     [[nodiscard]] bool has_earlier_than(Deadline time) const {
       return std::any_of(leased.begin(), leased.end(),
@@ -513,7 +514,8 @@ class KubeClient::Impl {
     }
     lease->deadline = deadline;
     pool->leased.push_back(lease);
-    watchdog_wake_.notify_one();
+    // To wake it for each request would cost as much as a tenth of one.
+    if (deadline < pool->watched_until) watchdog_wake_.notify_one();
     return lease;
   }
 
@@ -557,6 +559,7 @@ class KubeClient::Impl {
         });
       }
       const auto has_earlier = [&](const Pool& present) { return present.has_earlier_than(next); };
+      pool->watched_until = next;
       if (next == Deadline::max()) {
         pool.wait(watchdog_wake_, stop, has_earlier);
       } else {
