@@ -1,6 +1,7 @@
 #include "policy/hooks/hook_configuration.hpp"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -156,10 +157,12 @@ class Combination {
     for (const PredefinedHook& enable : hook_catalogue()) {
       const PredefinedHook* disable = find_predefined(enable.reverses);
       if (disable == nullptr) continue;
+      const auto reverses = [&](const HookDefinition& entry) { return sets(entry.hook, enable); };
+      if (std::none_of(entries_.begin(), entries_.end(), reverses)) continue;
       std::vector<HookDefinition> kept;
       for (const HookDefinition& entry : entries_) {
         const bool reversed =
-            sets(entry.hook, enable) && std::any_of(entries_.begin(), entries_.end(), [&](const HookDefinition& other) {
+            reverses(entry) && std::any_of(entries_.begin(), entries_.end(), [&](const HookDefinition& other) {
               return sets(other.hook, *disable) && can_meet(entry, other);
             });
         if (reversed) {
@@ -508,6 +511,18 @@ bool health_waits_for_cloning(const HookConfiguration& configuration) {
          });
 }
 
+/// Whether it stands where one is named; most objects name none.
+bool may_name_config_map(const json& object) {
+  const json& annotations = member(member(object, "metadata"), "annotations");
+  if (!member(annotations, annotation::kHooksConfigMap).is_null()) return true;
+  const json& spec = member(object, "spec");
+  constexpr std::array kComponents{Component::Frontend, Component::Backend, Component::ComputeNode,
+                                   Component::Warehouse};
+  return std::any_of(kComponents.begin(), kComponents.end(), [&](Component component) {
+    return !member(member(member(spec, spec_field(component)), "upgradeHooks"), "custom").is_null();
+  });
+}
+
 }  // namespace
 
 HookConfiguration resolve_hooks(const HookSources& sources) {
@@ -534,6 +549,7 @@ HookConfiguration resolve_hooks(const HookSources& sources) {
 }
 
 std::vector<std::string> referenced_config_maps(const json& object, const std::vector<ImageChange>& changes) {
+  if (!may_name_config_map(object)) return {};
   const HookSources sources{.object = object, .changes = changes};
   Resolver resolver(sources);
   static_cast<void>(resolver.run());

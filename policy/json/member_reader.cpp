@@ -132,7 +132,10 @@ void MemberReader::refuse_near_members(const json& object, const std::string& fi
     if (key.size() > kNameMax || std::find(known.begin(), known.end(), key) != known.end()) continue;
     const std::string look = look_of(key);
     const auto near = std::find_if(known.begin(), known.end(), [&](std::string_view name) {
-      return edit_distance(look, look_of(name)) <= std::min(kTypingErrors, name.size() / kLettersPerError);
+      const auto errors = std::min(kTypingErrors, name.size() / kLettersPerError);
+      // Each letter more or less is an error, and most members are of quite another length.
+      const auto [shorter, longer] = std::minmax(look.size(), name.size());
+      return longer - shorter <= errors && edit_distance(look, look_of(name)) <= errors;
     });
     if (near != known.end()) fault(field, key, std::string(*near));
   }

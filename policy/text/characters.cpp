@@ -84,6 +84,8 @@ constexpr std::array kConfusing{
 };
 
 const Range* range_of(char32_t code_point) {
+  // What nearly all text consists of is in none.
+  if (code_point >= ' ' && code_point <= '~') return nullptr;
   const auto found = std::find_if(kConfusing.begin(), kConfusing.end(), [code_point](const Range& row) {
     return code_point >= row.first && code_point <= row.last;
   });

@@ -293,6 +293,7 @@ std::shared_ptr<FrontendInquiry> ImageChangeHandler::inquiry() {
     inquiry_ = std::make_shared<FrontendInquiry>();
     // What a warehouse stores tells nothing of its cluster; what was stored before a wait may be another by now.
     if (request_.kind == kClusterKind && !has_waited_) inquiry_->object = stored_;
+    inquiry_->wants_versions = options_.version_policy != VersionPolicy::Off;
   }
   return inquiry_;
 }
@@ -321,6 +322,10 @@ void ImageChangeHandler::carry_out(const Decision& decision) {
       facts_.read_back = record == nullptr ? ReadBack::NotDone
                                            : peers_.controller.read_back(*record, within(kReadBackTimeout), inquiry());
       left_.read_back = false;
+      if (inquiry_ && inquiry_->running && left_.read_versions) {
+        facts_.running = *inquiry_->running;
+        left_.read_versions = false;
+      }
       return;
     }
     case Effect::ReadVersions:

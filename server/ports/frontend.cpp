@@ -16,4 +16,14 @@ std::string QueryResult::text(std::size_t row, std::string_view name) const {
   return rows[row][*index].value_or("");
 }
 
+std::vector<Result<QueryResult>> FrontendSession::execute_all(const std::vector<std::string>& statements,
+                                                              Deadline deadline) {
+  std::vector<Result<QueryResult>> out;
+  for (const auto& sql : statements) {
+    const bool over = !out.empty() && !out.back() && out.back().error().code != ErrorCode::Rejected;
+    out.push_back(over ? out.back() : execute(sql, deadline));
+  }
+  return out;
+}
+
 }  // namespace gate

@@ -62,6 +62,11 @@ class FrontendSession {
   /// DeadlineExceeded: nothing is known about the effect. Returns at the deadline at the latest (plus one second).
   [[nodiscard]] virtual Result<QueryResult> execute(std::string_view sql, Deadline deadline) = 0;
 
+  /// What each of `statements` answers, in their order; they only read. One exchange where the server takes that, else
+  /// one after the other: as execute() for each. What comes after an error that ends the session has that error.
+  [[nodiscard]] virtual std::vector<Result<QueryResult>> execute_all(const std::vector<std::string>& statements,
+                                                                     Deadline deadline);
+
   /// From now on a call also ends, within half a second, once `ended` says so: Unavailable, the connection is cut, and
   /// what had not left this machine never will. `ended` is called by the thread of the call and must not block.
   /// A session that has no wait of its own may ignore this.

@@ -229,6 +229,43 @@ class MysqlFrontendSession final : public FrontendSession {
       : mysql_(std::move(handle)), peer_(std::move(peer)), interruption_(std::move(interruption)) {}
 
   Result<QueryResult> execute(std::string_view sql, Deadline deadline) override {
+    std::vector<QueryResult> results;
+    if (auto error = run(sql, deadline, results)) return *std::move(error);
+    return results.empty() ? QueryResult{} : std::move(results.back());
+  }
+
+  /// StarRocks runs what is separated by semicolons up to the first error, whatever the client says that it can do.
+  std::vector<Result<QueryResult>> execute_all(const std::vector<std::string>& statements, Deadline deadline) override {
+    std::vector<Result<QueryResult>> out;
+    while (out.size() < statements.size()) {
+      const std::vector<std::string> left(statements.begin() + static_cast<std::ptrdiff_t>(out.size()),
+                                          statements.end());
+      if (left.size() == 1 || one_at_a_time_) {
+        auto rest = FrontendSession::execute_all(left, deadline);
+        std::move(rest.begin(), rest.end(), std::back_inserter(out));
+        break;
+      }
+      std::string chain;
+      for (const auto& sql : left) chain += (chain.empty() ? "" : "; ") + sql;
+      std::vector<QueryResult> results;
+      auto error = run(chain, deadline, results);
+      const bool rejected = error && error->code == ErrorCode::Rejected;
+      // A server that takes no chain, or answers less or more of it than was asked.
+      one_at_a_time_ =
+          rejected ? results.empty() || results.size() >= left.size() : !error && results.size() != left.size();
+      if (one_at_a_time_) continue;
+      std::move(results.begin(), results.end(), std::back_inserter(out));
+      if (error) out.emplace_back(*error);
+      if (error && !rejected) out.resize(statements.size(), *error);
+    }
+    return out;
+  }
+
+  void end_when(const std::function<bool()>& ended) override { ended_ = ended; }
+
+ private:
+  /// Adds each result set with columns to `results`, those before an error, too.
+  std::optional<Error> run(std::string_view sql, Deadline deadline, std::vector<QueryResult>& results) {
     prepare_thread();
     if (dead_) return Error{ErrorCode::Unavailable, "the session with " + peer_ + " is over", 0};
     AnswerMeter meter;
@@ -237,22 +274,18 @@ class MysqlFrontendSession final : public FrontendSession {
     wait.meter = &meter;
     if (wait.over()) return give_up(wait.code(), wait.reason("no time was left for the statement"));
     if (mysql_real_query(mysql_.get(), sql.data(), sql.size()) != 0) return failure(wait);
-    QueryResult last;
     for (std::size_t bytes = 0;;) {
       meter.allow_packets(kNoPacketLimit);
-      if (auto error = read_result(wait, last, bytes)) return *error;
+      if (auto error = read_result(wait, results, bytes)) return error;
       meter.allow_packets(kHeaderPacketsMax);
       const int next = mysql_next_result(mysql_.get());
-      if (next < 0) return last;
+      if (next < 0) return std::nullopt;
       if (next > 0) return failure(wait);
     }
   }
 
-  void end_when(const std::function<bool()>& ended) override { ended_ = ended; }
-
- private:
-  /// Reads the current result set, if the statement has one, into `out`.
-  std::optional<Error> read_result(Wait& wait, QueryResult& out, std::size_t& bytes) {
+  /// Reads the current result set, if the statement has one, and adds it to `results`.
+  std::optional<Error> read_result(Wait& wait, std::vector<QueryResult>& results, std::size_t& bytes) {
     // Row by row, so that neither the size nor the duration of an answer is in the server's hands.
     const Rows rows(mysql_use_result(mysql_.get()));
     if (!rows) {
@@ -260,7 +293,7 @@ class MysqlFrontendSession final : public FrontendSession {
       return wait.over() ? std::optional(give_up(wait.code(), wait.reason("the answer was not read in time")))
                          : std::nullopt;
     }
-    out = {};
+    QueryResult out;
     const unsigned columns = mysql_num_fields(rows.get());
     if (columns > kColumnsMax)
       return give_up(ErrorCode::Unavailable, "the answer has more than " + std::to_string(kColumnsMax) + " columns");
@@ -285,6 +318,7 @@ class MysqlFrontendSession final : public FrontendSession {
       if (wait.over()) return give_up(wait.code(), wait.reason("the answer was not read in time"));
     }
     if (mysql_errno(mysql_.get()) != 0) return failure(wait);
+    results.push_back(std::move(out));
     return std::nullopt;
   }
 
@@ -321,6 +355,7 @@ class MysqlFrontendSession final : public FrontendSession {
   std::shared_ptr<const Interruption> interruption_;
   std::function<bool()> ended_;
   bool dead_ = false;
+  bool one_at_a_time_ = false;  // this server takes no statements together
 };
 
 // ---- Login ----

@@ -358,6 +358,7 @@ class KubeClient::Impl {
     std::vector<Waiter*> waiting;
     std::uint64_t arrivals = 0;
     Deadline end_by = Deadline::max();
+    Deadline watched_until = Deadline::max();  // the watchdog sleeps until then
 
     [[nodiscard]] Waiter* next() const {
       const auto found = std::min_element(waiting.begin(), waiting.end(), [](const Waiter* one, const Waiter* other) {
@@ -583,7 +584,8 @@ class KubeClient::Impl {
     }
     lease->deadline = deadline;
     pool->leased.push_back(lease);
-    watchdog_wake_.notify_one();
+    // To wake it for each request would cost as much as a tenth of one.
+    if (deadline < pool->watched_until) watchdog_wake_.notify_one();
     return lease;
   }
 
@@ -625,6 +627,7 @@ class KubeClient::Impl {
         });
       }
       const auto has_earlier = [&](const Pool& present) { return present.has_earlier_than(next); };
+      pool->watched_until = next;
       if (next == Deadline::max()) {
         pool.wait(watchdog_wake_, stop, has_earlier);
       } else {

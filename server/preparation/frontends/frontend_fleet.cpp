@@ -34,6 +34,27 @@ bool is_alive(const QueryResult& rows, std::size_t row) {
   return same_setting("boolean", rows.text(row, "Alive"), "true");
 }
 
+const char* show_sql(Component component) {
+  if (component == Component::Frontend) return "SHOW FRONTENDS";
+  return component == Component::Backend ? "SHOW BACKENDS" : "SHOW COMPUTE NODES";
+}
+
+std::vector<DatabaseNode> nodes_in(const QueryResult& rows, Component component) {
+  const bool frontend = component == Component::Frontend;
+  std::vector<DatabaseNode> out;
+  for (std::size_t row = 0; row < rows.rows.size(); ++row) {
+    DatabaseNode node;
+    node.component = component;
+    node.name = frontend ? rows.text(row, "Name") : rows.text(row, "IP") + ":" + rows.text(row, "HeartbeatPort");
+    node.alive = is_alive(rows, row);
+    node.started = rows.text(row, frontend ? "StartTime" : "LastStartTime");
+    node.version = rows.text(row, "Version");
+    node.warehouse = rows.text(row, "WarehouseName");
+    out.push_back(std::move(node));
+  }
+  return out;
+}
+
 }  // namespace
 
 const std::string* SettingReading::leader_value() const {
@@ -73,6 +94,43 @@ Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadli
   return result;
 }
 
+std::vector<Result<QueryResult>> FrontendFleet::execute_all(const std::vector<std::string>& statements,
+                                                            Deadline deadline) {
+  std::vector<Result<QueryResult>> answers;
+  if (statements.empty()) return answers;
+  // The first makes the session where there is none.
+  if (!session_) {
+    auto connected = connector_.connect(access_, deadline);
+    if (!connected) return std::vector<Result<QueryResult>>(statements.size(), at(access_.address, connected.error()));
+    session_ = std::move(connected).value();
+    forwarding_ = bounded_ = false;
+  }
+  answers = session_->execute_all(statements, deadline);
+  for (auto& answer : answers) {
+    if (answer) continue;
+    if (answer.error().code != ErrorCode::Rejected) session_.reset();
+    answer = at(access_.address, answer.error());
+  }
+  return answers;
+}
+
+std::vector<Result<QueryResult>> FrontendFleet::show_nodes(Deadline deadline) {
+  if (!shown_.empty()) return shown_;
+  std::vector<std::string> statements;
+  for (const auto component : kDatabaseComponents) statements.emplace_back(show_sql(component));
+  auto answers = execute_all(statements, deadline);
+  const bool told = std::all_of(answers.begin(), answers.end(), [](const Result<QueryResult>& answer) {
+    return answer || answer.error().code == ErrorCode::Rejected;
+  });
+  if (told && asked_ == NodesAsked::Once) shown_ = answers;
+  return answers;
+}
+
+Result<QueryResult> FrontendFleet::show_frontends(Deadline deadline) {
+  if (asked_ == NodesAsked::EachTime) return execute(show_sql(Component::Frontend), deadline);
+  return show_nodes(deadline).front();
+}
+
 Result<QueryResult> FrontendFleet::execute_unbounded(std::string_view sql, Deadline deadline) {
   if (bounded_) session_.reset();
   return execute(sql, deadline);
@@ -98,7 +156,7 @@ Result<QueryResult> FrontendFleet::execute_on_leader(std::string_view sql, Deadl
 }
 
 Result<std::vector<FrontendFleet::Node>> FrontendFleet::alive_frontends(Deadline deadline) {
-  const auto rows = execute("SHOW FRONTENDS", soon(deadline));
+  const auto rows = show_frontends(soon(deadline));
   if (!rows) return rows.error();
   if (rows->rows.size() > kFrontendsMax) {
     return Error{ErrorCode::InvalidInput, "SHOW FRONTENDS names " + std::to_string(rows->rows.size()) +
@@ -153,8 +211,11 @@ Result<QueryResult> FrontendFleet::execute_set_at(const FrontendAddress& fronten
 template <class Ask>
 Status FrontendFleet::read_from(const Node& node, const std::vector<std::string>& keys, FleetReading& out,
                                 const Ask& ask) {
+  std::vector<std::string> statements;
+  for (const auto& key : keys) statements.push_back(show_config_sql(key));
+  const auto answers = ask(statements);
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto rows = ask(show_config_sql(keys[i]));
+    const auto& rows = answers[i];
     if (!rows) return rows.error();
     if (rows->rows.empty()) continue;
     auto& setting = out.settings[i];
@@ -181,14 +242,16 @@ Result<FleetReading> FrontendFleet::read(const std::vector<std::string>& keys, D
     auto read = [&]() -> Status {
       // With one FE the connection at hand is the FE; with several the Service may have led anywhere.
       if (nodes->size() == 1) {
-        return read_from(node, keys, out, [&](const std::string& sql) { return execute(sql, until); });
+        return read_from(node, keys, out, [&](const auto& statements) { return execute_all(statements, until); });
       }
       auto session = connect_to(node.address, until);
       if (!session) return session.error();
-      return read_from(node, keys, out, [&](const std::string& sql) -> Result<QueryResult> {
-        auto rows = (*session)->execute(sql, until);
-        if (!rows) return at(node.address, rows.error());
-        return rows;
+      return read_from(node, keys, out, [&](const auto& statements) {
+        auto answers = (*session)->execute_all(statements, until);
+        for (auto& answer : answers) {
+          if (!answer) answer = at(node.address, answer.error());
+        }
+        return answers;
       });
     }();
     if (read) continue;
@@ -204,33 +267,24 @@ Result<FleetReading> FrontendFleet::read(const std::vector<std::string>& keys, D
   return out;
 }
 
-Result<std::vector<DatabaseNode>> FrontendFleet::nodes_of(Component component, Deadline deadline) {
-  const bool frontend = component == Component::Frontend;
-  const auto rows = execute(frontend                          ? "SHOW FRONTENDS"
-                            : component == Component::Backend ? "SHOW BACKENDS"
-                                                              : "SHOW COMPUTE NODES",
-                            deadline);
-  if (!rows) return rows.error();
+Result<std::vector<DatabaseNode>> FrontendFleet::nodes(Deadline deadline) {
   std::vector<DatabaseNode> out;
-  for (std::size_t row = 0; row < rows->rows.size(); ++row) {
-    DatabaseNode node;
-    node.component = component;
-    node.name = frontend ? rows->text(row, "Name") : rows->text(row, "IP") + ":" + rows->text(row, "HeartbeatPort");
-    node.alive = is_alive(*rows, row);
-    node.started = rows->text(row, frontend ? "StartTime" : "LastStartTime");
-    node.version = rows->text(row, "Version");
-    node.warehouse = rows->text(row, "WarehouseName");
-    out.push_back(std::move(node));
+  const auto answers = show_nodes(deadline);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i]) return answers[i].error();
+    auto some = nodes_in(*answers[i], kDatabaseComponents[i]);
+    std::move(some.begin(), some.end(), std::back_inserter(out));
   }
   return out;
 }
 
-Result<std::vector<DatabaseNode>> FrontendFleet::nodes(Deadline deadline) {
+std::vector<DatabaseNode> FrontendFleet::known_nodes(Deadline deadline) {
   std::vector<DatabaseNode> out;
-  for (const auto component : kDatabaseComponents) {
-    auto some = nodes_of(component, deadline);
-    if (!some) return some.error();
-    std::move(some->begin(), some->end(), std::back_inserter(out));
+  const auto answers = show_nodes(deadline);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i]) continue;
+    auto some = nodes_in(*answers[i], kDatabaseComponents[i]);
+    std::move(some.begin(), some.end(), std::back_inserter(out));
   }
   return out;
 }

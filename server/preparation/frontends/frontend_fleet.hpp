@@ -49,13 +49,18 @@ struct FleetReading {
 /// Whether SHOW FRONTENDS calls this FE the leader.
 [[nodiscard]] bool is_leader_role(std::string_view role);
 
+/// Whether a fleet asks for its nodes each time that they are wanted, or once until forget_nodes(): for the questions
+/// of one step, which see one state of the cluster then.
+enum class NodesAsked { EachTime, Once };
+
 /// Not thread safe: one worker at a time. Every call returns by its deadline. Errors as in FrontendSession, with the
 /// FE's address in the message; a broken connection is replaced by the next call.
 class FrontendFleet {
  public:
   /// Both references outlive this.
-  FrontendFleet(FrontendConnector& connector, FrontendAccess access, const Clock& clock)
-      : connector_(connector), access_(std::move(access)), clock_(clock) {}
+  FrontendFleet(FrontendConnector& connector, FrontendAccess access, const Clock& clock,
+                NodesAsked asked = NodesAsked::EachTime)
+      : connector_(connector), access_(std::move(access)), clock_(clock), asked_(asked) {}
 
   /// On the one connection of this hook sequence.
   [[nodiscard]] Result<QueryResult> execute(std::string_view sql, Deadline deadline);
@@ -79,10 +84,12 @@ class FrontendFleet {
   /// at most and is among the silent. Error: nobody told which FEs there are.
   [[nodiscard]] Result<FleetReading> read(const std::vector<std::string>& keys, Deadline deadline);
 
-  /// Every row of SHOW FRONTENDS, SHOW BACKENDS or SHOW COMPUTE NODES: `component` is one of kDatabaseComponents.
-  [[nodiscard]] Result<std::vector<DatabaseNode>> nodes_of(Component component, Deadline deadline);
-  /// Of all three.
+  /// Every row of SHOW FRONTENDS, SHOW BACKENDS and SHOW COMPUTE NODES.
   [[nodiscard]] Result<std::vector<DatabaseNode>> nodes(Deadline deadline);
+  /// The same, without what the FE refuses or does not tell.
+  [[nodiscard]] std::vector<DatabaseNode> known_nodes(Deadline deadline);
+  /// Of NodesAsked::Once: another step begins.
+  void forget_nodes() { shown_.clear(); }
 
  private:
   struct Node {
@@ -93,8 +100,14 @@ class FrontendFleet {
   /// `deadline`, or what one FE may cost from now on.
   [[nodiscard]] Deadline soon(Deadline deadline) const;
   [[nodiscard]] Result<std::vector<Node>> alive_frontends(Deadline deadline);
+  /// execute() for each, in one exchange.
+  [[nodiscard]] std::vector<Result<QueryResult>> execute_all(const std::vector<std::string>& statements,
+                                                             Deadline deadline);
+  /// What SHOW tells of each of kDatabaseComponents, in one exchange.
+  [[nodiscard]] std::vector<Result<QueryResult>> show_nodes(Deadline deadline);
+  [[nodiscard]] Result<QueryResult> show_frontends(Deadline deadline);
   [[nodiscard]] Result<std::unique_ptr<FrontendSession>> connect_to(const FrontendAddress& frontend, Deadline deadline);
-  /// Asks one FE for all `keys`, through `ask`.
+  /// Asks one FE for all `keys`, through `ask`, which takes the statements.
   template <class Ask>
   [[nodiscard]] static Status read_from(const Node& node, const std::vector<std::string>& keys, FleetReading& out,
                                         const Ask& ask);
@@ -102,6 +115,8 @@ class FrontendFleet {
   FrontendConnector& connector_;
   FrontendAccess access_;
   const Clock& clock_;
+  const NodesAsked asked_;
+  std::vector<Result<QueryResult>> shown_;  // of NodesAsked::Once, by component: empty, or as show_nodes() returns it
   std::unique_ptr<FrontendSession> session_;
   bool forwarding_ = false;  // of session_: it was told to ask the leader
   bool bounded_ = false;     // of session_: its statements end after some seconds

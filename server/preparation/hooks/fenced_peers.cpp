@@ -25,6 +25,11 @@ class FencedConnector::Session final : public FrontendSession {
     return session_->execute(sql, deadline);
   }
 
+  std::vector<Result<QueryResult>> execute_all(const std::vector<std::string>& statements, Deadline deadline) override {
+    if (auto open = fence_.open(); !open) return std::vector<Result<QueryResult>>(statements.size(), open.error());
+    return session_->execute_all(statements, deadline);
+  }
+
  private:
   const std::unique_ptr<FrontendSession> session_;
   const ClaimFence fence_;

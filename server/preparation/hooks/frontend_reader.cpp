@@ -113,31 +113,42 @@ Result<FrontendFleet*> FrontendReader::fleet_of(FrontendInquiry& inquiry, const 
                       ? peers_.clusters.frontend_access(name_space, cluster, deadline)
                       : peers_.clusters.frontend_access_of(inquiry.object, name_space, cluster, deadline);
     if (!access) return access.error();
-    inquiry.fleet.emplace(peers_.connector, std::move(access).value(), clock_);
+    inquiry.fleet.emplace(peers_.connector, std::move(access).value(), clock_, NodesAsked::Once);
   }
+  inquiry.fleet->forget_nodes();
   return &*inquiry.fleet;
+}
+
+FrontendReader::LookedBack FrontendReader::look_back(const Preparation& record, FrontendInquiry& inquiry,
+                                                     Deadline deadline) {
+  const auto fleet = fleet_of(inquiry, record.name_space, record.spec.cluster, deadline);
+  if (!fleet) return {ReadBack::Unreachable, {}};
+  std::string drifted;
+  const auto holds = settings_hold(record, **fleet, peers_.clusters, deadline, drifted);
+  if (!drifted.empty())
+    log_info(log_, "settings drifted", {{"preparation", record.name_space + "/" + record.name}, {"what", drifted}});
+  if (!holds) return {ReadBack::Unreachable, {}};
+  LookedBack out{*holds ? ReadBack::Holds : ReadBack::Drifted, {}};
+  // The same answers tell of the nodes.
+  if (*holds && inquiry.wants_versions) out.running = gate::running_nodes(**fleet, deadline);
+  return out;
 }
 
 ReadBack FrontendReader::read_back(const Preparation& record, Deadline deadline,
                                    std::shared_ptr<FrontendInquiry> inquiry) {
   if (has_no_effect(record)) return ReadBack::Holds;
   if (!inquiry) inquiry = std::make_shared<FrontendInquiry>();
-  return ask<ReadBack>(record.name_space + "/" + record.spec.cluster, deadline,
-                       [this, record, deadline, inquiry = std::move(inquiry)](const std::stop_token&) {
-                         const auto fleet = fleet_of(*inquiry, record.name_space, record.spec.cluster, deadline);
-                         if (!fleet) return ReadBack::Unreachable;
-                         std::string drifted;
-                         const auto holds = settings_hold(record, **fleet, peers_.clusters, deadline, drifted);
-                         if (!drifted.empty())
-                           log_info(log_, "settings drifted",
-                                    {{"preparation", record.name_space + "/" + record.name}, {"what", drifted}});
-                         return !holds ? ReadBack::Unreachable : (*holds ? ReadBack::Holds : ReadBack::Drifted);
-                       });
+  auto looked = ask<LookedBack>(
+      record.name_space + "/" + record.spec.cluster, deadline,
+      [this, record, deadline, inquiry](const std::stop_token&) { return look_back(record, *inquiry, deadline); });
+  inquiry->running = std::move(looked.running);
+  return looked.found;
 }
 
 std::vector<RunningNode> FrontendReader::running_nodes(const std::string& name_space, const std::string& cluster,
                                                        Deadline deadline, std::shared_ptr<FrontendInquiry> inquiry) {
   if (!inquiry) inquiry = std::make_shared<FrontendInquiry>();
+  if (inquiry->running) return *inquiry->running;
   return ask<std::vector<RunningNode>>(name_space + "/" + cluster, deadline,
                                        [this, name_space, cluster, deadline, inquiry = std::move(inquiry)](
                                            const std::stop_token&) -> std::vector<RunningNode> {

@@ -28,7 +28,10 @@ namespace gate {
 /// it go first, for a login that is limited to one session would keep out the hooks.
 struct FrontendInquiry {
   nlohmann::json object;               ///< The StarRocksCluster as get_object() gave it out; null: not read.
+  bool wants_versions = false;         ///< read_back() is to bring what running_nodes() asks for.
   std::optional<FrontendFleet> fleet;  ///< Of the thread that answers, one at a time.
+  /// Of the thread that asks: what read_back() has brought.
+  std::optional<std::vector<RunningNode>> running;
 };
 
 /// Thread safe. Nothing is ever written, to a record or to an FE. Queue and threads are bounded: beyond the queue the
@@ -72,7 +75,13 @@ class FrontendReader {
     [[nodiscard]] bool is_asked(const std::string& cluster) const;
   };
 
+  struct LookedBack {
+    ReadBack found = ReadBack::NotDone;
+    std::optional<std::vector<RunningNode>> running;  ///< Where the inquiry wants it and the settings hold.
+  };
+
   void answer(const std::stop_token& stop);
+  [[nodiscard]] LookedBack look_back(const Preparation& record, FrontendInquiry& inquiry, Deadline deadline);
   /// Of `inquiry`, begun where that is the first question. Error: the FE's address or login is not known.
   [[nodiscard]] Result<FrontendFleet*> fleet_of(FrontendInquiry& inquiry, const std::string& name_space,
                                                 const std::string& cluster, Deadline deadline);

@@ -183,6 +183,45 @@ TEST_CASE("a chain is drained: the last rows are returned, and an error behind a
   for (const auto& statement : simulator.statements()) CHECK(statement.sql != "SELECT 3");
 }
 
+TEST_CASE("several questions are asked in one exchange, and each has its own answer") {
+  FrontendSimulator simulator;
+  const auto session = session_with(access_to(simulator));
+  SUBCASE("all are answered") {
+    const auto answers = session->execute_all({"SELECT 1", "SHOW BACKENDS", "SELECT 2"}, in(kAmple));
+    REQUIRE(answers.size() == 3);
+    for (const auto& answer : answers) REQUIRE(answer.ok());
+    CHECK(answers[0]->text(0, "1") == "1");
+    CHECK(answers[1]->rows.size() == 3);
+    CHECK(answers[2]->text(0, "2") == "2");
+    CHECK(simulator.statements().size() == 3);
+  }
+  SUBCASE("one that fails is the only one without") {
+    simulator.fail("SHOW BACKENDS", {5203, "42000", "Access denied"});
+    const auto answers = session->execute_all({"SELECT 1", "SHOW BACKENDS", "SELECT 2"}, in(kAmple));
+    REQUIRE(answers.size() == 3);
+    CHECK(answers[0]->text(0, "1") == "1");
+    REQUIRE_FALSE(answers[1].ok());
+    CHECK(answers[1].error().peer_code == 5203);
+    CHECK(answers[2]->text(0, "2") == "2");
+    CHECK(simulator.statements().size() == 3);  // none is asked twice
+  }
+  SUBCASE("where they are not taken together, they are asked one by one") {
+    const auto answers = session->execute_all({"SELECT 1", "NO STATEMENT", "SELECT 2"}, in(kAmple));
+    REQUIRE(answers.size() == 3);
+    CHECK(answers[0]->text(0, "1") == "1");
+    CHECK(answers[1].error().code == ErrorCode::Rejected);
+    CHECK(answers[2]->text(0, "2") == "2");
+  }
+  SUBCASE("what a session does not answer that ends, is not answered") {
+    simulator.drop("SHOW BACKENDS");
+    const auto answers = session->execute_all({"SELECT 1", "SHOW BACKENDS", "SELECT 2"}, in(kAmple));
+    REQUIRE(answers.size() == 3);
+    CHECK(answers[1].error().code == ErrorCode::Unavailable);
+    CHECK(answers[2].error().code == ErrorCode::Unavailable);
+    for (const auto& statement : simulator.statements()) CHECK(statement.sql != "SELECT 2");
+  }
+}
+
 TEST_CASE("NULL and long values survive") {
   FrontendSimulator simulator;
   const std::string big(300'000, 'x');

@@ -188,6 +188,30 @@ TEST_CASE("a deadline holds whatever the server does") {
   }
 }
 
+TEST_CASE("a request with an earlier deadline than the one under way is cut at its own") {
+  std::atomic<bool> over{false};
+  std::atomic<int> begun{0};
+  const FakeApiServer server([&](const auto&, auto& response) {
+    ++begun;
+    response.set_chunked_content_provider("application/json", [&](std::size_t, httplib::DataSink& sink) {
+      std::this_thread::sleep_for(milliseconds(20));  // sleeps: a slow server is what is tested
+      return !over && sink.write(" ", 1);
+    });
+  });
+  const auto client = server.client();
+  {
+    const std::jthread patient([&] { CHECK_FALSE(get_one(*client, milliseconds(30000)).ok()); });
+    while (begun == 0) std::this_thread::sleep_for(milliseconds(1));  // sleeps: until the server has it
+    const auto before = steady_clock::now();
+    const auto answer = get_one(*client, milliseconds(300));
+    const auto took = steady_clock::now() - before;
+    over = true;
+    REQUIRE_FALSE(answer.ok());
+    CHECK(answer.error().code == ErrorCode::DeadlineExceeded);
+    CHECK(took < milliseconds(5000));
+  }
+}
+
 TEST_CASE("nobody there is Unavailable") {
   int port = 0;
   {

@@ -104,6 +104,40 @@ TEST_CASE("questions of one inquiry need one login, and do not read the object t
   questions.stop();
 }
 
+TEST_CASE("versions that are wanted come with a read-back that holds, and each question is asked once") {
+  World world({.frontends = 1, .fe_conf = {{kScheduling, "0"}}});
+  const auto record = world.create(record_of("r", {no_scheduling()}));
+  MysqlFrontendConnector connector;
+  FrontendReader questions({world.clusters, connector, world.http, world.scripts}, world.clock, world.log);
+  questions.start();
+  const auto inquiry = std::make_shared<FrontendInquiry>();
+  const auto asked = [&](const char* sql) { return count(world.simulator, sql); };
+  SUBCASE("wanted") {
+    inquiry->wants_versions = true;
+    CHECK(questions.read_back(record, ample(), inquiry) == ReadBack::Holds);
+    for (const char* sql : {"SHOW FRONTENDS", "SHOW BACKENDS", "SHOW COMPUTE NODES"}) CHECK(asked(sql) == 1);
+    const auto nodes = questions.running_nodes("db", "sr", ample(), inquiry);
+    CHECK_FALSE(nodes.empty());
+    for (const char* sql : {"SHOW FRONTENDS", "SHOW BACKENDS", "SHOW COMPUTE NODES"}) CHECK(asked(sql) == 1);
+    CHECK(nodes == questions.running_nodes("db", "sr", ample()));
+  }
+  SUBCASE("drifted: they are of no use yet, and asked for anew later") {
+    inquiry->wants_versions = true;
+    world.simulator.frontend(0).set_config(kScheduling, "2000");
+    CHECK(questions.read_back(record, ample(), inquiry) == ReadBack::Drifted);
+    const auto before = asked("SHOW FRONTENDS");
+    CHECK_FALSE(questions.running_nodes("db", "sr", ample(), inquiry).empty());
+    CHECK(asked("SHOW FRONTENDS") == before + 1);
+  }
+  SUBCASE("two read-backs are two looks") {
+    CHECK(questions.read_back(record, ample(), inquiry) == ReadBack::Holds);
+    world.simulator.frontend(0).set_config(kScheduling, "2000");
+    CHECK(questions.read_back(record, ample(), inquiry) == ReadBack::Drifted);
+    CHECK(asked("SHOW FRONTENDS") == 2);
+  }
+  questions.stop();
+}
+
 TEST_CASE("a session that broke between two questions is replaced") {
   World world;
   MysqlFrontendConnector connector;
