@@ -289,9 +289,10 @@ Status App::Impl::start_controller() {
                          [this](const Preparation& record) { controller->created_here(record); }});
     hold_retry->start();
     cluster_watch = std::make_unique<ClusterWatch>(
-        *kube, ResourceWatchOptions{}, log, [this](std::string_view kind, const nlohmann::json& object, bool) {
+        *kube, ResourceWatchOptions{}, log, [this](std::string_view kind, const nlohmann::json& object, bool removed) {
           const auto& metadata = object.at("metadata");
-          controller->object_changed(metadata.value("namespace", ""), std::string(kind), metadata.value("name", ""));
+          controller->object_changed(metadata.value("namespace", ""), std::string(kind), metadata.value("name", ""),
+                                     removed ? std::string{} : metadata.value("resourceVersion", ""));
         });
     cluster_watch->start();
     held_notice = std::make_unique<HeldNotice>(*store, *clusters, clock, log);

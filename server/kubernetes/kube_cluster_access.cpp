@@ -404,11 +404,11 @@ Result<bool> KubeClusterAccess::may(const UserInfo& user, std::string_view verb,
 Status KubeClusterAccess::mirror_status(const Preparation& record, Deadline deadline) {
   const auto written = write_cluster_status(record.name_space, record.spec.cluster, {},
                                             {{std::string(kMirrorField), mirror_of(record)}}, deadline);
-  if (written) return written;
+  if (written) return Ok{};
   // status.phase is required by the operator's CRD: until the operator has written its first status there is nothing
   // to write into, and inventing a phase for it would be a lie.
   const bool can_wait = written.error().code == ErrorCode::NotFound || written.error().peer_code == kUnprocessable;
-  return can_wait ? Status(Ok{}) : written;
+  return can_wait ? Status(Ok{}) : Status(written.error());
 }
 
 Status KubeClusterAccess::mirror_on_warehouse(const Preparation& record, Deadline deadline) {
@@ -422,13 +422,14 @@ Status KubeClusterAccess::mirror_on_warehouse(const Preparation& record, Deadlin
   return can_wait ? Status(Ok{}) : Status(answer.error());
 }
 
-Status KubeClusterAccess::write_cluster_status(const std::string& name_space, const std::string& cluster,
-                                               const std::string& resource_version, const json& fields,
-                                               Deadline deadline) {
+Result<std::string> KubeClusterAccess::write_cluster_status(const std::string& name_space, const std::string& cluster,
+                                                            const std::string& resource_version, const json& fields,
+                                                            Deadline deadline) {
   json patch{{"status", fields}};
   if (!resource_version.empty()) patch["metadata"] = {{"resourceVersion", resource_version}};
   const auto answer = client_.merge_patch(kube::kClusters, name_space, cluster, "status", patch, deadline);
-  return answer ? Status(Ok{}) : Status(answer.error());
+  if (!answer) return answer.error();
+  return text_member(member(*answer, "metadata"), "resourceVersion");
 }
 
 void KubeClusterAccess::emit_event(const Preparation& record, bool warning, const std::string& reason,

@@ -58,9 +58,9 @@ class KubeClusterAccess final : public ClusterAccess {
   Result<std::string> obstacle_to_leading(const std::string& name_space, Deadline deadline) override;
   Status mirror_status(const Preparation& record, Deadline deadline) override;
   Status mirror_on_warehouse(const Preparation& record, Deadline deadline) override;
-  Status write_cluster_status(const std::string& name_space, const std::string& cluster,
-                              const std::string& resource_version, const nlohmann::json& fields,
-                              Deadline deadline) override;
+  Result<std::string> write_cluster_status(const std::string& name_space, const std::string& cluster,
+                                           const std::string& resource_version, const nlohmann::json& fields,
+                                           Deadline deadline) override;
   void emit_event(const Preparation& record, bool warning, const std::string& reason,
                   const std::string& message) override;
 

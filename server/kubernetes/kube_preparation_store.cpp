@@ -1,7 +1,6 @@
 #include "server/kubernetes/kube_preparation_store.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,20 +15,11 @@ namespace {
 using nlohmann::json;
 
 /// What the API server sent must be a record of ours; anything else is reported as its fault.
-Result<Preparation> parsed(Result<json> answer) {
+Result<Preparation> parsed(const Result<json>& answer) {
   if (!answer) return answer.error();
   auto record = preparation_from_json(*answer);
   if (!record) return Error{ErrorCode::Internal, "stored record: " + record.error().message};
   return record;
-}
-
-/// etcd's revision; nullopt where a server counts otherwise.
-std::optional<std::uint64_t> revision(const std::string& resource_version) {
-  std::uint64_t number = 0;
-  const char* const end = resource_version.data() + resource_version.size();
-  const auto [at, failure] = std::from_chars(resource_version.data(), end, number);
-  if (failure != std::errc{} || at != end || resource_version.empty()) return std::nullopt;
-  return number;
 }
 
 bool is_older(const std::string& left, const std::string& right) {
@@ -40,8 +30,15 @@ bool is_older(const std::string& left, const std::string& right) {
 
 /// Records of one cluster that are asked for in one answer, which is bounded in bytes: the largest legal ones fit.
 constexpr std::size_t kShortListMax = 40;
+/// An own write is mostly told within milliseconds; a watch that needs longer is not waited for.
+constexpr std::chrono::milliseconds kWatchPatience{100};
 /// The API server's answer where its memory has not reached the version within three seconds.
 constexpr int kTooNew = 504;
+
+bool has_our_finalizer_alone(const json& object) {
+  const json& finalizers = member(member(object, "metadata"), "finalizers");
+  return finalizers.is_array() && finalizers.size() == 1 && finalizers.front() == kRestoreFinalizer;
+}
 
 bool has_label(const json& object) {
   return !text_member(member(member(object, "metadata"), "labels"), kClusterLabel).empty();
@@ -85,12 +82,38 @@ Result<std::vector<Preparation>> KubePreparationStore::list_of_cluster_since(con
                                                                              const std::string& cluster,
                                                                              const std::string& written,
                                                                              Deadline deadline) {
+  if (auto known = alone_since(name_space, cluster, written, deadline)) return *std::move(known);
   const bool short_list = known_count({name_space, cluster}) <= kShortListMax;
   if (!short_list || written.empty()) return list(name_space, cluster, {}, deadline);
   auto records = list(name_space, cluster, written, deadline);
   // Its memory lags behind its disk by seconds.
   if (!records && records.error().peer_code == kTooNew) return list(name_space, cluster, {}, deadline);
   return records;
+}
+
+std::optional<std::vector<Preparation>> KubePreparationStore::alone_since(const std::string& name_space,
+                                                                          const std::string& cluster,
+                                                                          const std::string& written,
+                                                                          Deadline deadline) {
+  const auto until = std::min(deadline, std::chrono::steady_clock::now() + kWatchPatience);
+  if (!synced() || !watch_.has_reached(written, until)) return std::nullopt;
+  std::vector<Preparation> out;
+  {
+    const auto cache = cache_.lock();
+    const auto found = cache->records.find({name_space, cluster});
+    if (found == cache->records.end()) return std::nullopt;
+    bool there = false;
+    for (const auto& [name, record] : found->second) {
+      const bool own = record.resource_version == written;
+      // What others captured is not kept here.
+      if (!own && is_open(record)) return std::nullopt;
+      there = there || own;
+      out.push_back(record);
+    }
+    if (!there) return std::nullopt;
+  }
+  sort_newest_first(out);
+  return out;
 }
 
 std::size_t KubePreparationStore::known_count(const Key& cluster) const {
@@ -180,6 +203,12 @@ Result<Preparation> KubePreparationStore::update_status(const Preparation& recor
 }
 
 Status KubePreparationStore::let_go(const std::string& name_space, const std::string& name, Deadline deadline) {
+  // Mostly nobody else has put one on, and nobody has written since: the version tells.
+  if (const auto version = held_alone({name_space, name})) {
+    cache_.lock()->held_alone.erase({name_space, name});
+    auto done = take_off(name_space, name, *version, json::array(), deadline);
+    if (done || done.error().code != ErrorCode::Conflict) return done;
+  }
   const auto object = client_.get(kube::kPreparations, name_space, name, deadline);
   if (!object) return object.error().code == ErrorCode::NotFound ? Status(Ok{}) : Status(object.error());
   const json& metadata = member(*object, "metadata");
@@ -188,12 +217,29 @@ Status KubePreparationStore::let_go(const std::string& name_space, const std::st
     if (finalizer != kRestoreFinalizer) others.push_back(finalizer);
   }
   if (others.size() == member(metadata, "finalizers").size()) return Ok{};
-  // The list is written whole: the version sees to it that nobody else's finalizer is lost.
-  const json patch{
-      {"metadata", {{"resourceVersion", member(metadata, "resourceVersion")}, {"finalizers", std::move(others)}}}};
+  return take_off(name_space, name, text_member(metadata, "resourceVersion"), std::move(others), deadline);
+}
+
+/// The list is written whole: the version sees to it that nobody else's finalizer is lost.
+Status KubePreparationStore::take_off(const std::string& name_space, const std::string& name,
+                                      const std::string& resource_version, json others, Deadline deadline) {
+  const json patch{{"metadata", {{"resourceVersion", resource_version}, {"finalizers", std::move(others)}}}};
   const auto patched = client_.merge_patch(kube::kPreparations, name_space, name, {}, patch, deadline);
   if (!patched && patched.error().code != ErrorCode::NotFound) return patched.error();
   return Ok{};
+}
+
+std::optional<std::string> KubePreparationStore::held_alone(const Key& name) const {
+  const auto cache = cache_.lock();
+  const auto cluster = cache->cluster_of.find(name);
+  if (cluster == cache->cluster_of.end()) return std::nullopt;
+  const auto records = cache->records.find({name.first, cluster->second});
+  if (records == cache->records.end()) return std::nullopt;
+  const auto record = records->second.find(name.second);
+  if (record == records->second.end()) return std::nullopt;
+  const auto held = cache->held_alone.find(name);
+  const bool known = held != cache->held_alone.end() && held->second == record->second.resource_version;
+  return known ? std::optional(held->second) : std::nullopt;
 }
 
 Status KubePreparationStore::remove(const std::string& name_space, const std::string& name, Deadline deadline) {
@@ -225,8 +271,9 @@ bool KubePreparationStore::synced() const { return watch_.synced(); }
 void KubePreparationStore::observe(Observer observer) { observers_.push_back(std::move(observer)); }
 
 Result<Preparation> KubePreparationStore::remembered(Result<json> answer) {
-  auto record = parsed(std::move(answer));
-  if (record) remember(*record);
+  if (!answer) return answer.error();
+  auto record = parsed(*answer);
+  if (record) remember(*record, has_our_finalizer_alone(*answer));
   return record;
 }
 
@@ -241,7 +288,7 @@ std::optional<Preparation> KubePreparationStore::readable(const json& object) {
   return std::nullopt;
 }
 
-void KubePreparationStore::remember(const Preparation& record) {
+void KubePreparationStore::remember(const Preparation& record, bool held_alone) {
   const auto cache = cache_.lock();
   const Key name{record.name_space, record.name};
   auto& known = cache->records[{record.name_space, record.spec.cluster}][record.name];
@@ -249,11 +296,17 @@ void KubePreparationStore::remember(const Preparation& record) {
   if (known.uid == record.uid && is_older(record.resource_version, known.resource_version)) return;
   known = without_bodies(record);
   cache->cluster_of[name] = record.spec.cluster;
+  if (held_alone) {
+    cache->held_alone[name] = record.resource_version;
+  } else {
+    cache->held_alone.erase(name);
+  }
 }
 
 std::optional<Preparation> KubePreparationStore::forget(const Key& name) {
   const auto cache = cache_.lock();
   cache->unlabelled.erase(name);
+  cache->held_alone.erase(name);
   const auto cluster = cache->cluster_of.extract(name);
   if (!cluster) return std::nullopt;
   const auto records = cache->records.find({name.first, cluster.mapped()});
@@ -285,7 +338,7 @@ void KubePreparationStore::on_change(const json& object, bool removed) {
     const json& metadata = object.at("metadata");
     changed = forget({metadata.value("namespace", ""), metadata.value("name", "")});
   } else if (changed = readable(object); changed) {
-    remember(*changed);
+    remember(*changed, has_our_finalizer_alone(object));
     const auto cache = cache_.lock();
     if (!has_label(object)) cache->unlabelled.insert({changed->name_space, changed->name});
   }

@@ -56,14 +56,23 @@ class KubePreparationStore final : public PreparationStore {
     std::map<Key, std::string> cluster_of;                      ///< By namespace and name.
     std::set<Key> unreadable;                                   ///< Names, as they are stored now.
     std::set<Key> unlabelled;                                   ///< Names of what an older gate made.
+    std::map<Key, std::string> held_alone;  ///< By name: the version of which our finalizer is the only one.
   };
 
   void on_change(const nlohmann::json& object, bool removed);
   [[nodiscard]] Result<std::vector<Preparation>> list(const std::string& name_space, const std::string& cluster,
                                                       const std::string& not_older_than, Deadline deadline);
   [[nodiscard]] std::size_t known_count(const Key& cluster) const;
+  /// What list_of_cluster_since() asks for, where the watch has come so far and no other record is open. nullopt: ask.
+  [[nodiscard]] std::optional<std::vector<Preparation>> alone_since(const std::string& name_space,
+                                                                    const std::string& cluster,
+                                                                    const std::string& written, Deadline deadline);
   /// Unless the cache has a newer one.
-  void remember(const Preparation& record);
+  void remember(const Preparation& record, bool held_alone);
+  /// The version of a record of which our finalizer is the only one; nullopt: not so, or not known.
+  [[nodiscard]] std::optional<std::string> held_alone(const Key& name) const;
+  [[nodiscard]] Status take_off(const std::string& name_space, const std::string& name,
+                                const std::string& resource_version, nlohmann::json others, Deadline deadline);
   /// `readable`: as it is stored now, or gone.
   void note_readable(const nlohmann::json& object, bool readable);
   [[nodiscard]] std::optional<Preparation> forget(const Key& name);

@@ -102,13 +102,15 @@ class ClusterAccess {
   }
 
   /// Merge patch of further fields of the cluster's status; Conflict where the object has another resourceVersion by
-  /// now. Success also where the CRD prunes the fields. Rejected (422): the CRD does not take the status that results:
-  /// it requires fields that nobody has written yet. NotFound: there is no such cluster. Nothing is written where there
-  /// is no Kubernetes.
-  [[nodiscard]] virtual Status write_cluster_status(const std::string& /*name_space*/, const std::string& /*cluster*/,
-                                                    const std::string& /*resource_version*/,
-                                                    const nlohmann::json& /*fields*/, Deadline /*deadline*/) {
-    return Ok{};
+  /// now. Returns the new one, empty where there is none. Success also where the CRD prunes the fields. Rejected (422):
+  /// the CRD does not take the status that results: it requires fields that nobody has written yet. NotFound: there is
+  /// no such cluster. Nothing is written where there is no Kubernetes.
+  [[nodiscard]] virtual Result<std::string> write_cluster_status(const std::string& /*name_space*/,
+                                                                 const std::string& /*cluster*/,
+                                                                 const std::string& /*resource_version*/,
+                                                                 const nlohmann::json& /*fields*/,
+                                                                 Deadline /*deadline*/) {
+    return std::string{};
   }
 
   /// A Kubernetes Event on the record's object; a warning on the record, too. Best effort: bounded, never fails the

@@ -1,5 +1,6 @@
 #include "server/kubernetes/client/resource_watch.hpp"
 
+#include <charconv>
 #include <exception>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -31,6 +32,14 @@ Duration jittered(Duration least) {
 
 }  // namespace
 
+std::optional<std::uint64_t> revision(const std::string& resource_version) {
+  std::uint64_t number = 0;
+  const char* const end = resource_version.data() + resource_version.size();
+  const auto [at, failure] = std::from_chars(resource_version.data(), end, number);
+  if (failure != std::errc{} || at != end || resource_version.empty()) return std::nullopt;
+  return number;
+}
+
 ResourceWatch::ResourceWatch(KubeClient& client, KubeResource resource, ResourceWatchOptions options, Logger& log,
                              Observer observer)
     : client_(client), resource_(resource), options_(std::move(options)), log_(log), observer_(std::move(observer)) {}
@@ -43,6 +52,18 @@ void ResourceWatch::start() {
 
 void ResourceWatch::stop() {
   thread_ = {};  // asks it to stop, and joins
+}
+
+bool ResourceWatch::has_reached(const std::string& resource_version, Deadline until) {
+  const auto wanted = revision(resource_version);
+  if (!wanted) return false;
+  return reached_.lock().wait_until(advanced_, until, [&](std::uint64_t reached) { return reached >= *wanted; });
+}
+
+void ResourceWatch::set_version(std::string resource_version) {
+  resource_version_ = std::move(resource_version);
+  *reached_.lock() = revision(resource_version_).value_or(0);
+  advanced_.notify_all();
 }
 
 void ResourceWatch::run(const std::stop_token& stop) {
@@ -60,7 +81,7 @@ void ResourceWatch::run(const std::stop_token& stop) {
     });
     if (!whole) {
       // Somebody was perhaps not told of what came last.
-      resource_version_.clear();
+      set_version({});
       outcome = Error{ErrorCode::Internal, {}};
     }
     if (stop.stop_requested()) break;
@@ -75,7 +96,7 @@ void ResourceWatch::run(const std::stop_token& stop) {
     // Behind by an unknown amount until the stream is open again, or a new list is through.
     synced_ = false;
     const bool expired = outcome.error().peer_code == kExpired;
-    if (expired) resource_version_.clear();
+    if (expired) set_version({});
     if (expired && !relisted) continue;  // list at once; a server that expires everything meets the back-off below
     if (!interruption_told_ && whole) {
       log_limited(interruptions_, std::chrono::steady_clock::now(), log_, LogLevel::Warning, "watch interrupted",
@@ -108,7 +129,7 @@ Status ResourceWatch::list_all(const std::stop_token& stop) {
     report_removed(known.first, known.second);
   }
   listed_.clear();
-  resource_version_ = *std::move(version);
+  set_version(*std::move(version));
   return Ok{};
 }
 
@@ -137,7 +158,7 @@ Status ResourceWatch::watch_once(const std::stop_token& stop) {
   request.on_event = [this](WatchEventType type, const json& object) {
     if (type != WatchEventType::Bookmark) take(object, type == WatchEventType::Deleted);
     if (std::string version = metadata_text(object, "resourceVersion"); !version.empty()) {
-      resource_version_ = std::move(version);
+      set_version(std::move(version));
     }
   };
   return client_.watch(request, stop);

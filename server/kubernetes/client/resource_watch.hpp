@@ -4,19 +4,26 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "server/base/guarded.hpp"
 #include "server/base/log.hpp"
 #include "server/kubernetes/client/kube_client.hpp"
 
 namespace gate {
+
+/// etcd's revision, which a resourceVersion is; nullopt where a server counts otherwise.
+[[nodiscard]] std::optional<std::uint64_t> revision(const std::string& resource_version);
 
 struct ResourceWatchOptions {
   std::string name_space{};                     ///< Empty = all.
@@ -50,6 +57,10 @@ class ResourceWatch {
   /// True once the first list was passed on and while the stream is not known to be broken.
   [[nodiscard]] bool synced() const { return synced_.load(); }
 
+  /// Whether the observer was told of everything up to `resource_version`, of any object of the collection; waits for
+  /// that until `until`. Not from within the observer.
+  [[nodiscard]] bool has_reached(const std::string& resource_version, Deadline until);
+
  private:
   /// What is known of an object, to tell changes from repeats and to find the ones that went.
   struct Seen {
@@ -65,6 +76,8 @@ class ResourceWatch {
   void tell(const nlohmann::json& object, bool removed, const Key& key);
   void tell_unreadable(const std::string& why);
   void report_removed(const Key& key, const Seen& seen);
+  /// Everything up to there was told; empty: not so, until a list is through.
+  void set_version(std::string resource_version);
 
   KubeClient& client_;
   const KubeResource resource_;
@@ -81,7 +94,9 @@ class ResourceWatch {
   bool opened_ = false;             // the current watch was accepted
   bool interruption_told_ = false;  // one line per outage, not one per attempt
   std::atomic<bool> synced_{false};
-  std::jthread thread_;
+  Guarded<std::uint64_t> reached_;  // the revision of resource_version_; 0: none
+  std::condition_variable advanced_;
+  std::jthread thread_;  // last
 };
 
 /// Watches StarRocksClusters and StarRocksWarehouses: tells the lifecycle controller which images an object has.

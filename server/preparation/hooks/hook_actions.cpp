@@ -44,7 +44,7 @@ Result<Look> look_at(HookContext& context, const Hook& hook, std::size_t index, 
     std::size_t index;
     Deadline deadline;
     Result<Look> operator()(const SqlAction& action) const {
-      return action.setting ? look_at_setting(context, hook, deadline) : look_at_statement(context, action, deadline);
+      return action.setting ? look_at_setting(context, index, deadline) : look_at_statement(context, action, deadline);
     }
     Result<Look> operator()(const ProbeAction& action) const { return look_at_probe(context, hook, action, deadline); }
     Result<Look> operator()(const QueryAction& action) const { return look_at_query(context, action, deadline); }

@@ -25,7 +25,7 @@ struct Look {
 [[nodiscard]] Result<Look> look_at_hook(HookContext& context, std::size_t index, Deadline deadline);
 
 // By action; one file each.
-[[nodiscard]] Result<Look> look_at_setting(HookContext& context, const Hook& hook, Deadline deadline);
+[[nodiscard]] Result<Look> look_at_setting(HookContext& context, std::size_t index, Deadline deadline);
 [[nodiscard]] Result<Look> look_at_statement(HookContext& context, const SqlAction& action, Deadline deadline);
 [[nodiscard]] Result<Look> look_at_probe(HookContext& context, const Hook& hook, const ProbeAction& action,
                                          Deadline deadline);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -46,6 +47,9 @@ class HookContext {
   FencedScriptJobs scripts;
   const Clock& clock;
   const std::vector<SqlKind> further_sql;
+
+  /// Canonical keys of settings that this process has captured ahead and not set yet: see Settings.
+  std::set<std::string> unset;
 
   /// The hook whose check held at the look before, where two in a row are wanted. Forgotten with a process that dies.
   std::optional<std::string> held_before;

@@ -318,6 +318,8 @@ Pass HookRunner::finish(const PreparationSpec& spec, const Status& last, const c
   return end_of(record_.update(
       [&](PreparationStatus& status) {
         status.completion_time = clock_.wall_now();
+        // Written ahead of hooks that then did not set it.
+        forget_unset(status, context_.unset);
         const auto fail = [&](const char* reason, const std::string& message) {
           status.phase = Phase::Failed;
           status.reason = reason;
@@ -537,8 +539,8 @@ Status HookRunner::reassert(seconds budget, std::string& detail, const std::vect
   if (hooks.empty()) return Ok{};
   const auto frontends = context_.fleet(deadline);
   if (!frontends) return frontends.error();
-  const auto applied =
-      Settings(record_, **frontends, clock_, options_.further_sql).apply(hooks, false, deadline, detail, yielded);
+  const auto applied = Settings(record_, **frontends, clock_, options_.further_sql, context_.unset)
+                           .apply(hooks, false, deadline, detail, yielded);
   return applied ? applied : Status(context_.hide(applied.error()));
 }
 
@@ -575,7 +577,7 @@ Result<Restored> HookRunner::restore(seconds budget, const std::optional<std::ve
   const auto& captured = left ? *left : status.captured;
   if (!captured.empty()) {
     const auto frontends = context_.fleet(deadline);
-    all = frontends ? Settings(record_, **frontends, clock_, options_.further_sql)
+    all = frontends ? Settings(record_, **frontends, clock_, options_.further_sql, context_.unset)
                           .restore(captured, std::random_device{}(), deadline)
                     : Status(frontends.error());
   }

@@ -11,9 +11,23 @@ using std::chrono::seconds;
 /// next try.
 constexpr seconds kSettingLook{10};
 
+/// Settings that are set right after hook `index`, one after the other, and are not through yet.
+std::vector<const Hook*> settings_after(const Preparation& record, std::size_t index) {
+  std::vector<const Hook*> next;
+  const auto& hooks = record.spec.hooks;
+  if (!hooks[index].group.empty()) return next;  // its neighbours run at the same time, and capture by themselves
+  for (std::size_t i = index + 1; i < hooks.size() && setting_of(hooks[i]) != nullptr && hooks[i].group.empty(); ++i) {
+    const bool pending = i >= record.status.hooks.size() || record.status.hooks[i].phase == HookPhase::Pending;
+    if (pending) next.push_back(&hooks[i]);
+  }
+  return next;
+}
+
 }  // namespace
 
-Result<Look> look_at_setting(HookContext& context, const Hook& hook, Deadline deadline) {
+Result<Look> look_at_setting(HookContext& context, std::size_t index, Deadline deadline) {
+  const auto record = context.record.snapshot();
+  const Hook& hook = record.spec.hooks[index];
   const auto until = context.within(kSettingLook, deadline);
   const auto frontends = context.fleet(until);
   if (!frontends) return frontends.error();
@@ -24,8 +38,9 @@ Result<Look> look_at_setting(HookContext& context, const Hook& hook, Deadline de
     return Look{Look::State::NotYet, *drift, kHookPollDefault};
   }
   std::string detail;
-  const auto set =
-      Settings(context.record, **frontends, context.clock, context.further_sql).apply({&hook}, true, until, detail);
+  Settings settings(context.record, **frontends, context.clock, context.further_sql, context.unset);
+  settings.capture_with(settings_after(record, index));
+  const auto set = settings.apply({&hook}, true, until, detail);
   if (!set) return set.error();
   return Look{};
 }

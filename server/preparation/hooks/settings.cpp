@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "policy/hooks/frontend_setting.hpp"
 #include "policy/hooks/sent_sql.hpp"
@@ -51,6 +52,18 @@ std::optional<CapturedSetting> missing_capture(const PreparationStatus& status, 
 bool is_captured(const PreparationStatus& status, const std::string& key) {
   return std::any_of(status.captured.begin(), status.captured.end(),
                      [&](const CapturedSetting& captured) { return captured.key == key; });
+}
+
+/// Its one entry for this key says that another value was there than `current`.
+bool captured_otherwise(const PreparationStatus& status, const SettingReading& reading, const std::string& current) {
+  const CapturedSetting* only = nullptr;
+  for (const auto& captured : status.captured) {
+    if (captured.key != reading.canonical_key) continue;
+    if (only != nullptr) return false;  // learned from another record, which knows what was there
+    only = &captured;
+  }
+  return only != nullptr && !same_setting(reading.type, only->value, current) &&
+         !same_setting(reading.type, only->set_to, current);
 }
 
 std::vector<std::string> keys_of(const std::vector<const Hook*>& hooks) {
@@ -152,6 +165,10 @@ Result<std::string> find_drift(FrontendFleet& fleet, const std::vector<const Hoo
   return std::string{};
 }
 
+void forget_unset(PreparationStatus& status, const std::set<std::string>& unset) {
+  std::erase_if(status.captured, [&](const CapturedSetting& captured) { return unset.contains(captured.key); });
+}
+
 Deadline Settings::store_deadline() const { return clock_.steady_now() + kStoreTimeout; }
 
 /// Not more than half of what is left: the read-back tells which FE it is that a broadcast hangs at.
@@ -162,43 +179,89 @@ Deadline Settings::set_deadline(Deadline deadline) const {
 
 // ---- Capture ----
 
-Status Settings::capture(const SettingReading& reading, const std::string& leader, const Hook& hook) {
+std::vector<CapturedSetting> Settings::capture_ahead(const FleetReading& reading,
+                                                     const PreparationStatus& status) const {
+  std::vector<CapturedSetting> ahead;
+  const std::size_t first = reading.settings.size() - next_.size();
+  for (std::size_t i = 0; i < next_.size(); ++i) {
+    const Hook& hook = *next_[i];
+    const auto& setting = reading.settings[first + i];
+    const auto& wanted = setting_of(hook)->value;
+    // Whatever speaks against it is said when its turn comes.
+    if (hook.restore != RestoreMode::Captured || setting.differing(wanted) == nullptr) continue;
+    const auto* current = setting.leader_value();
+    const bool known = current != nullptr && !is_captured(status, setting.canonical_key) && !is_masked(*current);
+    const bool twice = std::any_of(ahead.begin(), ahead.end(),
+                                   [&](const CapturedSetting& other) { return other.key == setting.canonical_key; });
+    if (!known || twice || !judge_sent_sql(hook, further_sql_)) continue;
+    if (auto missing = missing_capture(status, setting, *current, wanted)) ahead.push_back(*std::move(missing));
+  }
+  return ahead;
+}
+
+Status Settings::capture(const FleetReading& reading, std::size_t index, const Hook& hook) {
   // Who took the claim over decides what is set from now on.
   if (record_.lost()) return Error{ErrorCode::Conflict, "the claim is lost"};
+  const SettingReading& setting = reading.settings[index];
+  const std::string& leader = reading.leader;
   const auto& wanted = setting_of(hook)->value;
   if (hook.restore == RestoreMode::None) return Ok{};
   const PendingUndo undo{hook.name, hook.restore_sql, {}, hook.timeout};
   const bool by_statement = hook.restore == RestoreMode::Statement;
-  const auto* current = reading.leader_value();
+  const auto* current = setting.leader_value();
   // Without a leader any FE tells what all had; where there is one, its value is the cluster's.
-  if (current == nullptr && leader.empty()) current = &reading.frontends.front().value;
-  if (!by_statement && current == nullptr && !is_captured(record_.snapshot().status, reading.canonical_key)) {
-    return Error{ErrorCode::Unavailable, "the leader does not tell its value of " + reading.canonical_key +
+  if (current == nullptr && leader.empty()) current = &setting.frontends.front().value;
+  if (!by_statement && current == nullptr && !is_captured(record_.snapshot().status, setting.canonical_key)) {
+    return Error{ErrorCode::Unavailable, "the leader does not tell its value of " + setting.canonical_key +
                                              ", which must be known before it is changed"};
   }
   const std::string before = current == nullptr ? std::string{} : *current;
+  // Captured ahead, and somebody has changed it since: what is overwritten is what there is now.
+  const bool stale = unset_.contains(setting.canonical_key) && current != nullptr;
+  const auto prepared = [&](PreparationStatus status) {
+    if (stale && captured_otherwise(status, setting, before)) forget_unset(status, {setting.canonical_key});
+    return status;
+  };
   const auto missing = [&](const PreparationStatus& status) {
     return by_statement ? std::find(status.undo.begin(), status.undo.end(), undo) == status.undo.end()
-                        : missing_capture(status, reading, before, wanted).has_value();
+                        : missing_capture(status, setting, before, wanted).has_value();
   };
-  if (!missing(record_.snapshot().status)) return Ok{};
+  const auto now = prepared(record_.snapshot().status);
+  if (!missing(now)) {
+    unset_.erase(setting.canonical_key);
+    return Ok{};
+  }
   if (!by_statement && is_masked(before)) {
-    return Error{ErrorCode::InvalidInput, "the FE shows " + shown(before) + " for " + reading.canonical_key +
+    return Error{ErrorCode::InvalidInput, "the FE shows " + shown(before) + " for " + setting.canonical_key +
                                               ", so its value cannot be captured; want restore: none or a statement"};
   }
-  return record_.update(
+  std::set<std::string> ahead;
+  auto stored = record_.update(
       [&](PreparationStatus& status) {
+        status = prepared(std::move(status));
         if (!missing(status)) return;
         if (by_statement) {
           status.undo.push_back(undo);
         } else {
-          status.captured.push_back(*missing_capture(status, reading, before, wanted));
+          status.captured.push_back(*missing_capture(status, setting, before, wanted));
           status.settings_leader = leader;
+        }
+        if (!leader.empty()) {
+          ahead.clear();
+          for (auto& one : capture_ahead(reading, status)) {
+            ahead.insert(one.key);
+            status.captured.push_back(std::move(one));
+            status.settings_leader = leader;
+          }
         }
         status.restore_pending = true;
         status.restored_time.reset();
       },
       store_deadline());
+  if (!stored) return stored;
+  unset_.insert(ahead.begin(), ahead.end());
+  unset_.erase(setting.canonical_key);
+  return stored;
 }
 
 /// The FE took the statement twice, and shows something else: that is what it has of ours from now on. Once is not
@@ -232,7 +295,8 @@ void Settings::remember_leader(const std::string& leader) {
 Status Settings::apply(const std::vector<const Hook*>& hooks, bool strict, Deadline deadline, std::string& detail,
                        const std::vector<std::string>& yielded) {
   if (hooks.empty()) return Ok{};
-  const auto keys = keys_of(hooks);
+  auto keys = keys_of(hooks);
+  for (const auto* hook : next_) keys.push_back(setting_of(*hook)->key);
   auto reading = fleet_.read(keys, deadline);
   if (!reading) return reading.error();
   Status all = Ok{};
@@ -250,7 +314,7 @@ Status Settings::apply(const std::vector<const Hook*>& hooks, bool strict, Deadl
     }
     const auto* missing = setting.differing(setting_of(*hooks[i])->value);
     if (missing == nullptr) continue;  // Somebody wants it so, and it stays so afterwards; or it is ours already.
-    if (auto captured = capture(setting, reading->leader, *hooks[i]); !captured) {
+    if (auto captured = capture(*reading, i, *hooks[i]); !captured) {
       if (record_.lost()) return captured;
       note(all, captured);
       continue;

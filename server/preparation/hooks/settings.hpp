@@ -5,6 +5,7 @@
 // Each call is one try: it does what can be done where an FE answers, the leader first, and says what is left. An FE
 // that does not answer is never the reason to leave the others alone.
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,14 @@ namespace gate {
 class Settings {
  public:
   /// All outlive this. `further_sql`: kinds of statements that an undo of a setting may have beyond the usual ones.
-  Settings(ClaimedRecord& record, FrontendFleet& fleet, const Clock& clock, const std::vector<SqlKind>& further_sql)
-      : record_(record), fleet_(fleet), clock_(clock), further_sql_(further_sql) {}
+  /// `unset`: canonical keys that were captured ahead and are not set yet; see capture_with().
+  Settings(ClaimedRecord& record, FrontendFleet& fleet, const Clock& clock, const std::vector<SqlKind>& further_sql,
+           std::set<std::string>& unset)
+      : record_(record), fleet_(fleet), clock_(clock), further_sql_(further_sql), unset_(unset) {}
+
+  /// The hooks that come right after those of apply(): where apply() captures something, what they will overwrite is
+  /// captured in the same write. Whoever ends the preparation forgets what of it was never set (forget_unset).
+  void capture_with(std::vector<const Hook*> next) { next_ = std::move(next); }
 
   /// Brings the settings of `hooks` to every alive FE: captured first, proven by a read-back. `detail` gets what some
   /// FE did not have. Errors: unreachable (try again: an FE does not answer, or has not taken it yet), Rejected (the
@@ -52,7 +59,11 @@ class Settings {
   /// Reads back, tells the FEs that were missed, and adds to `all` what is not so in the end.
   [[nodiscard]] Result<FleetReading> prove(const std::vector<const Hook*>& hooks, const std::vector<Attempt>& attempts,
                                            Deadline deadline, Status& all);
-  [[nodiscard]] Status capture(const SettingReading& reading, const std::string& leader, const Hook& hook);
+  /// Of the hook at `index`, and of the next ones.
+  [[nodiscard]] Status capture(const FleetReading& reading, std::size_t index, const Hook& hook);
+  /// What of the next hooks can be captured with another one's write.
+  [[nodiscard]] std::vector<CapturedSetting> capture_ahead(const FleetReading& reading,
+                                                           const PreparationStatus& status) const;
   [[nodiscard]] Status take_as_shown(const SettingReading& reading, const std::string& before,
                                      const ConfigSetting& wanted);
   void remember_leader(const std::string& leader);
@@ -64,6 +75,11 @@ class Settings {
   FrontendFleet& fleet_;
   const Clock& clock_;
   const std::vector<SqlKind>& further_sql_;
+  std::set<std::string>& unset_;
+  std::vector<const Hook*> next_;
 };
+
+/// Takes out of `status` what was captured ahead and is not set: it is nobody's to restore.
+void forget_unset(PreparationStatus& status, const std::set<std::string>& unset);
 
 }  // namespace gate

@@ -41,6 +41,11 @@ std::string state_text(const Preparation& record) {
          std::string(to_string(status.outcome)) + "|" + status.runner.identity;
 }
 
+/// A claim as it was renewed last.
+std::string renewal_text(const Preparation& record) {
+  return record.status.runner.identity + "|" + record.resource_version;
+}
+
 /// What a led rollout waits for; empty: none is led.
 std::string step_text(const Preparation& record) {
   const auto& rollout = record.spec.rollout;
@@ -113,6 +118,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   bool moved = false;
   bool stepped = false;
   bool echo = false;
+  bool held = false;
   std::optional<SteadyTime> let_go_at;
   const bool others = !record.status.runner.identity.empty() && record.status.runner.identity != options_.identity;
   {
@@ -121,18 +127,29 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     moved = removed || known == records->known.end() || known->second.state != state_text(record);
     // The mirror of another record is what people see. The operator goes on at an event on the cluster all the same.
     stepped = !moved && known->second.step != step_text(record) && records->has_neighbours(key, record);
+    if (removed || !record.held) records->let_go_of.erase(record.uid);
+    held = !removed && record.held && !records->let_go_of.contains(record.uid);
     if (removed) {
       records->known.erase(key);
       records->told.erase(record.uid);
     } else {
       const auto& object = record.spec.object;
       if (!open && known != records->known.end()) let_go_at = known->second.let_go_at;
+      const auto claim = renewal_text(record);
+      const bool renewed = known == records->known.end() || known->second.claim != claim;
+      const auto claim_seen = renewed ? clock_.steady_now() : known->second.claim_seen;
       records->known[key] = {object_key(record.name_space, object.kind, object.name),
                              object_key(record.name_space, std::string(kClusterKind), record.spec.cluster),
+                             record.name_space + "/" + record.spec.cluster,
                              record.spec.supersedes.empty() ? "" : record.name_space + "/" + record.spec.supersedes,
                              open,
                              record.status.restore_pending,
                              others,
+                             held,
+                             claim,
+                             claim_seen,
+                             patience_with(record.status.stage),
+                             record.resource_version,
                              state_text(record),
                              step_text(record),
                              record.status.start_time,
@@ -156,7 +173,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   if (!open) {
     mirror_.forget(record, removed);
     // Its claim is let go; or its closing was the last that its replica did, and it still has its finalizer.
-    if (kept || (!removed && record.held)) {
+    if (kept || held) {
       const bool ours = kept || is_let_go_here(record);
       const auto now = clock_.steady_now();
       // Once for all that is heard of it.
@@ -186,9 +203,13 @@ void PreparationController::created_here(const Preparation& record) {
 }
 
 void PreparationController::object_changed(const std::string& name_space, const std::string& kind,
-                                           const std::string& name) {
-  // Once for all writes until then, our own among them.
-  if (options_.conditions && kind == kClusterKind) conditions_.changed(name_space, name, kObjectSettles);
+                                           const std::string& name, const std::string& version) {
+  if (options_.conditions && kind == kClusterKind) {
+    // Before anybody is told of the change: see forgive_own_writes().
+    conditions_.told(name_space, name, version);
+    // Once for all writes until then, our own among them.
+    conditions_.changed(name_space, name, kObjectSettles);
+  }
   const auto object = object_key(name_space, kind, name);
   std::vector<std::pair<std::string, bool>> keys;
   {
@@ -245,31 +266,59 @@ std::optional<PreparationController::Kept> PreparationController::kept_claim(con
   return std::nullopt;
 }
 
+std::optional<milliseconds> PreparationController::left_to_others(const std::string& key) const {
+  const auto records = records_.lock();
+  const auto found = records->known.find(key);
+  if (found == records->known.end() || !found->second.others) return std::nullopt;
+  const auto& known = found->second;
+  const auto tracked = records->tracked.find(key);
+  if (tracked != records->tracked.end() && tracked->second.claim) return std::nullopt;
+  // Of a closed one its finalizer is left to who closed it: restoring what is left, nobody comes later.
+  const auto closed_until = options_.restore_only ? SteadyTime{} : known.let_go_at.value_or(SteadyTime{});
+  const auto until = known.open ? known.claim_seen + known.patience : closed_until;
+  const auto wait = until - clock_.steady_now();
+  return wait > wait.zero() ? std::optional(std::chrono::ceil<milliseconds>(wait)) : std::nullopt;
+}
+
+void PreparationController::Records::forgive_own_writes(const std::string& key, const ConditionWriter& conditions) {
+  const auto found = tracked.find(key);
+  const auto at = known.find(key);
+  if (found == tracked.end() || at == known.end() || !found->second.changed_meanwhile) return;
+  const auto& version = found->second.object_version;
+  if (version.empty() || at->second.object != at->second.cluster) return;  // of a warehouse nothing is written
+  if (conditions.only_ours_since(at->second.cluster_key, version)) found->second.changed_meanwhile = false;
+}
+
 std::optional<milliseconds> PreparationController::reconcile(const std::string& key, const std::stop_token& stop) {
   if (auto kept = kept_claim(key)) {
     if (kept->wait > milliseconds{0}) return kept->wait;
     return look(kept->claim, key, stop);
   }
+  if (const auto wait = left_to_others(key)) return wait;
   {
     // What the watch tells of it was seen already: no reason to read it before its time.
     const auto records = records_.lock();
     const auto known = records->known.find(key);
     const auto found = records->tracked.find(key);
+    records->forgive_own_writes(key, conditions_);
     if (known != records->known.end() && found != records->tracked.end() && known->second.open &&
         !found->second.claim) {
       if (const auto wait = found->second.early(known->second.state, clock_.steady_now(), options_.look_distance)) {
         return wait;
       }
     }
+    if (known != records->known.end() && !known->second.open && !known->second.held) {
+      records->drop_if_idle(key);
+      return std::nullopt;
+    }
   }
-  const auto [name_space, name] = split_key(key);
   const auto got = read(key);
   if (!got) {
     if (got.error().code != ErrorCode::NotFound) return kStoreRetry;
     forget(key);
     return std::nullopt;
   }
-  const Preparation& record = *got;
+  const Preparation& record = got->record;
   if (!is_open(record)) {
     // It may have been open when this look became due.
     if (const auto wait = left_to_its_closer(key, record)) return wait;
@@ -288,11 +337,12 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   {
     const auto records = records_.lock();
     auto& tracked = records->tracked[key];
+    records->forgive_own_writes(key, conditions_);
     if (const auto wait = tracked.early(state_text(record), clock_.steady_now(), options_.look_distance)) return wait;
     tracked.changed_meanwhile = false;
   }
   milliseconds look_again{};
-  auto claimed = claim(key, record, look_again);
+  auto claimed = claim(key, *got, look_again);
   if (!claimed) return look_again;
   return look(*claimed, key, stop);
 }
@@ -310,52 +360,76 @@ std::optional<milliseconds> PreparationController::look(const std::shared_ptr<Cl
     session.shared = records->has_neighbours(key, record);
   }
   auto again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
+  // What comes next has nothing to wait for, and needs neither another claim nor another read.
+  const bool goes_on =
+      again == milliseconds{0} && !session.runner && claim->snapshot().status.stage == Stage::Restoring;
+  if (goes_on && !claim->lost() && !stop.stop_requested()) {
+    again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
+  }
   // Before the lock: the heartbeat may hold the claim for as long as the store takes.
   const auto after = claim->snapshot();
   const auto state = state_text(after);
+  auto left = is_open(after) ? claim->stored() : std::nullopt;
   if (!again && !claim->lost() && !is_open(after) && !let_go(after)) again = kStoreRetry;
+  // Somebody was quicker, and what the look began with is out of date.
+  if (claim->lost() && claim->unconfirmed()) again = milliseconds{0};
   const auto records = records_.lock();
   auto& tracked = records->tracked[key];
+  tracked.object_version = std::exchange(session.object_version, {});
+  session.object.reset();
   tracked.session = std::move(session);
   if (tracked.session.runner) {
     tracked.next_look = clock_.steady_now() + again.value_or(milliseconds{0});
     return again;
   }
   tracked.claim.reset();
+  tracked.left = std::move(left);
   if (!again) {
     records->drop_if_idle(key);
     return std::nullopt;
   }
   tracked.last_seen_state = state;
-  // What changed while this look was under way was perhaps read too early.
-  if (tracked.changed_meanwhile) return options_.look_distance;
   tracked.next_look = clock_.steady_now() + *again;
-  return again;
+  // What changed while this look was under way was perhaps read too early.
+  return tracked.changed_meanwhile ? std::min(*again, options_.look_distance) : again;
 }
 
-Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::string& key, const Preparation& record,
+seconds PreparationController::patience_with(Stage stage) const {
+  const bool worked_on = stage == Stage::Preparing || stage == Stage::Restoring;
+  return worked_on ? options_.claim_stale_after : std::max(options_.claim_stale_after, 3 * options_.reassert_interval);
+}
+
+Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::string& key, const Read& found,
                                                                     milliseconds& look_again) {
   const auto now = clock_.steady_now();
+  const Preparation& record = found.record;
   const auto& runner = record.status.runner;
   if (!runner.identity.empty() && runner.identity != options_.identity) {
-    const bool worked_on = record.status.stage == Stage::Preparing || record.status.stage == Stage::Restoring;
-    const auto patience =
-        worked_on ? options_.claim_stale_after : std::max(options_.claim_stale_after, 3 * options_.reassert_interval);
-    const std::string renewal = runner.identity + record.resource_version;
+    const std::string renewal = renewal_text(record);
     const auto records = records_.lock();
     auto& tracked = records->tracked[key];
     // Judged by what is seen to change, not by the other's clock.
     if (tracked.others_claim != renewal) {
+      const auto known = records->known.find(key);
+      const bool told = known != records->known.end() && known->second.claim == renewal;
       tracked.others_claim = renewal;
-      tracked.others_claim_seen = now;
+      tracked.others_claim_seen = told ? known->second.claim_seen : now;
     }
-    const auto stale_at = tracked.others_claim_seen + patience;
+    const auto stale_at = tracked.others_claim_seen + patience_with(record.status.stage);
     if (now < stale_at) {
       look_again = std::chrono::ceil<milliseconds>(stale_at - now);
       return Error{ErrorCode::Conflict, "claimed by " + runner.identity};
     }
     log_info(log_, "claim taken over", {{"preparation", key}, {"from", runner.identity}});
     ++claims_taken_over_;
+  }
+  // While it is followed most looks have something to write, which tells as well whether somebody else was here.
+  const bool followed = record.status.stage == Stage::Prepared || record.status.stage == Stage::RollingOut;
+  if (found.remembered && followed) {
+    auto resumed = std::make_shared<ClaimedRecord>(store_, clock_, options_.identity, record, lease(), now);
+    resumed->resume();
+    records_.lock()->tracked[key].claim = resumed;
+    return resumed;
   }
   auto wanted = record;
   wanted.status.runner = {options_.identity, clock_.wall_now()};
@@ -364,6 +438,7 @@ Result<std::shared_ptr<ClaimedRecord>> PreparationController::claim(const std::s
   if (!stored) {
     // Somebody else was quicker, and is done soon; a server in trouble is not asked as often.
     look_again = stored.error().code == ErrorCode::Conflict ? kStoreRetry / 4 : kStoreRetry;
+    if (stored.error().code == ErrorCode::Conflict && found.remembered) look_again = {};  // it is read now
     return stored.error();
   }
   auto held =
@@ -402,10 +477,11 @@ bool PreparationController::has_successor(const std::string& key) const {
                      [&](const auto& entry) { return entry.second.open && entry.second.supersedes == key; });
 }
 
-/// Where closed records are told of, who closed one does: the others come when it did not. A replica that is there to
-/// restore what is left is the last one: nobody comes after it.
+/// Who closed a record tells of it and takes its finalizer off: the others come when it did not. A replica that is
+/// there to restore what is left is the last one: nobody comes after it.
 bool PreparationController::is_let_go_here(const Preparation& record) const {
-  return !options_.on_closed || options_.restore_only || record.status.runner.identity == options_.identity;
+  const auto& closer = record.status.runner.identity;
+  return options_.restore_only || closer == options_.identity || (closer.empty() && !options_.on_closed);
 }
 
 std::optional<milliseconds> PreparationController::left_to_its_closer(const std::string& key,
@@ -430,20 +506,32 @@ bool PreparationController::let_go(const Preparation& record) {
       attempt(log_, "closed record not reported", [&] { options_.on_closed(record); });
     if (!store_.let_go(record.name_space, record.name, store_deadline())) return false;
   }
-  records_.lock()->told.erase(record.uid);
+  const auto records = records_.lock();
+  records->told.erase(record.uid);
+  if (record.held) records->let_go_of.insert(record.uid);
+  if (const auto known = records->known.find(key_of(record)); known != records->known.end()) known->second.held = false;
   return true;
 }
 
-Result<Preparation> PreparationController::read(const std::string& key) {
+Result<PreparationController::Read> PreparationController::read(const std::string& key) {
   std::optional<Preparation> created;
+  std::optional<Preparation> left;
   {
     const auto records = records_.lock();
-    const auto found = records->tracked.find(key);
-    if (found != records->tracked.end()) created.swap(found->second.created);
+    const auto known = records->known.find(key);
+    if (const auto found = records->tracked.find(key); found != records->tracked.end()) {
+      created.swap(found->second.created);
+      left.swap(found->second.left);
+    }
+    if (left && (known == records->known.end() || known->second.version != left->resource_version)) left.reset();
+    if (created && known != records->known.end() && known->second.others) created.reset();
   }
-  if (created) return *std::move(created);
+  if (created) return Read{*std::move(created), false};
+  if (left) return Read{*std::move(left), true};
   const auto [name_space, name] = split_key(key);
-  return store_.get(name_space, name, store_deadline());
+  auto record = store_.get(name_space, name, store_deadline());
+  if (!record) return record.error();
+  return Read{*std::move(record), false};
 }
 
 void PreparationController::forget(const std::string& key) {
@@ -500,7 +588,26 @@ void PreparationController::flush_mirrors() {
   }
   for (const auto& claim : claims) mirror_.want(claim->snapshot());
   mirror_.flush();
-  if (options_.conditions) conditions_.flush([this](const std::string& cluster) { return mirror_.answering(cluster); });
+  if (!options_.conditions) return;
+  // Whoever works on the only open record of a cluster sees to its conditions, too.
+  const auto theirs = clusters_of_others();
+  conditions_.flush([&](const std::string& cluster) { return theirs.contains(cluster) || mirror_.answering(cluster); });
+}
+
+std::set<std::string> PreparationController::clusters_of_others() const {
+  std::set<std::string> theirs;
+  std::set<std::string> seen;
+  const auto records = records_.lock();
+  const auto now = clock_.steady_now();
+  for (const auto& [key, known] : records->known) {
+    if (!known.open) continue;
+    if (!seen.insert(known.cluster_key).second) {
+      theirs.erase(known.cluster_key);
+    } else if (known.others && now < known.claim_seen + known.patience) {
+      theirs.insert(known.cluster_key);
+    }
+  }
+  return theirs;
 }
 
 void PreparationController::tell_turns(const std::stop_token& stop) {

@@ -80,8 +80,10 @@ class PreparationController {
   void record_changed(const Preparation& record, bool removed);
   /// This replica has just created `record`: it is worked on here, unless all workers are busy and another is faster.
   void created_here(const Preparation& record);
-  /// The object of open records was written: look at them now.
-  void object_changed(const std::string& name_space, const std::string& kind, const std::string& name);
+  /// The object of open records was written: look at them now. `version`: its resourceVersion; empty: gone, or not
+  /// known.
+  void object_changed(const std::string& name_space, const std::string& kind, const std::string& name,
+                      const std::string& version = {});
 
   /// See FrontendReader; answered between start() and stop().
   [[nodiscard]] ReadBack read_back(const Preparation& record, Deadline deadline,
@@ -104,19 +106,25 @@ class PreparationController {
   struct Tracked {
     std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on, and between two passes over its hooks.
     std::optional<Preparation> created;    ///< As it was created here, until the first look.
+    std::optional<Preparation> left;       ///< As the last look here left it stored.
     RecordSession session;                 ///< Its runner, of these passes, refers to `claim`.
     SteadyTime next_look{};
     std::optional<SteadyTime> last_look;  ///< When the last one began.
     bool changed_meanwhile = false;       ///< The object changed since the last look began.
     std::string
         last_seen_state;  ///< State of the record after the last look; a look at the same is not changed_meanwhile.
-    std::string others_claim;      ///< Last renewal seen of another replica's claim.
-    SteadyTime others_claim_seen;  ///< When it was first seen.
+    std::string others_claim;        ///< Last renewal seen of another replica's claim.
+    SteadyTime others_claim_seen{};  ///< When it was first seen.
+    std::string object_version;      ///< Of the object as the last look here saw it.
 
     /// How long a look at a record of `state` is to wait, the next being `distance` from the last at least; nullopt: it
     /// is due.
     [[nodiscard]] std::optional<std::chrono::milliseconds> early(const std::string& state, SteadyTime now,
                                                                  std::chrono::milliseconds distance) const;
+  };
+  struct Read {
+    Preparation record;
+    bool remembered = false;  ///< Not read: as this replica wrote it last. The claim is compare-and-set.
   };
   /// A claim and what was taken up again with it.
   struct Kept {
@@ -125,14 +133,20 @@ class PreparationController {
   };
   /// What the watch tells of every record, kept small: there may be ten thousand.
   struct Known {
-    std::string object;      ///< "namespace/kind/name"
-    std::string cluster;     ///< The same, of the cluster whose FE is prepared.
-    std::string supersedes;  ///< Key of the predecessor; empty: none.
+    std::string object;       ///< "namespace/kind/name"
+    std::string cluster;      ///< The same, of the cluster whose FE is prepared.
+    std::string cluster_key;  ///< "namespace/name" of that.
+    std::string supersedes;   ///< Key of the predecessor; empty: none.
     bool open = false;
     bool pending = false;
     bool others = false;  ///< Another replica has claimed it.
-    std::string state;    ///< See state_text.
-    std::string step;     ///< See step_text.
+    bool held = false;
+    std::string claim;                ///< See renewal_text.
+    SteadyTime claim_seen{};          ///< When this renewal was told of first.
+    std::chrono::seconds patience{};  ///< See patience_with.
+    std::string version;
+    std::string state;  ///< See state_text.
+    std::string step;   ///< See step_text.
     std::optional<WallTime> began;
     std::optional<WallTime> due;
     std::optional<SteadyTime> let_go_at{};  ///< Of one that another replica closed: when to take its finalizer off.
@@ -142,12 +156,15 @@ class PreparationController {
   struct Records {
     std::map<std::string, Tracked> tracked;
     std::map<std::string, Known> known;
-    std::set<std::string> told;  ///< UIDs of records that on_closed had and that are held.
+    std::set<std::string> told;       ///< UIDs of records that on_closed had and that are held.
+    std::set<std::string> let_go_of;  ///< UIDs of those that were let go here, until the watch tells so.
 
     [[nodiscard]] bool has_neighbours(const std::string& key, const Preparation& record) const;
     /// An event that tells nothing that the last look has not seen, and the next is not due.
     [[nodiscard]] bool is_echo(const std::string& key, const Preparation& record, SteadyTime now) const;
     void drop_if_idle(const std::string& key);
+    /// Where this replica's own writes of status alone made the object of `key` count as changed, it does no more.
+    void forgive_own_writes(const std::string& key, const ConditionWriter& conditions);
   };
 
   /// When to look at what has changed.
@@ -163,8 +180,12 @@ class PreparationController {
                                                               const std::string& key, const std::stop_token& stop);
   /// The claim that is kept between two passes over the hooks of `key`, where nobody else has moved the record on.
   [[nodiscard]] std::optional<Kept> kept_claim(const std::string& key);
-  [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Preparation& record,
+  [[nodiscard]] Result<std::shared_ptr<ClaimedRecord>> claim(const std::string& key, const Read& found,
                                                              std::chrono::milliseconds& look_again);
+  /// How long a claim of `stage` is left alone after its last renewal.
+  [[nodiscard]] std::chrono::seconds patience_with(Stage stage) const;
+  /// What the watch tells of a record of another replica suffices until then; nullopt: it is to be read.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> left_to_others(const std::string& key) const;
   [[nodiscard]] bool has_successor(const std::string& key) const;
   [[nodiscard]] bool is_let_go_here(const Preparation& record) const;
   /// How long the replica that closed `record` still has to let it go; nullopt: nobody does but this one.
@@ -172,11 +193,13 @@ class PreparationController {
                                                                             const Preparation& record) const;
   /// Of a closed record. False: try again later.
   [[nodiscard]] bool let_go(const Preparation& record);
-  /// Live, but for one that was created here a moment ago: the claim is compare-and-set.
-  [[nodiscard]] Result<Preparation> read(const std::string& key);
+  /// Live, but for one that was written here last, as far as the watch tells.
+  [[nodiscard]] Result<Read> read(const std::string& key);
   void forget(const std::string& key);
   void renew_claims();
   void flush_mirrors();
+  /// Keys of clusters with one open record, which another replica works on.
+  [[nodiscard]] std::set<std::string> clusters_of_others() const;
   void tell_turns(const std::stop_token& stop);
   [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }
   [[nodiscard]] Deadline store_deadline() const;

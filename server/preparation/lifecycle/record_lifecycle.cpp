@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "policy/hooks/hook_configuration.hpp"
+#include "policy/json/json_member.hpp"
 #include "policy/record/history.hpp"
 #include "policy/record/neighbours.hpp"
 #include "policy/rollout/renewed_before.hpp"
@@ -150,12 +151,13 @@ RecordLifecycle::Again RecordLifecycle::advance(const std::shared_ptr<ClaimedRec
       break;
     case Stage::Restoring:
     case Stage::Closed:  // with a restore pending: see is_open()
-      again = restore(*claim, session.restore_failures, stop);
+      again = restore(*claim, session, stop);
       break;
   }
   if (claim->lost()) return kStoreRetry;
   const auto after = claim->snapshot();
-  mirror_.want(after);
+  // What goes on at once is told by its end.
+  if (again != milliseconds{0} || !is_open(after)) mirror_.want(after);
   if (is_open(after)) return again;
   prune(after);
   return std::nullopt;  // whose finalizer is the controller's to take off
@@ -175,7 +177,15 @@ void RecordLifecycle::set_running(PreparationStatus& status, WallTime now) {
   if (status.reason.empty()) status.reason = "HooksRunning";
 }
 
-Status RecordLifecycle::begin(ClaimedRecord& claim, nlohmann::json& cluster) {
+void RecordLifecycle::has_read(const Preparation& record, const nlohmann::json& object, RecordSession& session) {
+  if (record.spec.object.kind != kClusterKind) return;
+  session.object = std::make_shared<const nlohmann::json>(object);
+  session.object_counts_until = store_deadline();
+  session.object_version = text_member(member(object, "metadata"), "resourceVersion");
+  mirror_.has_read(record.name_space, record.spec.cluster, session.object);
+}
+
+Status RecordLifecycle::begin(ClaimedRecord& claim, RecordSession& session) {
   if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return taken;
   auto record = claim.snapshot();
   if (record.status.hooks.empty()) {
@@ -191,10 +201,10 @@ Status RecordLifecycle::begin(ClaimedRecord& claim, nlohmann::json& cluster) {
       if (!begun) return begun;
       record = claim.snapshot();
     }
-    if (object && record.spec.object.kind == kClusterKind) cluster = std::move(object).value();
+    if (object) has_read(record, *object, session);
     clusters_.emit_event(record, false, "UpgradePreparationStarted", begun_text(record));
   }
-  mirror_.want(record);
+  // Its mirror is written by the next beat: mostly it says by then that it is done.
   // What other records have set is not what was there before.
   return learn_from_neighbours(claim);
 }
@@ -204,11 +214,10 @@ RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSess
   auto runner = std::move(session.runner);
   session.runner.reset();
   if (!runner) {
-    nlohmann::json cluster;
-    if (auto begun = begin(claim, cluster); !begun) return kStoreRetry;
+    if (auto begun = begin(claim, session); !begun) return kStoreRetry;
     if (claim.snapshot().status.stage != Stage::Preparing) return milliseconds{0};
     runner = std::make_shared<HookRunner>(claim, peers_, clock_, options_.hooks, passes);
-    runner->knows_cluster(std::move(cluster));
+    if (session.object) runner->knows_cluster(*session.object);
     // Before Completed is written: from then on the change may be admitted, and nodes restart.
     if (auto nodes = nodes_before(claim, *runner)) {
       claim.update_later([nodes = *std::move(nodes)](PreparationStatus& status) { status.nodes_before = nodes; });
@@ -281,6 +290,7 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
     if (hooks_removed(record, *object)) {
       return restore_as(claim, Outcome::Reverted, "the object no longer asks for upgrade hooks");
     }
+    has_read(record, *object, session);
     look.present = present_images(record, *object);
     look.object = std::move(object).value();
   }
@@ -298,6 +308,8 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   if (claim.snapshot().status.stage == Stage::RollingOut) {
     if (const auto ended = watch_rollout(claim, look, runner)) return *ended;
   }
+  // From here on things have an effect.
+  if (auto confirmed = claim.confirm(store_deadline()); !confirmed) return kStoreRetry;
   record = claim.snapshot();
   std::string detail;
   const auto held = runner.reassert(kRoundBudget, detail, yielded_keys(record, look.others));
@@ -523,7 +535,9 @@ RecordLifecycle::Again RecordLifecycle::restore_as(ClaimedRecord& claim, Outcome
   return milliseconds{0};
 }
 
-RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failures, const std::stop_token& stop) {
+RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, RecordSession& session,
+                                                const std::stop_token& stop) {
+  int& failures = session.restore_failures;
   // One that was ended before its runner came to it may still have to take over what its predecessor left pending.
   if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return kStoreRetry;
   const auto record = claim.snapshot();
@@ -531,7 +545,7 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
   if (auto stopped = runner.stop_scripts(); !stopped) return kStoreRetry;
   if (record.status.restore_pending) {
     // Not before trying: a namespace that is deleted is not to wait for an FE that is gone.
-    const auto gone = frontend_is_gone(record, runner);
+    const auto gone = frontend_is_gone(record, session, runner);
     if (!gone) return kStoreRetry;
     if (*gone) return abandon(claim);
     const auto others = hand_over_.open_neighbours(record, store_deadline());
@@ -563,7 +577,12 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, int& failu
   return std::nullopt;
 }
 
-Result<bool> RecordLifecycle::frontend_is_gone(const Preparation& record, HookRunner& runner) {
+Result<bool> RecordLifecycle::frontend_is_gone(const Preparation& record, const RecordSession& session,
+                                               HookRunner& runner) {
+  if (session.object && clock_.steady_now() < session.object_counts_until) {
+    runner.knows_cluster(*session.object);
+    return false;
+  }
   const ObjectRef cluster{std::string(kClusterKind), record.spec.cluster, {}};
   auto object = clusters_.get_object(record.name_space, cluster, store_deadline());
   if (object) {

@@ -51,6 +51,10 @@ struct RecordSession {
   int restore_failures = 0;            ///< In a row.
   int unconfirmed = 0;                 ///< Rounds in a row in which some FE did not answer.
   std::shared_ptr<HookRunner> runner;  ///< Between two passes over its hooks; refers to the claim.
+  /// Of one look alone: its object as this look has read it, where that is the cluster itself; and its version.
+  std::shared_ptr<const nlohmann::json> object;
+  SteadyTime object_counts_until{};
+  std::string object_version;
 };
 
 /// What a lifecycle works with. All outlive it.
@@ -91,9 +95,9 @@ class RecordLifecycle {
   /// One pass over the hooks; see HookRunner::prepare().
   [[nodiscard]] Again prepare(ClaimedRecord& claim, RecordSession& session, const std::stop_token& passes);
   /// Up to the first hook; success with the stage moved on where there is nothing to prepare for any more.
-  [[nodiscard]] Status begin(ClaimedRecord& claim, nlohmann::json& cluster);
+  [[nodiscard]] Status begin(ClaimedRecord& claim, RecordSession& session);
   [[nodiscard]] Again follow(ClaimedRecord& claim, RecordSession& session, const std::stop_token& stop);
-  [[nodiscard]] Again restore(ClaimedRecord& claim, int& failures, const std::stop_token& stop);
+  [[nodiscard]] Again restore(ClaimedRecord& claim, RecordSession& session, const std::stop_token& stop);
   [[nodiscard]] Again close_bypass(ClaimedRecord& claim);
 
   /// Compares the object with a record that nobody was seen to use yet. A value: the look ends with it.
@@ -122,7 +126,10 @@ class RecordLifecycle {
                                  const std::vector<ComponentImage>* stand_at = nullptr);
   /// Whether nothing is left of the FE that a record's settings are on: its object, its cluster and its StatefulSet are
   /// gone; or there is nobody who could know, and it has not answered for long.
-  [[nodiscard]] Result<bool> frontend_is_gone(const Preparation& record, HookRunner& runner);
+  [[nodiscard]] Result<bool> frontend_is_gone(const Preparation& record, const RecordSession& session,
+                                              HookRunner& runner);
+  /// What was read of the record's cluster goes to the mirror and to the rest of this look.
+  void has_read(const Preparation& record, const nlohmann::json& object, RecordSession& session);
   [[nodiscard]] Again abandon(ClaimedRecord& claim);
   [[nodiscard]] Status close(ClaimedRecord& claim, const std::string& abandoned_because);
   void prune(const Preparation& closed);

@@ -27,6 +27,11 @@ constexpr seconds kMirrorGrace{15};
 constexpr seconds kPauseMin{30};
 constexpr seconds kPauseMax{600};
 
+/// Own writes in a row that are told from those of others.
+constexpr std::size_t kOwnMax = 8;
+
+std::string version_of(const json& object) { return text_member(member(object, "metadata"), "resourceVersion"); }
+
 std::string without_times(json fields) {
   if (auto list = fields.find(kConditionsField); list != fields.end() && list->is_array()) {
     for (json& condition : *list) {
@@ -44,8 +49,7 @@ struct ConditionWriter::Seen {
 };
 
 struct ConditionWriter::Wanted {
-  json fields;  ///< null: all is true.
-  std::string resource_version;
+  json fields;            ///< null: all is true.
   bool mirrors = false;   ///< The cluster asks for preparation, and by this gate.
   bool reported = false;  ///< The operator has written a status.
 };
@@ -58,11 +62,49 @@ void ConditionWriter::changed(const std::string& name_space, const std::string& 
   if (!added) entry->second = std::min(entry->second, from);
 }
 
+void ConditionWriter::told(const std::string& name_space, const std::string& cluster, const std::string& version) {
+  const auto key = name_space + "/" + cluster;
+  const auto state = state_.lock();
+  if (!version.empty()) {
+    state->newest[key] = version;
+    return;
+  }
+  state->newest.erase(key);
+  state->read.erase(key);
+  state->own.erase(key);
+}
+
+void ConditionWriter::has_read(const std::string& name_space, const std::string& cluster,
+                               std::shared_ptr<const json> object) {
+  state_.lock()->read[name_space + "/" + cluster] = {std::move(object), clock_.steady_now() + kTimeout};
+}
+
+std::shared_ptr<const json> ConditionWriter::at_hand(const std::string& key) const {
+  const auto state = state_.lock();
+  const auto read = state->read.find(key);
+  const auto newest = state->newest.find(key);
+  if (read == state->read.end() || newest == state->newest.end()) return nullptr;
+  const bool counts = clock_.steady_now() < read->second.counts_until;
+  return counts && version_of(*read->second.object) == newest->second ? read->second.object : nullptr;
+}
+
+bool ConditionWriter::only_ours_since(const std::string& key, const std::string& version) const {
+  const auto state = state_.lock();
+  const auto newest = state->newest.find(key);
+  if (newest == state->newest.end()) return false;
+  if (newest->second == version) return true;
+  const auto own = state->own.find(key);
+  if (own == state->own.end()) return false;
+  const auto from = std::find(own->second.begin(), own->second.end(), version);
+  return std::find(from, own->second.end(), newest->second) != own->second.end();
+}
+
 void ConditionWriter::flush(const std::function<bool(const std::string& key)>& busy) {
   std::vector<std::string> keys;
   {
     const auto state = state_.lock();
     const auto now = clock_.steady_now();
+    std::erase_if(state->read, [&](const auto& entry) { return now >= entry.second.counts_until; });
     for (auto it = state->due.begin(); it != state->due.end() && keys.size() < kLooksMax;) {
       if (it->second > now || busy(it->first)) {
         ++it;
@@ -87,12 +129,16 @@ void ConditionWriter::flush(const std::function<bool(const std::string& key)>& b
 
 Result<ConditionWriter::Seen> ConditionWriter::see(const std::string& name_space, const std::string& cluster,
                                                    Deadline deadline) {
-  auto object = clusters_.get_object(name_space, {std::string(kClusterKind), cluster, {}}, deadline);
+  const auto key = name_space + "/" + cluster;
+  const auto known = at_hand(key);
+  auto object = known ? Result<json>(*known)
+                      : clusters_.get_object(name_space, {std::string(kClusterKind), cluster, {}}, deadline);
   if (!object) {
     if (object.error().code == ErrorCode::NotFound) {
+      told(name_space, cluster, {});
       const auto state = state_.lock();
-      state->written.erase(name_space + "/" + cluster);
-      state->missing_since.erase(name_space + "/" + cluster);
+      state->written.erase(key);
+      state->missing_since.erase(key);
     }
     return object.error();
   }
@@ -108,7 +154,6 @@ ConditionWriter::Wanted ConditionWriter::conditions_of(const Seen& seen) const {
   const auto configuration = resolve_hooks(sources);
   const bool asks = configuration.configured;
   return {condition_fields(seen.object, seen.records, asks, clock_.wall_now()),
-          text_member(member(seen.object, "metadata"), "resourceVersion"),
           asks && configuration.mode == PreparationMode::Run,
           !text_member(member(seen.object, "status"), "phase").empty()};
 }
@@ -145,7 +190,7 @@ Status ConditionWriter::look(const std::string& key, Deadline deadline) {
     if (missing != nullptr) wanted.fields[std::string(kMirrorField)] = mirror_of(*missing);
     if (wanted.fields.is_null()) return Ok{};
   }
-  return write(key, wanted, deadline);
+  return write(key, *seen, wanted, deadline);
 }
 
 bool ConditionWriter::is_too_early(const std::string& key, const std::string& text) {
@@ -158,9 +203,28 @@ bool ConditionWriter::is_too_early(const std::string& key, const std::string& te
   return true;
 }
 
-Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Deadline deadline) {
-  const auto text = without_times(wanted.fields);
+Status ConditionWriter::write_on(const std::string& key, const Seen& seen, const json& fields, Deadline deadline) {
   const auto [name_space, cluster] = split_key(key);
+  const auto before = version_of(seen.object);
+  const auto written = clusters_.write_cluster_status(name_space, cluster, before, fields, deadline);
+  const auto state = state_.lock();
+  state->read.erase(key);
+  if (!written) return written.error();
+  // Where nothing came of it, the CRD has no such fields.
+  if (written->empty() || *written == before) return Ok{};
+  auto now = seen.object;
+  now["status"].merge_patch(fields);
+  now["metadata"]["resourceVersion"] = *written;
+  state->read[key] = {std::make_shared<const json>(std::move(now)), clock_.steady_now() + kTimeout};
+  auto& own = state->own[key];
+  if (own.empty() || own.back() != before) own = {before};
+  own.push_back(*written);
+  if (own.size() > kOwnMax) own.erase(own.begin());
+  return Ok{};
+}
+
+Status ConditionWriter::write(const std::string& key, const Seen& seen, const Wanted& wanted, Deadline deadline) {
+  const auto text = without_times(wanted.fields);
   {
     const auto state = state_.lock();
     auto& before = state->written[key];
@@ -168,7 +232,7 @@ Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Dead
     before.again = clock_.steady_now() + before.pause;
     before.text = text;
   }
-  auto written = clusters_.write_cluster_status(name_space, cluster, wanted.resource_version, wanted.fields, deadline);
+  auto written = write_on(key, seen, wanted.fields, deadline);
   if (written) return written;
   const bool rejected = written.error().code == ErrorCode::Rejected;
   // What the CRD does not take although the operator has reported is tried again at the same pace.
@@ -178,12 +242,28 @@ Status ConditionWriter::write(const std::string& key, const Wanted& wanted, Dead
 }
 
 Status ConditionWriter::write_with(const Preparation& record, Deadline deadline) {
+  const auto key = record.name_space + "/" + record.spec.cluster;
+  const bool known = at_hand(key) != nullptr;
   auto seen = see(record.name_space, record.spec.cluster, deadline);
-  if (!seen) {
-    if (seen.error().code != ErrorCode::NotFound) changed(record.name_space, record.spec.cluster, kTimeout);
-    return clusters_.mirror_status(record, deadline);
+  if (seen) {
+    auto written = write_with(record, *seen, deadline);
+    // Perhaps nobody was quicker than the write, but somebody was before it.
+    if (known && !written && written.error().code == ErrorCode::Conflict) {
+      seen = see(record.name_space, record.spec.cluster, deadline);
+      if (seen) written = write_with(record, *seen, deadline);
+    }
+    if (written) return written;
+    // Somebody was quicker, or the CRD does not take the conditions: the mirror does not wait for them.
+    if (written.error().code != ErrorCode::Rejected) changed(record.name_space, record.spec.cluster);
+  } else if (seen.error().code != ErrorCode::NotFound) {
+    changed(record.name_space, record.spec.cluster, kTimeout);
   }
-  auto& records = seen->records;
+  return clusters_.mirror_status(record, deadline);
+}
+
+Status ConditionWriter::write_with(const Preparation& record, const Seen& seen, Deadline deadline) {
+  auto with = seen;
+  auto& records = with.records;
   const auto same =
       std::find_if(records.begin(), records.end(), [&](const Preparation& one) { return one.name == record.name; });
   if (same == records.end()) {
@@ -192,15 +272,15 @@ Status ConditionWriter::write_with(const Preparation& record, Deadline deadline)
   } else {
     same->status = record.status;
   }
-  auto wanted = conditions_of(*seen);
-  if (wanted.fields.is_null()) return clusters_.mirror_status(record, deadline);
-  wanted.fields[std::string(kMirrorField)] = mirror_of(record);
-  const auto both = clusters_.write_cluster_status(record.name_space, record.spec.cluster, wanted.resource_version,
-                                                   wanted.fields, deadline);
-  if (both) return both;
-  // Somebody was quicker, or the CRD does not take the conditions: the mirror does not wait for them.
-  if (both.error().code != ErrorCode::Rejected) changed(record.name_space, record.spec.cluster);
-  return clusters_.mirror_status(record, deadline);
+  auto fields = conditions_of(with).fields;
+  // As mirror_status() does it, which cannot be told from a write of others.
+  const bool alone = fields.is_null();
+  fields[std::string(kMirrorField)] = mirror_of(record);
+  auto written = write_on(record.name_space + "/" + record.spec.cluster, with, fields, deadline);
+  if (written || !alone) return written;
+  // Until the operator has written its first status there is nothing to write into.
+  const bool can_wait = written.error().code == ErrorCode::NotFound || written.error().code == ErrorCode::Rejected;
+  return can_wait ? Status(Ok{}) : written;
 }
 
 }  // namespace gate

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
@@ -34,6 +35,15 @@ class ConditionWriter {
   /// The cluster, or one of its records, was written: flush() looks at it once `delay` is over.
   void changed(const std::string& name_space, const std::string& cluster, std::chrono::milliseconds delay = {});
 
+  /// The watch has told of the cluster at this version; empty: it is gone, or the version is not known.
+  void told(const std::string& name_space, const std::string& cluster, const std::string& version);
+  /// The cluster as it was read a moment ago. It is not read again for as long as the watch tells of no newer one, and
+  /// a read of its own might take; what is written is written on top of that version.
+  void has_read(const std::string& name_space, const std::string& cluster,
+                std::shared_ptr<const nlohmann::json> object);
+  /// Whether nobody but this has written the cluster ("namespace/name") since `version`, as far as the watch tells.
+  [[nodiscard]] bool only_ours_since(const std::string& key, const std::string& version) const;
+
   /// Looks at what is due, at a few clusters at most, and writes where something is not true. Blocks while it does.
   /// Passes over those that are `busy` ("namespace/name"). What was written and is gone again (a CRD without the
   /// fields; a status PUT of the operator that the webhook on it did not see) is written again after pauses that
@@ -52,15 +62,27 @@ class ConditionWriter {
     SteadyTime again{};
     std::chrono::seconds pause{};
   };
+  struct Read {
+    std::shared_ptr<const nlohmann::json> object;
+    SteadyTime counts_until{};
+  };
   /// Each by "namespace/name".
   struct State {
-    std::map<std::string, SteadyTime> due;            ///< From when on.
-    std::map<std::string, Written> written;           ///< Of clusters that have been written to.
-    std::map<std::string, SteadyTime> missing_since;  ///< Mirrors.
+    std::map<std::string, SteadyTime> due;                ///< From when on.
+    std::map<std::string, Written> written;               ///< Of clusters that have been written to.
+    std::map<std::string, SteadyTime> missing_since;      ///< Mirrors.
+    std::map<std::string, std::string> newest;            ///< Versions that the watch told of.
+    std::map<std::string, Read> read;                     ///< A moment ago.
+    std::map<std::string, std::vector<std::string>> own;  ///< Versions: one, and what own writes made of it in turn.
   };
 
   /// The live object and what is known of its records. NotFound: there is no such cluster.
   [[nodiscard]] Result<Seen> see(const std::string& name_space, const std::string& cluster, Deadline deadline);
+  /// As it was read a moment ago, and is still; null: it is to be read.
+  [[nodiscard]] std::shared_ptr<const nlohmann::json> at_hand(const std::string& key) const;
+  /// Writes `fields` on top of what was seen.
+  [[nodiscard]] Status write_on(const std::string& key, const Seen& seen, const nlohmann::json& fields,
+                                Deadline deadline);
   [[nodiscard]] Wanted conditions_of(const Seen& seen) const;
   /// missing_mirror(), where it has been missing for a while; else looks again when it has, if it still is.
   [[nodiscard]] const Preparation* missing_for_long(const std::string& key, const Seen& seen, const Wanted& wanted);
@@ -68,7 +90,8 @@ class ConditionWriter {
   [[nodiscard]] Status look(const std::string& key, Deadline deadline);
   /// The same was written a moment ago, and is not there: looks again later.
   [[nodiscard]] bool is_too_early(const std::string& key, const std::string& text);
-  [[nodiscard]] Status write(const std::string& key, const Wanted& wanted, Deadline deadline);
+  [[nodiscard]] Status write(const std::string& key, const Seen& seen, const Wanted& wanted, Deadline deadline);
+  [[nodiscard]] Status write_with(const Preparation& record, const Seen& seen, Deadline deadline);
 
   PreparationStore& store_;
   ClusterAccess& clusters_;

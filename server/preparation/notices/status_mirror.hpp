@@ -6,8 +6,10 @@
 
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "policy/rollout/mirror.hpp"
 #include "server/base/guarded.hpp"
@@ -40,6 +42,12 @@ class StatusMirror {
   [[nodiscard]] bool answering(const std::string& cluster);
   /// A record as the watch tells it, whoever works on it; `removed`: it is gone. Decides which one speaks.
   void saw(const Preparation& record, bool removed);
+  /// The cluster as it was read a moment ago: what is written next is written on top of it, where nobody else has
+  /// written since.
+  void has_read(const std::string& name_space, const std::string& cluster,
+                std::shared_ptr<const nlohmann::json> object) {
+    if (conditions_ != nullptr) conditions_->has_read(name_space, cluster, std::move(object));
+  }
   /// Writes the state of `record` now where it speaks and that is allowed, otherwise at a later flush(). Blocks while
   /// it writes.
   void want(const Preparation& record);

@@ -50,6 +50,7 @@ Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& chan
     auto stored = store_.update_status(wanted, deadline);
     if (stored) {
       held_since(sent);
+      unconfirmed_ = false;
       record = std::move(stored).value();
       held->later.clear();
       return Ok{};
@@ -80,6 +81,14 @@ void ClaimedRecord::update_later(const std::function<void(PreparationStatus&)>& 
 
 Status ClaimedRecord::renew(Deadline deadline) {
   return update([](PreparationStatus&) {}, deadline);
+}
+
+Status ClaimedRecord::confirm(Deadline deadline) { return unconfirmed_ ? renew(deadline) : Status(Ok{}); }
+
+std::optional<Preparation> ClaimedRecord::stored() const {
+  if (lost()) return std::nullopt;
+  const auto held = record_.lock();
+  return held->later.empty() ? std::optional(held->record) : std::nullopt;
 }
 
 }  // namespace gate

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,17 @@ class ClaimedRecord {
   /// update() with no other change than the renewal.
   Status renew(Deadline deadline);
 
+  /// The record is as an earlier claim of this replica left it, and whether somebody has taken it over since is not
+  /// known: the first write tells, and nothing has an effect before it. Before the first use.
+  void resume() { unconfirmed_ = true; }
+  /// renew(), where nothing was written since resume().
+  Status confirm(Deadline deadline);
+  /// Nothing was written since resume(), or the first write found that somebody else had.
+  [[nodiscard]] bool unconfirmed() const { return unconfirmed_; }
+
+  /// As it is stored; nullopt: lost, or some of it is not stored yet.
+  [[nodiscard]] std::optional<Preparation> stored() const;
+
   /// Once true, always: whoever works on the record must stop before its next step.
   [[nodiscard]] bool lost() const;
 
@@ -68,6 +80,7 @@ class ClaimedRecord {
   // Apart from the record, which is locked for as long as the store takes.
   std::atomic<SteadyTime> held_until_;
   mutable std::atomic<bool> lost_{false};
+  std::atomic<bool> unconfirmed_{false};
   Guarded<Held> record_;
 };
 

@@ -157,14 +157,14 @@ class ScriptedClusters final : public ClusterAccess {
     signal_.notify();
     return Ok{};
   }
-  Status write_cluster_status(const std::string&, const std::string&, const std::string&, const nlohmann::json& fields,
-                              Deadline) override {
+  Result<std::string> write_cluster_status(const std::string&, const std::string&, const std::string&,
+                                           const nlohmann::json& fields, Deadline) override {
     {
       const std::lock_guard lock(mutex_);
       object_["status"].merge_patch(fields);
     }
     signal_.notify();
-    return Ok{};
+    return std::string{};
   }
   void emit_event(const Preparation&, bool, const std::string& reason, const std::string& message) override {
     {

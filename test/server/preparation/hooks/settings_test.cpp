@@ -43,6 +43,94 @@ TEST_CASE("an FE that is called alive and refuses connections keeps nobody else 
   CHECK(run.runner->restore(kAmple).ok());
 }
 
+constexpr const char* kBalance = "tablet_sched_disable_balance";
+constexpr const char* kBalancing = "tablet_sched_max_balancing_tablets";
+
+std::vector<std::string> captured_keys(const PreparationStatus& status) {
+  std::vector<std::string> keys;
+  for (const auto& captured : status.captured) keys.push_back(captured.key);
+  return keys;
+}
+
+TEST_CASE("settings that are set one after the other are captured in one write, before the first is set") {
+  World world({.frontends = 2});
+  Run run(world, {no_scheduling(), setting_hook("balancing", kBalancing, "0"),
+                  setting_hook("balance", kBalance, "true"), statement_hook("image", "ALTER SYSTEM CREATE IMAGE"),
+                  setting_hook("slots", "tablet_sched_slot_num_per_path", "4")});
+  std::vector<std::size_t> captured;  // by write
+  world.store.observe([&](const Preparation& record, bool) { captured.push_back(record.status.captured.size()); });
+  REQUIRE(run.prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(captured.front() == 3);
+  // What comes after a hook that takes its time is captured when its turn comes.
+  CHECK(captured.back() == 4);
+  CHECK(std::count_if(captured.begin(), captured.end(), [](std::size_t size) { return size == 1 || size == 2; }) == 0);
+  CHECK(run.runner->restore(kAmple).ok());
+  CHECK(world.config(1, kBalancing) == "500");
+  CHECK(world.config(1, kBalance) == "false");
+}
+
+TEST_CASE("what was captured ahead of a hook that then does not set it is forgotten when the preparation ends") {
+  World world({.frontends = 2});
+  SUBCASE("an earlier hook failed") {
+    world.simulator.fail("tablet_sched_max_balancing_tablets\" = \"0", {1064, "42000", "no"});
+    Run run(world,
+            {no_scheduling(), setting_hook("balancing", kBalancing, "0"), setting_hook("balance", kBalance, "true")});
+    REQUIRE(run.prepare() == RunEnd::Finished);
+    CHECK(run.status().phase == Phase::Failed);
+    CHECK(captured_keys(run.status()) == std::vector<std::string>{kScheduling, kBalancing});
+    // A person wants what the hook would have set: it stays.
+    for (std::size_t fe = 0; fe < 2; ++fe) world.simulator.frontend(fe).set_config(kBalance, "true");
+    run.again();
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(world.config(0) == kSchedulingDefault);
+    CHECK(world.config(0, kBalance) == "true");
+  }
+  SUBCASE("a person set it before its turn came") {
+    Run run(world, {no_scheduling(), setting_hook("balance", kBalance, "true")});
+    bool done = false;
+    world.store.observe([&](const Preparation& record, bool) {
+      if (std::exchange(done, true) || record.status.captured.empty()) return;
+      for (std::size_t fe = 0; fe < 2; ++fe) world.simulator.frontend(fe).set_config(kBalance, "true");
+    });
+    REQUIRE(run.prepare() == RunEnd::Finished);
+    CHECK(run.status().phase == Phase::Completed);
+    CHECK(captured_keys(run.status()) == std::vector<std::string>{kScheduling});
+    CHECK(run.runner->restore(kAmple).ok());
+    CHECK(world.config(0, kBalance) == "true");
+  }
+}
+
+TEST_CASE("what a person changes after it was captured ahead is captured as it is when its turn comes") {
+  World world({.frontends = 2});
+  Run run(world, {no_scheduling(), setting_hook("balancing", kBalancing, "0")});
+  bool done = false;
+  world.store.observe([&](const Preparation& record, bool) {
+    if (record.status.captured.empty() || std::exchange(done, true)) return;
+    for (std::size_t fe = 0; fe < 2; ++fe) world.simulator.frontend(fe).set_config(kBalancing, "77");
+  });
+  REQUIRE(run.prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(world.config(1, kBalancing) == "0");
+  CHECK(run.runner->restore(kAmple).ok());
+  for (std::size_t fe = 0; fe < 2; ++fe) CHECK(world.config(fe, kBalancing) == "77");
+}
+
+TEST_CASE("whoever goes on after a process that captured ahead and died restores what it had captured") {
+  World world({.frontends = 2});
+  Run run(world, {no_scheduling(), setting_hook("balancing", kBalancing, "0")}, [](Preparation& record) {
+    record.status.captured = {{kScheduling, kSchedulingDefault, "0"}, {kBalancing, "500", "0"}};
+    record.status.restore_pending = true;
+  });
+  // Whether it was set is not known: it was, on one FE.
+  world.simulator.frontend(1).set_config(kBalancing, "0");
+  REQUIRE(run.prepare() == RunEnd::Finished);
+  CHECK(run.status().phase == Phase::Completed);
+  CHECK(run.status().captured.size() == 2);
+  CHECK(run.runner->restore(kAmple).ok());
+  for (std::size_t fe = 0; fe < 2; ++fe) CHECK(world.config(fe, kBalancing) == "500");
+}
+
 TEST_CASE("while an FE hangs, a hook that is set on the others is not set again and again, and ends when it is dead") {
   World world({.frontends = 3});
   world.simulator.stop(1);

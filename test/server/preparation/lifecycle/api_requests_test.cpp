@@ -1,0 +1,257 @@
+// What an upgrade asks of the API server, by kind, from its record to the closed one: two replicas, four settings. Each
+// kind has its bound and its reason; what is asked more often than that is to be noticed here, not in a bench.
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "server/preparation/lifecycle/controller.hpp"
+#include "test/fakes/forwarding_store.hpp"
+#include "test/fakes/unused_cluster_access.hpp"
+#include "test/server/preparation/world.hpp"
+
+using namespace std::chrono_literals;
+
+namespace gate {
+namespace {
+
+using namespace test;
+using nlohmann::json;
+
+/// Requests by "replica kind".
+class Counts {
+ public:
+  void add(const std::string& replica, const std::string& kind) {
+    const std::lock_guard lock(mutex_);
+    ++counts_[replica + " " + kind];
+  }
+  [[nodiscard]] std::map<std::string, int> all() const {
+    const std::lock_guard lock(mutex_);
+    return counts_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, int> counts_;  // guarded by mutex_
+};
+
+/// As KubePreparationStore asks: what the watch told of is known, and so is that no other record is open.
+class CountedRecords final : public ForwardingStore {
+ public:
+  CountedRecords(PreparationStore& store, Counts& counts, std::string replica)
+      : ForwardingStore(store), counts_(counts), replica_(std::move(replica)) {}
+  Result<std::vector<Preparation>> known_of_cluster(const std::string& name_space, const std::string& cluster,
+                                                    Deadline deadline) override {
+    return store_.list_of_cluster(name_space, cluster, deadline);
+  }
+  Result<std::vector<Preparation>> list_of_cluster_since(const std::string& name_space, const std::string& cluster,
+                                                         const std::string& written, Deadline deadline) override {
+    auto records = store_.list_of_cluster(name_space, cluster, deadline);
+    const bool alone = records && std::all_of(records->begin(), records->end(), [&](const Preparation& record) {
+                         return record.resource_version == written || !is_open(record);
+                       });
+    return alone ? records : list_of_cluster(name_space, cluster, deadline);
+  }
+
+ private:
+  std::optional<Error> around(const StoreCall& call, const std::function<void()>& make) override {
+    static const std::map<StoreCall::Kind, std::string> kNames = {
+        {StoreCall::Kind::Create, "create record"}, {StoreCall::Kind::Get, "get record"},
+        {StoreCall::Kind::List, "list records"},    {StoreCall::Kind::Write, "write record"},
+        {StoreCall::Kind::LetGo, "let go record"},  {StoreCall::Kind::Remove, "remove record"}};
+    counts_.add(replica_, kNames.at(call.kind));
+    return ForwardingStore::around(call, make);
+  }
+
+  Counts& counts_;
+  const std::string replica_;
+};
+
+/// The one cluster, as stored, with its versions; each write is told as a watch does.
+class StoredCluster {
+ public:
+  explicit StoredCluster(json object) : object_(std::move(object)) {}
+
+  [[nodiscard]] json get() const {
+    const std::lock_guard lock(mutex_);
+    return object_;
+  }
+  Result<std::string> write(const std::function<void(json&)>& change, const std::string& expected = {}) {
+    std::string version;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!expected.empty() && object_["metadata"]["resourceVersion"] != expected) {
+        return Error{ErrorCode::Conflict, "stale"};
+      }
+      change(object_);
+      version = std::to_string(++version_);
+      object_["metadata"]["resourceVersion"] = version;
+    }
+    tell(version);
+    return version;
+  }
+  std::function<void(const std::string& version)> tell = [](const std::string&) {};
+
+ private:
+  mutable std::mutex mutex_;
+  int version_ = 1;  // guarded by mutex_
+  json object_;      // guarded by mutex_
+};
+
+class CountedClusters final : public UnusedClusterAccess {
+ public:
+  CountedClusters(StoredCluster& cluster, FrontendAccess access, Counts& counts, std::string replica)
+      : cluster_(cluster), access_(std::move(access)), counts_(counts), replica_(std::move(replica)) {}
+  Result<json> get_object(const std::string&, const ObjectRef&, Deadline) override {
+    counts_.add(replica_, "get cluster");
+    return cluster_.get();
+  }
+  Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override {
+    counts_.add(replica_, "get cluster for its login");
+    return access_;
+  }
+  Result<FrontendAccess> frontend_access_of(const json&, const std::string&, const std::string&, Deadline) override {
+    return access_;
+  }
+  Result<RolloutState> rollout_state(const Preparation&, const RolloutGoal&, Deadline) override {
+    counts_.add(replica_, "get statefulset");
+    return RolloutState{false, "StatefulSet sr-be", false, false, {}};
+  }
+  Status mirror_status(const Preparation&, Deadline) override {
+    counts_.add(replica_, "mirror without a version");
+    return Ok{};
+  }
+  Result<std::string> write_cluster_status(const std::string&, const std::string&, const std::string& version,
+                                           const json& fields, Deadline) override {
+    counts_.add(replica_, "write cluster status");
+    return cluster_.write([&](json& object) { object["status"].merge_patch(fields); }, version);
+  }
+  void emit_event(const Preparation&, bool, const std::string& reason, const std::string&) override {
+    counts_.add(replica_, "event " + reason);
+  }
+
+ private:
+  StoredCluster& cluster_;
+  const FrontendAccess access_;
+  Counts& counts_;
+  const std::string replica_;
+};
+
+/// A replica with conditions, whose time does not come by itself.
+struct CountedReplica {
+  CountedReplica(World& world, StoredCluster& cluster, Counts& counts, const std::string& name)
+      : store(world.store, counts, name),
+        clusters(cluster, world.access(), counts, name),
+        controller(store, {clusters, connector, world.http, world.scripts}, world.clock, world.log, options_of(name)) {
+    controller.start();
+  }
+  ~CountedReplica() { controller.stop(); }
+  CountedReplica(const CountedReplica&) = delete;
+  CountedReplica& operator=(const CountedReplica&) = delete;
+
+  static ControllerOptions options_of(const std::string& name) {
+    auto options = quick_options(name);
+    options.conditions = true;
+    options.default_hooks = {};
+    options.reassert_interval = 1h;
+    options.claim_renewal = 1h;
+    options.claim_stale_after = 10h;
+    return options;
+  }
+
+  CountedRecords store;
+  CountedClusters clusters;
+  MysqlFrontendConnector connector;
+  PreparationController controller;
+};
+
+json asking_cluster() {
+  auto object = object_with("fe:1");
+  object["metadata"]["resourceVersion"] = "1";
+  object["metadata"]["generation"] = 1;
+  object["metadata"]["annotations"] = {{"starrocks.com/prepare-upgrade", "true"},
+                                       {"starrocks.com/upgrade-hooks", "disable-tablet-clone"}};
+  object["spec"]["starRocksBeSpec"]["image"] = "be:1";
+  object["status"]["phase"] = "running";
+  return object;
+}
+
+Preparation four_settings() {
+  auto record = record_of("r", {no_scheduling(), setting_hook("balancing", "tablet_sched_max_balancing_tablets", "0"),
+                                setting_hook("colocate", "tablet_sched_disable_colocate_balance", "true"),
+                                setting_hook("balancer", "tablet_sched_disable_balance", "true")});
+  record.spec.changes = {{Component::Backend, "be:1", "be:2"}};
+  record.spec.asked_before = true;
+  return record;
+}
+
+}  // namespace
+
+TEST_CASE("what an upgrade with four settings asks of the API server is bounded by kind") {
+  World world({.frontends = 2});
+  Counts counts;
+  StoredCluster cluster(asking_cluster());
+  CountedReplica first(world, cluster, counts, "works");
+  CountedReplica second(world, cluster, counts, "watches");
+  const std::vector<CountedReplica*> replicas = {&first, &second};
+  world.store.observe([&](const Preparation& record, bool removed) {
+    for (auto* replica : replicas) replica->controller.record_changed(record, removed);
+    world.signal.notify();
+  });
+  cluster.tell = [&](const std::string& version) {
+    for (auto* replica : replicas) replica->controller.object_changed("db", "StarRocksCluster", "sr", version);
+    world.signal.notify();
+  };
+  cluster.tell("1");
+  const auto mirrored = [&](const std::string& stage) {
+    return world.signal.eventually([&] {
+      const auto object = cluster.get();
+      return object["status"].value("upgradePreparationStatus", json::object()).value("stage", "") == stage;
+    });
+  };
+
+  first.controller.created_here(world.create(four_settings()));
+  REQUIRE(world.reaches("r", Stage::Prepared));
+  CHECK(world.get("r").status.captured.size() == 4);
+  REQUIRE(mirrored("Prepared"));
+  REQUIRE(cluster.write([](json& object) { object["spec"]["starRocksBeSpec"]["image"] = "be:2"; }));
+  REQUIRE(world.reaches("r", Stage::RollingOut));
+  REQUIRE(mirrored("RollingOut"));
+  REQUIRE(cluster.write([](json& object) { object["metadata"].erase("annotations"); }));
+  REQUIRE(world.reaches("r", Stage::Closed));
+  REQUIRE(world.signal.eventually([&] { return !world.get("r").held; }));
+  REQUIRE(mirrored("Closed"));
+
+  // "works ...": the replica that has claimed it. The other one asks nothing while the claim is renewed.
+  const std::map<std::string, int> bounds = {
+      // Claimed; all four captured, before the first is set; Completed; admitted; what is waited for; to be restored;
+      // restored.
+      {"works write record", 7},
+      {"works let go record", 1},
+      // Before the hooks, at the admission and at the end: what people may have changed is read. For conditions, where
+      // one of them comes later than a look at the cluster counts.
+      {"works get cluster", 5},
+      // Prepared, RollingOut, Closed, each with its conditions; Running where a machine is slow.
+      {"works write cluster status", 5},
+      {"works get statefulset", 2},
+      {"works event UpgradePreparationStarted", 1},
+      {"works event UpgradePreparationCompleted", 1},
+      {"works event UpgradeAdmitted", 1},
+      {"works event UpgradeReverted", 1},
+      {"works event UpgradePreparationClosed", 1},
+  };
+  int all = 0;
+  for (const auto& [kind, count] : counts.all()) {
+    MESSAGE(count << " " << kind);
+    const auto bound = bounds.find(kind);
+    CHECK_MESSAGE((bound != bounds.end() && count <= bound->second), kind << ": " << count);
+    all += count;
+  }
+  CHECK(all <= 23);
+}
+
+}  // namespace gate
