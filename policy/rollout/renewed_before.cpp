@@ -27,6 +27,9 @@ std::optional<Version> telling_version(const ImageChange& change) {
   return apart ? to : std::nullopt;
 }
 
+/// All its nodes are of one StatefulSet, whatever they are called; compute nodes may be those of warehouses.
+bool has_one_set(Component component) { return component == Component::Frontend || component == Component::Backend; }
+
 bool runs(const NodeBefore& node, const Version& wanted) {
   auto actual = parse_version(node.version);
   if (!actual) return false;
@@ -50,8 +53,8 @@ std::vector<NodeBefore> forget_starts_of_renewed(const PreparationSpec& spec, st
       const int from = renews ? renewed_from(set) : set.replicas;
       for (auto& node : nodes) {
         const auto ordinal = ordinal_in(set, node.name);
-        if (!ordinal) continue;
-        if ((renews && *ordinal >= from) || (wanted && runs(node, *wanted))) node.started.clear();
+        const bool of_set = ordinal || (node.component == change.component && has_one_set(change.component));
+        if ((renews && ordinal && *ordinal >= from) || (of_set && wanted && runs(node, *wanted))) node.started.clear();
       }
     }
   }

@@ -16,7 +16,8 @@ namespace gate {
 /// no process is then the one from before. Those are the highest ordinals, as many as it says are updated; with
 /// `updateStrategy: OnDelete`, all or none. So is one that has the version which the new image's tag names and the old
 /// one's does not: a rollout to this very image left it there, another one began since, and a template that returns
-/// restarts no pod that has it. Their versions stay: by them tags are judged.
+/// restarts no pod that has it; of FEs and BEs also where it is listed by its address. Their versions stay: by them
+/// tags are judged.
 [[nodiscard]] std::vector<NodeBefore> forget_starts_of_renewed(const PreparationSpec& spec,
                                                                std::vector<NodeBefore> nodes,
                                                                const std::vector<StatefulSetState>& sets);

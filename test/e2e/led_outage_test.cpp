@@ -77,6 +77,12 @@ std::size_t events(Story& story, const std::string& reason) {
   return found;
 }
 
+/// What the replica that no story of these kills says of the webhook that holds StatefulSets.
+bool rollout_webhook_is(Story& story, const std::string& value) {
+  const auto metrics = story.gate(1).ops_get("/metrics");
+  return contains(metrics, "upgrade_gate_installation_ok{part=\"rollout_webhook\"} " + value + "\n");
+}
+
 /// What keeps pods back in a namespace: the webhook, and the label by which it selects.
 struct Keeper {
   std::string name;
@@ -199,14 +205,46 @@ TEST_CASE("what keeps pods back is taken away in a hold: it is told, the operato
     REQUIRE(story.patch({{"fe", "3.3.1"}, {"be", "3.3.1"}}).exit_code == 0);
     story.until("it is held", [&] { return condition(story, "UpgradeHeld") == "True HookFailed"; });
     CHECK(events(story, "UpgradeHoldLost") == 0);
+    // The installation is looked at each minute.
+    story.until(
+        "the metric is good", [&] { return rollout_webhook_is(story, "1"); }, 90s);
     keeper.lose(story);
     story.until("all is new, as without a gate",
                 [&] { return story.rolled("sr-be", "3.3.1") && story.rolled("sr-fe", "3.3.1"); });
     story.until("an Event says so", [&] { return events(story, "UpgradeHoldLost") > 0; });
+    story.until(
+        "the metric says so", [&] { return rollout_webhook_is(story, "0"); }, 90s);
     keeper.give_back(story);
+    story.until(
+        "the metric is good again", [&] { return rollout_webhook_is(story, "1"); }, 90s);
     story.database("clear");
     ends_with_all(story, "3.3.1");
   }
+}
+
+TEST_CASE("a webhook that would let pods go in an outage of the gate is told by the metric before there is one") {
+  if (!in_all_ways()) return;  // two looks at the installation, a minute apart
+  Story story("ignored", small_led("ordered", "hold"));
+  story.until(
+      "the metric is good", [&] { return rollout_webhook_is(story, "1"); }, 90s);
+  const auto configuration =
+      story.world.read("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/upgrade-gate");
+  REQUIRE(configuration.has_value());
+  const auto& webhooks = configuration->at("webhooks");
+  std::size_t index = 0;
+  while (webhooks[index]["name"] != "statefulsets.gate.starrocks.com") ++index;
+  const auto set_policy = [&](const std::string& policy) {
+    const json patch{
+        {{"op", "replace"}, {"path", "/webhooks/" + std::to_string(index) + "/failurePolicy"}, {"value", policy}}};
+    story.world.plane.must(
+        {"patch", "mutatingwebhookconfiguration", "upgrade-gate", "--type=json", "-p", patch.dump()});
+  };
+  set_policy("Ignore");
+  story.until(
+      "the metric says so", [&] { return rollout_webhook_is(story, "0"); }, 90s);
+  set_policy("Fail");
+  story.until(
+      "the metric is good again", [&] { return rollout_webhook_is(story, "1"); }, 90s);
 }
 
 TEST_CASE("a manifest that is applied every second during the whole upgrade disturbs nothing") {

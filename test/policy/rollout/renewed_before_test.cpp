@@ -109,6 +109,29 @@ TEST_CASE("nodes that have the new version by what they say are not waited for, 
   }
 }
 
+TEST_CASE("a node that is listed by its address is known by its version, unless it may be a warehouse's") {
+  struct Row {
+    const char* name;
+    Component component;
+    const char* node;
+    const char* says;
+    bool waited_for;
+  };
+  for (const Row& row : {Row{"an FE, new", Component::Frontend, "10.0.0.7_9010_1700000000000", "3.3.2-1f1aa9c", false},
+                         Row{"an FE, old", Component::Frontend, "10.0.0.7_9010_1700000000000", "3.3.1-1f1aa9c", true},
+                         Row{"a BE, new", Component::Backend, "10.0.0.7:9050", "3.3.2-1f1aa9c", false},
+                         Row{"a compute node", Component::ComputeNode, "10.0.0.7:9050", "3.3.2-1f1aa9c", true}}) {
+    CAPTURE(row.name);
+    PreparationSpec spec;
+    spec.changes = {{row.component, "sr:3.3.1", "sr:3.3.2"}};
+    auto set = set_of("sr:3.3.2", 3);
+    set.component = row.component;
+    const auto kept = forget_starts_of_renewed(spec, {{row.component, row.node, "t", row.says, true}}, {set});
+    REQUIRE(kept.size() == 1);
+    CHECK(kept[0].started.empty() == !row.waited_for);
+  }
+}
+
 TEST_CASE("only where pods may have moved before is it worth a look") {
   CHECK_FALSE(may_be_renewed_before(upgrade()));
   auto led = upgrade();

@@ -420,6 +420,7 @@ TEST_CASE("a cluster and its warehouses roll in one order, whichever record a co
   auto bypassed = warehouse;
   bypassed.spec.bypass = Bypass{};
   auto expired = rolls;
+  expired.spec.rollout.admission = AdmissionMode::Hold;
   expired.status.rollout.turns[0].phase = TurnPhase::Held;
   expired.status.outcome = Outcome::Expired;
   expired.status.stage = Stage::Restoring;
