@@ -191,7 +191,9 @@ constexpr const char* kNoTags = "tags are not accepted";
 class DocumentBuilder : public YAML::EventHandler {
  public:
   /// Lenient: as manifest_documents() has it. `line` is that of the text's beginning, in what marks count from 0.
-  explicit DocumentBuilder(bool lenient = false, std::size_t line = 0) : lenient_(lenient), line_(line) {}
+  /// `text` is what is parsed, and outlives this.
+  explicit DocumentBuilder(std::string_view text, bool lenient = false, std::size_t line = 0)
+      : text_(text), lenient_(lenient), line_(line) {}
 
   [[nodiscard]] json take() { return std::move(document_); }
   [[nodiscard]] std::vector<std::string> faults() { return std::move(faults_); }
@@ -218,12 +220,14 @@ class DocumentBuilder : public YAML::EventHandler {
   }
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     refuse_anchor(mark, anchor);
+    refuse_key_without_colon();
     add(mark, "null", nullptr, anchor);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     // "?": plain; "!": quoted, or a block.
+    if (tag == "?" && awaits_key()) open_.back().key_mark = mark;
     const bool plain =
         tag == "?" || (lenient_ && is_one_of(tag, {kCore + "int", kCore + "float", kCore + "bool", kCore + "null"}));
     if (!plain && tag != "!" && tag != kCore + "str") refuse_tag(mark);
@@ -247,8 +251,9 @@ class DocumentBuilder : public YAML::EventHandler {
   }
   void OnSequenceEnd() override { end(); }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
+                  YAML::EmitterStyle::value style) override {
     begin(mark, tag, anchor, json::object());
+    open_.back().block = style == YAML::EmitterStyle::Block;
   }
   void OnMapEnd() override { end(); }
 
@@ -260,9 +265,11 @@ class DocumentBuilder : public YAML::EventHandler {
     json value;
     YAML::anchor_t anchor = 0;
     std::size_t weight = kNodeWeight;
-    std::size_t height = 1;            ///< Levels of what it holds, itself included.
-    std::optional<std::string> key{};  ///< Of a mapping, while its value is awaited.
-    bool merges = false;               ///< That key is "<<".
+    std::size_t height = 1;                         ///< Levels of what it holds, itself included.
+    std::optional<std::string> key{};               ///< Of a mapping, while its value is awaited.
+    YAML::Mark key_mark = YAML::Mark::null_mark();  ///< Of a plain key.
+    bool block = false;                             ///< A mapping without braces.
+    bool merges = false;                            ///< That key is "<<".
     YAML::Mark merge_mark{};
     std::set<std::string> merged{};  ///< Keys that came by a merge alone.
   };
@@ -275,6 +282,20 @@ class DocumentBuilder : public YAML::EventHandler {
 
   void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) const {
     if (anchor != 0 && !lenient_) throw Fault{mark, kNoAnchors};
+  }
+
+  /// The parser takes a last line without ":" for a key with nothing behind it; to other readers it is an error, and to
+  /// its author mostly a line that was cut.
+  void refuse_key_without_colon() const {
+    if (open_.empty() || !open_.back().block || !open_.back().key || open_.back().key_mark.is_null()) return;
+    const auto& mark = open_.back().key_mark;
+    const auto begin = static_cast<std::size_t>(mark.pos);
+    if (mark.pos < 0 || begin >= text_.size()) return;
+    const auto before = text_.substr(0, begin).find_last_not_of(" \t");
+    if (before != std::string_view::npos && text_[before] == '?') return;
+    auto line = text_.substr(begin, text_.find('\n', begin) - begin);
+    line = line.substr(0, line.find(" #"));
+    if (line.find(':') == std::string_view::npos) throw Fault{mark, "a key without \":\" behind it"};
   }
 
   void refuse_tag(const YAML::Mark& mark) {
@@ -369,6 +390,7 @@ class DocumentBuilder : public YAML::EventHandler {
     for (auto one = value.rbegin(); one != value.rend(); ++one) merge(mark, into, *one);
   }
 
+  const std::string_view text_;
   const bool lenient_;
   const std::size_t line_;
   json document_;
@@ -449,7 +471,7 @@ Result<std::vector<json>> yaml_documents(std::string_view text, std::size_t byte
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     for (std::size_t count = 0;; ++count) {
-      DocumentBuilder builder;
+      DocumentBuilder builder(text);
       if (!parser.HandleNextDocument(builder)) return documents;
       if (count == kDocumentsMax) {
         return Error{ErrorCode::InvalidInput, too_many_documents(kDocumentsMax)};
@@ -506,10 +528,11 @@ std::string with_line_feeds(std::string_view text) {
 
 Status read_yaml(const Chunk& chunk, std::vector<ManifestDocument>& documents) {
   try {
-    std::istringstream stream{with_line_feeds(chunk.text)};
+    const std::string text = with_line_feeds(chunk.text);
+    std::istringstream stream{text};
     YAML::Parser parser(stream);
     for (;;) {
-      DocumentBuilder builder(true, chunk.line);
+      DocumentBuilder builder(text, true, chunk.line);
       if (!parser.HandleNextDocument(builder)) return Ok{};
       ManifestDocument document{chunk.line + 1, builder.take(), builder.faults()};
       if (!document.value.is_null()) documents.push_back(std::move(document));

@@ -98,6 +98,8 @@ TEST_CASE("what is ambiguous, hostile or broken is refused, with its place") {
       {"NUL", std::string("a: b\nc: \0", 9), "line 2, column 4: control character"},
       {"escape character", "a: \x1b[31m", "control character"},
       {"invalid UTF-8", "a: \xff", "line 1, column 4: invalid UTF-8"},
+      {"a last line without a colon", "hooks:\n- name: a\n  critical", "line 3, column 3: a key without \":\""},
+      {"a last line without a colon, with a comment", "a: b\nc # d: e\n", "line 2, column 1: "},
       {"UTF-16", std::string("\xff\xfe\x61\x00", 4), "the text is UTF-16: want UTF-8"},
   };
   for (const Row& row : rows) {

@@ -53,6 +53,9 @@ inline std::vector<Shape> shapes() {
       {"line ends of old Macs",
        "apiVersion: starrocks.com/v1\rkind: StarRocksCluster\rmetadata: {name: sr}\r"
        "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\r"},
+      {"a last field with nothing behind its colon",
+       "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n"
+       "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\nstatus:"},
       {"UTF-16", utf16(kCluster, false)},
       {"UTF-16, big endian", utf16(kCluster, true)},
       {"UTF-16 with Windows line ends and separators",
@@ -132,6 +135,11 @@ inline std::vector<Shape> shapes() {
   refused("a kind that is a number", "apiVersion: v1\nkind: 5\nmetadata: {name: sr}\n", "kind is not a string");
   refused("a text", "hello\n", "not an object");
   refused("a bare list", "- a\n- b\n", "not an object");
+  refused("a last line without a colon", kCluster + "garbage\n", "line 5, column 1: a key without \":\" behind it");
+  refused("a last field without a colon",
+          "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec:\n"
+          "  starRocksFeSpec: {image: 'fe:3.5.7'}\n  starRocksBeSpec",
+          "line 6, column 3: a key without \":\" behind it");
   refused("a List in lower case", "apiVersion: v1\nkind: list\nitems:\n" + kFullItem,
           "line 1: kind \"list\" has items: want List, or a kind that ends in List");
   refused("a typed list in lower case", "apiVersion: starrocks.com/v1\nkind: starrocksclusterlist\nitems:\n" + kItem,
