@@ -469,6 +469,7 @@ TEST_CASE("a cluster and its warehouses roll in one order, whichever record a co
   CHECK(rolls_before(frontends, {rolled, second}) == "warehouse of wi rolls first (wi-1)");
   CHECK(rolls_before(frontends, {second, rolled}) == "warehouse of wi rolls first (wi-1)");
   CHECK(rolls_before(frontends, {rolled, rolled}).empty());
+  CHECK(rolls_before(warehouse, {second}).empty());  // one of the other warehouses
 
   World world(frontends);
   world.record.status.rollout.image_pushed = true;
