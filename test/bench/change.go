@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Reviews that change an image, whose preparation is Completed: they are admitted. The gate and the peer know the record
-// and the object from the same API server; the gate reads both again there, and the settings from the FE.
+// Reviews that change an image, whose preparation is Completed: they are admitted. The gate and the peer know the
+// record and the object from the same API server; the gate reads both again there, and the settings from the FE. So does
+// a second process of the peer's: what the certainty costs is the one comparison, how it is bought the other.
 const (
 	changeHooks = "disable-tablet-clone,disable-tablet-balancing,disable-colocate-balance,disable-balancer"
 
@@ -72,7 +73,7 @@ func (n *neighbours) stop() {
 	_ = n.simulator.Wait()
 }
 
-// inCluster are the gate and the peer with an API server.
+// inCluster are the gate and the peer with an API server, and the peer that asks.
 func (b *bench) inCluster(n *neighbours) []kind {
 	var out []kind
 	for _, k := range b.kinds {
@@ -90,7 +91,7 @@ func (b *bench) inCluster(n *neighbours) []kind {
 					"--tls-key-file", filepath.Join(dir, "tls.key")}, err
 			}
 		case peerName:
-			k.arguments = func(dir string, port int) ([]string, error) {
+			believing := func(dir string, port int) ([]string, error) {
 				arguments, err := plain.arguments(dir, port)
 				if err != nil {
 					return nil, err
@@ -98,6 +99,14 @@ func (b *bench) inCluster(n *neighbours) []kind {
 				config, err := n.api.kubeconfig(dir, filepath.Join(dir, "tls.crt"))
 				return append(arguments, config), err
 			}
+			k.arguments = believing
+			asker := k
+			asker.name, asker.patience = askerName, preparedWithin
+			asker.arguments = func(dir string, port int) ([]string, error) {
+				arguments, err := believing(dir, port)
+				return append(arguments, n.frontend), err
+			}
+			out = append(out, asker)
 		default:
 			continue
 		}

@@ -34,6 +34,7 @@ type kind struct {
 const (
 	gateName  = "upgrade-gate"
 	peerName  = "controller-runtime"
+	askerName = "controller-runtime, asking" // the same, which asks as the gate does before it admits an image change
 	nginxName = "nginx"
 )
 

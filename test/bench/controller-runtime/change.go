@@ -103,6 +103,14 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
+// newMapper knows both resources without asking for them.
+func newMapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(groupVersion.WithKind("StarRocksCluster"), meta.RESTScopeNamespace)
+	mapper.Add(recordGroupVersion.WithKind("UpgradePreparation"), meta.RESTScopeNamespace)
+	return mapper
+}
+
 const byCluster = "spec.clusterRef.name"
 
 // startCache returns once both resources are in it. Readers get what is in it, not copies: they only read.
@@ -111,11 +119,8 @@ func startCache(ctx context.Context, scheme *runtime.Scheme, kubeconfig string) 
 	if err != nil {
 		return nil, err
 	}
-	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.Add(groupVersion.WithKind("StarRocksCluster"), meta.RESTScopeNamespace)
-	mapper.Add(recordGroupVersion.WithKind("UpgradePreparation"), meta.RESTScopeNamespace)
 	unshared := true
-	known, err := cache.New(config, cache.Options{Scheme: scheme, Mapper: mapper, DefaultUnsafeDisableDeepCopy: &unshared})
+	known, err := cache.New(config, cache.Options{Scheme: scheme, Mapper: newMapper(), DefaultUnsafeDisableDeepCopy: &unshared})
 	if err != nil {
 		return nil, err
 	}
@@ -185,18 +190,29 @@ func (g imageGuard) judgeChange(ctx context.Context, request admission.Request, 
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
-	changes := changesOf(object, old)
-	for _, record := range records.Items {
-		names := make([]string, 0, len(record.Spec.Hooks))
-		for _, hook := range record.Spec.Hooks {
-			names = append(names, hook.Name)
+	for i := range records.Items {
+		record := &records.Items[i]
+		if !prepares(record, object, old) {
+			continue
 		}
-		if record.Spec.ObjectRef.UID == string(object.UID) && slices.Equal(record.Spec.Changes, changes) &&
-			slices.Equal(names, hooksOf(object)) && record.Status.Phase == "Completed" && record.Status.Stage == "Prepared" {
-			response := admission.Allowed("")
-			response.AuditAnnotations = map[string]string{"decision": "allowed-prepared", "preparation": record.Name}
-			return response
+		if g.live != nil {
+			if err := g.live.confirm(ctx, record, object, old); err != nil {
+				return admission.Denied(err.Error())
+			}
 		}
+		response := admission.Allowed("")
+		response.AuditAnnotations = map[string]string{"decision": "allowed-prepared", "preparation": record.Name}
+		return response
 	}
 	return admission.Denied("the upgrade is not prepared")
+}
+
+// prepares: the record is Completed for exactly this change with exactly these hooks.
+func prepares(record *UpgradePreparation, object, old *StarRocksCluster) bool {
+	names := make([]string, 0, len(record.Spec.Hooks))
+	for _, hook := range record.Spec.Hooks {
+		names = append(names, hook.Name)
+	}
+	return record.Spec.ObjectRef.UID == string(object.UID) && slices.Equal(record.Spec.Changes, changesOf(object, old)) &&
+		slices.Equal(names, hooksOf(object)) && record.Status.Phase == "Completed" && record.Status.Stage == "Prepared"
 }

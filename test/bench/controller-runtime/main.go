@@ -1,9 +1,10 @@
 // The peer of the benchmark: the gate's decisions as one writes them with controller-runtime. Both objects are decoded
 // into typed structs, their images compared, and an update that changes none is allowed. With a kubeconfig one that
 // changes some is allowed, too, if the informer cache has the object as it was sent and a record that prepared exactly
-// this change; without one it is refused.
+// this change; without one it is refused. With a frontend it asks as the gate does, too, before it allows such a change.
 //
-// usage: controller-runtime PORT CERTIFICATE_DIRECTORY [KUBECONFIG]   (tls.crt and tls.key; serves /validate on 127.0.0.1)
+// usage: controller-runtime PORT CERTIFICATE_DIRECTORY [KUBECONFIG [FRONTEND]]
+// (tls.crt and tls.key; serves /validate on 127.0.0.1; FRONTEND is HOST:PORT)
 package main
 
 import (
@@ -25,6 +26,7 @@ import (
 type imageGuard struct {
 	decoder admission.Decoder
 	known   cache.Cache // nil without a kubeconfig
+	live    *questions  // nil without a frontend
 }
 
 // The images whose change the gate watches: of FE, BE and CN.
@@ -57,35 +59,38 @@ func (g imageGuard) Handle(ctx context.Context, request admission.Request) admis
 	return response
 }
 
-func serve(port int, certificates, kubeconfig string) error {
+func serve(port int, certificates, kubeconfig, frontend string) error {
 	scheme := newScheme()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var known cache.Cache
+	guard := imageGuard{decoder: admission.NewDecoder(scheme)}
 	if kubeconfig != "" {
 		var err error
-		if known, err = startCache(ctx, scheme, kubeconfig); err != nil {
+		if guard.known, err = startCache(ctx, scheme, kubeconfig); err != nil {
 			return err
+		}
+		if frontend != "" {
+			if guard.live, err = newQuestions(scheme, kubeconfig, frontend); err != nil {
+				return err
+			}
 		}
 	}
 	server := webhook.NewServer(webhook.Options{Host: "127.0.0.1", Port: port, CertDir: certificates})
-	server.Register("/validate", &admission.Webhook{Handler: imageGuard{admission.NewDecoder(scheme), known}})
+	server.Register("/validate", &admission.Webhook{Handler: guard})
 	return server.Start(ctx)
 }
 
 func main() {
 	log.SetLogger(logr.Discard())
-	if len(os.Args) != 3 && len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: controller-runtime PORT CERTIFICATE_DIRECTORY [KUBECONFIG]")
+	arguments := os.Args[1:]
+	if len(arguments) < 2 || len(arguments) > 4 {
+		fmt.Fprintln(os.Stderr, "usage: controller-runtime PORT CERTIFICATE_DIRECTORY [KUBECONFIG [FRONTEND]]")
 		os.Exit(2)
 	}
-	kubeconfig := ""
-	if len(os.Args) == 4 {
-		kubeconfig = os.Args[3]
-	}
-	port, err := strconv.Atoi(os.Args[1])
+	arguments = append(arguments, "", "")
+	port, err := strconv.Atoi(arguments[0])
 	if err == nil {
-		err = serve(port, os.Args[2], kubeconfig)
+		err = serve(port, arguments[1], arguments[2], arguments[3])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "controller-runtime:", err)
