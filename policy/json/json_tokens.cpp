@@ -90,7 +90,8 @@ const char* append_escape(const char* at, std::string& text) {
 
 // simdjson::internal is nobody's promise: a version that was not tried here fails to compile, not when it runs.
 // Tried: 3.0 (Debian 12) and 3.12 (Debian 13).
-static_assert(simdjson::SIMDJSON_VERSION_MAJOR == 3, "the tokenizer uses simdjson's internals as they are in version 3");
+static_assert(simdjson::SIMDJSON_VERSION_MAJOR == 3,
+              "the tokenizer uses simdjson's internals as they are in version 3");
 
 }  // namespace
 

@@ -53,8 +53,8 @@ AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Dead
   if (!known) {
     log_warning(log_, "rollout not known",
                 {{"namespace", request.name_space}, {"statefulset", write->name}, {"error", known.error().message}});
-    // Also where it is held already: a no-op would look to the operator as if all were done, and it would come back only
-    // at its resync, minutes later; what was refused it repeats.
+    // Also where it is held already: a no-op would look to the operator as if all were done, and it would come back
+    // only at its resync, minutes later; what was refused it repeats.
     return deny(kDenialCode, std::string(reason::kUnavailable),
                 "upgrade gate: it is not known whether StatefulSet " + write->name + " may go to another image (" +
                     clean_text(known.error().message) + "); nothing was changed, try again");

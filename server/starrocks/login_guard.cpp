@@ -115,8 +115,10 @@ Status LoginGuard::register_plugin() {
   if (!library_uses_openssl())
     return Error{ErrorCode::Internal, "the MySQL client library was not built with OpenSSL", 0};
   if (!library_is_of_the_compiled_version())
-    return Error{ErrorCode::Internal, std::string("the MySQL client library is ") + mysql_get_client_info() +
-                                          ", but this program was built for " MARIADB_PACKAGE_VERSION, 0};
+    return Error{ErrorCode::Internal,
+                 std::string("the MySQL client library is ") + mysql_get_client_info() +
+                     ", but this program was built for " MARIADB_PACKAGE_VERSION,
+                 0};
   static AuthenticationPlugin plugin{kAuthenticationPlugin,
                                      kInterfaceVersion,
                                      kPluginName,

@@ -345,8 +345,8 @@ class KubeClient::Impl {
     bool expired = false;  // the watchdog has cut it, or is about to
   };
   using Lease = std::shared_ptr<Connection>;
-  /// Who waits for a connection. A review has seconds, what is done for a preparation has more: whose time is over first
-  /// is next, so that many preparations at once do not keep a person waiting until the review has failed.
+  /// Who waits for a connection. A review has seconds, what is done for a preparation has more: whose time is over
+  /// first is next, so that many preparations at once do not keep a person waiting until the review has failed.
   struct Waiter {
     Deadline deadline;
     std::uint64_t arrival;

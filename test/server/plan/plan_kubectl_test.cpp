@@ -38,6 +38,13 @@ std::vector<json> clusters_of(const std::string& text) {
 }
 
 std::string with_name(std::string text, const std::string& name) {
+  for (const bool big_endian : {false, true}) {
+    const std::string mark = test::utf16("", big_endian);
+    if (!text.starts_with(mark)) continue;
+    text.erase(0, mark.size());
+    std::erase(text, '\0');
+    return test::utf16(with_name(text, name), big_endian);
+  }
   for (const std::string written :
        {"name: sr}", "name: sr\n", "name: sr,", "name: &n sr", "\"name\":\"sr\"", "\"name\": \"sr\""}) {
     for (auto at = text.find(written); at != std::string::npos; at = text.find(written, at + written.size())) {

@@ -307,9 +307,8 @@ TEST_CASE("of those who wait for a connection the one with the least time is nex
   {
     std::vector<std::jthread> threads;
     const auto ask = [&](const char* name, milliseconds time, std::size_t waiting) {
-      threads.emplace_back([&client, name, end = in(time)] {
-        CHECK(client->get(kube::kConfigMaps, "default", name, end).ok());
-      });
+      threads.emplace_back(
+          [&client, name, end = in(time)] { CHECK(client->get(kube::kConfigMaps, "default", name, end).ok()); });
       while (client->waiting() != waiting || server.requests().empty()) std::this_thread::yield();
     };
     ask("first", 3 * kLong, 0);
