@@ -169,6 +169,18 @@ struct CountedReplica {
   PreparationController controller;
 };
 
+/// Replicas that tell one another: none may work on while another one goes.
+struct Together {
+  const std::vector<CountedReplica*> all;
+
+  explicit Together(std::vector<CountedReplica*> replicas) : all(std::move(replicas)) {}
+  ~Together() {
+    for (auto* replica : all) replica->controller.stop();
+  }
+  Together(const Together&) = delete;
+  Together& operator=(const Together&) = delete;
+};
+
 json asking_cluster() {
   auto object = object_with("fe:1");
   object["metadata"]["resourceVersion"] = "1";
@@ -197,13 +209,13 @@ TEST_CASE("what an upgrade with four settings asks of the API server is bounded 
   StoredCluster cluster(asking_cluster());
   CountedReplica first(world, cluster, counts, "works");
   CountedReplica second(world, cluster, counts, "watches");
-  const std::vector<CountedReplica*> replicas = {&first, &second};
+  const Together replicas({&first, &second});
   world.store.observe([&](const Preparation& record, bool removed) {
-    for (auto* replica : replicas) replica->controller.record_changed(record, removed);
+    for (auto* replica : replicas.all) replica->controller.record_changed(record, removed);
     world.signal.notify();
   });
   cluster.tell = [&](const std::string& version) {
-    for (auto* replica : replicas) replica->controller.object_changed("db", "StarRocksCluster", "sr", version);
+    for (auto* replica : replicas.all) replica->controller.object_changed("db", "StarRocksCluster", "sr", version);
     world.signal.notify();
   };
   cluster.tell("1");
