@@ -551,10 +551,10 @@ void PreparationController::renew_claims() {
     const auto records = records_.lock();
     const auto now = clock_.steady_now();
     for (auto& [key, tracked] : records->tracked) {
+      if (!tracked.claim) continue;
       // Every write of the worker renews, too.
-      if (tracked.claim && tracked.claim->held_until() - now <= lease() - options_.claim_renewal) {
-        due.push_back(tracked.claim);
-      }
+      const bool lapses = tracked.claim->held_until() - now <= lease() - options_.claim_renewal;
+      if (lapses || tracked.claim->unsaved_for() > options_.progress_stored_after) due.push_back(tracked.claim);
     }
   }
   const auto renew = [this](ClaimedRecord& claim) {

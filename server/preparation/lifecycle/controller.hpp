@@ -36,6 +36,8 @@ struct ControllerOptions : LifecycleOptions {
   /// Between two looks at a record because its object was written.
   std::chrono::milliseconds look_distance{1000};
   std::chrono::milliseconds claim_renewal{5000};  ///< While a record is worked on.
+  /// How far hooks are that take longer than this is stored, for people who look.
+  std::chrono::milliseconds progress_stored_after{500};
   /// Renewals not seen for this long: the replica is gone. One that cannot renew stops after three quarters of it.
   std::chrono::seconds claim_stale_after{20};
   bool restore_only = false;  ///< Restores what is due and closes bypasses, nothing else.

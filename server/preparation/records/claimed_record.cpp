@@ -1,5 +1,7 @@
 #include "server/preparation/records/claimed_record.hpp"
 
+#include <algorithm>
+
 namespace gate {
 namespace {
 /// Each conflict means that somebody else wrote; more in a row than this is a fight to be left to a later try.
@@ -53,6 +55,7 @@ Status ClaimedRecord::update(const std::function<void(PreparationStatus&)>& chan
       unconfirmed_ = false;
       record = std::move(stored).value();
       held->later.clear();
+      unsaved_since_ = SteadyTime::max();
       return Ok{};
     }
     if (stored.error().code != ErrorCode::Conflict) return stored.error();
@@ -77,6 +80,12 @@ void ClaimedRecord::update_later(const std::function<void(PreparationStatus&)>& 
   const auto held = record_.lock();
   change(held->record.status);
   held->later.push_back(change);
+  unsaved_since_ = std::min(unsaved_since_.load(), clock_.steady_now());
+}
+
+std::chrono::nanoseconds ClaimedRecord::unsaved_for() const {
+  const auto now = clock_.steady_now();
+  return now - std::min(unsaved_since_.load(), now);
 }
 
 Status ClaimedRecord::renew(Deadline deadline) {

@@ -50,6 +50,9 @@ class ClaimedRecord {
   /// Nothing was written since resume(), or the first write found that somebody else had.
   [[nodiscard]] bool unconfirmed() const { return unconfirmed_; }
 
+  /// For how long something of it has waited to be stored with the next update().
+  [[nodiscard]] std::chrono::nanoseconds unsaved_for() const;
+
   /// As it is stored; nullopt: lost, or some of it is not stored yet.
   [[nodiscard]] std::optional<Preparation> stored() const;
 
@@ -81,6 +84,7 @@ class ClaimedRecord {
   std::atomic<SteadyTime> held_until_;
   mutable std::atomic<bool> lost_{false};
   std::atomic<bool> unconfirmed_{false};
+  std::atomic<SteadyTime> unsaved_since_{SteadyTime::max()};
   Guarded<Held> record_;
 };
 

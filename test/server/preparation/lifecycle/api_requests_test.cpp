@@ -159,6 +159,7 @@ struct CountedReplica {
     options.default_hooks = {};
     options.reassert_interval = 1h;
     options.claim_renewal = 1h;
+    options.progress_stored_after = 1h;
     options.claim_stale_after = 10h;
     return options;
   }

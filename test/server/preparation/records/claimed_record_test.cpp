@@ -47,6 +47,8 @@ TEST_CASE("what is told later is seen here at once, goes with the next write, an
   held.claim->update_later([](PreparationStatus& status) { status.message += " two"; });
   CHECK(held.claim->snapshot().status.message == "one two");
   CHECK(held.stored().resource_version == before);
+  held.clock.pass(std::chrono::hours(1));
+  CHECK(held.claim->unsaved_for() >= std::chrono::hours(1));
   held.somebody_writes([](PreparationStatus& status) { status.message = "by another"; });
   SUBCASE("with an update") {
     REQUIRE(held.claim->update([](PreparationStatus& status) { status.reason = "Mine"; }, ample()).ok());
@@ -54,6 +56,7 @@ TEST_CASE("what is told later is seen here at once, goes with the next write, an
   }
   SUBCASE("with a renewal") { REQUIRE(held.claim->renew(ample()).ok()); }
   CHECK(held.stored().status.message == "one two");
+  CHECK(held.claim->unsaved_for() == std::chrono::nanoseconds{});
   // Once: what others write afterwards stays.
   held.somebody_writes([](PreparationStatus& status) { status.message = "by another"; });
   REQUIRE(held.claim->renew(ample()).ok());
