@@ -412,20 +412,6 @@ TEST_CASE("what a superseded record does to restore by itself does not look like
         }) == 1);
 }
 
-TEST_CASE("people see which hook it is that takes long, and how many are through") {
-  World world;
-  world.simulator.hang("\"disable_balance\" =");
-  auto options = quick_options("gate-0");
-  options.claim_renewal = 1h;  // which would store it, too
-  options.claim_stale_after = 4h;
-  const Replica replica(world, options);
-  world.create(record_of("r", {no_scheduling(), setting_hook("disable-balancer", "disable_balance", "true")}));
-  CHECK(world.signal.eventually([&] {
-    const auto hooks = world.get("r").status.hooks;
-    return hooks.size() == 2 && hooks[0].phase == HookPhase::Completed && hooks[1].phase == HookPhase::Running;
-  }));
-}
-
 TEST_CASE("a worker whose record is seen superseded sets nothing more, before its claim is renewed") {
   World world;
   prepared_before(world, "old");
