@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "policy/rollout/mirror.hpp"
@@ -61,7 +62,10 @@ class StatusMirror {
   struct Slot {
     std::string record;  ///< "namespace/name"
     std::string object;  ///< See shown_on().
-    friend auto operator<=>(const Slot&, const Slot&) = default;
+
+    friend bool operator<(const Slot& left, const Slot& right) {
+      return std::tie(left.record, left.object) < std::tie(right.record, right.object);
+    }
   };
   struct State {
     std::string written;                          ///< What the object's status was last told.
