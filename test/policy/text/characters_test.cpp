@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <vector>
+
 namespace gate {
 namespace {
 
@@ -97,17 +100,19 @@ TEST_CASE("line ends of Windows and byte order marks go, and nothing else") {
 }
 
 TEST_CASE("UTF-16 is read where a mark says so, in either order") {
-  const auto text = [](const char* bytes, std::size_t size) { return utf8_of_utf16({bytes, size}); };
-  CHECK(text("\xFF\xFE\x61\x00\x0A\x00", 6) == "a\n");
-  CHECK(text("\xFE\xFF\x00\x61\x00\x0A", 6) == "a\n");
-  CHECK(text("\xFF\xFE\xE9\x00\xAC\x20\x3D\xD8\x00\xDE", 10) == "\u00E9\u20AC\U0001F600");
-  CHECK(text("\xFE\xFF\xD8\x3D\xDE\x00", 6) == "\U0001F600");
-  CHECK(text("\xFF\xFE", 2) == "");
+  const auto text = [](const std::vector<unsigned char>& bytes) {
+    return utf8_of_utf16(std::string(bytes.begin(), bytes.end()));
+  };
+  CHECK(text({0xFF, 0xFE, 0x61, 0x00, 0x0A, 0x00}) == "a\n");
+  CHECK(text({0xFE, 0xFF, 0x00, 0x61, 0x00, 0x0A}) == "a\n");
+  CHECK(text({0xFF, 0xFE, 0xE9, 0x00, 0xAC, 0x20, 0x3D, 0xD8, 0x00, 0xDE}) == "\u00E9\u20AC\U0001F600");
+  CHECK(text({0xFE, 0xFF, 0xD8, 0x3D, 0xDE, 0x00}) == "\U0001F600");
+  CHECK(text({0xFF, 0xFE}) == "");
   // Halves of characters.
-  CHECK(text("\xFF\xFE\x3D\xD8\x61\x00", 6) == "\uFFFDa");
-  CHECK(text("\xFF\xFE\x00\xDE", 4) == "\uFFFD");
-  CHECK(text("\xFF\xFE\x3D\xD8", 4) == "\uFFFD");
-  CHECK(text("\xFF\xFE\x61\x00\x62", 5) == "a\uFFFD");
+  CHECK(text({0xFF, 0xFE, 0x3D, 0xD8, 0x61, 0x00}) == "\uFFFDa");
+  CHECK(text({0xFF, 0xFE, 0x00, 0xDE}) == "\uFFFD");
+  CHECK(text({0xFF, 0xFE, 0x3D, 0xD8}) == "\uFFFD");
+  CHECK(text({0xFF, 0xFE, 0x61, 0x00, 0x62}) == "a\uFFFD");
   CHECK_FALSE(utf8_of_utf16("a").has_value());
   CHECK_FALSE(utf8_of_utf16("").has_value());
 }
