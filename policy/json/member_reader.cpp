@@ -134,7 +134,7 @@ void MemberReader::refuse_near_members(const json& object, const std::string& fi
     const auto near = std::find_if(known.begin(), known.end(), [&](std::string_view name) {
       const auto errors = std::min(kTypingErrors, name.size() / kLettersPerError);
       // Each letter more or less is an error, and most members are of quite another length.
-      const auto [shorter, longer] = std::minmax(look.size(), name.size());
+      const auto [shorter, longer] = std::minmax({look.size(), name.size()});
       return longer - shorter <= errors && edit_distance(look, look_of(name)) <= errors;
     });
     if (near != known.end()) fault(field, key, std::string(*near));
