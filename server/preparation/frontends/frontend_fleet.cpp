@@ -80,18 +80,7 @@ Deadline FrontendFleet::soon(Deadline deadline) const {
 }
 
 Result<QueryResult> FrontendFleet::execute(std::string_view sql, Deadline deadline) {
-  if (!session_) {
-    auto connected = connector_.connect(access_, deadline);
-    if (!connected) return at(access_.address, connected.error());
-    session_ = std::move(connected).value();
-    forwarding_ = bounded_ = false;
-  }
-  auto result = session_->execute(sql, deadline);
-  if (!result) {
-    if (result.error().code != ErrorCode::Rejected) session_.reset();
-    return at(access_.address, result.error());
-  }
-  return result;
+  return std::move(execute_all({std::string(sql)}, deadline).front());
 }
 
 std::vector<Result<QueryResult>> FrontendFleet::execute_all(const std::vector<std::string>& statements,
