@@ -61,6 +61,8 @@ func TestVerdict(t *testing.T) {
 		{"above the least", target{wanted: 2, measured: 3, least: true}, "met"},
 		{"below the least", target{wanted: 2, measured: 1, least: true}, "MISSED"},
 		{"unknown", target{wanted: 2, measured: math.NaN()}, "not measured"},
+		{"what nobody can meet", target{name: "8 KB, image change: CPU of the peer, of the gate's", wanted: 8, measured: 1, least: true}, "out of reach"},
+		{"what nobody can meet, met", target{name: "8 KB, image change: CPU of the peer, of the gate's", wanted: 8, measured: 9, least: true}, "met"},
 	} {
 		if got := row.verdict(); got != row.want {
 			t.Errorf("%s: %s", row.name, got)
@@ -90,6 +92,11 @@ func TestJudgeNamesWhatIsMissed(t *testing.T) {
 	} {
 		if got[name] != want {
 			t.Errorf("%s: %q", name, got[name])
+		}
+	}
+	for name := range outOfReach {
+		if _, judged := got[name]; !judged {
+			t.Errorf("no target is called %q", name)
 		}
 	}
 	if !r.missed() {
