@@ -67,6 +67,26 @@ ADMIN SET FRONTEND CONFIG ("disable_balance" = "true")' ]] || die "not the SQL t
   [[ $(setting disable_balance) == true ]] || die "the FE does not have the setting"
 }
 
+# pods_roll VERSION: the BEs are replaced, by `k` where there are no nodes: the StatefulSet as the operator and its
+# controller leave it, and the database.
+pods_roll() {
+  k apply -f - >/dev/null <<END
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: sr-be}
+spec:
+  replicas: 3
+  serviceName: sr-be-search
+  selector: {matchLabels: {app: sr-be}}
+  template:
+    metadata: {labels: {app: sr-be}}
+    spec: {containers: [{name: be, image: "starrocks/be-ubuntu:$1"}]}
+END
+  k patch statefulset sr-be --subresource=status --type=merge -p '{"status":{"observedGeneration":1,"replicas":3,"readyReplicas":3,
+    "updatedReplicas":3,"currentReplicas":3,"availableReplicas":3,"currentRevision":"new","updateRevision":"new"}}' >/dev/null
+  fe "rollout $1" >/dev/null
+}
+
 # start_gate BUILD_DIR FLAG...: sets gate_port and ops_port, and puts the plugin under its own name into $demo_dir.
 start_gate() {
   local build=$1; shift

@@ -117,22 +117,7 @@ tell "kubectl patch starrockscluster sr ... be-ubuntu:3.5.9"
 [[ $(image) == starrocks/be-ubuntu:3.5.9 ]] || die "the image was not changed"
 
 title "The operator replaces the pods: when Kubernetes and the database say so, the settings are restored"
-# There are no nodes here: the StatefulSet as the operator and its controller leave it.
-k apply -f - >/dev/null <<'END'
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: sr-be}
-spec:
-  replicas: 3
-  serviceName: sr-be-search
-  selector: {matchLabels: {app: sr-be}}
-  template:
-    metadata: {labels: {app: sr-be}}
-    spec: {containers: [{name: be, image: "starrocks/be-ubuntu:3.5.9"}]}
-END
-k patch statefulset sr-be --subresource=status --type=merge -p '{"status":{"observedGeneration":1,"replicas":3,"readyReplicas":3,
-  "updatedReplicas":3,"currentReplicas":3,"availableReplicas":3,"currentRevision":"new","updateRevision":"new"}}' >/dev/null
-fe 'rollout 3.5.9' >/dev/null
+pods_roll 3.5.9
 succeeded() { [[ " $(k get upgradepreparations -o jsonpath='{range .items[*]}{.status.stage}/{.status.outcome} {end}')" == *" Closed/Succeeded "* ]]; }
 until_true "the upgrade is closed" succeeded
 put_back || die "the settings are not back: $(setting disable_balance)/$(setting tablet_sched_max_scheduling_tablets)"

@@ -57,24 +57,6 @@ END
 operator_says() { k patch starrockscluster sr --subresource=status --type=merge -p "{\"status\":{\"phase\":\"$1\"}}" >/dev/null; }
 image() { k get starrockscluster sr -o jsonpath='{.spec.starRocksBeSpec.image}'; }
 image_is() { [[ $(image) == "starrocks/be-ubuntu:$1" ]]; }
-# pods_roll VERSION: there are no nodes here: the StatefulSet as the operator and its controller leave it, and the database.
-pods_roll() {
-  k apply -f - >/dev/null <<END
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: sr-be}
-spec:
-  replicas: 3
-  serviceName: sr-be-search
-  selector: {matchLabels: {app: sr-be}}
-  template:
-    metadata: {labels: {app: sr-be}}
-    spec: {containers: [{name: be, image: "starrocks/be-ubuntu:$1"}]}
-END
-  k patch statefulset sr-be --subresource=status --type=merge -p '{"status":{"observedGeneration":1,"replicas":3,"readyReplicas":3,
-    "updatedReplicas":3,"currentReplicas":3,"availableReplicas":3,"currentRevision":"new","updateRevision":"new"}}' >/dev/null
-  fe "rollout $1" >/dev/null
-}
 records() { k get upgradepreparations -o jsonpath='{range .items[*]}{.status.stage}/{.status.outcome}{"\n"}{end}'; }
 succeeded() { records | grep -qx 'Closed/Succeeded'; }
 restored() { [[ $(setting disable_balance)/$(setting tablet_sched_max_scheduling_tablets) == false/10000 ]]; }
