@@ -101,6 +101,11 @@ std::string_view judge_ipv6(const std::uint8_t* address, const AddressRules& rul
 
 }  // namespace
 
+bool is_ip_address(const std::string& host) {
+  std::array<std::uint8_t, 16> bytes{};
+  return inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+}
+
 std::string why_never_called(const std::string& address, const AddressRules& rules) {
   std::array<std::uint8_t, 16> bytes{};
   if (inet_pton(AF_INET, address.c_str(), bytes.data()) == 1) return std::string(judge_ipv4(bytes.data(), rules));

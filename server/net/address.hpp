@@ -12,6 +12,9 @@ struct AddressRules {
   bool allow_loopback = false;  ///< For development: a service on this machine.
 };
 
+/// Whether it is an IPv4 or IPv6 address, without a zone or brackets, and no name. Pure.
+[[nodiscard]] bool is_ip_address(const std::string& host);
+
 /// Why `address` (numeric, as inet_pton reads it) is never called: "a loopback address", "a link-local address", ...;
 /// empty for one that may be. IPv4 inside IPv6 (mapped, translated, compatible, NAT64, 6to4, ISATAP) is judged as the
 /// IPv4 address that it leads to. What is no address may not be called. Pure.

@@ -1,6 +1,5 @@
 #include "server/net/host_resolver.hpp"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
 
@@ -8,6 +7,8 @@
 #include <array>
 #include <exception>
 #include <memory>
+
+#include "server/net/address.hpp"
 
 namespace gate {
 
@@ -23,12 +24,6 @@ struct HostResolver::Lookup {
 };
 
 namespace {
-
-bool is_numeric(const std::string& host) {
-  std::array<unsigned char, sizeof(in6_addr)> address{};
-  return inet_pton(AF_INET, host.c_str(), address.data()) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
-}
 
 int look_up(const std::string& host, std::vector<std::string>& out) {
   addrinfo hints{};
@@ -78,7 +73,7 @@ void HostResolver::interrupt() {
 }
 
 Result<std::vector<std::string>> HostResolver::resolve(const std::string& host, Deadline deadline) {
-  if (is_numeric(host)) return std::vector<std::string>{host};
+  if (is_ip_address(host)) return std::vector<std::string>{host};
   reap_finished();
 
   const auto lookup = std::make_shared<Lookup>();

@@ -23,6 +23,7 @@ using ChainPtr = std::unique_ptr<STACK_OF(X509), Freer<free_chain>>;
 using ContextPtr = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using SslPtr = std::unique_ptr<SSL, Freer<SSL_free>>;
 using StoreContextPtr = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
 using StorePtr = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
 using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;

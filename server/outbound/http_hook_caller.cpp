@@ -15,10 +15,9 @@
 namespace gate {
 namespace {
 
-/// What is sent: a Secret made from a file ends with the file's line feed. Misconfigured for what no header may hold.
+/// What is sent. Misconfigured for what no header may hold.
 Result<std::string> usable_token(const HttpCallRequest& request, const HttpUrl& url) {
-  std::string token = request.bearer_token;
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  const std::string& token = request.bearer_token;
   if (token.empty()) return token;
   if (!std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7f; })) {
     return Error{ErrorCode::Misconfigured, "the bearer token has spaces, or characters that are no visible ASCII"};

@@ -1,6 +1,5 @@
 #include "server/starrocks/frontend_client.hpp"
 
-#include <arpa/inet.h>
 #include <errmsg.h>
 #include <mysql.h>
 #include <mysqld_error.h>
@@ -441,19 +440,14 @@ std::string_view domain_of(std::string_view host) {
   return dot == std::string_view::npos ? std::string_view{} : host.substr(dot);
 }
 
-bool is_number(const std::string& host) {
-  in6_addr bytes{};
-  return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
-}
-
 /// An address that the database names: a number, or a name among the Services that it was reached by.
 Status judge_name(const FrontendAccess& access) {
-  if (!access.named_by || access.address == *access.named_by || is_number(access.address.host)) return Ok{};
+  if (!access.named_by || access.address == *access.named_by || is_ip_address(access.address.host)) return Ok{};
   const auto domain = domain_of(access.named_by->host);
-  if (!is_number(access.named_by->host) && !domain.empty() && access.address.host.ends_with(domain)) return Ok{};
+  if (!is_ip_address(access.named_by->host) && !domain.empty() && access.address.host.ends_with(domain)) return Ok{};
   return Error{ErrorCode::PermissionDenied,
                "SHOW FRONTENDS names an invalid host " + clean_text(access.address.host, 253) + ": want " +
-                   (domain.empty() || is_number(access.named_by->host)
+                   (domain.empty() || is_ip_address(access.named_by->host)
                         ? std::string("an IP address")
                         : "an IP address or a name that ends in " + clean_text(domain, 253)),
                0};
@@ -463,7 +457,7 @@ Status judge_name(const FrontendAccess& access) {
 Status judge_resolved(const FrontendAccess& access, const std::vector<std::string>& addresses) {
   const auto& configured = access.named_by ? access.named_by->host : access.address.host;
   const bool localhost = configured == "localhost";
-  const bool written = localhost || is_number(configured);
+  const bool written = localhost || is_ip_address(configured);
   if (!access.named_by && written) return Ok{};
   const AddressRules rules{localhost || (written && why_never_called(configured, {}) == "a loopback address")};
   return judge_addresses(access.address.host, addresses, rules);

@@ -1,6 +1,5 @@
 #include "server/starrocks/login_guard.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ma_pvio.h>
 #include <mysql/plugin_auth.h>
@@ -9,11 +8,11 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <array>
 #include <cstdarg>
 #include <memory>
 #include <string_view>
 
+#include "server/net/address.hpp"
 #include "server/net/openssl_handles.hpp"
 
 namespace gate {
@@ -64,11 +63,6 @@ openssl::StorePtr trusted_roots(const std::string& ca_pem) {
   return store;
 }
 
-bool is_address(const std::string& host) {
-  std::array<unsigned char, sizeof(in6_addr)> bytes{};
-  return inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
-}
-
 /// Empty when the peer of `ssl` has a certificate that `access` accepts, else the reason.
 std::string verify_peer(SSL& ssl, const FrontendAccess& access) {
   const openssl::X509Ptr leaf(SSL_get1_peer_certificate(&ssl));
@@ -82,8 +76,8 @@ std::string verify_peer(SSL& ssl, const FrontendAccess& access) {
   if (access.tls == FrontendTls::VerifyIdentity) {
     X509_VERIFY_PARAM* wanted = X509_STORE_CTX_get0_param(context.get());
     const std::string& host = access.address.host;
-    const bool set = is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1
-                                      : X509_VERIFY_PARAM_set1_host(wanted, host.data(), host.size()) == 1;
+    const bool set = is_ip_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1
+                                         : X509_VERIFY_PARAM_set1_host(wanted, host.data(), host.size()) == 1;
     if (!set) return "its certificate could not be checked against the host name";
   }
   if (X509_verify_cert(context.get()) == 1) return {};

@@ -5,12 +5,14 @@
 #include <openssl/x509v3.h>
 
 #include <cstddef>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "server/base/file.hpp"
 #include "server/base/guarded.hpp"
+#include "server/net/address.hpp"
 #include "server/net/openssl_handles.hpp"
 
 namespace gate {
@@ -26,6 +28,7 @@ class ApiServerTrust::Impl {
   explicit Impl(const KubeConfig& config)
       : insecure_(config.insecure_skip_verify),
         name_(config.tls_server_name.empty() ? config.host : config.tls_server_name),
+        is_address_(is_ip_address(name_)),
         ca_file_(config.ca_pem.empty() ? std::filesystem::path{} : config.ca_file) {}
 
   Status parse(const KubeConfig& config) {
@@ -48,6 +51,16 @@ class ApiServerTrust::Impl {
     return Ok{};
   }
 
+  openssl::ContextPtr context() {
+    openssl::ContextPtr context(SSL_CTX_new(TLS_client_method()));
+    if (!context) throw std::bad_alloc();
+    prepare(context.get());
+    return context;
+  }
+
+  [[nodiscard]] std::string server_name() const { return is_address_ ? std::string() : name_; }
+
+ private:
   void prepare(SSL_CTX* context) {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     trust(context);
@@ -62,12 +75,13 @@ class ApiServerTrust::Impl {
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
     X509_VERIFY_PARAM* parameters = SSL_CTX_get0_param(context);
-    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name_.c_str()) != 1) {
+    if (is_address_) {
+      X509_VERIFY_PARAM_set1_ip_asc(parameters, name_.c_str());
+    } else {
       X509_VERIFY_PARAM_set1_host(parameters, name_.data(), name_.size());
     }
   }
 
- private:
   void trust(SSL_CTX* context) {
     const auto trusted = trusted_.lock();
     if (auto pem = read_file(ca_file_, kAuthoritiesBytesMax); pem && !pem->empty() && *pem != trusted->pem) {
@@ -83,6 +97,7 @@ class ApiServerTrust::Impl {
 
   const bool insecure_;
   const std::string name_;
+  const bool is_address_;
   const std::filesystem::path ca_file_;
   std::vector<openssl::X509Ptr> chain_;  // fixed once parsed, like key_
   openssl::KeyPtr key_;
@@ -104,6 +119,8 @@ Result<std::unique_ptr<ApiServerTrust>> ApiServerTrust::create(const KubeConfig&
   return std::unique_ptr<ApiServerTrust>(new ApiServerTrust(std::move(impl)));
 }
 
-void ApiServerTrust::prepare(SSL_CTX& context) { impl_->prepare(&context); }
+openssl::ContextPtr ApiServerTrust::context() { return impl_->context(); }
+
+std::string ApiServerTrust::server_name() const { return impl_->server_name(); }
 
 }  // namespace gate

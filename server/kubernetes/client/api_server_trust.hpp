@@ -1,12 +1,12 @@
 #pragma once
 // What proves the API server to the gate, and the gate to it: authorities, a client certificate, the name to verify.
 
-#include <openssl/ossl_typ.h>
-
 #include <memory>
+#include <string>
 
 #include "policy/text/result.hpp"
 #include "server/kubernetes/client/kube_config.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 
@@ -19,9 +19,11 @@ class ApiServerTrust {
   ApiServerTrust(const ApiServerTrust&) = delete;
   ApiServerTrust& operator=(const ApiServerTrust&) = delete;
 
-  /// Makes connections of `context` verify and be verified, by the authorities that config.ca_file has now: they are
-  /// rotated while the gate runs. What was read last stays where the file is away or has none.
-  void prepare(SSL_CTX& context);
+  /// For connections that verify and are verified, by the authorities that config.ca_file has now: they are rotated
+  /// while the gate runs. What was read last stays where the file is away or has none. Not null.
+  [[nodiscard]] openssl::ContextPtr context();
+  /// The name that the server is asked for; empty where it has an address alone, which is no name (RFC 6066).
+  [[nodiscard]] std::string server_name() const;
 
  private:
   class Impl;

@@ -1,5 +1,6 @@
 #include "server/kubernetes/client/bounded_client.hpp"
 
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <ctime>
 
 namespace gate {
 namespace {
@@ -16,6 +18,22 @@ namespace {
 constexpr std::string_view kFirstLineBegins = "HTTP/";
 
 int int_size(std::size_t size) { return static_cast<int>(std::min<std::size_t>(size, INT_MAX)); }
+
+/// Whether one of the events happened to it by then.
+bool ready_by(int socket, short events, std::chrono::steady_clock::time_point until) {
+  for (;;) {
+    pollfd descriptor{socket, events, 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+    const int ready = ::poll(&descriptor, 1, static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX)));
+    if (ready < 0 && errno == EINTR) continue;
+    return ready > 0;
+  }
+}
+
+std::chrono::milliseconds time_of(time_t seconds, time_t microseconds) {
+  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::seconds(seconds) +
+                                                      std::chrono::microseconds(microseconds));
+}
 
 }  // namespace
 
@@ -51,14 +69,7 @@ bool FramingLimit::takes(std::string_view bytes, std::size_t wanted) {
 // ---- BoundedStream ----
 
 bool BoundedStream::wait(short events, Milliseconds limit) const {
-  const auto until = std::chrono::steady_clock::now() + limit;
-  for (;;) {
-    pollfd descriptor{socket_, events, 0};
-    const auto left = std::chrono::ceil<Milliseconds>(until - std::chrono::steady_clock::now()).count();
-    const int ready = ::poll(&descriptor, 1, static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX)));
-    if (ready < 0 && errno == EINTR) continue;
-    return ready > 0;
-  }
+  return ready_by(socket_, events, std::chrono::steady_clock::now() + limit);
 }
 
 ssize_t BoundedStream::receive(char* to, std::size_t size) {
@@ -117,6 +128,59 @@ ssize_t BoundedStream::write(const char* from, std::size_t size) {
     if (why == SSL_ERROR_WANT_WRITE || (why == SSL_ERROR_WANT_READ && wait(POLLIN, read_limit_))) continue;
     return -1;
   }
+}
+
+// ---- BoundedClient ----
+
+// As httplib's own does: its base closes the socket, and knows of no TLS by then.
+BoundedClient::~BoundedClient() { BoundedClient::shutdown_ssl(socket_, true); }
+
+bool BoundedClient::create_and_connect_socket(Socket& socket, httplib::Error& error) {
+  if (!ClientImpl::create_and_connect_socket(socket, error)) return false;
+  if (!tls_.context) return true;
+  socket.ssl = handshake(socket.sock).release();
+  if (socket.ssl != nullptr) return true;
+  error = httplib::Error::SSLConnection;
+  shutdown_socket(socket);
+  close_socket(socket);
+  return false;
+}
+
+openssl::SslPtr BoundedClient::handshake(int socket) const {
+  const auto until = std::chrono::steady_clock::now() + time_of(connection_timeout_sec_, connection_timeout_usec_);
+  // From here on all waiting is in poll(), within its time.
+  const int flags = ::fcntl(socket, F_GETFL, 0);
+  if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0) return nullptr;
+  openssl::SslPtr ssl(SSL_new(tls_.context.get()));
+  if (!ssl || SSL_set_fd(ssl.get(), socket) != 1) return nullptr;
+  if (!tls_.server_name.empty()) {
+    // SSL_set_tlsext_host_name, whose cast is not ours to warn about.
+    SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             const_cast<char*>(tls_.server_name.c_str()));
+  }
+  for (;;) {
+    ERR_clear_error();
+    const int done = SSL_connect(ssl.get());
+    if (done == 1) return ssl;
+    const int why = SSL_get_error(ssl.get(), done);
+    const bool goes_on = (why == SSL_ERROR_WANT_READ && ready_by(socket, POLLIN, until)) ||
+                         (why == SSL_ERROR_WANT_WRITE && ready_by(socket, POLLOUT, until));
+    if (!goes_on) return nullptr;
+  }
+}
+
+void BoundedClient::shutdown_ssl(Socket& socket, bool gracefully) {
+  const openssl::SslPtr ssl(std::exchange(socket.ssl, nullptr));
+  if (!ssl || !gracefully) return;
+  ERR_clear_error();
+  SSL_shutdown(ssl.get());
+}
+
+bool BoundedClient::process_socket(const Socket& socket, std::function<bool(httplib::Stream&)> exchange) {
+  limit_.begin();
+  BoundedStream stream(limit_, socket.sock, socket.ssl, time_of(read_timeout_sec_, read_timeout_usec_),
+                       time_of(write_timeout_sec_, write_timeout_usec_));
+  return exchange(stream);
 }
 
 }  // namespace gate

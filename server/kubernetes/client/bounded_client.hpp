@@ -7,9 +7,12 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "server/httplib.hpp"
+#include "server/net/openssl_handles.hpp"
 
 namespace gate {
 
@@ -66,26 +69,32 @@ class BoundedStream final : public HttplibStream {
   std::size_t end_ = 0;
 };
 
-/// httplib::ClientImpl or httplib::SSLClient.
-template <class Base>
-class BoundedClient final : public Base {
+/// httplib's client in clear, or in TLS of our own: its SSLClient takes no stream of ours, and none may be derived from
+/// it since 0.18. Used by one thread at a time but for stop() and socket().
+class BoundedClient final : public httplib::ClientImpl {
  public:
+  /// What a connection is made with. `context` null: in clear. `server_name` is told to the server; empty: none is.
+  struct Tls {
+    openssl::ContextPtr context{};
+    std::string server_name{};
+  };
+
   /// `limit` outlives this.
-  BoundedClient(FramingLimit& limit, const std::string& host, int port) : Base(host, port), limit_(limit) {}
+  BoundedClient(FramingLimit& limit, const std::string& host, int port, Tls tls)
+      : ClientImpl(host, port), limit_(limit), tls_(std::move(tls)) {}
+  BoundedClient(const BoundedClient&) = delete;
+  BoundedClient& operator=(const BoundedClient&) = delete;
+  ~BoundedClient() override;
 
  private:
-  bool process_socket(const typename Base::Socket& socket, std::function<bool(httplib::Stream&)> exchange) override {
-    const auto time = [](auto seconds, auto microseconds) {
-      return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::seconds(seconds) +
-                                                          std::chrono::microseconds(microseconds));
-    };
-    limit_.begin();
-    BoundedStream stream(limit_, socket.sock, socket.ssl, time(this->read_timeout_sec_, this->read_timeout_usec_),
-                         time(this->write_timeout_sec_, this->write_timeout_usec_));
-    return exchange(stream);
-  }
+  bool create_and_connect_socket(Socket& socket, httplib::Error& error) override;
+  void shutdown_ssl(Socket& socket, bool gracefully) override;
+  bool process_socket(const Socket& socket, std::function<bool(httplib::Stream&)> exchange) override;
+  /// Null where it fails, or is not through within the time that a connection may take.
+  [[nodiscard]] openssl::SslPtr handshake(int socket) const;
 
   FramingLimit& limit_;
+  const Tls tls_;
 };
 
 }  // namespace gate

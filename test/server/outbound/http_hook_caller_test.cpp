@@ -92,7 +92,7 @@ const TestCertificate& authority() {
 TEST_CASE("a service with a certificate of the given CA is asked, by its name and with the token") {
   const Service service(make_tls_server(make_test_certificate(authority(), {"localhost"})), allow);
   const auto reply =
-      call(service.at("https://localhost") + "/hooks/a%20b?x=%2F1", authority().certificate_pem, "s3cret\n");
+      call(service.at("https://localhost") + "/hooks/a%20b?x=%2F1", authority().certificate_pem, "s3cret");
   REQUIRE_MESSAGE(reply.ok(), why(reply));
   CHECK(reply->status == 200);
   CHECK(reply->body == R"({"verdict":"allow"})");

@@ -98,5 +98,50 @@ TEST_CASE("where no authority was configured a file makes none") {
   CHECK_FALSE(talks(*KubeClient::create(config).value()));
 }
 
+TEST_CASE("the server is asked for by the name that is verified, and never by an address") {
+  const auto authority = make_test_authority("the cluster's");
+  struct Row {
+    const char* name;
+    const char* wanted;
+    const char* asked;
+  };
+  for (const Row& row : {Row{"the host, an address", "", ""}, Row{"another address", "10.0.0.1", ""},
+                         Row{"an IPv6 address", "fd00::1", ""},
+                         Row{"a name of the kubeconfig", "kubernetes.default", "kubernetes.default"}}) {
+    INFO(row.name);
+    const RawServer server(&authority, answer);
+    auto config = server.config();
+    config.tls_server_name = row.wanted;
+    config.insecure_skip_verify = true;  // its certificate is for 127.0.0.1
+    CHECK(talks(*KubeClient::create(config).value()));
+    CHECK(server.name_asked() == row.asked);
+  }
+}
+
+TEST_CASE("a certificate for another name is refused, and the reason told") {
+  const auto authority = make_test_authority("the cluster's");
+  const RawServer server(&authority, answer);
+  auto config = server.config();
+  config.tls_server_name = "kubernetes.default";
+  const auto client = KubeClient::create(config).value();
+  const auto got =
+      client->get(kube::kConfigMaps, "default", "one", std::chrono::steady_clock::now() + std::chrono::seconds(60));
+  REQUIRE_FALSE(got.ok());
+  CHECK(got.error().message.find("TLS failed: its certificate is not trusted") != std::string::npos);
+}
+
+TEST_CASE("a server that says nothing in the handshake costs the time of the request and no more") {
+  const auto authority = make_test_authority("the cluster's");
+  const test::LoopbackPort silent;  // the kernel takes the connection, nobody answers
+  auto config = test::plain_config(silent.port());
+  config.tls = true;
+  config.ca_pem = authority.certificate_pem;
+  const auto client = KubeClient::create(config).value();
+  const auto got = client->get(kube::kConfigMaps, "default", "one",
+                               std::chrono::steady_clock::now() + std::chrono::milliseconds(200));
+  REQUIRE_FALSE(got.ok());
+  CHECK(got.error().code == ErrorCode::DeadlineExceeded);
+}
+
 }  // namespace
 }  // namespace gate

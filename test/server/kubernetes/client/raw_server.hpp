@@ -11,6 +11,7 @@
 #include <string_view>
 #include <thread>
 
+#include "server/base/guarded.hpp"
 #include "server/kubernetes/client/kube_client.hpp"
 #include "server/net/openssl_handles.hpp"
 #include "test/fakes/certificates.hpp"
@@ -61,15 +62,19 @@ class RawServer {
     config.ca_pem = authority_pem_;
     return config;
   }
+  /// The name that the last client asked for in its handshake.
+  [[nodiscard]] std::string name_asked() const { return *name_asked_.lock(); }
   [[nodiscard]] std::unique_ptr<KubeClient> client() const { return KubeClient::create(config()).value(); }
 
  private:
-  void serve(int socket) const {
-    std::unique_ptr<SSL, Freer<SSL_free>> ssl;
+  void serve(int socket) {
+    openssl::SslPtr ssl;
     if (context_) {
       ssl.reset(SSL_new(context_.get()));
       SSL_set_fd(ssl.get(), socket);
       if (SSL_accept(ssl.get()) != 1) return;
+      const char* name = SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
+      *name_asked_.lock() = name == nullptr ? "" : name;
     }
     std::string request;
     while (request.find("\r\n\r\n") == std::string::npos) {
@@ -92,6 +97,7 @@ class RawServer {
   const std::function<void(const Send&)> script_;
   const std::string authority_pem_;
   const openssl::ContextPtr context_;
+  Guarded<std::string> name_asked_;
   const LoopbackPort port_;
   std::jthread thread_;
 };
