@@ -84,9 +84,7 @@ std::string argument(const json& deployment, const std::string& flag) {
 bool selects(const json& selector, const json& labels) {
   const json& wanted = member(selector, "matchLabels");
   for (const auto& item : wanted.items()) {
-    if (!item.value().is_string() || text_member(labels, item.key()) != item.value() || !labels.contains(item.key())) {
-      return false;
-    }
+    if (!item.value().is_string() || member(labels, item.key()) != item.value()) return false;
   }
   for (const json& expression : list_member(selector, "matchExpressions")) {
     const auto key = text_member(expression, "key");

@@ -161,7 +161,7 @@ void follow_git(Story& story, const GitOpsClient& client, const std::string& ver
   const auto cluster = story.cluster();
   const auto& mirror = cluster["status"]["upgradePreparationStatus"];
   CHECK(mirror.value("outcome", "") == "Succeeded");
-  CHECK(mirror.value("preparation", "") == records.back()["metadata"]["name"]);
+  CHECK(mirror.value("preparation", "") == records.back()["metadata"]["name"].get<std::string>());
   CHECK(mirror.value("failedHooks", json::array()).empty());
   for (const char* type : {"Reconciling", "Stalled", "UpgradeHeld"}) {
     CAPTURE(type);

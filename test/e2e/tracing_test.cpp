@@ -74,7 +74,8 @@ TEST_CASE("an upgrade that two replicas worked on, one of which was killed, is o
   const std::string trace = roots.front().at("traceId");
   const auto spans = collector.of_trace(trace);
   const auto& root = roots.front();
-  CHECK(attribute_of(root, "upgrade_gate.preparation.name") == story.records().back()["metadata"]["name"]);
+  const auto name = story.records().back()["metadata"]["name"].get<std::string>();
+  CHECK(attribute_of(root, "upgrade_gate.preparation.name") == name);
   CHECK(attribute_of(root, "upgrade_gate.outcome") == "Succeeded");
   CHECK(named(spans, "hook check-backends-alive").size() == 1);
   CHECK(named(spans, "hook disable-tablet-clone").size() == 1);

@@ -314,7 +314,7 @@ std::vector<json> Story::records() {
   });
   // Of one second, names tell nothing: whoever took another's place, or began on top of it, came later.
   for (std::size_t later = 1; later < all.size(); ++later) {
-    const auto& name = all[later]["metadata"]["name"];
+    const auto name = all[later]["metadata"]["name"].get<std::string>();
     for (std::size_t earlier = 0; earlier < later; ++earlier) {
       const auto& spec = all[earlier]["spec"];
       if (spec.value("supersedes", "") == name || spec.value("candidateOf", "") == name) {

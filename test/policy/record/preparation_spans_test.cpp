@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "policy/trace/otlp.hpp"
 
@@ -61,11 +62,11 @@ Preparation closed_record() {
   return record;
 }
 
-const Span& named(const std::vector<Span>& spans, const std::string& name, std::size_t which = 0) {
+const Span& named(const std::vector<Span>& spans, std::string_view name, std::size_t which = 0) {
   for (const auto& span : spans) {
     if (span.name == name && which-- == 0) return span;
   }
-  FAIL("no span " << name);
+  FAIL("no span " << std::string(name));
   return spans.front();
 }
 

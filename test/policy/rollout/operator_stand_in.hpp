@@ -140,7 +140,8 @@ enum class WriteStyle {
 inline bool operator_patch(StatefulSetServer& server, const Wanted& wanted, WriteStyle style) {
   const json expected = expected_object(wanted);
   const json live = server.live();
-  if (live["metadata"]["annotations"].value(kHash, "") == expected["metadata"]["annotations"][kHash]) return false;
+  if (live["metadata"]["annotations"].value(kHash, "") == expected["metadata"]["annotations"].value(kHash, ""))
+    return false;
   if (style == WriteStyle::MergePatch) {
     json object = live;
     object.merge_patch(expected);

@@ -49,7 +49,7 @@ TEST_CASE("a review of an image change is a span of its caller's trace, and the 
   CHECK(text_attribute(span, "upgrade_gate.decision") == "allowed-prepared");
   CHECK(text_attribute(span, "upgrade_gate.object.name") == "sr");
   CHECK(text_attribute(span, "k8s.namespace.name") == "db");
-  CHECK(text_attribute(span, "upgrade_gate.review.uid") == body.at("request").at("uid"));
+  CHECK(text_attribute(span, "upgrade_gate.review.uid") == body.at("request").at("uid").get<std::string>());
   const auto records = traced.gate.records();
   REQUIRE(records.size() == 1);
   CHECK(text_attribute(span, "upgrade_gate.preparation.name") == records.front().name);

@@ -254,6 +254,15 @@ TEST_CASE("a login that is refused is told as one, not as a missing privilege or
   CHECK_FALSE(has(message, "correct the hook"));
 }
 
+/// What the record says where the gate finds no way into the FE.
+std::string told_without_access(const Error& error) {
+  World world;
+  world.clusters.no_access = error;
+  Run run(world, {no_scheduling()});
+  CHECK(run.prepare() == RunEnd::Finished);
+  return run.status().message;
+}
+
 TEST_CASE("a server that the gate does not log in to is told as that, not as a missing privilege") {
   struct Row {
     const char* name;
@@ -272,11 +281,7 @@ TEST_CASE("a server that the gate does not log in to is told as that, not as a m
         Row{"an address that is never called",
             {ErrorCode::PermissionDenied, "sr-fe-service: 127.0.0.1 is a loopback address: never called"}}}) {
     INFO(row.name);
-    World world;
-    world.clusters.no_access = row.error;
-    Run run(world, {no_scheduling()});
-    CHECK(run.prepare() == RunEnd::Finished);
-    const auto message = run.status().message;
+    const auto message = told_without_access(row.error);
     INFO(message);
     CHECK(has(message, row.error.message));
     CHECK(has(message, "check the address that the gate logs in to"));
@@ -313,11 +318,7 @@ TEST_CASE("what is wrong with a Secret is not told as a fault of the hook") {
             "check that the gate's service account may read it"},
         Row{"another fault", {ErrorCode::InvalidInput, "no such thing"}, "correct the hook"}}) {
     INFO(row.name);
-    World world;
-    world.clusters.no_access = row.error;
-    Run run(world, {no_scheduling()});
-    CHECK(run.prepare() == RunEnd::Finished);
-    const auto message = run.status().message;
+    const auto message = told_without_access(row.error);
     INFO(message);
     CHECK(has(message, row.error.message));
     CHECK(has(message, row.what_to_do));

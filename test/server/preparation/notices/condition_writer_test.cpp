@@ -68,7 +68,7 @@ class OneCluster final : public UnusedClusterAccess {
                                            const json& fields, Deadline) override {
     if (before_write) std::exchange(before_write, {})();
     ++writes;
-    if (version != object["metadata"]["resourceVersion"]) return Error{ErrorCode::Conflict, "stale"};
+    if (object["metadata"]["resourceVersion"] != json(version)) return Error{ErrorCode::Conflict, "stale"};
     if (prunes) return version;
     const bool has_phase = object["status"].contains("phase");
     if (!has_phase || (!refused.empty() && fields.contains(refused))) {
