@@ -16,7 +16,8 @@ packages_of() {
     lint) echo clang-format clang-tidy ;;
     fuzz) echo clang; clang_runtime ;;
     bench) echo wrk openssl nginx-light; go_package ;;
-    image) echo buildah debootstrap curl python3 ;;
+    # netavark: buildah looks for it whatever a container asks for, and Debian 13 only recommends it.
+    image) echo buildah netavark debootstrap curl python3 ;;
     *) echo "install-packages.sh: unknown set '$1'" >&2; return 2 ;;
   esac
 }

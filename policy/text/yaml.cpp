@@ -52,6 +52,9 @@ Error refuse(const YAML::Mark& mark, const std::string& reason, std::size_t firs
 
 /// The parser's words, or what they mean where a tab is to blame: they never say so.
 std::string reason_of(const YAML::Exception& fault, std::string_view text) {
+  // Newer versions of the parser add the anchor's name, which the position shows.
+  static const std::string kNoAnchor = "the referenced anchor is not defined";
+  if (fault.msg.starts_with(kNoAnchor)) return kNoAnchor;
   if (fault.mark.is_null()) return fault.msg;
   for (int line = 0; line < fault.mark.line; ++line) text.remove_prefix(std::min(text.find('\n') + 1, text.size()));
   const auto indentation = text.substr(0, text.find_first_not_of(" \t"));

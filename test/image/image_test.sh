@@ -21,6 +21,9 @@ done
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/upgrade-gate
 # vfs, which is nothing but copies, works everywhere, nested containers included.
 work=$(mktemp -d /var/tmp/upgrade-gate-image.XXXXXX)
+# Newer versions of buildah raise these limits for what they run, which is not allowed everywhere.
+limit_of() { local most; most=$(ulimit "$1$2"); [[ $most != unlimited ]] || most=-1; echo "$most"; }
+limits=(--ulimit "nofile=$(limit_of -S n):$(limit_of -H n)" --ulimit "nproc=$(limit_of -S u):$(limit_of -H u)")
 buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
 server=
 cleanup() {
@@ -60,7 +63,7 @@ buildah commit --quiet --rm "$base" $kBase >/dev/null
 version=$(sed -n 's/^project(upgrade-gate VERSION \([0-9.]*\).*/\1/p' "$root/CMakeLists.txt")
 revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
 echo "building (about two minutes the first time)"
-buildah bud --isolation chroot --pull-never --build-arg BASE=$kBase --build-arg VERSION="$version" \
+buildah bud --isolation chroot --pull-never "${limits[@]}" --build-arg BASE=$kBase --build-arg VERSION="$version" \
   --build-arg REVISION="$revision" -t $kImage "$root" >"$work/build.log" 2>&1 || { tail -60 "$work/build.log"; exit 1; }
 archive=${KEEP_IMAGE:-$work/image.oci}
 buildah push --quiet $kImage "oci-archive:$archive"
@@ -80,7 +83,7 @@ check "Dockerfile's default version" grep -qx "ARG VERSION=$version" "$root/Dock
 check "the manifests' tag" grep -q "newTag: $version\$" "$root/manifests/base/kustomization.yaml"
 
 # --- What is in it -------------------------------------------------------------------------------------------------------
-container=$(buildah from --pull-never $kImage)
+container=$(buildah from --pull-never "${limits[@]}" $kImage)
 rootfs=$(buildah mount "$container")
 in_image() { chroot --userspec=65532:65532 "$rootfs" "$@"; }
 missing_libraries() { in_image ldd /usr/bin/upgrade-gate | grep "not found"; }
