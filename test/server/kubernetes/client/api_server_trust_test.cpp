@@ -143,5 +143,16 @@ TEST_CASE("a server that says nothing in the handshake costs the time of the req
   CHECK(got.error().code == ErrorCode::DeadlineExceeded);
 }
 
+TEST_CASE("a connection over TLS serves many requests, and one that the server has closed is replaced unseen") {
+  const auto authority = make_test_authority("the cluster's");
+  const auto keep = [](const Send& send) { send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); };
+  const RawServer server(&authority, keep, 3);
+  const auto client = server.client();
+  for (int i = 0; i < 3; ++i) CHECK(talks(*client));
+  CHECK(server.connections() == 1);
+  for (int i = 0; i < 3; ++i) CHECK(talks(*client));
+  CHECK(server.connections() == 2);
+}
+
 }  // namespace
 }  // namespace gate

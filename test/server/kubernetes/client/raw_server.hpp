@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <functional>
 #include <memory>
@@ -33,17 +34,19 @@ inline openssl::ContextPtr server_context(const TestCertificate& authority) {
   return context;
 }
 
-/// Answers each request, on each connection, with what its script sends; then closes.
+/// Answers requests with what its script sends, `answers_each` of them on each connection; then closes it.
 class RawServer {
  public:
   /// `authority` signs its certificate; nullptr: in clear.
-  RawServer(const TestCertificate* authority, std::function<void(const Send&)> script)
+  RawServer(const TestCertificate* authority, std::function<void(const Send&)> script, int answers_each = 1)
       : script_(std::move(script)),
+        answers_each_(answers_each),
         authority_pem_(authority == nullptr ? std::string{} : authority->certificate_pem),
         context_(authority == nullptr ? nullptr : server_context(*authority)) {
     std::signal(SIGPIPE, SIG_IGN);  // as the gate has it
     thread_ = std::jthread([this] {
       for (int socket = port_.accept(); socket >= 0; socket = port_.accept()) {
+        ++connections_;
         serve(socket);
         ::close(socket);
       }
@@ -62,6 +65,7 @@ class RawServer {
     config.ca_pem = authority_pem_;
     return config;
   }
+  [[nodiscard]] int connections() const { return connections_; }
   /// The name that the last client asked for in its handshake.
   [[nodiscard]] std::string name_asked() const { return *name_asked_.lock(); }
   [[nodiscard]] std::unique_ptr<KubeClient> client() const { return KubeClient::create(config()).value(); }
@@ -76,27 +80,32 @@ class RawServer {
       const char* name = SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
       *name_asked_.lock() = name == nullptr ? "" : name;
     }
-    std::string request;
-    while (request.find("\r\n\r\n") == std::string::npos) {
-      char byte = 0;
-      if ((ssl ? SSL_read(ssl.get(), &byte, 1) : ::recv(socket, &byte, 1, 0)) != 1) return;
-      request += byte;
-    }
-    script_([&](std::string_view text) {
-      while (!text.empty()) {
-        const auto sent = ssl ? SSL_write(ssl.get(), text.data(), static_cast<int>(text.size()))
-                              : ::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
-        if (sent <= 0) return false;
-        text.remove_prefix(static_cast<std::size_t>(sent));
+    for (int i = 0; i < answers_each_; ++i) {
+      std::string request;
+      while (request.find("\r\n\r\n") == std::string::npos) {
+        char byte = 0;
+        if ((ssl ? SSL_read(ssl.get(), &byte, 1) : ::recv(socket, &byte, 1, 0)) != 1) return;
+        request += byte;
       }
-      return true;
-    });
+      script_([&](std::string_view text) { return send_all(socket, ssl.get(), text); });
+    }
     if (ssl) SSL_shutdown(ssl.get());
+  }
+  static bool send_all(int socket, SSL* ssl, std::string_view text) {
+    while (!text.empty()) {
+      const auto sent = ssl != nullptr ? SSL_write(ssl, text.data(), static_cast<int>(text.size()))
+                                       : ::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      text.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
   }
 
   const std::function<void(const Send&)> script_;
+  const int answers_each_;
   const std::string authority_pem_;
   const openssl::ContextPtr context_;
+  std::atomic<int> connections_ = 0;
   Guarded<std::string> name_asked_;
   const LoopbackPort port_;
   std::jthread thread_;
