@@ -36,6 +36,10 @@ Status collect(const fs::path& folder, bool recursive, int depth, std::vector<st
       return misuse("is a kustomization: want it rendered, kubectl kustomize " + folder.string() +
                     " | upgrade-gate plan -");
     }
+    if (entry.path().filename() == "Chart.yaml") {
+      return misuse("is a Helm chart: want it rendered, helm template NAME " + folder.string() +
+                    " | upgrade-gate plan -");
+    }
     const bool is_folder = entry.is_directory(failed) && !entry.is_symlink(failed);
     if (is_folder && recursive && depth < kFoldersDeepMax) {
       if (auto done = collect(entry.path(), recursive, depth + 1, files); !done) return done;

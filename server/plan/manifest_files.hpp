@@ -14,7 +14,8 @@ inline constexpr std::size_t kManifestFilesMax = 1000;
 
 /// A file, or "-": itself. A folder: its files that end in .json, .yaml or .yml, in the order of their names; those of
 /// its folders too where `recursive`. Links to folders are not followed. InvalidInput: a folder without such files, or
-/// a kustomization, which has to be rendered first. Whether a file can be read shows when it is opened. Blocks.
+/// a kustomization or a Helm chart, which has to be rendered first. Whether a file can be read shows when it is opened.
+/// Blocks.
 [[nodiscard]] Result<std::vector<std::string>> manifest_files(const std::string& path, bool recursive);
 
 }  // namespace gate

@@ -19,9 +19,11 @@
 #include "policy/record/preparation_codec.hpp"
 #include "policy/rollout/turns.hpp"
 #include "policy/text/characters.hpp"
+#include "policy/text/object_name.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
 #include "policy/text/yaml.hpp"
+#include "server/plan/deployed_elsewhere.hpp"
 #include "server/plan/manifest_files.hpp"
 #include "server/plan/manifest_shape.hpp"
 
@@ -70,6 +72,7 @@ class Manifests {
   };
   std::map<ObjectKey, ConfigMap> config_maps;  ///< The newest version.
   std::map<std::string, int> passed_over;      ///< Objects of other kinds, by kind.
+  std::vector<std::string> not_judged;         ///< Of those: what a cluster comes of.
 
   /// In the order old, both, new.
   static Result<Manifests> read(const PlanOptions& options, std::istream& standard_input) {
@@ -112,6 +115,11 @@ class Manifests {
     const auto documents = documents_of(file, standard_input);
     if (!documents) return documents.error();
     for (const auto& document : *documents) {
+      for (const std::string_view key : {"apiVersion", "kind"}) {
+        if (std::find(document.twice.begin(), document.twice.end(), key) == document.twice.end()) continue;
+        return misuse("line " + std::to_string(document.line) + ": " + std::string(key) +
+                      " is there twice in one document: is a line \"---\" missing before the second?");
+      }
       if (auto taken = take({side, document, options.name_space}, document.value); !taken) return taken;
     }
     return Ok{};
@@ -187,7 +195,9 @@ class Manifests {
 
   /// What a document without apiVersion or kind has instead.
   static std::string without_kind(const json& object) {
-    std::string text = "a document without apiVersion and kind";
+    const auto lacks = [&](const char* key) { return text_member(object, key).empty(); };
+    std::string text = std::string("a document without ") + (lacks("apiVersion") ? "apiVersion" : "") +
+                       (lacks("apiVersion") && lacks("kind") ? " and " : "") + (lacks("kind") ? "kind" : "");
     for (const auto& [key, value] : object.items()) {
       if ((key == "apiVersion" || key == "kind") && !value.is_string() && !value.is_null()) {
         return text + ": " + key + " is not a string";
@@ -265,6 +275,7 @@ class Manifests {
     }
     if (!config_map && !gated) {
       ++passed_over[kind];
+      if (auto why = not_judged_of(object); !why.empty()) not_judged.push_back(std::move(why));
       return Ok{};
     }
     if (const auto faults = shape_faults(kind, object); !faults.empty()) {
@@ -329,6 +340,10 @@ Result<std::vector<WantedImage>> wanted_images(const std::vector<std::string>& t
       return misuse("--set-image: \"" + text +
                     "\" is not understood; want COMPONENT=IMAGE with fe, be, cn or warehouse");
     }
+    const auto same = [&](const WantedImage& other) { return other.component == *component; };
+    if (std::any_of(wanted.begin(), wanted.end(), same)) {
+      return misuse("--set-image: " + std::string(to_string(*component)) + " is given two images");
+    }
     wanted.push_back({*component, text.substr(equals + 1), false});
   }
   return wanted;
@@ -376,6 +391,7 @@ struct Plan {
   std::vector<ObjectPlan> objects;
   std::vector<ConfigMapPlan> config_maps;
   std::string passed_over;  ///< "2 Service, 1 Deployment"
+  std::vector<std::string> not_judged;
   bool strict = false;
   int exit_code = 0;
 };
@@ -472,10 +488,22 @@ std::string one_sided(const Change& change) {
   return "";
 }
 
+/// Images that are taken away: to the operator that is a change, too, but to none that could be prepared.
+std::string taken_away(const Change& change) {
+  std::string text;
+  if (change.before.is_null() || change.after.is_null()) return text;
+  for (const auto component : {Component::Frontend, Component::Backend, Component::ComputeNode, Component::Warehouse}) {
+    if (component_image(change.before, component).empty() || !component_image(change.after, component).empty())
+      continue;
+    text += (text.empty() ? "" : ", ") + std::string(to_string(component));
+  }
+  return text.empty() ? text : "the image of " + text + " is taken away, which is never held";
+}
+
 Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const Manifests& manifests,
                                const PlanOptions& options) {
   ObjectPlan out;
-  out.note = one_sided(change);
+  out.note = one_sided(change) + taken_away(change);
   out.key = key;
   auto& facts = out.facts;
   facts.kind = key.kind;
@@ -495,6 +523,10 @@ Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const
 }
 
 Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input) {
+  if (!is_object_name(options.name_space) || options.name_space.find('.') != std::string::npos) {
+    return misuse("--namespace: invalid value \"" + printable_text(options.name_space) +
+                  "\": want lower case letters, digits and '-'");
+  }
   auto wanted = wanted_images(options.set_images);
   if (!wanted) return wanted.error();
   const auto manifests = Manifests::read(options, standard_input);
@@ -502,6 +534,8 @@ Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input)
   Plan plan;
   plan.strict = options.strict;
   plan.passed_over = manifests->others();
+  plan.not_judged = manifests->not_judged;
+  if (options.strict && !plan.not_judged.empty()) plan.exit_code = 1;
   for (const auto& [key, versions] : manifests->objects) {
     auto change = change_of(key, versions);
     if (!change) return change.error();
@@ -523,7 +557,8 @@ Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input)
   if (plan.objects.empty() && plan.config_maps.empty()) {
     return misuse("the files hold no StarRocksCluster, no StarRocksWarehouse and no ConfigMap with the label " +
                   std::string(kHooksLabel) + ": \"true\"" +
-                  (plan.passed_over.empty() ? "" : "; they hold " + plan.passed_over));
+                  (plan.passed_over.empty() ? "" : "; they hold " + plan.passed_over) +
+                  (plan.not_judged.empty() ? "" : "; not judged: " + plan.not_judged.front()));
   }
   for (const auto& [component, image, used] : *wanted) {
     if (!used) return misuse("--set-image: no object has an image of " + std::string(to_string(component)));
@@ -631,6 +666,7 @@ class TextPrinter {
            valid ? "valid: " + std::to_string(config_map.configuration.hooks.size()) + " hooks" : "not valid");
     }
     if (!plan.passed_over.empty()) out_ << "skipped: " << plan.passed_over << '\n';
+    for (const auto& what : plan.not_judged) out_ << "not judged: " << what << '\n';
     return out_.str();
   }
 
@@ -766,6 +802,7 @@ json to_json(const ObjectPlan& object) {
 std::string print_json(const Plan& plan) {
   json out{{"objects", json::array()}, {"configMaps", json::array()}, {"ok", plan.exit_code == 0}};
   if (!plan.passed_over.empty()) out["passedOver"] = plan.passed_over;
+  if (!plan.not_judged.empty()) out["notJudged"] = plan.not_judged;
   for (const auto& object : plan.objects) out["objects"].push_back(to_json(object));
   for (const auto& [key, configuration] : plan.config_maps) {
     out["configMaps"].push_back({{"namespace", key.name_space},
