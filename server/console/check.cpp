@@ -13,6 +13,7 @@
 #include "policy/review/installation.hpp"
 #include "policy/text/base64.hpp"
 #include "policy/text/text.hpp"
+#include "server/console/can_i.hpp"
 #include "server/console/process.hpp"
 #include "server/net/openssl_handles.hpp"
 
@@ -71,13 +72,14 @@ std::string argument(const json& deployment, const std::string& flag) {
   });
   if (found == containers.end()) return {};
   const json& words = list_member(*found, "args");
+  std::string value;  // of one that is given twice the last counts
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (!words[i].is_string()) continue;
     const auto& word = words[i].get_ref<const std::string&>();
-    if (word.starts_with(flag + "=")) return word.substr(flag.size() + 1);
-    if (word == flag && i + 1 < words.size() && words[i + 1].is_string()) return words[i + 1].get<std::string>();
+    if (word.starts_with(flag + "=")) value = word.substr(flag.size() + 1);
+    if (word == flag && i + 1 < words.size() && words[i + 1].is_string()) value = words[i + 1].get<std::string>();
   }
-  return {};
+  return value;
 }
 
 /// Whether a labelSelector (absent or empty: yes) takes these labels; an operator that is not known takes none.
@@ -389,10 +391,12 @@ class Gatherer {
         words[3].resize(resource.size() - kStatus.size());
         words.emplace_back("--subresource=status");
       }
-      const auto may = kubectl(std::move(words));
-      if (may) continue;
-      if (may.error().message.find("impersonate") != std::string::npos) {
-        lines.push_back({CheckResult::NotChecked, "RBAC", "you may not impersonate " + account});
+      const auto may = run_can_i(command(std::move(words)), clock_.steady_now() + kCallTimeout);
+      if (may && *may) continue;
+      if (!may) {
+        const bool foreign = may.error().message.find("impersonate") != std::string::npos;
+        lines.push_back({CheckResult::NotChecked, "RBAC",
+                         foreign ? "you may not impersonate " + account : printable_text(may.error().message)});
         return;
       }
       missing += std::string(missing.empty() ? "" : ", ") + right.verb + " " + resource;
@@ -454,6 +458,8 @@ class Gatherer {
     };
     add("--context", options_.context);
     add("--kubeconfig", options_.kubeconfig);
+    const auto as = [](const std::string& word) { return word.starts_with("--as="); };
+    if (std::none_of(words.begin(), words.end(), as)) add("--as", options_.as);
     words.insert(end, flags.begin(), flags.end());
     words.insert(words.begin(), options_.kubectl);
     return words;
