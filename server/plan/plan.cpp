@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <fstream>
 #include <istream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
-#include <system_error>
 #include <utility>
 
 #include "policy/decision/decision.hpp"
@@ -31,9 +28,6 @@ namespace gate {
 namespace {
 
 using nlohmann::json;
-
-/// A rendered chart with its CRDs has 2 MB.
-constexpr std::size_t kFileBytesMax = 16u << 20;
 
 constexpr std::string_view kConfigMapKind = "ConfigMap";
 constexpr std::string_view kListEnding = "List";
@@ -112,44 +106,12 @@ class Manifests {
 
  private:
   Status read_file(const std::string& file, Side side, const PlanOptions& options, std::istream& standard_input) {
-    const auto documents = documents_of(file, standard_input);
+    const auto documents = read_manifests(file, standard_input);
     if (!documents) return documents.error();
     for (const auto& document : *documents) {
-      for (const std::string_view key : {"apiVersion", "kind"}) {
-        if (std::find(document.twice.begin(), document.twice.end(), key) == document.twice.end()) continue;
-        return misuse("line " + std::to_string(document.line) + ": " + std::string(key) +
-                      " is there twice in one document: is a line \"---\" missing before the second?");
-      }
       if (auto taken = take({side, document, options.name_space}, document.value); !taken) return taken;
     }
     return Ok{};
-  }
-
-  static Result<std::vector<ManifestDocument>> documents_of(const std::string& file, std::istream& standard_input) {
-    if (file.find("://") != std::string::npos) {
-      return misuse("is a URL: want a file, or - for what another program reads, curl URL | upgrade-gate plan -");
-    }
-    std::ifstream opened;
-    errno = 0;
-    if (file != "-") opened.open(file, std::ios::binary);
-    if (file != "-" && !opened) {
-      return misuse("cannot be read" + (errno == 0 ? "" : ": " + std::system_category().message(errno)));
-    }
-    std::istream& stream = file == "-" ? standard_input : opened;
-    std::string text(kFileBytesMax + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    // A folder can be opened, and fails only here.
-    if (stream.bad() || (!stream && !stream.eof())) return misuse("cannot be read");
-    text.resize(static_cast<std::size_t>(stream.gcount()));
-    if (text.size() > kFileBytesMax) return misuse("is larger than 16 MiB");
-    if (text.starts_with("diff -")) {
-      return misuse("is a list of differences, which leaves out what is the same: want the objects before and after");
-    }
-    if (const auto marker = text.starts_with("<<<<<<< ") ? 0 : text.find("\n<<<<<<< "); marker != std::string::npos) {
-      const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(marker) + 1, '\n');
-      return misuse("line " + std::to_string(line) + ": a conflict marker of git: want one version of what follows");
-    }
-    return manifest_documents(text, kFileBytesMax);
   }
 
   /// Where an object comes from.
