@@ -16,7 +16,8 @@ project's README for what it does, and `docs/who-may-ask.md` for who may call it
     helm install upgrade-gate manifests/chart --namespace starrocks-upgrade-gate --create-namespace
 
 cert-manager must be installed, or `certificates.source` set to something else. `helm test` lets the API server ask the
-gate. `helm uninstall` restores all settings first, and leaves the records' CRD unless `crds.keep` is false.
+gate. `helm uninstall` restores all settings first, and leaves the records' CRD unless `crds.keep` is false. Names are
+fixed: webhook configurations are cluster-wide, and two gates would hold each other's changes.
 
 ## Values
 
