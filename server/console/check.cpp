@@ -82,6 +82,17 @@ std::string argument(const json& deployment, const std::string& flag) {
   return value;
 }
 
+/// The Secret with the served certificate: what the manifests mount, or one that somebody keeps (chart:
+/// certificates.secretName).
+std::string certificate_secret_name(const json& deployment) {
+  const json& pod = member(member(member(deployment, "spec"), "template"), "spec");
+  for (const json& volume : list_member(pod, "volumes")) {
+    const auto name = text_member(member(volume, "secret"), "secretName");
+    if (text_member(volume, "name") == "certs" && !name.empty()) return name;
+  }
+  return "upgrade-gate-tls";
+}
+
 /// Whether a labelSelector (absent or empty: yes) takes these labels; an operator that is not known takes none.
 bool selects(const json& selector, const json& labels) {
   const json& wanted = member(selector, "matchLabels");
@@ -129,12 +140,14 @@ class Judge {
   std::vector<CheckLine> lines;
 
   void record_crd() {
+    const std::string subject = "CustomResourceDefinition " + std::string(kRecordCrd);
+    if (unread(in_.record_crd, subject)) return;
     const auto fault = fault_of_record_crd(in_.record_crd);
-    add(fault.empty() ? CheckResult::Good : CheckResult::Failure, "CustomResourceDefinition " + std::string(kRecordCrd),
-        fault.empty() ? "present" : fault);
+    add(fault.empty() ? CheckResult::Good : CheckResult::Failure, subject, fault.empty() ? "present" : fault);
   }
 
   void cluster_crd() {
+    if (unread(in_.cluster_crd, "CustomResourceDefinition " + std::string(kClusterCrd))) return;
     const auto fault = fault_of_cluster_crd(in_.cluster_crd);
     auto result = fault.empty() ? CheckResult::Good : CheckResult::Warning;
     if (in_.cluster_crd.is_null()) result = CheckResult::Failure;
@@ -145,6 +158,7 @@ class Judge {
   /// Optional, like the warehouses; what the extension does there counts where rollouts are led.
   void warehouse_crd() {
     if (in_.warehouse_crd.is_null()) return;
+    if (unread(in_.warehouse_crd, "CustomResourceDefinition " + std::string(kWarehouseCrd))) return;
     const bool leads = webhook_named(in_.mutating, "statefulsets.gate.starrocks.com") != nullptr;
     const auto fault = leads ? fault_of_warehouse_crd(in_.warehouse_crd) : std::string{};
     add(fault.empty() ? CheckResult::Good : CheckResult::Warning,
@@ -157,6 +171,7 @@ class Judge {
   void webhooks(WebhookKind which, const json& configuration) {
     const std::string subject = std::string(which == WebhookKind::Mutating ? "Mutating" : "Validating") +
                                 "WebhookConfiguration " + in_.gate_name;
+    if (unread(configuration, subject)) return;
     if (const auto fault = fault_of_webhooks(configuration, which, in_.gate_namespace); !fault.empty()) {
       return fail(subject, fault);
     }
@@ -177,7 +192,7 @@ class Judge {
 
   void callers() {
     const std::string subject = "Caller authentication";
-    if (in_.deployment.is_null()) return skip(subject, "the Deployment was not found");
+    if (!in_.deployment.is_object()) return skip(subject, "the Deployment was not found, or you may not read it");
     auto policy = argument(in_.deployment, "--callers");
     if (policy.empty()) policy = argument(in_.deployment, "--tls-client-ca-file").empty() ? "any" : "certificate";
     if (policy == "any") {
@@ -202,7 +217,7 @@ class Judge {
       }
     }
     if (policy != "secret-path") return good(subject, policy);
-    if (in_.caller_secret.is_null())
+    if (!in_.caller_secret.is_object())
       return good(subject, policy + "; its Secret was not found, or you may not read it");
     if (text_member(member(in_.caller_secret, "data"), "key").empty()) {
       return fail(subject,
@@ -215,8 +230,9 @@ class Judge {
   /// Whether the clusters that ask are in namespaces whose objects the API server shows to the gate.
   void namespaces() {
     const std::string subject = "Namespaces";
-    if (in_.namespaces.is_null() || in_.clusters.is_null()) return skip(subject, "you may not list them");
+    if (!in_.namespaces.is_object() || !in_.clusters.is_object()) return skip(subject, "you may not list them");
     const json* gates = webhook_named(in_.validating, "clusters.gate.starrocks.com");
+    if (gates == nullptr) return skip(subject, "there is no webhook that says which of them it is for");
     const json* leads = webhook_named(in_.mutating, "statefulsets.gate.starrocks.com");
     const std::size_t before = lines.size();
     for (const json& cluster : list_member(in_.clusters, "items")) {
@@ -224,7 +240,7 @@ class Judge {
       const std::string name =
           "StarRocksCluster " + name_space + "/" + text_member(member(cluster, "metadata"), "name");
       const json labels = labels_of(name_space);
-      if (asks(cluster) && gates != nullptr && !selects(member(*gates, "namespaceSelector"), labels)) {
+      if (asks(cluster) && !selects(member(*gates, "namespaceSelector"), labels)) {
         fail(name, "asks for hooks, and the webhook's namespaceSelector leaves its namespace out: it is not gated");
       }
       if (!resolve_rollout(cluster, {}).rollout.leads()) continue;
@@ -241,8 +257,8 @@ class Judge {
   }
 
   void certificate() {
-    const std::string subject = "Secret " + in_.gate_namespace + "/upgrade-gate-tls";
-    if (in_.certificate_secret.is_null()) return skip(subject, "not found, or you may not read it");
+    const std::string subject = "Secret " + in_.gate_namespace + "/" + certificate_secret_name(in_.deployment);
+    if (!in_.certificate_secret.is_object()) return skip(subject, "not found, or you may not read it");
     const auto until =
         not_after(decode_base64(text_member(member(in_.certificate_secret, "data"), "tls.crt")).value_or(""));
     if (!until) return fail(subject, "tls.crt holds no certificate");
@@ -254,6 +270,7 @@ class Judge {
 
   void deployment() {
     const std::string subject = "Deployment " + in_.gate_namespace + "/" + in_.gate_name;
+    if (unread(in_.deployment, subject)) return;
     if (in_.deployment.is_null()) return fail(subject, "not found; are --gate-namespace and --gate-name right?");
     const auto number = [&](const char* part, const char* key) {
       const json& value = member(member(in_.deployment, part), key);
@@ -282,12 +299,19 @@ class Judge {
       }
       if (asks(cluster)) ++configured;
     }
-    if (in_.clusters.is_null()) return skip("StarRocksClusters", "you may not list them");
+    if (unread(in_.clusters, "StarRocksClusters")) return;
+    if (in_.clusters.is_null()) return skip("StarRocksClusters", "not found");
     good("StarRocksClusters", std::to_string(list_member(in_.clusters, "items").size()) + " found, " +
                                   std::to_string(configured) + " ask for hooks");
   }
 
  private:
+  /// What one may not look at is not taken for absent.
+  bool unread(const json& part, const std::string& subject) {
+    if (!part.is_string()) return false;
+    skip(subject, "could not be read: " + printable_text(part.get_ref<const std::string&>()));
+    return true;
+  }
   [[nodiscard]] json labels_of(const std::string& name_space) const {
     for (const json& one : list_member(in_.namespaces, "items")) {
       if (text_member(member(one, "metadata"), "name") == name_space) return member(member(one, "metadata"), "labels");
@@ -360,14 +384,15 @@ class Gatherer {
   [[nodiscard]] Result<std::string> kubectl(std::vector<std::string> words, const std::string& input = {}) const {
     return run_program(command(std::move(words)), clock_.steady_now() + kCallTimeout, input);
   }
-  /// Null when it does not exist or cannot be read.
+  /// Null when it does not exist; a string that says why when it cannot be read.
   [[nodiscard]] json get(std::vector<std::string> words) const {
     words.insert(words.begin(), "get");
     words.emplace_back("--output=json");
     const auto text = kubectl(std::move(words));
-    if (!text) return nullptr;
+    if (!text && text.error().message.find("(NotFound)") != std::string::npos) return nullptr;
+    if (!text) return text.error().message;
     auto parsed = json::parse(*text, nullptr, false);
-    return parsed.is_discarded() ? json(nullptr) : parsed;
+    return parsed.is_discarded() ? json("kubectl answered something that is not JSON") : parsed;
   }
   /// Whether the gate's service account has each right; needs the caller's right to impersonate.
   void rights(const json& deployment, std::vector<CheckLine>& lines) const {
@@ -415,7 +440,7 @@ class Gatherer {
   }
   /// The gate's own program, started beside a replica, logs in to every FE: what it prints is taken over.
   void frontends(const json& deployment, std::vector<CheckLine>& lines) const {
-    if (deployment.is_null()) return;
+    if (!deployment.is_object()) return;
     std::vector<std::string> words{"exec",
                                    "deployment/" + options_.gate_name,
                                    "--namespace=" + options_.gate_namespace,
@@ -533,6 +558,9 @@ CheckLine judge_verdicts(const Verdict& valid, const Verdict& invalid) {
         "a ConfigMap of hooks that the gate refuses was accepted (a dry run): the API server does not reach the gate "
         "or does not call it in this namespace"};
   }
+  if (invalid.text.find("(NotFound)") != std::string::npos) {
+    return {CheckResult::NotChecked, subject, "could not be asked: " + printable_text(invalid.text)};
+  }
   if (!from_gate(invalid)) {
     return {CheckResult::Failure, subject,
             "another one than the gate refused a dry run: " + printable_text(invalid.text)};
@@ -579,7 +607,7 @@ int check_installation(const ConsoleOptions& options, const Clock& clock, const 
   const json validating = gatherer.get({"validatingwebhookconfiguration", options.gate_name});
   const json mutating = gatherer.get({"mutatingwebhookconfiguration", options.gate_name});
   const json deployment = gatherer.get({"deployment", options.gate_name, ns});
-  const json secret = gatherer.get({"secret", "upgrade-gate-tls", ns});
+  const json secret = gatherer.get({"secret", certificate_secret_name(deployment), ns});
   const json clusters = gatherer.get({std::string(kClusterCrd), "--all-namespaces"});
   const json namespaces = gatherer.get({"namespaces"});
   json caller_secret;

@@ -108,7 +108,9 @@ Result<std::vector<json>> Console::records() const {
 }
 
 int Console::unusable(const Error& error) const {
-  streams_.err << "upgrade-gate: " << printable_text(error.message) << "\n";
+  const bool absent = error.message.find("doesn't have a resource type") != std::string::npos;
+  streams_.err << "upgrade-gate: " << printable_text(error.message)
+               << (absent ? "; is the gate installed in this cluster (--context)?" : "") << "\n";
   return error.code == ErrorCode::DeadlineExceeded ? console_exit::kTimeout : console_exit::kUnusable;
 }
 
@@ -181,8 +183,9 @@ int Console::report() {
     return options_.record.empty() || text_member(member(record, "metadata"), "name") == options_.record;
   });
   if (wanted == found->end()) {
-    return unusable({ErrorCode::NotFound, "no upgrade preparation " + options_.record + " of cluster " +
-                                              options_.cluster + " found; see: kubectl upgrade-gate status"});
+    const auto which = options_.record.empty() ? "no upgrade preparation" : "no upgrade preparation " + options_.record;
+    return unusable(
+        {ErrorCode::NotFound, which + " of cluster " + options_.cluster + " found; see: kubectl upgrade-gate status"});
   }
   if (options_.json) {
     streams_.out << wanted->dump(2, ' ', false, json::error_handler_t::replace) << "\n";

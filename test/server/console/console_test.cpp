@@ -333,6 +333,8 @@ TEST_CASE("kubectl's own words are shown, without control characters") {
   CHECK(refused.code == console_exit::kUnusable);
   CHECK(refused.err.find("You must be logged in") != std::string::npos);
   CHECK(refused.err.find('\x1b') == std::string::npos);
+  kubectl.fail("error: the server doesn't have a resource type \"upgradepreparations\"");
+  CHECK(run({}, kubectl).err.find("; is the gate installed in this cluster (--context)?") != std::string::npos);
   // klog repeats the cause of each try before kubectl says it in plain words.
   const std::string log = "E1127 01:53:12.877997    1569 memcache.go:265] \"Unhandled Error\" err=\"refused\"\n";
   kubectl.fail(log + log + "The connection to the server was refused\n");
@@ -365,12 +367,14 @@ TEST_CASE("check lets the API server ask the gate, and the gate its frontends") 
       "    echo '{\"metadata\":{\"creationTimestamp\":\"2026-01-02T03:04:05Z\"}}' ;;\n"
       "  *'get deployment sr-upgrade-gate'*)\n"
       "    echo '{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"upgrade-gate\",\"args\":"
-      "[\"--frontend-tls=preferred\",\"--frontend-tls\",\"required\"]}]}}}}' ;;\n"
+      "[\"--frontend-tls=preferred\",\"--frontend-tls\",\"required\"]}],\"volumes\":[{\"name\":\"certs\",\"secret\":"
+      "{\"secretName\":\"mine\"}}]}}}}' ;;\n"
       "  *'exec deployment/sr-upgrade-gate --namespace=gates --container=upgrade-gate --context=here --'*'probe "
       "--frontends "
       "--output=json --frontend-tls=required')\n"
       "    echo '[{\"result\":\"FAILURE\",\"subject\":\"FE of db/sr\",\"message\":\"refused\"}]'; exit 1 ;;\n"
       "  version*) echo '{}' ;;\n"
+      "  *'get secret mine --namespace=gates'*) echo '{\"data\":{\"tls.crt\":\"eA==\"}}' ;;\n"
       "  *) echo no >&2; exit 1 ;;\n"
       "esac\n");
   ConsoleOptions options;
@@ -383,6 +387,7 @@ TEST_CASE("check lets the API server ask the gate, and the gate its frontends") 
   CHECK(ran.code == console_exit::kFailed);
   CHECK(ran.out.find("ok       Verdict through the API server: ") != std::string::npos);
   CHECK(ran.out.find("warning  Clock: your clock") != std::string::npos);
+  CHECK(ran.out.find("FAILURE  Secret gates/mine: tls.crt holds no certificate") != std::string::npos);
   CHECK(ran.out.find("FAILURE  FE of db/sr: refused") != std::string::npos);  // although kubectl exec ended with 1
 }
 
