@@ -13,10 +13,12 @@ trap 'rm -f "$made"' EXIT
 A gate in front of the StarRocks operator: image changes are admitted once the upgrade is prepared on the FE. See the
 project's README for what it does, and `docs/who-may-ask.md` for who may call it.
 
-    helm install upgrade-gate manifests/chart --namespace starrocks-upgrade-gate --create-namespace
+    helm install upgrade-gate manifests/chart --namespace starrocks-upgrade-gate --create-namespace \
+      --set image.registry=REGISTRY
 
 cert-manager must be installed, or `certificates.source` set to something else. `helm test` lets the API server ask the
-gate. `helm uninstall` restores all settings first, and leaves the records' CRD unless `crds.keep` is false.
+gate. `helm uninstall` restores all settings first, and leaves the records' CRD unless `crds.keep` is false. Names are
+fixed: webhook configurations are cluster-wide, and two gates would hold each other's changes.
 
 ## Values
 

@@ -143,6 +143,14 @@ int probe(const gate::CommandLine& line) {
                                                                        : gate::console_exit::kFailed;
 }
 
+/// What could not be written was not done: a pipeline would go on with half a plan.
+int written(int code) {
+  std::cout.flush();
+  if (std::cout) return code;
+  std::cerr << "upgrade-gate: standard output cannot be written\n";
+  return gate::console_exit::kUnusable;
+}
+
 /// Colours and the width of the terminal, where there is one (https://no-color.org).
 int console(const gate::ConsoleOptions& options) {
   gate::ConsoleStreams streams{std::cout, std::cerr, {}, isatty(STDOUT_FILENO) == 1};
@@ -201,16 +209,16 @@ int main(int argc, char** argv) {
       const auto plan = gate::plan(line.plan_options, std::cin);
       std::cout << plan.output;
       std::cerr << plan.error;
-      return plan.exit_code;
+      return written(plan.exit_code);
     }
-    if (line.console) return console(line.console_options);
+    if (line.console) return written(console(line.console_options));
     if (!line.serve && !line.release && !line.probe) {
       (line.exit_code == 0 ? std::cout : std::cerr) << line.text;
-      return line.exit_code;
+      return written(line.exit_code);
     }
     std::signal(SIGPIPE, SIG_IGN);
     if (line.release) return on_fixed_stack([&] { return release(line); });
-    if (line.probe) return on_fixed_stack([&] { return probe(line); });
+    if (line.probe) return on_fixed_stack([&] { return written(probe(line)); });
     const Signals signals;
     return on_fixed_stack([&] { return serve(line.options, signals); });
   } catch (const std::exception& bug) {

@@ -5,8 +5,6 @@
 namespace gate {
 namespace {
 
-/// It is shown in warnings, events and the record; a sentence is enough.
-constexpr std::size_t kReasonMax = 200;
 /// A key has 10 characters.
 constexpr std::size_t kTargetMax = 64;
 
@@ -36,7 +34,7 @@ Result<Bypass> parse_bypass(std::string_view text) {
       }
       out.target = clean_text(part);
     } else if (name == "reason" && out.reason.empty()) {
-      out.reason = clean_text(value, kReasonMax);
+      out.reason = clean_text(value, kBypassReasonMax);
     } else if (name == "until" && !out.until) {
       out.until = parse_time(value);
       if (!out.until) return malformed("until is not an RFC 3339 timestamp, such as 2026-12-01T12:00:00Z");

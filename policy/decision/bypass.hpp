@@ -3,6 +3,7 @@
 // if the user who makes the change has the right to.
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ inline constexpr std::string_view kRetry = "starrocks.com/retry-upgrade-preparat
 inline constexpr std::string_view kBypassVerb = "bypass";
 /// A bypass that stays valid is not for emergencies: `until` may be this far ahead at most.
 inline constexpr std::chrono::hours kBypassAheadMax{7 * 24};
+/// It is shown in warnings, events and the record; a sentence is enough.
+inline constexpr std::size_t kBypassReasonMax = 200;
 
 /// "<target key or *>; reason=<text>; until=<RFC 3339>", blanks around the parts do not matter, nor does the order of
 /// the last two. InvalidInput says what is wrong, in a few words.

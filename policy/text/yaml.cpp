@@ -200,6 +200,7 @@ class DocumentBuilder : public YAML::EventHandler {
 
   [[nodiscard]] json take() { return std::move(document_); }
   [[nodiscard]] std::vector<std::string> faults() { return std::move(faults_); }
+  [[nodiscard]] std::vector<std::string> twice() { return std::move(twice_); }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -346,6 +347,7 @@ class DocumentBuilder : public YAML::EventHandler {
     if (open_.back().value.contains(written) && open_.back().merged.erase(written) == 0) {
       if (!lenient_) throw Fault{mark, duplicate_key(written)};
       note(mark, duplicate_key(written));
+      if (open_.size() == 1) twice_.push_back(written);
     }
     open_.back().weight += weight;
     open_.back().key = written;
@@ -401,6 +403,7 @@ class DocumentBuilder : public YAML::EventHandler {
   std::map<YAML::anchor_t, Anchored> anchors_;
   std::size_t expanded_ = 0;
   std::vector<std::string> faults_;
+  std::vector<std::string> twice_;
 };
 
 /// The text between two separators.
@@ -491,8 +494,8 @@ Result<std::vector<json>> yaml_documents(std::string_view text, std::size_t byte
 
 namespace {
 
-/// `faults`: where duplicate keys go; nullptr: they are refused. `line`: lines before the text.
-Result<json> read_json(std::string_view text, std::vector<std::string>* faults, std::size_t first_line) {
+/// `document`: what duplicate keys are faults of; nullptr: they are refused. `first_line`: lines before the text.
+Result<json> read_json(std::string_view text, ManifestDocument* document, std::size_t first_line) {
   std::vector<std::set<std::string>> keys;  // of the objects that have begun
   const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
     if (static_cast<std::size_t>(depth) > kYamlDepthMax) throw Fault{YAML::Mark::null_mark(), too_deep()};
@@ -500,8 +503,9 @@ Result<json> read_json(std::string_view text, std::vector<std::string>* faults, 
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
       const std::string fault = duplicate_key(parsed.get_ref<const std::string&>());
-      if (faults == nullptr) throw Fault{YAML::Mark::null_mark(), fault};
-      faults->push_back(fault);
+      if (document == nullptr) throw Fault{YAML::Mark::null_mark(), fault};
+      document->faults.push_back(fault);
+      if (keys.size() == 1) document->twice.push_back(parsed.get<std::string>());
     }
     return true;
   };
@@ -537,7 +541,7 @@ Status read_yaml(const Chunk& chunk, std::vector<ManifestDocument>& documents) {
     for (;;) {
       DocumentBuilder builder(text, true, chunk.line);
       if (!parser.HandleNextDocument(builder)) return Ok{};
-      ManifestDocument document{chunk.line + 1, builder.take(), builder.faults()};
+      ManifestDocument document{chunk.line + 1, builder.take(), builder.faults(), builder.twice()};
       if (!document.value.is_null()) documents.push_back(std::move(document));
       if (documents.size() > kManifestsMax) throw Fault{YAML::Mark::null_mark(), too_many_documents(kManifestsMax)};
     }
@@ -554,7 +558,7 @@ Status read_json_stream(Chunk chunk, std::vector<ManifestDocument>& documents) {
     const std::size_t end = end_of_object(chunk.text);
     ManifestDocument document;
     document.line = chunk.line + 1;
-    auto value = read_json(chunk.text.substr(0, end), &document.faults, chunk.line);
+    auto value = read_json(chunk.text.substr(0, end), &document, chunk.line);
     if (!value) return value.error();
     document.value = std::move(value).value();
     documents.push_back(std::move(document));

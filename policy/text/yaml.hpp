@@ -26,6 +26,7 @@ struct ManifestDocument {
   std::size_t line = 1;  ///< Where it begins.
   nlohmann::json value;
   std::vector<std::string> faults;  ///< "line 7: the key "a" is there twice": what readers take differently.
+  std::vector<std::string> twice{};  ///< Its own keys that are there twice, not those of what it holds.
 };
 
 /// The documents of manifests, as kubectl reads them: YAML (plain scalars as 1.1 has them: yes, 010, 1_000) and JSON,

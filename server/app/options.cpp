@@ -13,8 +13,11 @@
 #include <random>
 #include <sstream>
 
+#include "policy/text/characters.hpp"
+#include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
 #include "server/app/console_options.hpp"
+#include "server/app/option_values.hpp"
 #include "server/app/version.hpp"
 
 namespace gate {
@@ -69,44 +72,13 @@ const std::map<std::string, RolloutMode> kRolloutModes{
 const std::map<std::string, VersionPolicy> kVersionPolicies{
     {"off", VersionPolicy::Off}, {"warn", VersionPolicy::Warn}, {"enforce", VersionPolicy::Enforce}};
 
-/// "300ms", "5s", "10m", "2h".
+/// Which may come from the environment, too: UPGRADE_GATE_ADMISSION_WAIT for --admission-wait.
 template <class Duration>
-CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, const std::string& help,
-                          std::chrono::seconds least, std::chrono::seconds most) {
-  const auto parse = [&target, name, least, most](const std::string& text) {
-    long long number = 0;
-    const auto [unit, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const std::string suffix(unit, text.data() + text.size());
-    const std::map<std::string, std::chrono::milliseconds> units{{"ms", std::chrono::milliseconds(1)},
-                                                                 {"s", std::chrono::seconds(1)},
-                                                                 {"m", std::chrono::minutes(1)},
-                                                                 {"h", std::chrono::hours(1)}};
-    const auto found = units.find(suffix);
-    const auto range = std::to_string(least.count()) + "s to " + std::to_string(most.count()) + "s";
-    // A day's milliseconds times any number of this size still fits; larger numbers are out of range anyway.
-    if (error != std::errc{} || found == units.end() || number < 0 || number > 100'000'000) {
-      throw CLI::ValidationError(name,
-                                 "\"" + text + "\" is not a duration: want a number with ms, s, m or h, from " + range);
-    }
-    const auto value = found->second * number;
-    if (value < least || value > most)
-      throw CLI::ValidationError(name, "\"" + text + "\" is out of range: want " + range);
-    target = std::chrono::duration_cast<Duration>(value);
-    return true;
-  };
-  const auto seconds = std::chrono::duration_cast<std::chrono::milliseconds>(target);
-  const std::string shown = seconds.count() % 1000 == 0 ? std::to_string(seconds.count() / 1000) + "s"
-                                                        : std::to_string(seconds.count()) + "ms";
-  return app
-      .add_option_function<std::string>(
-          name, [parse](const std::string& text) { parse(text); }, help)
-      ->type_name("DURATION")
-      ->default_str(shown)
-      ->envname("UPGRADE_GATE" + [&] {
-        std::string env = name.substr(1);
-        for (char& c : env) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-        return env;
-      }());
+void add_setting(CLI::App& app, const std::string& name, Duration& target, const std::string& help,
+                 std::chrono::seconds least, std::chrono::seconds most) {
+  std::string env = name.substr(1);
+  for (char& c : env) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  add_duration(app, name, target, help, least, most)->envname("UPGRADE_GATE" + env);
 }
 
 void add_address(CLI::App& app, const std::string& name, ListenAddress& target, const std::string& help) {
@@ -121,13 +93,6 @@ void add_address(CLI::App& app, const std::string& name, ListenAddress& target, 
       ->type_name("HOST:PORT")
       ->default_str((target.host.find(':') == std::string::npos ? target.host : "[" + target.host + "]") + ":" +
                     std::to_string(target.port));
-}
-
-/// A word for a value. Without the list that CLI11 would add to the help: the type's name is the list.
-template <class Value>
-CLI::Validator one_of(const std::map<std::string, Value>& words) {
-  // CheckedTransformer alone would accept the number of the enumerator, too.
-  return (CLI::IsMember(words, CLI::ignore_case) & CLI::Transformer(words, CLI::ignore_case)).description("");
 }
 
 const std::string kImageExpected = "not an image: want [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]";
@@ -160,7 +125,8 @@ template <class Options>
 void add_rule_options(CLI::App& app, Options& options) {
   app.add_option("--default-hooks", options.default_hooks,
                  "Hooks for every cluster, in addition to its own; every cluster is then gated")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   auto& rollout = options.rollout_defaults;
   // By functions: CLI11 would print the values with to_string(), which for these is no std::string.
   app.add_option_function<AdmissionMode>(
@@ -183,11 +149,13 @@ void add_rule_options(CLI::App& app, Options& options) {
   for (const auto& further : further_sql()) kinds.emplace(further.name, further.kind);
   app.add_option("--allow-sql", options.allowed_sql, "Further kinds of statements that custom hooks may run")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->transform(one_of(kinds))
       ->type_name(further_sql_names());
   app.add_option("--http-hook-prefixes", options.http_hook_prefixes,
                  "URLs that HTTP hooks may call begin with one of these; default: there are no HTTP hooks")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check([](const std::string& text) {
         const auto prefix = parse_http_url_prefix(text);
         return prefix ? std::string() : prefix.error().message;
@@ -225,8 +193,8 @@ void add_common_options(CLI::App& command, ServeOptions& options) {
   command.add_option("--frontend-ca-file", options.frontend_ca_file, "PEM CAs for verify-ca and verify-identity");
   command.add_flag("--frontend-password-to-unverified", options.frontend_password_to_unverified,
                    "Dangerous: send passwords in clear (LDAP users) over TLS to FEs that were not verified");
-  add_duration(command, "--claim-stale-after", options.claim_stale_after, "Take over a claim not renewed for this long",
-               seconds{1}, kDay);
+  add_setting(command, "--claim-stale-after", options.claim_stale_after, "Take over a claim not renewed for this long",
+              seconds{1}, kDay);
   command.add_option("--workers", options.workers, "Preparations processed at the same time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
@@ -242,8 +210,8 @@ void add_release_options(CLI::App& command, ReleaseOptions& options) {
   command.add_option("--namespace", options.name_space, "Only the records of this namespace; default: all");
   command.add_option("--webhook-configuration", options.webhook_configuration,
                      "Delete this ValidatingWebhookConfiguration first, so that nothing new begins");
-  add_duration(command, "--timeout", options.timeout, "Give up after this", std::chrono::seconds{1},
-               std::chrono::hours{24});
+  add_setting(command, "--timeout", options.timeout, "Give up after this", std::chrono::seconds{1},
+              std::chrono::hours{24});
 }
 
 void add_caller_options(CLI::App& serve, ServeOptions& options) {
@@ -279,23 +247,23 @@ void add_caller_options(CLI::App& serve, ServeOptions& options) {
 void add_serve_times(CLI::App& serve, ServeOptions& options) {
   using std::chrono::seconds;
   constexpr seconds kDay{86400};
-  add_duration(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
-               seconds{0}, seconds{25});
-  add_duration(serve, "--preparation-timeout", options.preparation_timeout,
-               "All hooks together; a preparation that takes longer fails", seconds{1}, kDay);
-  add_duration(serve, "--admit-within", options.admit_within, "Undo a completed preparation not used within this time",
-               seconds{1}, 30 * kDay);
-  add_duration(serve, "--max-hold", options.max_hold, "Restore the settings when a rollout takes longer than this",
-               seconds{1}, 30 * kDay);
-  add_duration(serve, "--reassert-interval", options.reassert_interval,
-               "Interval between read-backs of settings that must hold", seconds{1}, kDay);
-  add_duration(serve, "--failure-backoff", options.failure_backoff,
-               "Delay before the second attempt; doubled for each further one", seconds{0}, kDay);
-  add_duration(serve, "--failure-backoff-max", options.failure_backoff_max, "Longest back-off", seconds{0}, kDay);
-  add_duration(serve, "--drain", options.drain, "Keep serving this long after SIGTERM while endpoints are updated",
-               seconds{0}, seconds{300});
-  add_duration(serve, "--stop-timeout", options.stop_timeout,
-               "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
+  add_setting(serve, "--admission-wait", options.admission_wait, "How long an admission waits for its preparation",
+              seconds{0}, seconds{25});
+  add_setting(serve, "--preparation-timeout", options.preparation_timeout,
+              "All hooks together; a preparation that takes longer fails", seconds{1}, kDay);
+  add_setting(serve, "--admit-within", options.admit_within, "Undo a completed preparation not used within this time",
+              seconds{1}, 30 * kDay);
+  add_setting(serve, "--max-hold", options.max_hold, "Restore the settings when a rollout takes longer than this",
+              seconds{1}, 30 * kDay);
+  add_setting(serve, "--reassert-interval", options.reassert_interval,
+              "Interval between read-backs of settings that must hold", seconds{1}, kDay);
+  add_setting(serve, "--failure-backoff", options.failure_backoff,
+              "Delay before the second attempt; doubled for each further one", seconds{0}, kDay);
+  add_setting(serve, "--failure-backoff-max", options.failure_backoff_max, "Longest back-off", seconds{0}, kDay);
+  add_setting(serve, "--drain", options.drain, "Keep serving this long after SIGTERM while endpoints are updated",
+              seconds{0}, seconds{300});
+  add_setting(serve, "--stop-timeout", options.stop_timeout,
+              "Longest wait for requests and hooks in progress after the drain", seconds{1}, seconds{600});
 }
 
 void add_serve_options(CLI::App& serve, ServeOptions& options) {
@@ -308,7 +276,8 @@ void add_serve_options(CLI::App& serve, ServeOptions& options) {
   serve
       .add_option("--tls-client-names", options.tls_client_names,
                   "With --tls-client-ca-file: only certificates with one of these names (CN or DNS)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   serve.add_option("--tls-client-names-file", options.tls_client_names_file,
                    "More such names, one a line; read again when it changes");
   add_caller_options(serve, options);
@@ -344,11 +313,9 @@ void add_plan_options(CLI::App& plan, PlanOptions& options) {
   plan.add_option("-n,--namespace", options.name_space, "Namespace of manifests that name none")->capture_default_str();
   add_rule_options(plan, options);
   plan.add_flag("-R,--recursive", options.recursive, "Read folders with the folders in them, as kubectl does");
-  plan.add_flag("--strict", options.strict, "A ConfigMap that is referred to and not found in the input is a fault");
-  plan.add_option("-o,--output", options.json, "Output format")
-      ->transform(one_of(std::map<std::string, bool>{{"text", false}, {"json", true}}))
-      ->type_name("text|json")
-      ->default_str("text");
+  plan.add_flag("--strict", options.strict,
+                "A ConfigMap that is not found in the input is a fault, and so is a cluster that was not judged");
+  add_output(plan, options.json);
   plan.footer(
       "Exit codes: 0 the change can go through, 1 a configuration is not valid or an upgrade path is refused, 2 "
       "invalid\n"
@@ -409,12 +376,9 @@ void add_probe_options(CLI::App& command, ProbeOptions& options) {
                    "Log in to the FE of every StarRocksCluster; needs the gate's rights");
   command.add_option("-n,--namespace", options.name_space,
                      "Namespace of the ConfigMaps; default: that of the service account");
-  command.add_option("-o,--output", options.json, "Output format")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"text", false}, {"json", true}}))
-      ->type_name("text|json")
-      ->default_str("text");
-  add_duration(command, "--timeout", options.timeout, "Timeout for all of it", std::chrono::seconds{1},
-               std::chrono::seconds{600});
+  add_output(command, options.json);
+  add_setting(command, "--timeout", options.timeout, "Timeout for all of it", std::chrono::seconds{1},
+              std::chrono::seconds{600});
   command.footer("Exit codes: 0 nothing failed, 1 something failed, 2 invalid usage or no API server is known.");
 }
 
@@ -440,6 +404,65 @@ void judge_and_complete(CommandLine& line) {
         line.release ? "release-" + default_identity() + "-" + std::to_string(getpid()) : default_identity();
   }
   line.serve = !line.release && !line.probe;
+}
+
+/// As in kubectl: of a flag that is given twice the last one counts, so what a manifest says can be overruled behind
+/// it.
+void let_last_count(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands({})) {
+    for (CLI::Option* option : command->get_options()) {
+      if (option->nonpositional() && option->get_items_expected_max() == 1)
+        option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    }
+  }
+}
+
+const CLI::App* command_named(CLI::App& app, const std::string& name) {
+  const auto commands = app.get_subcommands([&](const CLI::App* one) { return one->get_name() == name; });
+  return commands.empty() ? nullptr : commands.front();
+}
+
+/// The words for CLI11, which would take the word behind "--name=" for its value, and "=x" for that of "-n=x".
+std::vector<std::string> words_of(CLI::App& app, int argc, const char* const* argv) {
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (!words.empty() && words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  const CLI::App* command = words.empty() ? nullptr : command_named(app, words.front());
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (command == nullptr || word == "--") {
+      out.insert(out.end(), words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
+      break;
+    }
+    const auto equals = word.find('=');
+    const bool empty = word.starts_with("--") && equals + 1 == word.size();
+    const bool brief = equals == 2 && word[0] == '-' && word[1] != '-';
+    const auto* option = empty || brief ? command->get_option_no_throw(word.substr(0, equals)) : nullptr;
+    if (option != nullptr && option->get_items_expected_max() > 0) {
+      out.push_back(word.substr(0, equals));
+      out.push_back(word.substr(equals + 1));
+    } else {
+      out.push_back(word);
+    }
+  }
+  return out;
+}
+
+/// Why `word` is no command; "" where it is one, or a flag.
+std::string unknown_command(CLI::App& app, const std::string& word) {
+  if (word.starts_with('-') || command_named(app, word) != nullptr) return "";
+  std::string names;
+  std::string meant;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    names += (names.empty() ? "" : ", ") + command->get_name();
+    constexpr std::size_t kTypingErrors = 2;
+    if (edit_distance(word.substr(0, 16), command->get_name()) <= kTypingErrors) meant = command->get_name();
+  }
+  return "\"" + clean_text(word, 40) + "\" is not a command" + (meant.empty() ? "" : "; did you mean " + meant + "?") +
+         "\nThe commands are " + names + ".\nRun with --help for more information.\n";
 }
 
 }  // namespace
@@ -487,13 +510,26 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   add_common_options(*probe, line.options);
   add_probe_options(*probe, line.probe_options);
   add_console_commands(app, line.console_options);
+  const CLI::App* version = app.add_subcommand("version", "Print the version of this program");
+  let_last_count(app);
+  auto words = words_of(app, argc, argv);
+  if (!words.empty()) line.text = unknown_command(app, words.front());
+  if (!line.text.empty()) {
+    line.exit_code = 2;
+    return line;
+  }
+  std::reverse(words.begin(), words.end());  // CLI11 wants the first one last
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(words));
   } catch (const CLI::ParseError& ended) {
     std::ostringstream text;
     const int code = app.exit(ended, text, text);
     line.text = text.str();
     line.exit_code = code == 0 ? 0 : 2;
+    return line;
+  }
+  if (version->parsed()) {
+    line.text = "upgrade-gate " + std::string(kVersion) + "\n";
     return line;
   }
   if (plan->parsed()) {

@@ -13,6 +13,7 @@
 #include "policy/review/installation.hpp"
 #include "policy/text/base64.hpp"
 #include "policy/text/text.hpp"
+#include "server/console/can_i.hpp"
 #include "server/console/process.hpp"
 #include "server/net/openssl_handles.hpp"
 
@@ -71,13 +72,25 @@ std::string argument(const json& deployment, const std::string& flag) {
   });
   if (found == containers.end()) return {};
   const json& words = list_member(*found, "args");
+  std::string value;  // of one that is given twice the last counts
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (!words[i].is_string()) continue;
     const auto& word = words[i].get_ref<const std::string&>();
-    if (word.starts_with(flag + "=")) return word.substr(flag.size() + 1);
-    if (word == flag && i + 1 < words.size() && words[i + 1].is_string()) return words[i + 1].get<std::string>();
+    if (word.starts_with(flag + "=")) value = word.substr(flag.size() + 1);
+    if (word == flag && i + 1 < words.size() && words[i + 1].is_string()) value = words[i + 1].get<std::string>();
   }
-  return {};
+  return value;
+}
+
+/// The Secret with the served certificate: what the manifests mount, or one that somebody keeps (chart:
+/// certificates.secretName).
+std::string certificate_secret_name(const json& deployment) {
+  const json& pod = member(member(member(deployment, "spec"), "template"), "spec");
+  for (const json& volume : list_member(pod, "volumes")) {
+    const auto name = text_member(member(volume, "secret"), "secretName");
+    if (text_member(volume, "name") == "certs" && !name.empty()) return name;
+  }
+  return "upgrade-gate-tls";
 }
 
 /// Whether a labelSelector (absent or empty: yes) takes these labels; an operator that is not known takes none.
@@ -125,12 +138,14 @@ class Judge {
   std::vector<CheckLine> lines;
 
   void record_crd() {
+    const std::string subject = "CustomResourceDefinition " + std::string(kRecordCrd);
+    if (unread(in_.record_crd, subject)) return;
     const auto fault = fault_of_record_crd(in_.record_crd);
-    add(fault.empty() ? CheckResult::Good : CheckResult::Failure, "CustomResourceDefinition " + std::string(kRecordCrd),
-        fault.empty() ? "present" : fault);
+    add(fault.empty() ? CheckResult::Good : CheckResult::Failure, subject, fault.empty() ? "present" : fault);
   }
 
   void cluster_crd() {
+    if (unread(in_.cluster_crd, "CustomResourceDefinition " + std::string(kClusterCrd))) return;
     const auto fault = fault_of_cluster_crd(in_.cluster_crd);
     auto result = fault.empty() ? CheckResult::Good : CheckResult::Warning;
     if (in_.cluster_crd.is_null()) result = CheckResult::Failure;
@@ -141,6 +156,7 @@ class Judge {
   /// Optional, like the warehouses; what the extension does there counts where rollouts are led.
   void warehouse_crd() {
     if (in_.warehouse_crd.is_null()) return;
+    if (unread(in_.warehouse_crd, "CustomResourceDefinition " + std::string(kWarehouseCrd))) return;
     const bool leads = webhook_named(in_.mutating, "statefulsets.gate.starrocks.com") != nullptr;
     const auto fault = leads ? fault_of_warehouse_crd(in_.warehouse_crd) : std::string{};
     add(fault.empty() ? CheckResult::Good : CheckResult::Warning,
@@ -153,6 +169,7 @@ class Judge {
   void webhooks(WebhookKind which, const json& configuration) {
     const std::string subject = std::string(which == WebhookKind::Mutating ? "Mutating" : "Validating") +
                                 "WebhookConfiguration " + in_.gate_name;
+    if (unread(configuration, subject)) return;
     if (const auto fault = fault_of_webhooks(configuration, which, in_.gate_namespace); !fault.empty()) {
       return fail(subject, fault);
     }
@@ -173,7 +190,7 @@ class Judge {
 
   void callers() {
     const std::string subject = "Caller authentication";
-    if (in_.deployment.is_null()) return skip(subject, "the Deployment was not found");
+    if (!in_.deployment.is_object()) return skip(subject, "the Deployment was not found, or you may not read it");
     auto policy = argument(in_.deployment, "--callers");
     if (policy.empty()) policy = argument(in_.deployment, "--tls-client-ca-file").empty() ? "any" : "certificate";
     if (policy == "any") {
@@ -198,7 +215,7 @@ class Judge {
       }
     }
     if (policy != "secret-path") return good(subject, policy);
-    if (in_.caller_secret.is_null())
+    if (!in_.caller_secret.is_object())
       return good(subject, policy + "; its Secret was not found, or you may not read it");
     if (text_member(member(in_.caller_secret, "data"), "key").empty()) {
       return fail(subject,
@@ -211,8 +228,9 @@ class Judge {
   /// Whether the clusters that ask are in namespaces whose objects the API server shows to the gate.
   void namespaces() {
     const std::string subject = "Namespaces";
-    if (in_.namespaces.is_null() || in_.clusters.is_null()) return skip(subject, "you may not list them");
+    if (!in_.namespaces.is_object() || !in_.clusters.is_object()) return skip(subject, "you may not list them");
     const json* gates = webhook_named(in_.validating, "clusters.gate.starrocks.com");
+    if (gates == nullptr) return skip(subject, "there is no webhook that says which of them it is for");
     const json* leads = webhook_named(in_.mutating, "statefulsets.gate.starrocks.com");
     const std::size_t before = lines.size();
     for (const json& cluster : list_member(in_.clusters, "items")) {
@@ -220,7 +238,7 @@ class Judge {
       const std::string name =
           "StarRocksCluster " + name_space + "/" + text_member(member(cluster, "metadata"), "name");
       const json labels = labels_of(name_space);
-      if (asks(cluster) && gates != nullptr && !selects(member(*gates, "namespaceSelector"), labels)) {
+      if (asks(cluster) && !selects(member(*gates, "namespaceSelector"), labels)) {
         fail(name, "asks for hooks, and the webhook's namespaceSelector leaves its namespace out: it is not gated");
       }
       if (!resolve_rollout(cluster, {}).rollout.leads()) continue;
@@ -237,8 +255,8 @@ class Judge {
   }
 
   void certificate() {
-    const std::string subject = "Secret " + in_.gate_namespace + "/upgrade-gate-tls";
-    if (in_.certificate_secret.is_null()) return skip(subject, "not found, or you may not read it");
+    const std::string subject = "Secret " + in_.gate_namespace + "/" + certificate_secret_name(in_.deployment);
+    if (!in_.certificate_secret.is_object()) return skip(subject, "not found, or you may not read it");
     const auto until =
         not_after(decode_base64(text_member(member(in_.certificate_secret, "data"), "tls.crt")).value_or(""));
     if (!until) return fail(subject, "tls.crt holds no certificate");
@@ -250,6 +268,7 @@ class Judge {
 
   void deployment() {
     const std::string subject = "Deployment " + in_.gate_namespace + "/" + in_.gate_name;
+    if (unread(in_.deployment, subject)) return;
     if (in_.deployment.is_null()) return fail(subject, "not found; are --gate-namespace and --gate-name right?");
     const auto number = [&](const char* part, const char* key) {
       const json& value = member(member(in_.deployment, part), key);
@@ -278,12 +297,19 @@ class Judge {
       }
       if (asks(cluster)) ++configured;
     }
-    if (in_.clusters.is_null()) return skip("StarRocksClusters", "you may not list them");
+    if (unread(in_.clusters, "StarRocksClusters")) return;
+    if (in_.clusters.is_null()) return skip("StarRocksClusters", "not found");
     good("StarRocksClusters", std::to_string(list_member(in_.clusters, "items").size()) + " found, " +
                                   std::to_string(configured) + " ask for hooks");
   }
 
  private:
+  /// What one may not look at is not taken for absent.
+  bool unread(const json& part, const std::string& subject) {
+    if (!part.is_string()) return false;
+    skip(subject, "could not be read: " + printable_text(part.get_ref<const std::string&>()));
+    return true;
+  }
   [[nodiscard]] json labels_of(const std::string& name_space) const {
     for (const json& one : list_member(in_.namespaces, "items")) {
       if (text_member(member(one, "metadata"), "name") == name_space) return member(member(one, "metadata"), "labels");
@@ -356,14 +382,15 @@ class Gatherer {
   [[nodiscard]] Result<std::string> kubectl(std::vector<std::string> words, const std::string& input = {}) const {
     return run_program(command(std::move(words)), clock_.steady_now() + kCallTimeout, input);
   }
-  /// Null when it does not exist or cannot be read.
+  /// Null when it does not exist; a string that says why when it cannot be read.
   [[nodiscard]] json get(std::vector<std::string> words) const {
     words.insert(words.begin(), "get");
     words.emplace_back("--output=json");
     const auto text = kubectl(std::move(words));
-    if (!text) return nullptr;
+    if (!text && text.error().message.find("(NotFound)") != std::string::npos) return nullptr;
+    if (!text) return text.error().message;
     auto parsed = json::parse(*text, nullptr, false);
-    return parsed.is_discarded() ? json(nullptr) : parsed;
+    return parsed.is_discarded() ? json("kubectl answered something that is not JSON") : parsed;
   }
   /// Whether the gate's service account has each right; needs the caller's right to impersonate.
   void rights(const json& deployment, std::vector<CheckLine>& lines) const {
@@ -387,10 +414,12 @@ class Gatherer {
         words[3].resize(resource.size() - kStatus.size());
         words.emplace_back("--subresource=status");
       }
-      const auto may = kubectl(std::move(words));
-      if (may) continue;
-      if (may.error().message.find("impersonate") != std::string::npos) {
-        lines.push_back({CheckResult::NotChecked, "RBAC", "you may not impersonate " + account});
+      const auto may = run_can_i(command(std::move(words)), clock_.steady_now() + kCallTimeout);
+      if (may && *may) continue;
+      if (!may) {
+        const bool foreign = may.error().message.find("impersonate") != std::string::npos;
+        lines.push_back({CheckResult::NotChecked, "RBAC",
+                         foreign ? "you may not impersonate " + account : printable_text(may.error().message)});
         return;
       }
       missing += std::string(missing.empty() ? "" : ", ") + right.verb + " " + resource;
@@ -409,7 +438,7 @@ class Gatherer {
   }
   /// The gate's own program, started beside a replica, logs in to every FE: what it prints is taken over.
   void frontends(const json& deployment, std::vector<CheckLine>& lines) const {
-    if (deployment.is_null()) return;
+    if (!deployment.is_object()) return;
     std::vector<std::string> words{"exec",
                                    "deployment/" + options_.gate_name,
                                    "--namespace=" + options_.gate_namespace,
@@ -452,6 +481,8 @@ class Gatherer {
     };
     add("--context", options_.context);
     add("--kubeconfig", options_.kubeconfig);
+    const auto as = [](const std::string& word) { return word.starts_with("--as="); };
+    if (std::none_of(words.begin(), words.end(), as)) add("--as", options_.as);
     words.insert(end, flags.begin(), flags.end());
     words.insert(words.begin(), options_.kubectl);
     return words;
@@ -525,6 +556,9 @@ CheckLine judge_verdicts(const Verdict& valid, const Verdict& invalid) {
         "a ConfigMap of hooks that the gate refuses was accepted (a dry run): the API server does not reach the gate "
         "or does not call it in this namespace"};
   }
+  if (invalid.text.find("(NotFound)") != std::string::npos) {
+    return {CheckResult::NotChecked, subject, "could not be asked: " + printable_text(invalid.text)};
+  }
   if (!from_gate(invalid)) {
     return {CheckResult::Failure, subject,
             "another one than the gate refused a dry run: " + printable_text(invalid.text)};
@@ -571,7 +605,7 @@ int check_installation(const ConsoleOptions& options, const Clock& clock, const 
   const json validating = gatherer.get({"validatingwebhookconfiguration", options.gate_name});
   const json mutating = gatherer.get({"mutatingwebhookconfiguration", options.gate_name});
   const json deployment = gatherer.get({"deployment", options.gate_name, ns});
-  const json secret = gatherer.get({"secret", "upgrade-gate-tls", ns});
+  const json secret = gatherer.get({"secret", certificate_secret_name(deployment), ns});
   const json clusters = gatherer.get({std::string(kClusterCrd), "--all-namespaces"});
   const json namespaces = gatherer.get({"namespaces"});
   json caller_secret;

@@ -24,7 +24,8 @@ struct CheckLine {
   std::string message;  ///< What was found, and for a failure what to do.
 };
 
-/// What the parts of an installation say for themselves; null where a part could not be read. Pure.
+/// What the parts of an installation say for themselves; null where a part is not there, and where it could not be read
+/// a string that says why. Pure.
 struct Installation {
   const nlohmann::json& record_crd;
   const nlohmann::json& cluster_crd;

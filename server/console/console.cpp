@@ -4,8 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "policy/decision/bypass.hpp"
 #include "policy/json/json_member.hpp"
 #include "policy/text/text.hpp"
+#include "policy/versions/image_change.hpp"
+#include "server/console/can_i.hpp"
 #include "server/console/check.hpp"
 #include "server/console/json_stream.hpp"
 #include "server/console/process.hpp"
@@ -19,6 +22,7 @@ using std::chrono::seconds;
 constexpr seconds kCallTimeout{60};
 constexpr const char* kRecords = "upgradepreparations.gate.starrocks.com";
 constexpr const char* kClusters = "starrocksclusters.starrocks.com";
+constexpr const char* kWarehouses = "starrockswarehouses.starrocks.com";
 constexpr const char* kHome = "\x1b[H\x1b[J";
 
 /// The commands share kubectl, the streams and the options.
@@ -30,7 +34,8 @@ class Console {
   int status();
   int watch();
   int report();
-  int annotate(const std::string& key, const std::string& value, const std::string& done);
+  int retry();
+  int resume();
   int bypass();
 
  private:
@@ -39,6 +44,18 @@ class Console {
   [[nodiscard]] Result<json> kubectl_json(std::vector<std::string> words) const;
   /// The records in scope, newest first; of one cluster where one is named.
   [[nodiscard]] Result<std::vector<json>> records() const;
+  /// An error where the named cluster is not there: nobody waits for a name with a typing error.
+  [[nodiscard]] Status named_cluster() const;
+  /// What a new value of an annotation is read from.
+  struct Object {
+    std::string resource;
+    std::string name;
+    friend bool operator==(const Object&, const Object&) = default;
+  };
+  /// Those whose records stand so, each once: the cluster, and its warehouses, which have records of their own.
+  [[nodiscard]] Result<std::vector<Object>> objects_in(UpgradeState state) const;
+  int ask_anew(const std::string& key, UpgradeState state, const std::string& asked, const std::string& nothing);
+  int annotate(const Object& object, const std::string& key, const std::string& value);
   int unusable(const Error& error) const;
   static int code_of(UpgradeState state);
 
@@ -91,7 +108,9 @@ Result<std::vector<json>> Console::records() const {
 }
 
 int Console::unusable(const Error& error) const {
-  streams_.err << "upgrade-gate: " << printable_text(error.message) << "\n";
+  const bool absent = error.message.find("doesn't have a resource type") != std::string::npos;
+  streams_.err << "upgrade-gate: " << printable_text(error.message)
+               << (absent ? "; is the gate installed in this cluster (--context)?" : "") << "\n";
   return error.code == ErrorCode::DeadlineExceeded ? console_exit::kTimeout : console_exit::kUnusable;
 }
 
@@ -120,15 +139,29 @@ const json* current(const std::vector<json>& records) {
   return records.empty() ? nullptr : &records.front();
 }
 
+Status Console::named_cluster() const {
+  if (options_.cluster.empty() || options_.all_namespaces) return Ok{};
+  const auto got = kubectl({"get", kClusters, options_.cluster, "--output=name"});
+  if (got || got.error().message.find("(NotFound)") == std::string::npos) return Ok{};  // perhaps one may not read it
+  return Error{ErrorCode::NotFound, got.error().message + "; is it in another namespace (-n)?"};
+}
+
 int Console::status() {
   const auto found = records();
   if (!found) return unusable(found.error());
+  if (found->empty()) {
+    if (const auto there = named_cluster(); !there) return unusable(there.error());
+  }
   if (options_.json) {
     streams_.out << json(*found).dump(2, ' ', false, json::error_handler_t::replace) << "\n";
     return console_exit::kGood;
   }
   if (options_.cluster.empty()) {
     streams_.out << status_table(*found, clock_.wall_now(), streams_.screen);
+    if (found->empty() && !options_.all_namespaces) {
+      streams_.out << "This is " << (options_.name_space.empty() ? "the context's namespace" : "namespace ")
+                   << printable_text(options_.name_space) << " alone; -A shows all.\n";
+    }
     return console_exit::kGood;
   }
   const json* record = current(*found);
@@ -143,12 +176,16 @@ int Console::status() {
 int Console::report() {
   const auto found = records();
   if (!found) return unusable(found.error());
+  if (found->empty()) {
+    if (const auto there = named_cluster(); !there) return unusable(there.error());
+  }
   const auto wanted = std::find_if(found->begin(), found->end(), [&](const json& record) {
     return options_.record.empty() || text_member(member(record, "metadata"), "name") == options_.record;
   });
   if (wanted == found->end()) {
-    return unusable({ErrorCode::NotFound, "no upgrade preparation " + options_.record + " of cluster " +
-                                              options_.cluster + " found; see: kubectl upgrade-gate status"});
+    const auto which = options_.record.empty() ? "no upgrade preparation" : "no upgrade preparation " + options_.record;
+    return unusable(
+        {ErrorCode::NotFound, which + " of cluster " + options_.cluster + " found; see: kubectl upgrade-gate status"});
   }
   if (options_.json) {
     streams_.out << wanted->dump(2, ' ', false, json::error_handler_t::replace) << "\n";
@@ -179,6 +216,7 @@ int Console::watch() {
   };
   if (now != nullptr && !show(*now)) return code_of(*last);
   if (now == nullptr) {
+    if (const auto there = named_cluster(); !there) return unusable(there.error());
     streams_.out << "Waiting for an upgrade of " << printable_text(options_.cluster) << " ...\n" << std::flush;
   }
   JsonStream documents;
@@ -211,18 +249,78 @@ int Console::watch() {
   return code_of(*last);
 }
 
-int Console::annotate(const std::string& key, const std::string& value, const std::string& done) {
-  const auto written = kubectl({"annotate", kClusters, options_.cluster, "--overwrite", key + "=" + value});
-  if (!written) return unusable(written.error());
-  streams_.out << done << "\n";
+int Console::annotate(const Object& object, const std::string& key, const std::string& value) {
+  const auto written = kubectl({"annotate", object.resource, object.name, "--overwrite", key + "=" + value});
+  return written ? console_exit::kGood : unusable(written.error());
+}
+
+Result<std::vector<Console::Object>> Console::objects_in(UpgradeState state) const {
+  const auto found = records();
+  if (!found) return found.error();
+  std::vector<Object> out;
+  std::vector<Object> seen;
+  for (const json& record : *found) {
+    const json& of = member(member(record, "spec"), "objectRef");
+    const bool warehouse = text_member(of, "kind") == kWarehouseKind;
+    const Object object{warehouse ? kWarehouses : kClusters, warehouse ? text_member(of, "name") : options_.cluster};
+    const bool newest = std::find(seen.begin(), seen.end(), object) == seen.end();
+    seen.push_back(object);
+    // One that failed before the newest is over; one that is paused goes on beside it.
+    const bool counts = upgrade_state(record) == state && (newest || state == UpgradeState::Paused);
+    if (counts && std::find(out.begin(), out.end(), object) == out.end()) out.push_back(object);
+  }
+  return out;
+}
+
+int Console::ask_anew(const std::string& key, UpgradeState state, const std::string& asked,
+                      const std::string& nothing) {
+  auto objects = objects_in(state);
+  if (!objects) return unusable(objects.error());
+  const bool found = !objects->empty();
+  // A record of another version may not show it, so it is written all the same.
+  if (!found) objects->push_back({kClusters, options_.cluster});
+  for (const auto& object : *objects) {
+    if (const int code = annotate(object, key, format_time(clock_.wall_now())); code != console_exit::kGood)
+      return code;
+    if (object.resource == kWarehouses) streams_.out << "StarRocksWarehouse " << printable_text(object.name) << ": ";
+    streams_.out << (found ? asked : nothing) << "\n";
+  }
   return console_exit::kGood;
+}
+
+int Console::retry() {
+  return ask_anew("starrocks.com/retry-upgrade-preparation", UpgradeState::Failed,
+                  "A new attempt is requested. Repeat the image change; in hold mode the gate retries automatically.",
+                  "Written, but no failed preparation of " + options_.cluster + " was found: nothing waits for it.");
+}
+
+int Console::resume() {
+  return ask_anew("starrocks.com/upgrade-resume", UpgradeState::Paused, "The paused rollout is asked to resume.",
+                  "Written, but no paused rollout of " + options_.cluster + " was found: nothing waits for it.");
+}
+
+/// What the gate would not read out of the annotation as it is meant; "" when it does.
+std::string bypass_fault(const ConsoleOptions& options) {
+  const auto read_with = [&](const std::string& reason) {
+    return parse_bypass(options.target + "; reason=" + reason + "; until=2026-01-01T00:00:00Z");
+  };
+  const auto target = read_with("x");
+  if (!target || target->target != options.target) return "--target: want the key in a refusal's last line, or *";
+  const auto read = read_with(options.reason);
+  if (read && read->reason == options.reason) return "";
+  return "--reason: want one line of 1 to " + std::to_string(kBypassReasonMax) +
+         " characters, without ';' and blanks around it";
 }
 
 int Console::bypass() {
   const auto until = clock_.wall_now() + options_.valid_for;
   const std::string value = options_.target + "; reason=" + options_.reason + "; until=" + format_time(until);
-  const auto may = kubectl({"auth", "can-i", "bypass", kRecords});
-  if (!may) {
+  if (const auto fault = bypass_fault(options_); !fault.empty()) {
+    return unusable({ErrorCode::InvalidInput, fault});
+  }
+  const auto may = run_can_i(command({"auth", "can-i", "bypass", kRecords}), clock_.steady_now() + kCallTimeout);
+  if (!may) return unusable(may.error());
+  if (!*may) {
     streams_.err << "upgrade-gate: you may not bypass the gate here: "
                  << "ask for a RoleBinding to ClusterRole upgrade-gate-bypass in this namespace\n";
     return console_exit::kFailed;
@@ -235,7 +333,9 @@ int Console::bypass() {
                     "starrocks.com/upgrade-gate-bypass.\n";
     return console_exit::kGood;
   }
-  return annotate("starrocks.com/upgrade-gate-bypass", value, "Written. Now repeat the image change.");
+  const int code = annotate({kClusters, options_.cluster}, "starrocks.com/upgrade-gate-bypass", value);
+  if (code == console_exit::kGood) streams_.out << "Written. Now repeat the image change.\n";
+  return code;
 }
 
 }  // namespace
@@ -250,12 +350,9 @@ int run_console(const ConsoleOptions& options, const Clock& clock, const Console
     case ConsoleCommand::Report:
       return console.report();
     case ConsoleCommand::Retry:
-      return console.annotate(
-          "starrocks.com/retry-upgrade-preparation", format_time(clock.wall_now()),
-          "A new attempt is requested. Repeat the image change; in hold mode the gate retries automatically.");
+      return console.retry();
     case ConsoleCommand::Resume:
-      return console.annotate("starrocks.com/upgrade-resume", format_time(clock.wall_now()),
-                              "The paused rollout is asked to resume.");
+      return console.resume();
     case ConsoleCommand::Bypass:
       return console.bypass();
     case ConsoleCommand::Check:

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "policy/text/text.hpp"
@@ -123,6 +124,23 @@ bool write_all(int to, std::string_view text) {
   return true;
 }
 
+/// klog's lines ("E1127 01:53:12.877997    1569 memcache.go:265] ...") repeat what the last line says in plain words.
+bool is_log_line(std::string_view line) {
+  const auto digits = [](std::string_view text) { return text.find_first_not_of("0123456789:.") == text.npos; };
+  return line.size() > 21 && std::string_view("IWEF").find(line[0]) != std::string_view::npos &&
+         digits(line.substr(1, 4)) && line[5] == ' ' && digits(line.substr(6, 15)) && line[21] == ' ';
+}
+
+/// What a program said last on its standard error, without log lines where there is anything else.
+std::string complaint_of(const std::string& text) {
+  std::string plain;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && !is_log_line(line)) plain += (plain.empty() ? "" : "\n") + line;
+  }
+  return clean_text(plain.empty() ? text.substr(0, text.find_last_not_of('\n') + 1) : plain, kErrorShownMax);
+}
+
 }  // namespace
 
 Status stream_program(const std::vector<std::string>& arguments, Deadline deadline,
@@ -166,9 +184,9 @@ Status stream_program(const std::vector<std::string>& arguments, Deadline deadli
     }
   }
   if (const int code = child.wait(); code != 0) {
-    while (!complaint.empty() && complaint.back() == '\n') complaint.pop_back();
-    Error error{ErrorCode::Rejected, complaint.empty() ? arguments.front() + " ended with code " + std::to_string(code)
-                                                       : clean_text(complaint, kErrorShownMax)};
+    const auto said = complaint_of(complaint);
+    Error error{ErrorCode::Rejected,
+                said.empty() ? arguments.front() + " ended with code " + std::to_string(code) : said};
     error.peer_code = code;
     return error;
   }

@@ -1,7 +1,10 @@
 #include "server/plan/manifest_files.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <istream>
 #include <system_error>
 
 namespace gate {
@@ -10,6 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kFoldersDeepMax = 32;
+/// A rendered chart with its CRDs has 2 MB.
+constexpr std::size_t kFileBytesMax = 16u << 20;
 
 Error misuse(std::string text) { return {ErrorCode::InvalidInput, std::move(text)}; }
 
@@ -34,6 +39,10 @@ Status collect(const fs::path& folder, bool recursive, int depth, std::vector<st
   for (const auto& entry : entries) {
     if (is_kustomization(entry.path().filename().string())) {
       return misuse("is a kustomization: want it rendered, kubectl kustomize " + folder.string() +
+                    " | upgrade-gate plan -");
+    }
+    if (entry.path().filename() == "Chart.yaml") {
+      return misuse("is a Helm chart: want it rendered, helm template NAME " + folder.string() +
                     " | upgrade-gate plan -");
     }
     const bool is_folder = entry.is_directory(failed) && !entry.is_symlink(failed);
@@ -61,6 +70,42 @@ Result<std::vector<std::string>> manifest_files(const std::string& path, bool re
                   (recursive ? "" : "; --recursive reads the folders in it"));
   }
   return files;
+}
+
+Result<std::vector<ManifestDocument>> read_manifests(const std::string& file, std::istream& standard_input) {
+  if (file.find("://") != std::string::npos) {
+    return misuse("is a URL: want a file, or - for what another program reads, curl URL | upgrade-gate plan -");
+  }
+  std::ifstream opened;
+  errno = 0;
+  if (file != "-") opened.open(file, std::ios::binary);
+  if (file != "-" && !opened) {
+    return misuse("cannot be read" + (errno == 0 ? "" : ": " + std::system_category().message(errno)));
+  }
+  std::istream& stream = file == "-" ? standard_input : opened;
+  std::string text(kFileBytesMax + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  // A folder can be opened, and fails only here.
+  if (stream.bad() || (!stream && !stream.eof())) return misuse("cannot be read");
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  if (text.size() > kFileBytesMax) return misuse("is larger than 16 MiB");
+  if (text.starts_with("diff -")) {
+    return misuse("is a list of differences, which leaves out what is the same: want the objects before and after");
+  }
+  if (const auto marker = text.starts_with("<<<<<<< ") ? 0 : text.find("\n<<<<<<< "); marker != std::string::npos) {
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(marker) + 1, '\n');
+    return misuse("line " + std::to_string(line) + ": a conflict marker of git: want one version of what follows");
+  }
+  auto documents = manifest_documents(text, kFileBytesMax);
+  if (!documents) return documents;
+  for (const auto& document : *documents) {
+    for (const std::string_view key : {"apiVersion", "kind"}) {
+      if (std::find(document.twice.begin(), document.twice.end(), key) == document.twice.end()) continue;
+      return misuse("line " + std::to_string(document.line) + ": " + std::string(key) +
+                    " is there twice in one document: is a line \"---\" missing before the second?");
+    }
+  }
+  return documents;
 }
 
 }  // namespace gate

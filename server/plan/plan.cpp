@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <fstream>
 #include <istream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
-#include <system_error>
 #include <utility>
 
 #include "policy/decision/decision.hpp"
@@ -19,9 +16,11 @@
 #include "policy/record/preparation_codec.hpp"
 #include "policy/rollout/turns.hpp"
 #include "policy/text/characters.hpp"
+#include "policy/text/object_name.hpp"
 #include "policy/text/text.hpp"
 #include "policy/text/url.hpp"
 #include "policy/text/yaml.hpp"
+#include "server/plan/deployed_elsewhere.hpp"
 #include "server/plan/manifest_files.hpp"
 #include "server/plan/manifest_shape.hpp"
 
@@ -29,9 +28,6 @@ namespace gate {
 namespace {
 
 using nlohmann::json;
-
-/// A rendered chart with its CRDs has 2 MB.
-constexpr std::size_t kFileBytesMax = 16u << 20;
 
 constexpr std::string_view kConfigMapKind = "ConfigMap";
 constexpr std::string_view kListEnding = "List";
@@ -70,6 +66,7 @@ class Manifests {
   };
   std::map<ObjectKey, ConfigMap> config_maps;  ///< The newest version.
   std::map<std::string, int> passed_over;      ///< Objects of other kinds, by kind.
+  std::vector<std::string> not_judged;         ///< Of those: what a cluster comes of.
 
   /// In the order old, both, new.
   static Result<Manifests> read(const PlanOptions& options, std::istream& standard_input) {
@@ -109,39 +106,12 @@ class Manifests {
 
  private:
   Status read_file(const std::string& file, Side side, const PlanOptions& options, std::istream& standard_input) {
-    const auto documents = documents_of(file, standard_input);
+    const auto documents = read_manifests(file, standard_input);
     if (!documents) return documents.error();
     for (const auto& document : *documents) {
       if (auto taken = take({side, document, options.name_space}, document.value); !taken) return taken;
     }
     return Ok{};
-  }
-
-  static Result<std::vector<ManifestDocument>> documents_of(const std::string& file, std::istream& standard_input) {
-    if (file.find("://") != std::string::npos) {
-      return misuse("is a URL: want a file, or - for what another program reads, curl URL | upgrade-gate plan -");
-    }
-    std::ifstream opened;
-    errno = 0;
-    if (file != "-") opened.open(file, std::ios::binary);
-    if (file != "-" && !opened) {
-      return misuse("cannot be read" + (errno == 0 ? "" : ": " + std::system_category().message(errno)));
-    }
-    std::istream& stream = file == "-" ? standard_input : opened;
-    std::string text(kFileBytesMax + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    // A folder can be opened, and fails only here.
-    if (stream.bad() || (!stream && !stream.eof())) return misuse("cannot be read");
-    text.resize(static_cast<std::size_t>(stream.gcount()));
-    if (text.size() > kFileBytesMax) return misuse("is larger than 16 MiB");
-    if (text.starts_with("diff -")) {
-      return misuse("is a list of differences, which leaves out what is the same: want the objects before and after");
-    }
-    if (const auto marker = text.starts_with("<<<<<<< ") ? 0 : text.find("\n<<<<<<< "); marker != std::string::npos) {
-      const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(marker) + 1, '\n');
-      return misuse("line " + std::to_string(line) + ": a conflict marker of git: want one version of what follows");
-    }
-    return manifest_documents(text, kFileBytesMax);
   }
 
   /// Where an object comes from.
@@ -187,7 +157,9 @@ class Manifests {
 
   /// What a document without apiVersion or kind has instead.
   static std::string without_kind(const json& object) {
-    std::string text = "a document without apiVersion and kind";
+    const auto lacks = [&](const char* key) { return text_member(object, key).empty(); };
+    std::string text = std::string("a document without ") + (lacks("apiVersion") ? "apiVersion" : "") +
+                       (lacks("apiVersion") && lacks("kind") ? " and " : "") + (lacks("kind") ? "kind" : "");
     for (const auto& [key, value] : object.items()) {
       if ((key == "apiVersion" || key == "kind") && !value.is_string() && !value.is_null()) {
         return text + ": " + key + " is not a string";
@@ -265,6 +237,7 @@ class Manifests {
     }
     if (!config_map && !gated) {
       ++passed_over[kind];
+      if (auto why = not_judged_of(object); !why.empty()) not_judged.push_back(std::move(why));
       return Ok{};
     }
     if (const auto faults = shape_faults(kind, object); !faults.empty()) {
@@ -329,6 +302,10 @@ Result<std::vector<WantedImage>> wanted_images(const std::vector<std::string>& t
       return misuse("--set-image: \"" + text +
                     "\" is not understood; want COMPONENT=IMAGE with fe, be, cn or warehouse");
     }
+    const auto same = [&](const WantedImage& other) { return other.component == *component; };
+    if (std::any_of(wanted.begin(), wanted.end(), same)) {
+      return misuse("--set-image: " + std::string(to_string(*component)) + " is given two images");
+    }
     wanted.push_back({*component, text.substr(equals + 1), false});
   }
   return wanted;
@@ -376,6 +353,7 @@ struct Plan {
   std::vector<ObjectPlan> objects;
   std::vector<ConfigMapPlan> config_maps;
   std::string passed_over;  ///< "2 Service, 1 Deployment"
+  std::vector<std::string> not_judged;
   bool strict = false;
   int exit_code = 0;
 };
@@ -472,10 +450,22 @@ std::string one_sided(const Change& change) {
   return "";
 }
 
+/// Images that are taken away: to the operator that is a change, too, but to none that could be prepared.
+std::string taken_away(const Change& change) {
+  std::string text;
+  if (change.before.is_null() || change.after.is_null()) return text;
+  for (const auto component : {Component::Frontend, Component::Backend, Component::ComputeNode, Component::Warehouse}) {
+    if (component_image(change.before, component).empty() || !component_image(change.after, component).empty())
+      continue;
+    text += (text.empty() ? "" : ", ") + std::string(to_string(component));
+  }
+  return text.empty() ? text : "the image of " + text + " is taken away, which is never held";
+}
+
 Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const Manifests& manifests,
                                const PlanOptions& options) {
   ObjectPlan out;
-  out.note = one_sided(change);
+  out.note = one_sided(change) + taken_away(change);
   out.key = key;
   auto& facts = out.facts;
   facts.kind = key.kind;
@@ -495,6 +485,10 @@ Result<ObjectPlan> plan_object(const ObjectKey& key, const Change& change, const
 }
 
 Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input) {
+  if (!is_object_name(options.name_space) || options.name_space.find('.') != std::string::npos) {
+    return misuse("--namespace: invalid value \"" + printable_text(options.name_space) +
+                  "\": want lower case letters, digits and '-'");
+  }
   auto wanted = wanted_images(options.set_images);
   if (!wanted) return wanted.error();
   const auto manifests = Manifests::read(options, standard_input);
@@ -502,6 +496,8 @@ Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input)
   Plan plan;
   plan.strict = options.strict;
   plan.passed_over = manifests->others();
+  plan.not_judged = manifests->not_judged;
+  if (options.strict && !plan.not_judged.empty()) plan.exit_code = 1;
   for (const auto& [key, versions] : manifests->objects) {
     auto change = change_of(key, versions);
     if (!change) return change.error();
@@ -523,7 +519,8 @@ Result<Plan> make_plan(const PlanOptions& options, std::istream& standard_input)
   if (plan.objects.empty() && plan.config_maps.empty()) {
     return misuse("the files hold no StarRocksCluster, no StarRocksWarehouse and no ConfigMap with the label " +
                   std::string(kHooksLabel) + ": \"true\"" +
-                  (plan.passed_over.empty() ? "" : "; they hold " + plan.passed_over));
+                  (plan.passed_over.empty() ? "" : "; they hold " + plan.passed_over) +
+                  (plan.not_judged.empty() ? "" : "; not judged: " + plan.not_judged.front()));
   }
   for (const auto& [component, image, used] : *wanted) {
     if (!used) return misuse("--set-image: no object has an image of " + std::string(to_string(component)));
@@ -631,6 +628,7 @@ class TextPrinter {
            valid ? "valid: " + std::to_string(config_map.configuration.hooks.size()) + " hooks" : "not valid");
     }
     if (!plan.passed_over.empty()) out_ << "skipped: " << plan.passed_over << '\n';
+    for (const auto& what : plan.not_judged) out_ << "not judged: " << what << '\n';
     return out_.str();
   }
 
@@ -766,6 +764,7 @@ json to_json(const ObjectPlan& object) {
 std::string print_json(const Plan& plan) {
   json out{{"objects", json::array()}, {"configMaps", json::array()}, {"ok", plan.exit_code == 0}};
   if (!plan.passed_over.empty()) out["passedOver"] = plan.passed_over;
+  if (!plan.not_judged.empty()) out["notJudged"] = plan.not_judged;
   for (const auto& object : plan.objects) out["objects"].push_back(to_json(object));
   for (const auto& [key, configuration] : plan.config_maps) {
     out["configMaps"].push_back({{"namespace", key.name_space},

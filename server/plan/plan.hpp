@@ -24,7 +24,7 @@ struct PlanOptions {
   std::string script_hook_image;
   VersionPolicy version_policy = VersionPolicy::Warn;
   bool recursive = false;  ///< Folders are read with the folders in them.
-  bool strict = false;     ///< A ConfigMap that is referred to and not given is a fault.
+  bool strict = false;     ///< A ConfigMap that is referred to and not given is a fault, and so is what is not judged.
   bool json = false;
 };
 

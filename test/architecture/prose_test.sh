@@ -43,6 +43,32 @@ if [[ -n $found ]]; then
   failed=1
   printf '%s: say restore, pending, fix, bypass; name an ADR\n' "${found//"$root"\//}" | cut -c1-200
 fi
+# Commands of a runbook are run as they stand, in whatever namespace the context has: each says which one it means. And
+# of a Deployment `kubectl logs` shows one pod alone.
+homeless_commands() {
+  tr '\n' ' ' | grep -oE '`kubectl [^`]*`' |
+    grep -vE ' (-n |--namespace[= ]|-A( |`))|`kubectl ((apply|replace)( |`)|patch crd |upgrade-gate check)' || true
+}
+[[ -n $(homeless_commands <<<'Try `kubectl get pods`.') ]] || { echo "a command without a namespace is not noticed"; exit 1; }
+[[ -z $(homeless_commands <<<'`kubectl get srup -A`, `kubectl -n a get pods`, `kubectl apply -k .`') ]] ||
+  { echo "a command with a namespace is noticed"; exit 1; }
+for file in "$root"/docs/runbooks/*.md; do
+  found=$(homeless_commands <"$file")
+  if [[ -n $found ]]; then failed=1; printf '%s: which namespace? %s\n' "${file#"$root"/}" "$found"; fi
+done
+# Nor does helm find a release in another namespace, and without a registry the image is one that nobody has published.
+homeless_releases() { # of Markdown on standard input, with continued lines joined
+  sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' | grep -oE 'helm (install|upgrade) upgrade-gate [^`]*' |
+    grep -vE '^helm install .*(-n |--namespace ).*image\.registry|^helm upgrade .*(-n |--namespace )' || true
+}
+[[ -n $(homeless_releases <<<'helm install upgrade-gate chart -n a') ]] || { echo "an install without image is not noticed"; exit 1; }
+[[ -z $(printf 'helm upgrade upgrade-gate chart \\\n  -n a\n' | homeless_releases) ]] || { echo "a whole command is noticed"; exit 1; }
+while IFS= read -r file; do
+  found=$(homeless_releases <"$file")
+  if [[ -n $found ]]; then failed=1; printf '%s: which namespace, which image? %s\n' "${file#"$root"/}" "$found"; fi
+done < <(grep -rlE 'helm (install|upgrade) upgrade-gate' --include='*.md' --exclude-dir=build --exclude-dir=.git "$root")
+found=$(grep -rnE 'kubectl[^`]* logs deploy' --include='*.md' --include='NOTES.txt' --exclude-dir=build "$root" || true)
+if [[ -n $found ]]; then failed=1; printf '%s: shows one pod: say logs -l app.kubernetes.io/name=upgrade-gate\n' "$found"; fi
 lines=$(wc -l <"$root/README.md")
 if ((lines > 180)); then echo "README.md has $lines lines: want at most 180"; failed=1; fi
 exit "$failed"

@@ -108,7 +108,7 @@ for ((attempt = 1; ; attempt++)); do
   stop
   if ((attempt == kStartAttempts)); then
     echo "the API server did not start; see $directory/kube-apiserver.log:" >&2
-    tail -5 "$directory/etcd.log" "$directory/kube-apiserver.log" >&2
+    tail -n 5 "$directory/etcd.log" "$directory/kube-apiserver.log" >&2
     exit 1
   fi
 done

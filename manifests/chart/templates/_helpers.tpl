@@ -14,15 +14,17 @@ cannot differ. Names are fixed: webhook configurations are cluster-wide, and two
 {{- end }}
 
 {{- define "upgrade-gate.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-app.kubernetes.io/name: upgrade-gate
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: starrocks-upgrade-gate
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $own := dict "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version) "app.kubernetes.io/name" "upgrade-gate" }}
+{{- $_ := set $own "app.kubernetes.io/instance" .Release.Name }}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $own "app.kubernetes.io/part-of" "starrocks-upgrade-gate" }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
+{{- toYaml (merge (deepCopy .Values.commonLabels) $own) }}
 {{- end }}
+
+{{/* The same and `more`, which count first: (dict "root" $ "more" $labels). A key twice is no YAML to kustomize. */}}
+{{- define "upgrade-gate.labels-and" -}}
+{{- toYaml (merge (deepCopy (.more | default dict)) (include "upgrade-gate.labels" .root | fromYaml)) }}
 {{- end }}
 
 {{/* The Secret with the served certificate. */}}

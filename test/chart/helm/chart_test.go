@@ -59,7 +59,8 @@ func parse(t *testing.T, text string) map[string]object {
 	out := map[string]object{}
 	for _, document := range regexp.MustCompile(`(?m)^---.*$`).Split(text, -1) {
 		var o object
-		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+		// Strict: helm takes a key that comes twice, kustomize and Argo CD do not.
+		if err := yaml.UnmarshalStrict([]byte(document), &o); err != nil {
 			t.Fatalf("not YAML: %v\n%s", err, document)
 		}
 		if len(o) > 0 {
@@ -171,6 +172,20 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"--set=tracing.endpoint=http://c,tracing.sampler=sometimes", "tracing.sampler"},
 		{"--set=tracing.endpoint=http://c,tracing.samplerArg=2", "samplerArg"},
 		{"--namespace=kube-system", "not in kube-system"},
+		{"--set=image.registry=ghcr.io/", "image.registry"},
+		{"--set=image.registry=https://ghcr.io", "image.registry"},
+		{"--set=image.repository=upgrade-gate:1.2", "image.repository"},
+		{"--set=image.repository=Upgrade-Gate", "image.repository"},
+		{"--set-string=image.tag=v1 ", "image.tag"},
+		{"--set-string=image.tag=v1@sha256:abc", "image.tag"},
+		{"--set=scriptHookImage=mysql 8", "scriptHookImage"},
+		{"--set=webhook.port=8080", "webhook.port and opsPort are both 8080"},
+		{"--set=opsPort=443,hostNetwork=true", "opsPort=443 with hostNetwork"},
+		{"--set=commonLabels.app\\.kubernetes\\.io/name=mine", "commonLabels: app.kubernetes.io.name is what"},
+		{"--set=podLabels.app\\.kubernetes\\.io/name=mine", "podLabels: app.kubernetes.io.name is what"},
+		{"--set=webhook.namespaceSelector.matchLabel.a=b", "matchLabel"},
+		{"--set=extraEnv[0].nam=A", "nam"},
+		{"--set=nameOverride=gate", "nameOverride"},
 	} {
 		t.Run(row.flag, func(t *testing.T) {
 			_, err := render(t, row.flag)
@@ -280,6 +295,41 @@ func TestEachValueDoesWhatItSays(t *testing.T) {
 		all := must(t, "--set=webhook.port=10250")
 		if !strings.Contains(argsOf(all), ":10250") || fmt.Sprint(at(all["Deployment upgrade-gate"], append(container, "ports", 0, "containerPort")...)) != "10250" {
 			t.Error(argsOf(all))
+		}
+	})
+	t.Run("port of probes and metrics", func(t *testing.T) {
+		all := must(t, "--set=opsPort=18080,hostNetwork=true")
+		ports := fmt.Sprint(at(all["Deployment upgrade-gate"], append(container, "ports")...))
+		if !strings.Contains(argsOf(all), "--ops-listen=:18080") || !strings.Contains(argsOf(all), "--listen=:9443") ||
+			!strings.Contains(ports, "containerPort:18080 name:ops") || !strings.Contains(ports, "containerPort:9443 name:https") {
+			t.Error(argsOf(all), ports)
+		}
+	})
+	t.Run("a label that the chart has, too, is overruled once and everywhere", func(t *testing.T) {
+		const part = "app.kubernetes.io/part-of"
+		all := must(t, "--set=commonLabels.app\\.kubernetes\\.io/part-of=data,podLabels.app\\.kubernetes\\.io/part-of=pods",
+			"--set=networkPolicy.enabled=true,prometheus.podMonitor.enabled=true,prometheus.rule.enabled=true",
+			"--set=grafana.dashboards.enabled=true,commonLabels.release=a,prometheus.rule.labels.release=b")
+		for name, o := range all {
+			if got := at(o, "metadata", "labels", part); got != "data" {
+				t.Errorf("%s is part of %v", name, got)
+			}
+		}
+		if got := at(all["Deployment upgrade-gate"], "spec", "template", "metadata", "labels", part); got != "pods" {
+			t.Errorf("the pods are part of %v", got)
+		}
+		if got := at(all["PrometheusRule upgrade-gate"], "metadata", "labels", "release"); got != "b" {
+			t.Errorf("the rule is selected by %v", got)
+		}
+	})
+	t.Run("topology spread", func(t *testing.T) {
+		spread := []any{"spec", "template", "spec", "topologySpreadConstraints"}
+		if got := at(must(t)["Deployment upgrade-gate"], append(spread, 0, "topologyKey")...); got != "kubernetes.io/hostname" {
+			t.Errorf("by default over %v", got)
+		}
+		all := must(t, "--set=topologySpreadConstraints[0].topologyKey=rack,topologySpreadConstraints[0].maxSkew=1")
+		if got := fmt.Sprint(at(all["Deployment upgrade-gate"], spread...)); got != "[map[maxSkew:1 topologyKey:rack]]" {
+			t.Error(got)
 		}
 	})
 	t.Run("an existing Secret and its CA", func(t *testing.T) {

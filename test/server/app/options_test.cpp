@@ -266,6 +266,102 @@ TEST_CASE("release needs no certificate, and never goes by the name of a serving
   }
 }
 
+TEST_CASE("of a flag that is given twice the last one counts, as in kubectl") {
+  // The chart's extraArgs come behind the flags that the manifests give.
+  const auto served =
+      serve_with({"--admission-wait=5s", "--log-level=info", "--upgrade-rollout=ordered", "--frontend-address=a:1",
+                  "--admission-wait=7s", "--log-level=debug", "--upgrade-rollout=stepwise", "--frontend-address=b:2",
+                  "--workers=3", "--workers=4"});
+  REQUIRE_MESSAGE(served.serve, served.text);
+  CHECK(served.options.admission_wait == 7s);
+  CHECK(served.options.log_level == "debug");
+  CHECK(served.options.rollout_defaults.mode == RolloutMode::Stepwise);
+  CHECK(served.options.frontend_address->host == "b");
+  CHECK(served.options.workers == 4);
+  const auto shown = parse({"status", "-n", "a", "-o", "json", "sr", "--namespace=b", "-o", "text"});
+  REQUIRE_MESSAGE(shown.console, shown.text);
+  CHECK(shown.console_options.name_space == "b");
+  CHECK_FALSE(shown.console_options.json);
+  CHECK(shown.console_options.cluster == "sr");
+  // Lists add up.
+  CHECK(parse({"plan", "a", "--default-hooks=create-image", "--default-hooks=disable-balancer"})
+            .plan_options.default_hooks == std::vector<std::string>{"create-image", "disable-balancer"});
+}
+
+TEST_CASE("a flag never takes the word behind it that is another one's") {
+  struct Row {
+    const char* name;
+    std::vector<std::string> words;
+    std::string cluster;
+    std::string name_space;
+    std::string context;
+    std::string as;
+    bool all = false;
+  };
+  for (const Row& row : {
+           Row{"an empty value before the name", {"status", "--namespace=", "sr"}, "sr", "", "", ""},
+           Row{"an empty value before a flag", {"status", "--namespace=", "-A"}, "", "", "", "", true},
+           Row{"two empty ones", {"retry", "sr", "--context=", "--as="}, "sr", "", "", ""},
+           Row{"an empty one before another one's", {"retry", "sr", "--context=", "--as=bob"}, "sr", "", "", "bob"},
+           Row{"an empty word", {"status", "-n", "", "sr"}, "sr", "", "", ""},
+           Row{"one letter and a value", {"status", "-n=db", "sr"}, "sr", "db", "", ""},
+           Row{"one letter and nothing", {"status", "-n=", "sr"}, "sr", "", "", ""},
+           Row{"one letter with its value", {"status", "-ndb", "sr"}, "sr", "db", "", ""},
+           Row{"behind the end of flags", {"status", "--", "sr"}, "sr", "", "", ""},
+       }) {
+    INFO(row.name);
+    const auto line = parse(row.words);
+    REQUIRE_MESSAGE(line.console, line.text);
+    CHECK(line.console_options.cluster == row.cluster);
+    CHECK(line.console_options.name_space == row.name_space);
+    CHECK(line.console_options.context == row.context);
+    CHECK(line.console_options.as == row.as);
+    CHECK(line.console_options.all_namespaces == row.all);
+  }
+  const auto plan = parse({"plan", "--default-hooks", "recommended", "a.yaml", "--allow-sql", "cancel", "b.yaml",
+                           "--http-hook-prefixes", "https://a.example/", "c.yaml"});
+  REQUIRE_MESSAGE(plan.plan, plan.text);
+  CHECK(plan.plan_options.files == std::vector<std::string>{"a.yaml", "b.yaml", "c.yaml"});
+  CHECK(plan.plan_options.default_hooks == std::vector<std::string>{"recommended"});
+}
+
+TEST_CASE("what a command for people cannot take is refused with what it wants") {
+  struct Row {
+    const char* name;
+    std::vector<std::string> words;
+    std::vector<std::string> said;
+  };
+  for (const Row& row : {
+           Row{"a command with a typing error",
+               {"stat"},
+               {"\"stat\" is not a command", "did you mean status?", "plan"}},
+           Row{"no command at all", {"frobnicate"}, {"\"frobnicate\" is not a command", "The commands are serve, "}},
+           Row{"a kind before the name", {"status", "starrockscluster/sr"}, {"CLUSTER", "want sr, without"}},
+           Row{"an empty name", {"retry", ""}, {"CLUSTER", "\"\" is not the name of a StarRocksCluster"}},
+           Row{"capital letters", {"watch", "SR"}, {"CLUSTER", "\"SR\"", "lower case letters"}},
+           Row{"two names", {"status", "sr", "other"}, {"other"}},
+           Row{"a form that there is not", {"status", "-o", "yaml"}, {"--output", "yaml not in {json,text}"}},
+           Row{"a form by its number", {"report", "sr", "-o", "1"}, {"--output", "1 not in {json,text}"}},
+           Row{"seconds without a unit", {"watch", "sr", "--timeout=30"}, {"--timeout", "\"30\"", "ms, s, m or h"}},
+           Row{"a negative duration", {"watch", "sr", "--timeout=-5m"}, {"--timeout", "\"-5m\"", "ms, s, m or h"}},
+           Row{"no duration", {"watch", "sr", "--timeout="}, {"--timeout", "\"\" is not a duration"}},
+           Row{"no time at all",
+               {"watch", "sr", "--timeout=0s"},
+               {"--timeout", "\"0s\" is out of range", "1s to 168h"}},
+           Row{"longer than a bypass may wait", {"bypass", "sr", "--reason=x", "--for=169h"}, {"--for", "1s to 168h"}},
+           Row{"a cluster for the installation", {"check", "sr"}, {"not expected: sr"}},
+       }) {
+    INFO(row.name);
+    const auto line = parse(row.words);
+    INFO(line.text);
+    CHECK_FALSE(line.console);
+    CHECK(line.exit_code == 2);
+    for (const auto& part : row.said) CHECK(line.text.find(part) != std::string::npos);
+  }
+  CHECK(parse({"check", "-n", "gates"}).console_options.gate_namespace == "gates");
+  CHECK(parse({"bypass", "sr", "--reason=x", "--for=90m"}).console_options.valid_for == 90min);
+}
+
 TEST_CASE("help and version are answers, not faults") {
   const auto help = parse({"--help"});
   CHECK(help.exit_code == 0);
@@ -279,6 +375,11 @@ TEST_CASE("help and version are answers, not faults") {
   CHECK(version.exit_code == 0);
   CHECK_FALSE(version.serve);
   CHECK(version.text.starts_with("upgrade-gate "));
+  CHECK(parse({"version"}).text == version.text);
+  CHECK(parse({"version"}).exit_code == 0);
+  CHECK(parse({"help"}).text == help.text);
+  CHECK(parse({"help", "serve"}).text == serve_help.text);
+  CHECK(serve_help.text.find("--max-hold DURATION=6h") != std::string::npos);
 }
 
 TEST_CASE("a duration can come from the environment, and is judged like the argument") {

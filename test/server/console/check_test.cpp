@@ -94,6 +94,58 @@ TEST_CASE("an installation as it should be has no complaint but the young certif
   CHECK(one_says(parts.complaints(), "you may not read it"));
 }
 
+TEST_CASE("what may not be read is skipped with kubectl's reason, never taken for absent") {
+  const struct {
+    const char* name;
+    json Parts::*part;
+    const char* subject;
+  } rows[] = {
+      {"the record's CRD", &Parts::record_crd, "CustomResourceDefinition upgradepreparations"},
+      {"the operator's CRD", &Parts::cluster_crd, "CustomResourceDefinition starrocksclusters"},
+      {"the warehouses' CRD", &Parts::warehouse_crd, "CustomResourceDefinition starrockswarehouses"},
+      {"the validating webhooks", &Parts::validating, "ValidatingWebhookConfiguration upgrade-gate"},
+      {"the mutating webhooks", &Parts::mutating, "MutatingWebhookConfiguration upgrade-gate"},
+      {"the Deployment", &Parts::deployment, "Deployment starrocks-upgrade-gate/upgrade-gate"},
+      {"the clusters", &Parts::clusters, "StarRocksClusters"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    Parts parts;
+    parts.*row.part = "Error from server (Forbidden): User \"alice\" cannot get it";
+    const auto lines = parts.complaints();
+    const auto skipped = std::to_string(static_cast<int>(CheckResult::NotChecked)) + " " + row.subject;
+    CHECK(std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+      return line.starts_with(skipped) && line.ends_with(
+                                              "could not be read: Error from server (Forbidden): User \"alice\" "
+                                              "cannot get it");
+    }));
+    const auto failure = std::to_string(static_cast<int>(CheckResult::Failure)) + " ";
+    for (const auto& line : lines) {
+      CAPTURE(line);
+      CHECK_FALSE(line.starts_with(failure));
+    }
+  }
+}
+
+TEST_CASE("the certificate is that of the Secret which the Deployment mounts") {
+  Parts parts;
+  CHECK(one_says(parts.complaints(), "Secret starrocks-upgrade-gate/upgrade-gate-tls: "));
+  parts.deployment["spec"]["template"]["spec"]["volumes"] = {
+      {{"name", "other"}, {"secret", {{"secretName", "theirs"}}}},
+      {{"name", "certs"}, {"secret", {{"secretName", "mine"}}}}};
+  CHECK(one_says(parts.complaints(), "Secret starrocks-upgrade-gate/mine: "));
+}
+
+TEST_CASE("without webhooks no cluster is seen by them") {
+  Parts parts;
+  parts.validating = nullptr;
+  parts.clusters["items"] = json::array({Parts::cluster({{"starrocks.com/prepare-upgrade", "true"}})});
+  const auto lines = parts.complaints();
+  CHECK(std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.find("Namespaces: there is no webhook that says") != std::string::npos;
+  }));
+}
+
 TEST_CASE("each thing that is wrong is named, with what to do") {
   const struct {
     const char* name;
@@ -264,6 +316,11 @@ TEST_CASE("two dry runs tell whether the API server asks the gate") {
        {false, false, "quota exceeded", {}},
        CheckResult::Failure,
        "quota"},
+      {"no such namespace",
+       {false, false, "Error from server (NotFound): namespaces \"gates\" not found", {}},
+       {false, false, "Error from server (NotFound): namespaces \"gates\" not found", {}},
+       CheckResult::NotChecked,
+       "could not be asked: Error from server (NotFound): namespaces \"gates\" not found"},
       {"everything is refused",
        {false, false, denial, {}},
        {false, false, denial, {}},

@@ -79,9 +79,142 @@ TEST_CASE("flags are handed to kubectl, which does the talking") {
   CHECK(run(options, kubectl).code == 0);
   CHECK(kubectl.calls() ==
         "get --context=production --as=alice --namespace=db upgradepreparations.gate.starrocks.com --output=json\n");
+  CHECK(run(options, kubectl).out == "No upgrade preparations found.\nThis is namespace db alone; -A shows all.\n");
   options.all_namespaces = true;
   CHECK(run(options, kubectl).out == "No upgrade preparations found.\n");
   CHECK(kubectl.calls().find("--all-namespaces") != std::string::npos);
+}
+
+TEST_CASE("a cluster that is not there is said at once, a cluster without upgrades is none of it") {
+  constexpr const char* kNotFound =
+      "echo 'Error from server (NotFound): starrocksclusters.starrocks.com \"sr\" not found' >&2; exit 1";
+  const struct {
+    const char* name;
+    ConsoleCommand command;
+    const char* answer;  ///< To `kubectl get starrocksclusters`.
+    int code;
+    const char* said;
+  } rows[] = {
+      {"status of none", ConsoleCommand::Show, kNotFound, console_exit::kUnusable, "is it in another namespace (-n)?"},
+      {"watch of none", ConsoleCommand::Watch, kNotFound, console_exit::kUnusable, "is it in another namespace (-n)?"},
+      {"report of none", ConsoleCommand::Report, kNotFound, console_exit::kUnusable,
+       "is it in another namespace (-n)?"},
+      {"status of one without upgrades", ConsoleCommand::Show, "echo starrockscluster/sr", console_exit::kGood,
+       "No upgrade preparations of cluster sr found."},
+      {"watch of one without upgrades", ConsoleCommand::Watch, "echo starrockscluster/sr", console_exit::kUnusable,
+       "Waiting for an upgrade of sr"},
+      {"status of one that may not be read", ConsoleCommand::Show,
+       "echo 'Error from server (Forbidden): not for you' >&2; exit 1", console_exit::kGood,
+       "No upgrade preparations of cluster sr found."},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const FakeKubectl kubectl;
+    kubectl.script("case \"$*\" in\n  *starrocksclusters*) " + std::string(row.answer) +
+                   " ;;\n  *--watch*) ;;\n  *) echo '{\"items\":[]}' ;;\nesac\n");
+    ConsoleOptions options;
+    options.command = row.command;
+    options.cluster = "sr";
+    const auto ran = run(options, kubectl);
+    CAPTURE(ran.out);
+    CAPTURE(ran.err);
+    CHECK(ran.code == row.code);
+    CHECK((ran.out + ran.err).find(row.said) != std::string::npos);
+  }
+}
+
+TEST_CASE("retry and resume say what waits for them, and write to the object whose record it is") {
+  const auto of = [](const std::string& kind, const std::string& name, const std::string& status) {
+    auto text = record(status);
+    text.insert(text.find(R"("changes")"), R"("objectRef":{"kind":")" + kind + R"(","name":")" + name + R"("},)");
+    return text;
+  };
+  const std::string kFailed = R"({"phase":"Failed","stage":"Closed","outcome":"Failed"})";
+  const std::string kPaused = R"({"phase":"Completed","stage":"RollingOut","turns":[{"phase":"Paused"}]})";
+  const std::string kDone = R"({"phase":"Completed","stage":"Closed","outcome":"Succeeded"})";
+  const struct {
+    const char* name;
+    ConsoleCommand command;
+    std::string records;  ///< Newest first.
+    const char* written;
+    const char* said;
+  } rows[] = {
+      {"a failed cluster", ConsoleCommand::Retry, of("StarRocksCluster", "sr", kFailed),
+       "starrocksclusters.starrocks.com sr ", "A new attempt is requested."},
+      {"a failed warehouse", ConsoleCommand::Retry, of("StarRocksWarehouse", "w", kFailed),
+       "starrockswarehouses.starrocks.com w ", "StarRocksWarehouse w: A new attempt is requested."},
+      {"nothing failed", ConsoleCommand::Retry, of("StarRocksCluster", "sr", kDone),
+       "starrocksclusters.starrocks.com sr ", "no failed preparation of sr was found: nothing waits for it."},
+      {"it failed once, before one that did not", ConsoleCommand::Retry,
+       of("StarRocksCluster", "sr", kDone) + "," + of("StarRocksCluster", "sr", kFailed),
+       "starrocksclusters.starrocks.com sr ", "nothing waits for it."},
+      {"a paused cluster", ConsoleCommand::Resume, of("StarRocksCluster", "sr", kPaused),
+       "starrocksclusters.starrocks.com sr ", "The paused rollout is asked to resume."},
+      {"a paused warehouse", ConsoleCommand::Resume, of("StarRocksWarehouse", "w", kPaused),
+       "starrockswarehouses.starrocks.com w ", "StarRocksWarehouse w: The paused rollout is asked to resume."},
+      {"nothing is paused", ConsoleCommand::Resume, of("StarRocksCluster", "sr", kDone),
+       "starrocksclusters.starrocks.com sr ", "no paused rollout of sr was found: nothing waits for it."},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const FakeKubectl kubectl;
+    int number = 0;
+    std::string records;  // each with a name and an age of its own
+    for (auto text = row.records; !text.empty();) {
+      const auto end = std::min(text.find(R"(},{"metadata")"), text.size() - 1) + 1;
+      auto one = text.substr(0, end);
+      one.replace(one.find("-1\""), 2, "-" + std::to_string(9 - number));
+      one.replace(one.find("03:04"), 5, "03:0" + std::to_string(9 - number++));
+      records += (records.empty() ? "" : ",") + one;
+      text.erase(0, std::min(end + 1, text.size()));
+    }
+    kubectl.answer("{\"items\":[" + records + "]}");
+    ConsoleOptions options;
+    options.command = row.command;
+    options.cluster = "sr";
+    const auto ran = run(options, kubectl);
+    CAPTURE(ran.out);
+    CHECK(ran.code == console_exit::kGood);
+    CHECK(kubectl.calls().find("annotate " + std::string(row.written)) != std::string::npos);
+    CHECK(ran.out.find(row.said) != std::string::npos);
+  }
+}
+
+TEST_CASE("a bypass that the gate would not read is not offered") {
+  const struct {
+    const char* name;
+    std::string target;
+    std::string reason;
+    const char* said;  ///< "": it is offered.
+  } rows[] = {
+      {"any target", "*", "disk is full", ""},
+      {"one target", "5163780962", "ticket=4711, see chat", ""},
+      {"no target", "", "disk is full", "--target:"},
+      {"a target that ends early", "a;b", "disk is full", "--target:"},
+      {"a target with a value", "a=b", "disk is full", "--target:"},
+      {"no reason", "*", "", "--reason:"},
+      {"a reason of blanks", "*", "  ", "--reason:"},
+      {"a reason with the separator", "*", "disk; full", "--reason:"},
+      {"a reason of two lines", "*", "disk\nfull", "--reason:"},
+      {"a reason that is cut", "*", std::string(201, 'x'), "--reason:"},
+      {"the longest reason", "*", std::string(200, 'x'), ""},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const FakeKubectl kubectl;
+    ConsoleOptions options;
+    options.command = ConsoleCommand::Bypass;
+    options.cluster = "sr";
+    options.target = row.target;
+    options.reason = row.reason;
+    options.yes = true;
+    const auto ran = run(options, kubectl);
+    const bool offered = *row.said == '\0';
+    CAPTURE(ran.err);
+    CHECK(ran.code == (offered ? console_exit::kGood : console_exit::kUnusable));
+    CHECK(ran.err.find(row.said) != std::string::npos);
+    CHECK((kubectl.calls().find("annotate") != std::string::npos) == offered);
+  }
 }
 
 TEST_CASE("retry and resume write an annotation, bypass only with --yes") {
@@ -91,7 +224,7 @@ TEST_CASE("retry and resume write an annotation, bypass only with --yes") {
   options.command = ConsoleCommand::Retry;
   CHECK(run(options, kubectl).code == 0);
   CHECK(kubectl.calls().find("annotate starrocksclusters.starrocks.com sr --overwrite "
-                             "starrocks.com/retry-upgrade-preparation=2") == 0);
+                             "starrocks.com/retry-upgrade-preparation=2") != std::string::npos);
   options.command = ConsoleCommand::Resume;
   CHECK(run(options, kubectl).code == 0);
   CHECK(kubectl.calls().find("starrocks.com/upgrade-resume=2") != std::string::npos);
@@ -108,17 +241,36 @@ TEST_CASE("retry and resume write an annotation, bypass only with --yes") {
 }
 
 TEST_CASE("who may not bypass is told whom to ask, and nothing is written") {
-  const FakeKubectl kubectl;
-  kubectl.fail("no");
-  ConsoleOptions options;
-  options.command = ConsoleCommand::Bypass;
-  options.cluster = "sr";
-  options.reason = "because";
-  options.yes = true;
-  const auto refused = run(options, kubectl);
-  CHECK(refused.code == console_exit::kFailed);
-  CHECK(refused.err.find("ClusterRole upgrade-gate-bypass") != std::string::npos);
-  CHECK(kubectl.calls().find("annotate") == std::string::npos);
+  const struct {
+    const char* name;
+    const char* answer;  ///< Of `kubectl auth can-i`.
+    int code;
+    const char* said;
+  } rows[] = {
+      {"no", "echo no; exit 1", console_exit::kFailed, "ClusterRole upgrade-gate-bypass"},
+      {"no, with a reason and a warning", "echo 'Warning: x' >&2; echo 'no - not you'; exit 1", console_exit::kFailed,
+       "ClusterRole upgrade-gate-bypass"},
+      {"no answer is no \"no\"", "echo 'The connection to the server was refused' >&2; exit 1", console_exit::kUnusable,
+       "The connection to the server was refused"},
+      {"not logged in", "echo 'error: You must be logged in to the server (Unauthorized)' >&2; exit 1",
+       console_exit::kUnusable, "You must be logged in"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const FakeKubectl kubectl;
+    kubectl.script("case \"$*\" in\n  auth*) " + std::string(row.answer) + " ;;\n  *) touch '" + kubectl.program() +
+                   ".asked' ;;\nesac\n");
+    ConsoleOptions options;
+    options.command = ConsoleCommand::Bypass;
+    options.cluster = "sr";
+    options.reason = "because";
+    options.yes = true;
+    const auto refused = run(options, kubectl);
+    CAPTURE(refused.err);
+    CHECK(refused.code == row.code);
+    CHECK(refused.err.find(row.said) != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(kubectl.program() + ".asked"));  // nothing else was asked for
+  }
 }
 
 TEST_CASE("watch follows the record until it ends, and its exit code says how") {
@@ -181,6 +333,14 @@ TEST_CASE("kubectl's own words are shown, without control characters") {
   CHECK(refused.code == console_exit::kUnusable);
   CHECK(refused.err.find("You must be logged in") != std::string::npos);
   CHECK(refused.err.find('\x1b') == std::string::npos);
+  kubectl.fail("error: the server doesn't have a resource type \"upgradepreparations\"");
+  CHECK(run({}, kubectl).err.find("; is the gate installed in this cluster (--context)?") != std::string::npos);
+  // klog repeats the cause of each try before kubectl says it in plain words.
+  const std::string log = "E1127 01:53:12.877997    1569 memcache.go:265] \"Unhandled Error\" err=\"refused\"\n";
+  kubectl.fail(log + log + "The connection to the server was refused\n");
+  CHECK(run({}, kubectl).err == "upgrade-gate: The connection to the server was refused\n");
+  kubectl.fail(log);
+  CHECK(run({}, kubectl).err.find("memcache.go:265") != std::string::npos);  // where there is nothing else
 }
 
 TEST_CASE("a program that is not there, one that hangs, one that fails") {
@@ -207,12 +367,14 @@ TEST_CASE("check lets the API server ask the gate, and the gate its frontends") 
       "    echo '{\"metadata\":{\"creationTimestamp\":\"2026-01-02T03:04:05Z\"}}' ;;\n"
       "  *'get deployment sr-upgrade-gate'*)\n"
       "    echo '{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"upgrade-gate\",\"args\":"
-      "[\"--frontend-tls\",\"required\"]}]}}}}' ;;\n"
+      "[\"--frontend-tls=preferred\",\"--frontend-tls\",\"required\"]}],\"volumes\":[{\"name\":\"certs\",\"secret\":"
+      "{\"secretName\":\"mine\"}}]}}}}' ;;\n"
       "  *'exec deployment/sr-upgrade-gate --namespace=gates --container=upgrade-gate --context=here --'*'probe "
       "--frontends "
       "--output=json --frontend-tls=required')\n"
       "    echo '[{\"result\":\"FAILURE\",\"subject\":\"FE of db/sr\",\"message\":\"refused\"}]'; exit 1 ;;\n"
       "  version*) echo '{}' ;;\n"
+      "  *'get secret mine --namespace=gates'*) echo '{\"data\":{\"tls.crt\":\"eA==\"}}' ;;\n"
       "  *) echo no >&2; exit 1 ;;\n"
       "esac\n");
   ConsoleOptions options;
@@ -225,7 +387,50 @@ TEST_CASE("check lets the API server ask the gate, and the gate its frontends") 
   CHECK(ran.code == console_exit::kFailed);
   CHECK(ran.out.find("ok       Verdict through the API server: ") != std::string::npos);
   CHECK(ran.out.find("warning  Clock: your clock") != std::string::npos);
+  CHECK(ran.out.find("FAILURE  Secret gates/mine: tls.crt holds no certificate") != std::string::npos);
   CHECK(ran.out.find("FAILURE  FE of db/sr: refused") != std::string::npos);  // although kubectl exec ended with 1
+}
+
+TEST_CASE("a right is missing where kubectl says no, not where it cannot ask") {
+  const struct {
+    const char* name;
+    const char* answer;  ///< Of `kubectl auth can-i`.
+    const char* said;
+  } rows[] = {
+      {"yes", "echo yes", "ok       RBAC: system:serviceaccount:gates:upgrade-gate has the rights that it needs"},
+      {"no", "echo no; exit 1", "FAILURE  RBAC: system:serviceaccount:gates:upgrade-gate may not: watch starrocks"},
+      {"no right to ask", "echo 'Error from server (Forbidden): you cannot impersonate' >&2; exit 1",
+       "skipped  RBAC: you may not impersonate system:serviceaccount:gates:upgrade-gate"},
+      {"no API server", "echo 'Unable to connect to the server: EOF' >&2; exit 1",
+       "skipped  RBAC: Unable to connect to the server: EOF"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const FakeKubectl kubectl;
+    kubectl.script("case \"$*\" in\n  version*) echo '{}' ;;\n  auth*) " + std::string(row.answer) +
+                   " ;;\n  *) exit 1 ;;\nesac\n");
+    ConsoleOptions options;
+    options.command = ConsoleCommand::Check;
+    options.gate_namespace = "gates";
+    const auto ran = run(options, kubectl);
+    CAPTURE(ran.out);
+    CHECK(ran.out.find(row.said) != std::string::npos);
+  }
+}
+
+TEST_CASE("check asks as the user that it is told, and about the gate as the gate") {
+  const FakeKubectl kubectl;
+  ConsoleOptions options;
+  options.command = ConsoleCommand::Check;
+  options.as = "alice";
+  static_cast<void>(run(options, kubectl));
+  std::istringstream calls(kubectl.calls());
+  for (std::string call; std::getline(calls, call);) {
+    CAPTURE(call);
+    const bool of_gate = call.starts_with("auth can-i");
+    CHECK((call.find("--as=alice") == std::string::npos) == of_gate);
+    CHECK((call.find("--as=system:serviceaccount:") != std::string::npos) == of_gate);
+  }
 }
 
 TEST_CASE("what a program is given on its standard input is bounded") {

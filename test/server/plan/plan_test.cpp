@@ -201,6 +201,19 @@ TEST_CASE("what makes no sense ends with 2, says what it is, and prints no plan"
            Row{"an unknown component", "cluster-old.yaml --set-image proxy=nginx:1", "", "COMPONENT=IMAGE"},
            Row{"an image without a component", "cluster-old.yaml --set-image nginx:1", "", "COMPONENT=IMAGE"},
            Row{"a component without an image", "cluster-old.yaml --set-image fe=", "", "COMPONENT=IMAGE"},
+           Row{"one component, two images", "cluster-old.yaml --set-image be=be:1 --set-image be=be:2", "",
+               "--set-image: be is given two images"},
+           Row{"a namespace that is none", "cluster-old.yaml -n Prod_1", "", "--namespace: invalid value \"Prod_1\""},
+           Row{"no namespace", "cluster-old.yaml --namespace=", "", "--namespace: invalid value \"\""},
+           Row{"a chart's own file", "-", "apiVersion: v2\nname: a\nversion: 1.0.0\n",
+               "-: line 1: a document without kind; it has apiVersion, name, version"},
+           Row{"a chart's values", "-", "image: a\n", "a document without apiVersion and kind; it has image"},
+           Row{"two objects in one JSON document", "-", R"({"apiVersion":"v1","kind":"Service","kind":"Secret"})",
+               "line 1: kind is there twice in one document"},
+           Row{"nothing but what deploys a cluster", "-",
+               "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: sales}\n",
+               "; they hold 1 HelmRelease; not judged: what HelmRelease sales deploys: want it rendered, helm "
+               "template"},
            Row{"a component that is not there", "cluster-old.yaml --set-image cn=cn:3.5.7", "",
                "no object has an image of cn"},
            Row{"a name made to be printed", "-",
@@ -243,6 +256,80 @@ TEST_CASE("a cluster is read in every shape that kubectl takes, and what cannot 
   }
 }
 
+TEST_CASE("what a cluster comes of is said where it is passed over, and is a fault where all must be judged") {
+  const std::string kCluster =
+      "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n"
+      "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}\n";
+  const std::string kInside =
+      "{apiVersion: starrocks.com/v1, kind: StarRocksCluster, metadata: {name: other}, "
+      "spec: {starRocksFeSpec: {image: 'fe:3.5.7'}}}";
+  const auto object = [](const std::string& api_version, const std::string& kind, const std::string& rest) {
+    return "apiVersion: " + api_version + "\nkind: " + kind + "\nmetadata: {name: x}\n" + rest + "\n";
+  };
+  const struct {
+    const char* name;
+    std::string text;
+    const char* said;  ///< "": it is passed over.
+  } rows[] = {
+      {"a HelmRelease", object("helm.toolkit.fluxcd.io/v2", "HelmRelease", "spec: {}"),
+       "not judged: what HelmRelease x deploys: want it rendered, helm template"},
+      {"a chart of k3s", object("helm.cattle.io/v1", "HelmChart", "spec: {}"), "not judged: what HelmChart x deploys"},
+      {"a Kustomization of Flux", object("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "spec: {}"),
+       "want it rendered, kubectl kustomize FOLDER"},
+      {"an Application", object("argoproj.io/v1alpha1", "Application", "spec: {}"),
+       "want it rendered, argocd app manifests NAME"},
+      {"an ApplicationSet", object("argoproj.io/v1alpha1", "ApplicationSet", "spec: {}"),
+       "what ApplicationSet x deploys"},
+      {"a ManifestWork",
+       object("work.open-cluster-management.io/v1", "ManifestWork", "spec: {workload: {manifests: [" + kInside + "]}}"),
+       "not judged: the StarRocksCluster inside of ManifestWork x: want it as a document of its own"},
+      {"a Template", object("template.openshift.io/v1", "Template", "objects: [{kind: A}, " + kInside + "]"),
+       "not judged: the StarRocksCluster inside of Template x"},
+      {"an Application of somebody else", object("app.k8s.io/v1beta1", "Application", "spec: {}"), ""},
+      {"one that refers to a cluster", object("example.com/v1", "Backup", "spec: {ref: {kind: StarRocksCluster}}"), ""},
+  };
+  for (const auto& row : rows) {
+    INFO(row.name);
+    const bool passed_over = *row.said == '\0';
+    const auto made = plan_of("- --set-image fe=fe:3.5.8", kCluster + "---\n" + row.text);
+    INFO(made.output, made.error);
+    CHECK(made.exit_code == 0);
+    CHECK(made.output.find("skipped: 1 ") != std::string::npos);
+    CHECK(made.output.find(row.said) != std::string::npos);
+    CHECK((made.output.find("not judged: ") == std::string::npos) == passed_over);
+    CHECK(plan_of("- --strict", kCluster + "---\n" + row.text).exit_code == (passed_over ? 0 : 1));
+  }
+}
+
+TEST_CASE("an image that is taken away is said, and one that comes is not") {
+  const auto cluster = [](const std::string& spec) {
+    return "apiVersion: starrocks.com/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\nspec: {" + spec + "}\n---\n";
+  };
+  const struct {
+    const char* name;
+    const char* before;
+    const char* after;
+    const char* said;
+  } rows[] = {
+      {"null for an image", "starRocksFeSpec: {image: 'fe:1'}", "starRocksFeSpec: {image: null}",
+       "note       the image of fe is taken away, which is never held"},
+      {"a component that goes", "starRocksFeSpec: {image: 'fe:1'}, starRocksCnSpec: {image: 'cn:1'}",
+       "starRocksFeSpec: {image: 'fe:1'}", "the image of cn is taken away"},
+      {"two at once", "starRocksFeSpec: {image: 'fe:1'}, starRocksBeSpec: {image: 'be:1'}", "",
+       "the image of fe, be is taken away"},
+      {"a component that comes", "starRocksFeSpec: {image: 'fe:1'}",
+       "starRocksFeSpec: {image: 'fe:1'}, starRocksCnSpec: {image: 'cn:1'}", ""},
+  };
+  for (const auto& row : rows) {
+    INFO(row.name);
+    const auto made = plan_of("-", cluster(row.before) + cluster(row.after));
+    INFO(made.output, made.error);
+    CHECK(made.exit_code == 0);
+    CHECK(made.output.find(row.said) != std::string::npos);
+    CHECK((made.output.find("note ") == std::string::npos) == (*row.said == '\0'));
+  }
+}
+
 TEST_CASE("a folder is its manifests, in folders too where that is asked for") {
   const auto folder = std::filesystem::path(GATE_PLAN_ACTUAL) / "folder";
   std::filesystem::remove_all(folder);
@@ -269,6 +356,12 @@ TEST_CASE("a folder is its manifests, in folders too where that is asked for") {
   const auto deep = plan_of("-R " + path + " --set-image fe=fe:3.5.8");
   CHECK(deep.output.find("default/d\n") != std::string::npos);
   CHECK(deep.output.find("skipped: 1 Deployment, 1 Service\n") != std::string::npos);
+  write("deep/er/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n");
+  CHECK(plan_of(path).exit_code == 0);
+  CHECK(
+      plan_of("-R " + path).error.find("is a Helm chart: want it rendered, helm template NAME " + path + "/deep/er") !=
+      std::string::npos);
+  std::filesystem::remove(folder / "deep" / "er" / "Chart.yaml");
   write("deep/kustomization.yaml", "resources: [d.yaml]\n");
   CHECK(plan_of(path).exit_code == 0);
   CHECK(plan_of("-R " + path).error.find("is a kustomization: want it rendered, kubectl kustomize " + path + "/deep") !=

@@ -101,6 +101,8 @@ inline std::vector<Shape> shapes() {
       {"tags that change nothing",
        "apiVersion: !!str starrocks.com/v1\nkind: StarRocksCluster\nmetadata: !!map {name: "
        "sr}\nspec: {starRocksFeSpec: {image: 'fe:3.5.7', replicas: !!int 1}}\n"},
+      {"two objects without a separator between them", kCluster + kOther,
+       "line 1: apiVersion is there twice in one document: is a line \"---\" missing before the second?"},
       {"a key twice in another document",
        "apiVersion: v1\nkind: Service\nmetadata: {name: s, labels: {a: b, a: c}}\nspec: {ports: [{port: 1}]}\n---\n" +
            kCluster},
@@ -112,9 +114,8 @@ inline std::vector<Shape> shapes() {
   const auto refused = [&shapes](std::string name, std::string text, std::string said, bool kubectl_reads_it = false) {
     shapes.push_back({std::move(name), std::move(text), std::move(said), kubectl_reads_it});
   };
-  refused(
-      "a zero width space before the first field", kOther + "---\n\u200B" + kCluster,
-      "line 6: a document without apiVersion and kind: its field \"\u200BapiVersion\" has U+200B (zero width space)");
+  refused("a zero width space before the first field", kOther + "---\n\u200B" + kCluster,
+          "line 6: a document without apiVersion: its field \"\u200BapiVersion\" has U+200B (zero width space)");
   refused("a mark behind a comment", kOther + "---\n# c\n" + kMark + kCluster,
           "line 7, column 1: U+FEFF (byte order mark)");
   refused("the kind in lower case", "apiVersion: starrocks.com/v1\nkind: starrockscluster\nmetadata: {name: sr}\n",
@@ -128,9 +129,8 @@ inline std::vector<Shape> shapes() {
           "kind \"configmap\": want ConfigMap");
   refused("another group", "apiVersion: starrocks.io/v1\nkind: StarRocksCluster\nmetadata: {name: sr}\n",
           "apiVersion \"starrocks.io/v1\" of a StarRocksCluster: want starrocks.com/v1");
-  refused("no apiVersion", "kind: StarRocksCluster\nmetadata: {name: sr}\n",
-          "without apiVersion and kind; it has kind");
-  refused("no kind", "apiVersion: starrocks.com/v1\nmetadata: {name: sr}\n", "without apiVersion and kind");
+  refused("no apiVersion", "kind: StarRocksCluster\nmetadata: {name: sr}\n", "without apiVersion; it has kind");
+  refused("no kind", "apiVersion: starrocks.com/v1\nmetadata: {name: sr}\n", "without kind; it has apiVersion");
   refused("an empty object", "{}\n", "without apiVersion and kind or any other field");
   refused("a kind that is a number", "apiVersion: v1\nkind: 5\nmetadata: {name: sr}\n", "kind is not a string");
   refused("a text", "hello\n", "not an object");
