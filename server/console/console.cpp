@@ -274,16 +274,21 @@ Result<std::vector<Console::Object>> Console::objects_in(UpgradeState state) con
 
 int Console::ask_anew(const std::string& key, UpgradeState state, const std::string& asked,
                       const std::string& nothing) {
-  auto objects = objects_in(state);
-  if (!objects) return unusable(objects.error());
-  const bool found = !objects->empty();
-  // A record of another version may not show it, so it is written all the same.
-  if (!found) objects->push_back({kClusters, options_.cluster});
-  for (const auto& object : *objects) {
+  const auto read = objects_in(state);
+  const bool forbidden = !read && read.error().message.find("(Forbidden)") != std::string::npos;
+  if (!read && !forbidden) return unusable(read.error());
+  auto objects = read ? *read : std::vector<Object>{};
+  const bool found = !objects.empty();
+  // A record of another version may not show it, and one that may not be read may be there: it is written all the same.
+  if (!found) objects.push_back({kClusters, options_.cluster});
+  for (const auto& object : objects) {
     if (const int code = annotate(object, key, format_time(clock_.wall_now())); code != console_exit::kGood)
       return code;
     if (object.resource == kWarehouses) streams_.out << "StarRocksWarehouse " << printable_text(object.name) << ": ";
-    streams_.out << (found ? asked : nothing) << "\n";
+    streams_.out << (found       ? asked
+                     : forbidden ? "Written. Whether anything waits for it stands in records that you may not list."
+                                 : nothing)
+                 << "\n";
   }
   return console_exit::kGood;
 }

@@ -180,6 +180,34 @@ TEST_CASE("retry and resume say what waits for them, and write to the object who
   }
 }
 
+TEST_CASE("retry is written by whoever may not list records, and not where kubectl cannot list them") {
+  const struct {
+    const char* name;
+    const char* answer;  ///< To the list of records.
+    int code;
+    const char* said;
+    bool written;
+  } rows[] = {
+      {"forbidden", "echo 'Error from server (Forbidden): not for you' >&2; exit 1", console_exit::kGood,
+       "Written. Whether anything waits for it stands in records", true},
+      {"no API server", "echo 'Unable to connect to the server: EOF' >&2; exit 1", console_exit::kUnusable,
+       "Unable to connect to the server", false},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const FakeKubectl kubectl;
+    kubectl.script("case \"$*\" in\n  get*) " + std::string(row.answer) + " ;;\n  annotate*) touch '" +
+                   kubectl.program() + ".written' ;;\nesac\n");
+    ConsoleOptions options;
+    options.command = ConsoleCommand::Retry;
+    options.cluster = "sr";
+    const auto ran = run(options, kubectl);
+    CHECK(ran.code == row.code);
+    CHECK((ran.out + ran.err).find(row.said) != std::string::npos);
+    CHECK(std::filesystem::exists(kubectl.program() + ".written") == row.written);
+  }
+}
+
 TEST_CASE("a bypass that the gate would not read is not offered") {
   const struct {
     const char* name;
