@@ -113,7 +113,9 @@ TEST_CASE("killed at every step boundary of a change that is taken back before a
                  const auto status = chaos.world.get("r").status;
                  CHECK(status.outcome == Outcome::Reverted);
                  CHECK(status.rolled_back_to == std::vector<ComponentImage>{{Component::Backend, "be:1"}});
-               }},
+               },
+               // A look may note the admission before the way back does.
+               "UpgradeAdmitted"},
               identity);
   }
 }
