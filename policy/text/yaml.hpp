@@ -25,7 +25,7 @@ inline constexpr std::size_t kYamlDepthMax = 64;          ///< A Kubernetes obje
 struct ManifestDocument {
   std::size_t line = 1;  ///< Where it begins.
   nlohmann::json value;
-  std::vector<std::string> faults;  ///< "line 7: the key "a" is there twice": what readers take differently.
+  std::vector<std::string> faults;   ///< "line 7: the key "a" is there twice": what readers take differently.
   std::vector<std::string> twice{};  ///< Its own keys that are there twice, not those of what it holds.
 };
 
