@@ -138,6 +138,22 @@ TEST_CASE_FIXTURE(Fixture, "where it cannot be known nothing rolls") {
   CHECK(stored(same) == same.object);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an update of which half is missing is refused: it could be one that rolls pods") {
+  clusters.object = cluster("stepwise");
+  for (const auto& half : {json(), json("x"), json::array()}) {
+    CAPTURE(half.dump());
+    auto request = update(stateful_set("be:1"), stateful_set("be:2"));
+    SUBCASE("the new object") { request.object = half; }
+    SUBCASE("the stored one") { request.old_object = half; }
+    const auto refused = handler.answer(request, kDeadline);
+    CHECK_FALSE(refused.allowed);
+    CHECK(refused.code == 400);
+    CHECK(refused.message.find("sr-be") != std::string::npos);
+    request.operation = Operation::Create;
+    CHECK(handler.answer(request, kDeadline).allowed);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a rollout that cannot be led is not promised") {
   HookConfiguration asked;
   asked.rollout.admission = AdmissionMode::Hold;
