@@ -70,7 +70,7 @@ TEST_CASE("a held image change is a no-op for the operator, and comes whole when
       check_at_rest(server, wanted, style);
     }
     SUBCASE("let go between the two writes of a pass") {
-      const bool second = operator_patch(server, wanted, style);
+      const bool second = operator_patch(server, wanted, style) == AfterPatch::Put;
       server.order = {SetVerdict::Pass};
       if (second) operator_put(server, wanted);
       operator_pass(server, wanted, style);
@@ -316,7 +316,7 @@ TEST_CASE("any sequence of writes: a hold holds, rest is rest, and letting go ap
           server.order = {SetVerdict::Steer, 1 + below(3)};
       }
       const auto before = server.live();
-      bool second = operator_patch(server, wanted, style);
+      bool second = operator_patch(server, wanted, style) == AfterPatch::Put;
       if (server.order.verdict == SetVerdict::Hold && wanted.image != live_image) {
         CHECK(template_of(server) == before["spec"]["template"]);
         CHECK(server.live()["spec"]["updateStrategy"] == before["spec"]["updateStrategy"]);
