@@ -160,6 +160,9 @@ TEST_CASE("turns go in the order of the direction") {
         Row{"one", {{Component::Warehouse, "cn:1", "cn:2"}}, {"warehouse"}}}) {
     CAPTURE(row.name);
     CHECK(names(plan_turns(record_of(row.changes).spec)) == row.turns);
+    World world(record_of(row.changes));
+    world.look();
+    CHECK(names(world.record.status.rollout.turns) == row.turns);
   }
 }
 
@@ -340,6 +343,15 @@ TEST_CASE("what goes back is what has moved, or was let go, in whichever turn") 
     CHECK(world.done());
     CHECK(world.restarts == std::vector<std::string>{"back fe-2", "back be-0", "back be-1", "back be-2"});
   }
+  SUBCASE("a component whole, and at the first look that finds it back") {
+    while (world.restarts.size() < 5) world.run(1);
+    world.back = true;
+    world.run(1);
+    CHECK(world.turn(0).of == 1);
+    CHECK(world.turn(0).phase == TurnPhase::Rolling);
+    world.look();
+    CHECK(world.turn(0).phase == TurnPhase::Done);
+  }
   SUBCASE("a turn that was let go, and that the operator may be writing now") {
     world.look();
     world.back = true;
@@ -450,7 +462,8 @@ TEST_CASE("a pause: its end is a new value, and each step has its own time") {
     CHECK(world.turn(0).phase == TurnPhase::Rolling);
     world.now += timeout - seconds(60);
     world.unwell.clear();
-    while (world.turn(0).step == 1) world.look();
+    for (int i = 0; i < 5 && world.turn(0).step == 1; ++i) world.look();
+    REQUIRE(world.turn(0).step == 2);
     world.unwell = "not yet";
     world.now += seconds(120);
     world.look();
@@ -689,6 +702,10 @@ TEST_CASE("orders: what a StatefulSet may go to") {
   newer_back.status.rollout.back = true;
   auto turns_back = steered;
   turns_back.status.rollout.back = true;
+  auto last_but_one = steered;
+  last_but_one.status.rollout.turns[0].partition = 1;
+  auto last = steered;
+  last.status.rollout.turns[0].partition = 0;
   auto prepared_anew = steered;
   prepared_anew.status.phase = Phase::Running;
   auto third = newer;  // its pods ran its old image completely
@@ -709,6 +726,8 @@ TEST_CASE("orders: what a StatefulSet may go to") {
         Row{"completed, no turns yet", {upgrade()}, forward, hold},
         Row{"steered", {steered}, forward, {SetVerdict::Steer, 2}},
         Row{"steered, the template is there", {steered}, write("be:3.3.1", "be:3.3.1"), {SetVerdict::Steer, 2}},
+        Row{"steered, the last but one", {last_but_one}, forward, {SetVerdict::Steer, 1}},
+        Row{"steered, the last", {last}, forward, pass},
         Row{"paused stays steered", {paused}, forward, {SetVerdict::Steer, 2}},
         Row{"another turn", {steered}, write("fe:3.3.0", "fe:3.3.1", Component::Frontend), hold},
         Row{"the record does not lead", {unled}, forward, pass},
@@ -801,6 +820,9 @@ TEST_CASE("nodes that came back are counted by start time and version") {
   CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "3.3.0-a")}) == 0);  // came back old
   CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "3.3.1-b", false)}) == 0);
   CHECK(nodes_renewed(record, Component::ComputeNode, {node("be-0", "t1", "3.3.1-b")}) == 0);
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t0", "3.3.1-b")}) == 0);   // the old process
+  record.status.nodes_before[0].version = record.status.nodes_before[1].version = "2.9.9";  // its tags say nothing
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "2.9.10")}) == 1);
 }
 
 TEST_CASE("any story: no pod moves out of turn, and back or forward it ends") {
