@@ -13,6 +13,9 @@
 namespace gate {
 namespace {
 
+/// As what is no review is answered.
+constexpr int kBadRequest = 400;
+
 std::string_view to_text(SetVerdict verdict) {
   switch (verdict) {
     case SetVerdict::Pass:
@@ -46,6 +49,11 @@ Result<SetOrder> StatefulSetHandler::order(const AdmissionRequest& request, cons
 
 AdmissionAnswer StatefulSetHandler::answer(const AdmissionRequest& request, Deadline deadline) const {
   if (request.operation != Operation::Update || !request.subresource.empty()) return allow();
+  if (!request.old_object.is_object() || !request.object.is_object()) {
+    return deny(kBadRequest, "BadRequest",
+                "upgrade gate: the review of StatefulSet " + clean_text(request.name) +
+                    " lacks the object or the oldObject; nothing was changed");
+  }
   const auto write = stateful_set_write(request.old_object, request.object);
   if (!write) return allow();
   if (write->old_image == write->new_image && !write->marked) return allow();

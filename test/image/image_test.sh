@@ -21,9 +21,9 @@ done
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/upgrade-gate
 # vfs, which is nothing but copies, works everywhere, nested containers included.
 work=$(mktemp -d /var/tmp/upgrade-gate-image.XXXXXX)
-# Newer versions of buildah raise these limits for what they run, which is not allowed everywhere.
-limit_of() { local most; most=$(ulimit "$1$2"); [[ $most != unlimited ]] || most=-1; echo "$most"; }
-limits=(--ulimit "nofile=$(limit_of -S n):$(limit_of -H n)" --ulimit "nproc=$(limit_of -S u):$(limit_of -H u)")
+# Limits of what buildah runs: some versions raise them to numbers of their own, which is not allowed everywhere; to lower
+# them is. Enough for a compiler on each processor.
+limits=(--ulimit nofile=4096:4096 --ulimit nproc=4096:4096)
 buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
 server=
 cleanup() {

@@ -2,6 +2,7 @@
 // What the StarRocks operator does to one StatefulSet, and an API server that asks the gate: enough of both to show in
 // a test without a control plane what a sequence of writes leads to.
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -23,27 +24,30 @@ struct Wanted {
   std::vector<std::pair<std::string, std::string>> env{{"A", "1"}};
   int replicas = 3;
   std::optional<int> partition = 0;  ///< nullopt: an updateStrategy of the user's that names none.
+  std::string component = "be";      ///< As its label and its container are called.
 };
 
 inline json expected_object(const Wanted& wanted) {
   json env = json::array();
-  for (const auto& [name, value] : wanted.env) env.push_back({{"name", name}, {"value", value}});
-  json object{{"metadata",
-               {{"name", "sr-be"},
-                {"labels", {{"app.kubernetes.io/component", "be"}, {"app.starrocks.ownerreference/name", "sr-be"}}},
-                {"annotations", json::object()},
-                {"ownerReferences",
-                 {{{"apiVersion", "starrocks.com/v1"},
-                   {"kind", "StarRocksCluster"},
-                   {"name", "sr"},
-                   {"uid", "uid-1"},
-                   {"controller", true}}}}}},
-              {"spec",
-               {{"replicas", wanted.replicas},
-                {"updateStrategy", {{"type", "RollingUpdate"}}},
-                {"template",
-                 {{"metadata", {{"labels", {{"app", "be"}}}}},
-                  {"spec", {{"containers", {{{"name", "be"}, {"image", wanted.image}, {"env", env}}}}}}}}}}};
+  for (const auto& [key, value] : wanted.env) env.push_back({{"name", key}, {"value", value}});
+  const std::string name = "sr-" + wanted.component;
+  json object{
+      {"metadata",
+       {{"name", name},
+        {"labels", {{"app.kubernetes.io/component", wanted.component}, {"app.starrocks.ownerreference/name", name}}},
+        {"annotations", json::object()},
+        {"ownerReferences",
+         {{{"apiVersion", "starrocks.com/v1"},
+           {"kind", "StarRocksCluster"},
+           {"name", "sr"},
+           {"uid", "uid-1"},
+           {"controller", true}}}}}},
+      {"spec",
+       {{"replicas", wanted.replicas},
+        {"updateStrategy", {{"type", "RollingUpdate"}}},
+        {"template",
+         {{"metadata", {{"labels", {{"app", wanted.component}}}}},
+          {"spec", {{"containers", {{{"name", wanted.component}, {"image", wanted.image}, {"env", env}}}}}}}}}}};
   if (wanted.partition) object["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = *wanted.partition;
   object["metadata"]["annotations"][kHash] = std::to_string(std::hash<std::string>{}(object["spec"].dump()));
   return object;
@@ -92,28 +96,38 @@ class StatefulSetServer {
  public:
   explicit StatefulSetServer(json object) : live_(std::move(object)) { default_fields(live_); }
 
-  SetOrder order;  ///< The gate's present answer.
+  SetOrder order;  ///< The gate's present answer, where nobody else is asked:
+  /// The webhook; what is to be stored, or nothing where it refuses. May be empty.
+  std::function<std::optional<json>(const json& old_object, const json& object)> webhook;
 
   [[nodiscard]] const json& live() const { return live_; }
   [[nodiscard]] int version() const { return version_; }
   [[nodiscard]] int calls() const { return calls_; }
 
-  void write(json object) {
+  /// False: refused.
+  bool write(json object) {
     default_fields(object);
     const auto judged = stateful_set_write(live_, object);
     REQUIRE(judged);
     if (judged->old_image != judged->new_image || judged->marked) {
       ++calls_;
-      const auto answer = answer_write(live_, object, order);
-      REQUIRE(answer.allowed);
-      object = object.patch(answer.json_patch);
+      auto stored = webhook ? webhook(live_, object) : answered(object);
+      if (!stored) return false;
+      object = *std::move(stored);
     }
-    if (object == live_) return;
+    if (object == live_) return true;
     live_ = std::move(object);
     ++version_;
+    return true;
   }
 
  private:
+  [[nodiscard]] std::optional<json> answered(const json& object) const {
+    const auto answer = answer_write(live_, object, order);
+    REQUIRE(answer.allowed);
+    return object.patch(answer.json_patch);
+  }
+
   /// Fields that the API server fills in: what was sent and what is stored are never quite the same.
   static void default_fields(json& object) {
     auto& spec = object["spec"];
@@ -136,33 +150,37 @@ enum class WriteStyle {
   MergePatch,  ///< Until 1.11.3: one merge PATCH of the whole object.
 };
 
-/// The first half of a pass; false: at rest, and there is no second half.
-inline bool operator_patch(StatefulSetServer& server, const Wanted& wanted, WriteStyle style) {
+/// What follows the first half of a pass.
+enum class AfterPatch { Rest, Put, Refused };
+
+inline AfterPatch operator_patch(StatefulSetServer& server, const Wanted& wanted, WriteStyle style) {
   const json expected = expected_object(wanted);
   const json live = server.live();
-  if (live["metadata"]["annotations"].value(kHash, "") == expected["metadata"]["annotations"].value(kHash, ""))
-    return false;
+  if (live["metadata"]["annotations"].value(kHash, "") == expected["metadata"]["annotations"].value(kHash, "")) {
+    return AfterPatch::Rest;
+  }
   if (style == WriteStyle::MergePatch) {
     json object = live;
     object.merge_patch(expected);
-    server.write(object);
-    return false;
+    return server.write(object) ? AfterPatch::Rest : AfterPatch::Refused;
   }
   const auto text = live["metadata"]["annotations"].value(kLastApplied, "");
-  server.write(three_way(text.empty() ? json() : json::parse(text), expected, live));
-  return true;
+  const json applied = text.empty() ? json() : json::parse(text);
+  return server.write(three_way(applied, expected, live)) ? AfterPatch::Put : AfterPatch::Refused;
 }
 
-inline void operator_put(StatefulSetServer& server, const Wanted& wanted) {
+inline bool operator_put(StatefulSetServer& server, const Wanted& wanted) {
   json object = server.live();
   json applied = expected_object(wanted);
   applied["metadata"]["resourceVersion"] = std::to_string(server.version());
   object["metadata"]["annotations"][kLastApplied] = applied.dump();
-  server.write(object);
+  return server.write(object);
 }
 
-inline void operator_pass(StatefulSetServer& server, const Wanted& wanted, WriteStyle style) {
-  if (operator_patch(server, wanted, style)) operator_put(server, wanted);
+/// False: refused. An operator leaves its other StatefulSets alone then.
+inline bool operator_pass(StatefulSetServer& server, const Wanted& wanted, WriteStyle style) {
+  const auto after = operator_patch(server, wanted, style);
+  return after == AfterPatch::Put ? operator_put(server, wanted) : after == AfterPatch::Rest;
 }
 
 /// The StatefulSet of a cluster that has been running for a while.

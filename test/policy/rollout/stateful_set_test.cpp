@@ -70,7 +70,7 @@ TEST_CASE("a held image change is a no-op for the operator, and comes whole when
       check_at_rest(server, wanted, style);
     }
     SUBCASE("let go between the two writes of a pass") {
-      const bool second = operator_patch(server, wanted, style);
+      const bool second = operator_patch(server, wanted, style) == AfterPatch::Put;
       server.order = {SetVerdict::Pass};
       if (second) operator_put(server, wanted);
       operator_pass(server, wanted, style);
@@ -239,6 +239,43 @@ TEST_CASE("writes of others during a hold pass, as long as they change no image"
   CHECK(template_of(server)["spec"]["containers"][0]["image"] == "be:1");
 }
 
+TEST_CASE("what a write leaves out or claims besides does not change what is kept") {
+  auto live = expected_object({.image = "be:2"});
+  auto& annotations = live["metadata"]["annotations"];
+  annotations[kHeldAnnotation] = "partition";
+  annotations[kPartitionAnnotation] = "1";
+  annotations[kLastApplied] = expected_object({.image = "be:1"}).dump();
+  live["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 1;
+  auto sent = live;
+  // What has not been applied is not claimed: the next three-way merge would leave it out.
+  sent["metadata"]["annotations"][kLastApplied] = expected_object({.image = "be:3"}).dump();
+  const auto steered = sent.patch(answer_write(live, sent, {SetVerdict::Steer, 1}).json_patch);
+  CHECK(steered["metadata"]["annotations"][kLastApplied] == annotations[kLastApplied]);
+  // Whose partition it is stays known, whoever writes.
+  sent = live;
+  sent["metadata"]["annotations"].erase(std::string(kPartitionAnnotation));
+  sent["spec"]["template"]["spec"]["containers"][0]["image"] = "be:3";
+  const auto held = sent.patch(answer_write(live, sent, {SetVerdict::Hold}).json_patch);
+  CHECK(held["metadata"]["annotations"][kPartitionAnnotation] == "1");
+  CHECK(held["spec"] == live["spec"]);
+}
+
+TEST_CASE("a component's image is that of its own container, and its state that of its present generation") {
+  auto object = expected_object({.image = "be:2"});
+  auto& containers = object["spec"]["template"]["spec"]["containers"];
+  containers.insert(containers.begin(), json{{"name", "sidecar"}, {"image", "sidecar:1"}});
+  REQUIRE(stateful_set_write(object, object));
+  CHECK(stateful_set_write(object, object)->new_image == "be:2");
+  object["metadata"]["generation"] = 2;
+  object["status"]["observedGeneration"] = 1;
+  PreparationSpec spec;
+  spec.cluster = "sr";
+  CHECK(stateful_set_state(spec, Component::Backend, object).image == "be:2");
+  CHECK_FALSE(stateful_set_state(spec, Component::Backend, object).observed);
+  object["status"]["observedGeneration"] = 2;
+  CHECK(stateful_set_state(spec, Component::Backend, object).observed);
+}
+
 TEST_CASE("only the operator's own StatefulSets are known") {
   const auto good = expected_object({});
   REQUIRE(stateful_set_write(good, good));
@@ -316,7 +353,7 @@ TEST_CASE("any sequence of writes: a hold holds, rest is rest, and letting go ap
           server.order = {SetVerdict::Steer, 1 + below(3)};
       }
       const auto before = server.live();
-      bool second = operator_patch(server, wanted, style);
+      bool second = operator_patch(server, wanted, style) == AfterPatch::Put;
       if (server.order.verdict == SetVerdict::Hold && wanted.image != live_image) {
         CHECK(template_of(server) == before["spec"]["template"]);
         CHECK(server.live()["spec"]["updateStrategy"] == before["spec"]["updateStrategy"]);

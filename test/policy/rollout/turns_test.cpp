@@ -140,22 +140,29 @@ TEST_CASE("turns go in the order of the direction") {
     std::vector<ImageChange> changes;
     std::vector<std::string> turns;
   };
-  for (const Row& row : {Row{"upgrade",
-                             {{Component::Frontend, "fe:3.3.0", "fe:3.3.1"},
-                              {Component::Backend, "be:3.3.0", "be:3.3.1"},
-                              {Component::ComputeNode, "cn:3.3.0", "cn:3.3.1"}},
-                             {"be", "cn", "fe"}},
-                         Row{"downgrade",
-                             {{Component::Frontend, "fe:3.3.1", "fe:3.3.0"},
-                              {Component::Backend, "be:3.3.1", "be:3.3.0"},
-                              {Component::ComputeNode, "cn:3.3.1", "cn:3.3.0"}},
-                             {"fe", "cn", "be"}},
-                         Row{"unknown versions",
-                             {{Component::Frontend, "fe:a", "fe:b"}, {Component::Backend, "be:a", "be:b"}},
-                             {"be", "fe"}},
-                         Row{"one", {{Component::Warehouse, "cn:1", "cn:2"}}, {"warehouse"}}}) {
+  for (const Row& row :
+       {Row{"upgrade",
+            {{Component::Frontend, "fe:3.3.0", "fe:3.3.1"},
+             {Component::Backend, "be:3.3.0", "be:3.3.1"},
+             {Component::ComputeNode, "cn:3.3.0", "cn:3.3.1"}},
+            {"be", "cn", "fe"}},
+        Row{"downgrade",
+            {{Component::Frontend, "fe:3.3.1", "fe:3.3.0"},
+             {Component::Backend, "be:3.3.1", "be:3.3.0"},
+             {Component::ComputeNode, "cn:3.3.1", "cn:3.3.0"}},
+            {"fe", "cn", "be"}},
+        Row{"one of them goes down",
+            {{Component::Frontend, "fe:3.3.0", "fe:3.3.1"}, {Component::Backend, "be:3.3.1", "be:3.3.0"}},
+            {"fe", "be"}},
+        Row{"unknown versions",
+            {{Component::Frontend, "fe:a", "fe:b"}, {Component::Backend, "be:a", "be:b"}},
+            {"be", "fe"}},
+        Row{"one", {{Component::Warehouse, "cn:1", "cn:2"}}, {"warehouse"}}}) {
     CAPTURE(row.name);
     CHECK(names(plan_turns(record_of(row.changes).spec)) == row.turns);
+    World world(record_of(row.changes));
+    world.look();
+    CHECK(names(world.record.status.rollout.turns) == row.turns);
   }
 }
 
@@ -217,6 +224,10 @@ TEST_CASE("a step needs as many good readings in a row as were asked for") {
   world.look();
   CHECK(world.turn(0).step == 2);
   CHECK(world.turn(0).partition == 1);
+  world.pass();  // be-1 restarts
+  world.look();
+  CHECK(world.turn(0).step == 2);  // those of the step before do not count
+  CHECK(world.turn(0).readings == 1);
 }
 
 TEST_CASE("what is missing is named, and nothing is taken for granted") {
@@ -314,6 +325,155 @@ TEST_CASE("the way back: held parts at once, rolled parts in reverse, without th
     CHECK(world.done());
     CHECK(world.restarts.front() == "be-2");
     CHECK(world.restarts.back() == "fe-0");
+  }
+}
+
+TEST_CASE("what goes back is what has moved, or was let go, in whichever turn") {
+  World world(upgrade());
+  SUBCASE("a turn that is held for the second time, and whose pods moved in the first") {
+    while (world.restarts.size() < 5) world.run(1);  // backends and one frontend
+    world.back = true;
+    world.look();
+    world.back = false;
+    world.look();
+    CHECK(world.turn(1).phase == TurnPhase::Held);
+    world.restarts.clear();
+    world.back = true;
+    world.run(10);
+    CHECK(world.done());
+    CHECK(world.restarts == std::vector<std::string>{"back fe-2", "back be-0", "back be-1", "back be-2"});
+  }
+  SUBCASE("a component whole, and at the first look that finds it back") {
+    while (world.restarts.size() < 5) world.run(1);
+    world.back = true;
+    world.run(1);
+    CHECK(world.turn(0).of == 1);
+    CHECK(world.turn(0).phase == TurnPhase::Rolling);
+    world.look();
+    CHECK(world.turn(0).phase == TurnPhase::Done);
+  }
+  SUBCASE("a turn that was let go, and that the operator may be writing now") {
+    world.look();
+    world.back = true;
+    world.look();
+    CHECK(names(world.record.status.rollout.turns) == std::vector<std::string>{"fe", "be"});
+    CHECK(world.turn(0).phase == TurnPhase::Done);
+    CHECK(world.turn(1).phase == TurnPhase::Rolling);
+  }
+  SUBCASE("after all was let go") {
+    world.record.status.rollout.back = true;
+    world.sets[Component::Backend].image = "be:3.3.1";
+    world.back = true;
+    world.look();
+    CHECK(names(world.record.status.rollout.turns) == std::vector<std::string>{"fe", "be"});
+    CHECK(world.turn(0).phase == TurnPhase::Done);
+    CHECK(world.turn(1).phase == TurnPhase::Rolling);
+  }
+  SUBCASE("also behind others of the same database that are ahead") {
+    while (world.restarts.size() < 5) world.run(1);
+    world.back = true;
+    auto seen = world.seen();
+    seen.ahead = "warehouse of wh rolls first";
+    CHECK(next_move(world.record, seen).progress.turns[0].phase == TurnPhase::Rolling);
+  }
+}
+
+TEST_CASE("in the middle of another rollout FEs go where what they have says, forward and back") {
+  struct Row {
+    const char* name;
+    const char* from;
+    const char* to;
+    const char* frontends;  ///< Have this when it begins.
+    std::vector<std::string> turns;
+  };
+  for (const Row& row : {Row{"down, FEs never went up", "3.3.2", "3.3.1", "3.3.0", {"be", "fe"}},
+                         Row{"down, FEs went up", "3.3.2", "3.3.1", "3.3.2", {"fe", "be"}},
+                         Row{"up, FEs are above", "3.3.0", "3.3.1", "3.3.2", {"fe", "be"}},
+                         Row{"no version is told", "3.3.2", "3.3.1", "main", {"fe", "be"}}}) {
+    CAPTURE(row.name);
+    auto record = upgrade();
+    for (auto& change : record.spec.changes) {
+      const std::string component(to_string(change.component));
+      change.from = component + ":" + row.from;
+      change.to = component + ":" + row.to;
+      record.spec.origins.push_back({change.component, component + ":3.3.0"});
+    }
+    World world(record);
+    world.sets[Component::Frontend].image = std::string("fe:") + row.frontends;
+    const auto turns = [&] { return names(world.record.status.rollout.turns); };
+    world.look();
+    CHECK(turns() == row.turns);
+    // Back to 3.3.0 the FEs go first, from wherever they are above it.
+    auto back = world;
+    back.sets[Component::Frontend].image = "fe:3.3.1";
+    back.back = true;
+    back.look();
+    CHECK(turns() == row.turns);
+    CHECK(names(back.record.status.rollout.turns) == std::vector<std::string>{"fe", "be"});
+    // And forward again as at first.
+    world.back = true;
+    world.look();
+    world.back = false;
+    world.look();
+    CHECK(turns() == row.turns);
+  }
+}
+
+TEST_CASE("an image of the metadata is asked for where FEs restart behind others, going forward") {
+  const auto images = [](const World& world) {
+    return std::count(world.restarts.begin(), world.restarts.end(), "create-image");
+  };
+  World alone(record_of({{Component::Frontend, "fe:3.3.0", "fe:3.3.1"}}));
+  alone.run(30);
+  CHECK(alone.done());
+  CHECK(images(alone) == 0);
+  World down(record_of({{Component::Frontend, "fe:3.3.1", "fe:3.3.0"}, {Component::Backend, "be:3.3.1", "be:3.3.0"}}));
+  down.run(60);
+  CHECK(down.done());
+  CHECK(images(down) == 0);
+  down.back = true;  // backends first, FEs behind them
+  down.run(20);
+  CHECK(down.done());
+  CHECK(down.restarts.back() == "back fe-2");
+  CHECK(images(down) == 0);
+}
+
+TEST_CASE("a pause: its end is a new value, and each step has its own time") {
+  World world(upgrade());
+  world.resume = "before";
+  world.run(1);
+  world.unwell = "not yet";
+  const auto timeout = world.record.spec.rollout.step_timeout;
+  world.now = world.turn(0).since.value() + timeout - seconds(10);
+  world.look();
+  CHECK(world.turn(0).phase == TurnPhase::Rolling);  // to the very end of its time
+  world.look();
+  CHECK(world.turn(0).phase == TurnPhase::Paused);
+  SUBCASE("the annotation is taken away: that is no new value") {
+    world.resume.clear();
+    world.look();
+    CHECK(world.turn(0).phase == TurnPhase::Paused);
+  }
+  SUBCASE("resumed, it has all its time again, and so has the next step") {
+    world.resume = "again";
+    world.look();
+    CHECK(world.turn(0).phase == TurnPhase::Rolling);
+    world.look();
+    CHECK(world.turn(0).phase == TurnPhase::Rolling);
+    world.now += timeout - seconds(60);
+    world.unwell.clear();
+    for (int i = 0; i < 5 && world.turn(0).step == 1; ++i) world.look();
+    REQUIRE(world.turn(0).step == 2);
+    world.unwell = "not yet";
+    world.now += seconds(120);
+    world.look();
+    CHECK(world.turn(0).phase == TurnPhase::Rolling);
+  }
+  SUBCASE("the way back needs none") {
+    world.back = true;
+    world.look();
+    world.look();
+    CHECK(world.turn(1).phase != TurnPhase::Paused);
   }
 }
 
@@ -542,6 +702,19 @@ TEST_CASE("orders: what a StatefulSet may go to") {
   newer_back.status.rollout.back = true;
   auto turns_back = steered;
   turns_back.status.rollout.back = true;
+  auto last_but_one = steered;
+  last_but_one.status.rollout.turns[0].partition = 1;
+  auto last = steered;
+  last.status.rollout.turns[0].partition = 0;
+  auto prepared_anew = steered;
+  prepared_anew.status.phase = Phase::Running;
+  auto third = newer;  // its pods ran its old image completely
+  third.spec.origins.clear();
+  auto third_done = third;
+  third_done.status.phase = Phase::Completed;
+  third_done.status.stage = Stage::Closed;
+  third_done.status.outcome = Outcome::Succeeded;
+  third_done.spec.origins = newer.spec.origins;
   const auto forward = write("be:3.3.0", "be:3.3.1");
   const SetOrder hold{SetVerdict::Hold, 0};
   const SetOrder pass{};
@@ -553,6 +726,8 @@ TEST_CASE("orders: what a StatefulSet may go to") {
         Row{"completed, no turns yet", {upgrade()}, forward, hold},
         Row{"steered", {steered}, forward, {SetVerdict::Steer, 2}},
         Row{"steered, the template is there", {steered}, write("be:3.3.1", "be:3.3.1"), {SetVerdict::Steer, 2}},
+        Row{"steered, the last but one", {last_but_one}, forward, {SetVerdict::Steer, 1}},
+        Row{"steered, the last", {last}, forward, pass},
         Row{"paused stays steered", {paused}, forward, {SetVerdict::Steer, 2}},
         Row{"another turn", {steered}, write("fe:3.3.0", "fe:3.3.1", Component::Frontend), hold},
         Row{"the record does not lead", {unled}, forward, pass},
@@ -602,11 +777,24 @@ TEST_CASE("orders: what a StatefulSet may go to") {
             {newer, superseded},
             write("be:3.3.0", "be:3.3.0"),
             pass},
+        Row{"forward, while the object goes back", {turns_back}, forward, hold},
+        Row{"prepared anew in the middle of its steps", {prepared_anew}, forward, hold},
+        Row{"to what an older record leads to, from one that moved nothing: no way forward",
+            {third, steered},
+            write("be:3.3.2", "be:3.3.1"),
+            pass},
+        Row{"to what an older record leads to, from one that rolled out: history",
+            {third_done, steered},
+            write("be:3.3.2", "be:3.3.1"),
+            hold},
         Row{"another object's record", {other}, forward, hold}}) {
     CAPTURE(row.name);
     CHECK(order_of(row.write, row.records, true) == row.order);
   }
   CHECK(order_of(forward, {}, false) == pass);
+  // Whoever asks for it no more gets what failed, too: the way out.
+  CHECK(order_of(forward, {failed}, false) == pass);
+  CHECK(order_of(forward, {expired}, false) == pass);
   // By what the owner has.
   const std::vector<ComponentImage> at_new{{Component::Frontend, "fe:3.3.1"}, {Component::Backend, "be:3.3.1"}};
   const std::vector<ComponentImage> at_old{{Component::Frontend, "fe:3.3.0"}, {Component::Backend, "be:3.3.0"}};
@@ -632,6 +820,9 @@ TEST_CASE("nodes that came back are counted by start time and version") {
   CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "3.3.0-a")}) == 0);  // came back old
   CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "3.3.1-b", false)}) == 0);
   CHECK(nodes_renewed(record, Component::ComputeNode, {node("be-0", "t1", "3.3.1-b")}) == 0);
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t0", "3.3.1-b")}) == 0);   // the old process
+  record.status.nodes_before[0].version = record.status.nodes_before[1].version = "2.9.9";  // its tags say nothing
+  CHECK(nodes_renewed(record, Component::Backend, {node("be-0", "t1", "2.9.10")}) == 1);
 }
 
 TEST_CASE("any story: no pod moves out of turn, and back or forward it ends") {

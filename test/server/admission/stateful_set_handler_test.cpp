@@ -10,6 +10,7 @@
 
 #include "server/memory/memory_cluster_access.hpp"
 #include "server/memory/memory_preparation_store.hpp"
+#include "test/fakes/forwarding_store.hpp"
 #include "test/fakes/unused_cluster_access.hpp"
 
 using namespace gate;
@@ -108,6 +109,50 @@ TEST_CASE_FIXTURE(Fixture, "an image change of a cluster that asks for turns is 
   CHECK(steered["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a warehouse's StatefulSet is judged by the records of its cluster") {
+  const auto of_warehouse = [](const char* image) {
+    auto object = stateful_set(image);
+    object["metadata"]["name"] = "wh-warehouse-cn";
+    object["metadata"]["labels"]["app.kubernetes.io/component"] = "cn";
+    object["metadata"]["ownerReferences"][0]["kind"] = "StarRocksWarehouse";
+    object["metadata"]["ownerReferences"][0]["name"] = "wh";
+    object["metadata"]["ownerReferences"][0]["uid"] = "uid-wh";
+    object["spec"]["template"]["spec"]["containers"][0]["name"] = "cn";
+    return object;
+  };
+  clusters.object = cluster("stepwise");
+  (*clusters.object)["kind"] = "StarRocksWarehouse";
+  (*clusters.object)["metadata"]["name"] = "wh";
+  (*clusters.object)["metadata"]["uid"] = "uid-wh";
+  (*clusters.object)["spec"] = {{"starRocksCluster", "sr"}, {"template", {{"image", "cn:2"}}}};
+  const auto request = update(of_warehouse("cn:1"), of_warehouse("cn:2"));
+  CHECK(image_of(stored(request)) == "cn:1");
+  Preparation record;
+  record.name = "wh-1";
+  record.name_space = "db";
+  record.spec.object = {"StarRocksWarehouse", "wh", "uid-wh"};
+  record.spec.cluster = "sr";
+  record.spec.changes = {{Component::Warehouse, "cn:1", "cn:2"}};
+  record.spec.rollout.mode = RolloutMode::Ordered;
+  auto made = store.create(record, kDeadline);
+  REQUIRE(made);
+  made->status.phase = Phase::Completed;
+  made->status.stage = Stage::RollingOut;
+  made->status.rollout.turns = {Turn{{Component::Warehouse}, TurnPhase::Rolling, 1, 1, 0, "", {}, 0}};
+  REQUIRE(store.update_status(*made, kDeadline));
+  CHECK(image_of(stored(request)) == "cn:2");
+}
+
+TEST_CASE_FIXTURE(Fixture, "the stored image is held while the owner has another one, whoever writes it") {
+  clusters.object = cluster("stepwise");
+  (*clusters.object)["spec"]["starRocksBeSpec"]["image"] = "be:2";
+  const auto held = stateful_set("be:1", true);
+  auto request = update(held, held);  // the operator's, before it sees the new image
+  CHECK(stored(request)["metadata"]["annotations"].contains(kHeldAnnotation));
+  (*clusters.object)["spec"]["starRocksBeSpec"]["image"] = "be:1";
+  CHECK_FALSE(stored(request)["metadata"]["annotations"].contains(kHeldAnnotation));
+}
+
 TEST_CASE_FIXTURE(Fixture, "nobody else is touched") {
   const auto request = update(stateful_set("be:1"), stateful_set("be:2"));
   SUBCASE("a cluster that did not ask") { clusters.object = cluster("operator"); }
@@ -123,6 +168,25 @@ TEST_CASE_FIXTURE(Fixture, "nobody else is touched") {
   CHECK(stored(request) == request.object);
 }
 
+TEST_CASE_FIXTURE(Fixture, "records that cannot be read are not no records") {
+  struct Unreadable final : test::ForwardingStore {
+    using ForwardingStore::ForwardingStore;
+    std::optional<Error> around(const test::StoreCall&, const std::function<void()>&) override {
+      return Error{ErrorCode::Unavailable, "connection reset"};
+    }
+  } unreadable(store);
+  const StatefulSetHandler blind{unreadable, clusters, log, {}, {}};
+  for (const char* rollout : {"stepwise", "operator"}) {
+    clusters.object = cluster(rollout);
+    const auto refused = blind.answer(update(stateful_set("be:1"), stateful_set("be:2")), kDeadline);
+    CHECK_FALSE(refused.allowed);
+    CHECK(refused.message.find("connection reset") != std::string::npos);
+  }
+  auto scale = update(stateful_set("be:1"), stateful_set("be:2"));
+  scale.subresource = "scale";
+  CHECK(blind.answer(scale, kDeadline).allowed);
+}
+
 TEST_CASE_FIXTURE(Fixture, "where it cannot be known nothing rolls") {
   clusters.object = Error{ErrorCode::Unavailable, "connection refused"};
   const auto refused = handler.answer(update(stateful_set("be:1"), stateful_set("be:2")), kDeadline);
@@ -136,6 +200,22 @@ TEST_CASE_FIXTURE(Fixture, "where it cannot be known nothing rolls") {
   // What changes no image is not asked about.
   const auto same = update(stateful_set("be:1"), stateful_set("be:1"));
   CHECK(stored(same) == same.object);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an update of which half is missing is refused: it could be one that rolls pods") {
+  clusters.object = cluster("stepwise");
+  for (const auto& half : {json(), json("x"), json::array()}) {
+    CAPTURE(half.dump());
+    auto request = update(stateful_set("be:1"), stateful_set("be:2"));
+    SUBCASE("the new object") { request.object = half; }
+    SUBCASE("the stored one") { request.old_object = half; }
+    const auto refused = handler.answer(request, kDeadline);
+    CHECK_FALSE(refused.allowed);
+    CHECK(refused.code == 400);
+    CHECK(refused.message.find("sr-be") != std::string::npos);
+    request.operation = Operation::Create;
+    CHECK(handler.answer(request, kDeadline).allowed);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "a rollout that cannot be led is not promised") {

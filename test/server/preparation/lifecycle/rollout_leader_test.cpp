@@ -12,7 +12,8 @@ namespace {
 
 struct Story : LedStory {
   /// One look by a leader that was born for it and dies after it.
-  LeadLook look(const nlohmann::json& object = object_at("sr:3.5.8")) {
+  LeadLook look(const nlohmann::json& object = object_at("sr:3.5.8"), const std::vector<Preparation>& others = {},
+                const std::string& unset = {}) {
     auto stored = store.get("db", "sr-1", ample());
     REQUIRE(stored);
     stored->status.runner = {"gate-0", clock.wall_now()};
@@ -20,9 +21,18 @@ struct Story : LedStory {
     REQUIRE(claimed);
     ClaimedRecord claim(store, clock, "gate-0", *claimed);
     RolloutLeader leader(clusters, connector, clock, log);
-    const auto seen = leader.look(claim, object, {}, ample());
+    const auto seen = leader.look(claim, object, others, ample(), unset);
     REQUIRE(seen);
     return *seen;
+  }
+  [[nodiscard]] RolloutProgress progress() { return store.get("db", "sr-1", ample()).value().status.rollout; }
+  /// Until all backends are new.
+  void until_frontends() {
+    for (int i = 0; i < 40 && clusters.restarts.size() < 3; ++i) {
+      look();
+      clusters.pass(record);
+    }
+    REQUIRE(clusters.restarts.size() == 3);
   }
 };
 
@@ -61,6 +71,85 @@ TEST_CASE("a backend that does not come back stops the rollout at its step") {
   resumed["metadata"]["annotations"]["starrocks.com/upgrade-resume"] = "1";
   story.simulator.move_backend("be-2", NodeMove::Up, "3.5.8");
   CHECK(story.look(resumed).waiting_for == "be: step 1 of 3");
+}
+
+TEST_CASE("no step ends while the settings are not confirmed, but those of the way back") {
+  Story story;
+  story.look();
+  story.clusters.pass(story.record);
+  for (int i = 0; i < 5; ++i) story.look(object_at("sr:3.5.8"), {}, "fe-1 refuses");
+  CHECK(story.progress().turns[0].step == 1);
+  CHECK(story.progress().turns[0].readings == 0);
+  CHECK(story.progress().turns[0].waiting_for == "settings are not confirmed: fe-1 refuses");
+  story.look();
+  story.look();
+  CHECK(story.progress().turns[0].step == 2);
+  story.look(object_at("sr:3.5.7"), {}, "fe-1 refuses");
+  CHECK(story.progress().back);
+  for (const auto& turn : story.progress().turns) CHECK(turn.waiting_for.find("settings") == std::string::npos);
+}
+
+TEST_CASE("each check of the health list holds a step, whatever the ones before it say") {
+  Story story;
+  REQUIRE(story.record.spec.rollout.health.back() == Probe::ComputeNodesAlive);
+  story.look();
+  story.clusters.pass(story.record);
+  story.simulator.fail("SHOW COMPUTE NODES", {1064, "42000", "not now"});
+  for (int i = 0; i < 3; ++i) story.look();
+  CHECK(story.progress().turns[0].step == 1);
+  CHECK_FALSE(story.progress().turns[0].waiting_for.empty());
+  story.simulator.clear_faults();
+  story.look();
+  story.look();
+  CHECK(story.progress().turns[0].step == 2);
+}
+
+TEST_CASE("a turn that others of the same database come before waits for them") {
+  Story story;
+  auto other = story.record;
+  other.name = "wh-1";
+  other.spec.object = {"StarRocksWarehouse", "wh", "uid-wh"};
+  other.spec.changes = {{Component::Warehouse, "sr:3.5.7", "sr:3.5.8"}};
+  story.until_frontends();
+  for (int i = 0; i < 5; ++i) {
+    story.look(object_at("sr:3.5.8"), {other});
+    story.clusters.pass(story.record);
+  }
+  CHECK(story.clusters.restarts.size() == 3);
+  CHECK(story.progress().turns[1].waiting_for == "warehouse of wh rolls first (wh-1)");
+  story.look();
+  story.look();
+  story.clusters.pass(story.record);
+  CHECK(story.clusters.restarts.back() == "fe-2");
+}
+
+TEST_CASE("no FE restarts before the leader has taken the order for an image") {
+  Story story;
+  story.until_frontends();
+  story.simulator.fail("CREATE IMAGE", {1064, "42000", "not now"});
+  for (int i = 0; i < 6; ++i) {
+    story.look();
+    story.clusters.pass(story.record);
+  }
+  CHECK(story.clusters.restarts.size() == 3);
+  CHECK_FALSE(story.progress().image_pushed);
+  story.simulator.clear_faults();
+  story.look();
+  CHECK(story.progress().image_pushed);
+  for (const auto& statement : story.simulator.statements()) {
+    if (statement.sql.find("CREATE IMAGE") != std::string::npos) CHECK(statement.frontend == "fe-0");
+  }
+}
+
+TEST_CASE("where a part of the change is taken back all is let go") {
+  Story story;
+  story.look();
+  story.clusters.pass(story.record);
+  auto part = object_at("sr:3.5.8");
+  part["spec"]["starRocksFeSpec"]["image"] = "sr:3.5.7";
+  CHECK_FALSE(story.look(part).led);
+  CHECK(story.progress().turns.empty());
+  CHECK(story.clusters.events.back() == "UpgradeRolloutLetGo");
 }
 
 TEST_CASE("an object with somebody else's images is not led, nor is a record that does not lead") {
