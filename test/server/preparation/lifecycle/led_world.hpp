@@ -8,6 +8,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/memory/memory_preparation_store.hpp"
@@ -110,6 +111,13 @@ inline FrontendSimulatorOptions three_frontends() {
   return options;
 }
 
+inline LedRollout stepwise() {
+  LedRollout rollout;
+  rollout.mode = RolloutMode::Stepwise;
+  rollout.readings = 2;
+  return rollout;
+}
+
 struct LedStory {
   MovableClock clock;
   MemoryPreparationStore store{clock};
@@ -119,15 +127,14 @@ struct LedStory {
   spdlog::logger log{"test"};
   Preparation record;
 
-  LedStory() {
+  explicit LedStory(LedRollout rollout = stepwise()) {
     Preparation wanted;
     wanted.name = "sr-1";
     wanted.name_space = "db";
     wanted.spec.object = {"StarRocksCluster", "sr", "uid"};
     wanted.spec.cluster = "sr";
     wanted.spec.changes = {{Component::Frontend, "sr:3.5.7", "sr:3.5.8"}, {Component::Backend, "sr:3.5.7", "sr:3.5.8"}};
-    wanted.spec.rollout.mode = RolloutMode::Stepwise;
-    wanted.spec.rollout.readings = 2;
+    wanted.spec.rollout = std::move(rollout);
     auto made = store.create(wanted, ample());
     REQUIRE(made);
     made->status.phase = Phase::Completed;
