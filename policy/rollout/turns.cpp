@@ -231,7 +231,6 @@ class Leader {
     turn.began = seen_.now;
     turn.readings = 0;
     turn.waiting_for.clear();
-    out_.step_taken = true;
     tell(false, "UpgradeTurnStarted", step_text(turn));
     if (auto note = leader_note(turn, seen_, INT_MAX); !note.empty()) {
       tell(true, "UpgradeLeaderNotLast", note);
@@ -270,7 +269,6 @@ class Leader {
     --turn.partition;
     ++turn.step;
     turn.since = seen_.now;
-    out_.step_taken = true;
     tell(false, "UpgradeStepStarted", step_text(turn));
   }
 

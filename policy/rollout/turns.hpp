@@ -49,7 +49,6 @@ struct TurnMove {
   RolloutProgress progress;  ///< To be stored when it differs, before anything else is done.
   std::vector<TurnEvent> events;
   bool push_image = false;  ///< Ask every FE for an image of its metadata; then store progress.image_pushed.
-  bool step_taken = false;  ///< The operator should look again now: another answer waits for it.
 };
 
 /// The image that the pods of a changed component go back to: not that of a target before it which they never ran
