@@ -565,7 +565,8 @@ TEST_CASE("failure 16: what went wrong quietly is seen: a hook that failed, a ro
     site.world.clock.move(7h);
     REQUIRE(site.newest_reaches(Stage::Closed));
     CHECK(site.records().front().status.outcome != Outcome::Succeeded);
-    CHECK(site.has_event("UpgradePreparationExpired"));
+    // Told once its settings are back, by the same look.
+    CHECK(site.world.signal.eventually([&] { return site.has_event("UpgradePreparationExpired"); }));
   }
 }
 
