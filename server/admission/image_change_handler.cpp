@@ -27,6 +27,8 @@ constexpr milliseconds kConfigMapsTimeout{3000};
 constexpr milliseconds kReadBackTimeout{2000};
 /// For reading the versions that run: three statements to an FE that has just answered.
 constexpr milliseconds kVersionsTimeout{2000};
+/// What was read of the cluster tells where its FE's login is for as long as a read of its own might take elsewhere.
+constexpr milliseconds kObjectCounts{10000};
 /// Left of the review after the wait for hooks: the record is read once more, and the answer sent.
 constexpr milliseconds kAfterWait{1000};
 /// Of the retry annotation; longer values are compared by their beginning.
@@ -99,10 +101,11 @@ AdmissionAnswer ImageChangeHandler::handle() {
   facts_.changes = image_changes(request_.kind, request_.old_object, request_.object);
   if (facts_.changes.empty() || !gather_configuration()) return decide(facts_).answer;
   gather_facts();
-  const StatusMirror::AnsweringScope answering(peers_.controller.status_mirror(),
-                                               facts_.name_space + "/" + facts_.cluster);
+  StatusMirror::AnsweringScope answering(peers_.controller.status_mirror(), facts_.name_space + "/" + facts_.cluster);
   gather_records();
-  return decide_in_rounds();
+  auto answer = decide_in_rounds();
+  if (answer.allowed && !facts_.dry_run) answering.admitted();
+  return answer;
 }
 
 /// False: neither version of the object asks for anything.
@@ -129,6 +132,7 @@ bool ImageChangeHandler::gather_configuration() {
 void ImageChangeHandler::read_stored() {
   if (!options_.compare_with_stored || request_.dry_run) return;
   const ObjectRef object{request_.kind, request_.name, text_member(member(request_.object, "metadata"), "uid")};
+  stored_counts_until_ = peers_.clock.steady_now() + kObjectCounts;
   auto stored = peers_.clusters.get_object(request_.name_space, object, within(kStoreTimeout));
   if (stored) {
     stored_ = std::move(stored).value();
@@ -288,11 +292,15 @@ const Preparation* ImageChangeHandler::record_of(const std::string& name) const 
   return nullptr;
 }
 
+bool ImageChangeHandler::knows_cluster() const {
+  return request_.kind == kClusterKind && !stored_.is_null() && peers_.clock.steady_now() < stored_counts_until_;
+}
+
 std::shared_ptr<FrontendInquiry> ImageChangeHandler::inquiry() {
   if (!inquiry_) {
     inquiry_ = std::make_shared<FrontendInquiry>();
-    // What a warehouse stores tells nothing of its cluster; what was stored before a wait may be another by now.
-    if (request_.kind == kClusterKind && !has_waited_) inquiry_->object = stored_;
+    // What a warehouse stores tells nothing of its cluster.
+    if (knows_cluster()) inquiry_->object = stored_;
     inquiry_->wants_versions = options_.version_policy != VersionPolicy::Off;
   }
   return inquiry_;
@@ -302,7 +310,6 @@ void ImageChangeHandler::carry_out(const Decision& decision) {
   // The hooks' own login is next.
   if (decision.effect == Effect::Start || decision.effect == Effect::Reopen || decision.effect == Effect::Wait) {
     inquiry_.reset();
-    has_waited_ = true;
   }
   switch (decision.effect) {
     case Effect::None:
@@ -348,7 +355,7 @@ void ImageChangeHandler::ask_permission() {
 }
 
 void ImageChangeHandler::wait_for(const std::string& name) {
-  peers_.waiters.wait(facts_.name_space, name, wait_until_);
+  peers_.waiters.wait(facts_.name_space, name, wait_until_, name == created_ ? facts_.cluster : std::string{});
   left_.wait = false;
   gather_records();
   const auto* record = record_of(name);
@@ -363,7 +370,11 @@ Result<Preparation> ImageChangeHandler::create(const Decision& decision) {
   record.spec = *decision.start;
   record.spec.requested_by = requested_by(request_);
   auto created = peers_.store.create(record, within(kStoreTimeout));
-  if (created) peers_.controller.created_here(*created);
+  if (!created) return created;
+  created_ = created->name;
+  ObjectRead object;
+  if (knows_cluster()) object = {std::make_shared<const json>(stored_), stored_counts_until_};
+  peers_.controller.created_here(*created, object);
   return created;
 }
 

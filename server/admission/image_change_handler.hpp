@@ -71,6 +71,8 @@ class ImageChangeHandler {
   void reopen(const std::string& name);
   /// At most `share` from now, and never beyond the review's deadline.
   [[nodiscard]] Deadline within(std::chrono::milliseconds share) const;
+  /// The cluster is known as it was stored a moment ago.
+  [[nodiscard]] bool knows_cluster() const;
   /// For all questions to the FEs until the next pause.
   [[nodiscard]] std::shared_ptr<FrontendInquiry> inquiry();
 
@@ -80,10 +82,11 @@ class ImageChangeHandler {
   const Deadline deadline_;
   const Deadline wait_until_;
   nlohmann::json stored_;  ///< Null until it is read, and where it is not.
+  SteadyTime stored_counts_until_{};
   AdmissionFacts facts_;
   EffectsLeft left_;
   std::shared_ptr<FrontendInquiry> inquiry_;
-  bool has_waited_ = false;
+  std::string created_;              ///< Name of the record that this request has created; empty: none.
   std::set<std::string> confirmed_;  ///< Names of records that were read since they were last gathered.
   bool all_confirmed_ = false;
 };

@@ -1,5 +1,6 @@
 #include "server/admission/outcome_waiters.hpp"
 
+#include <algorithm>
 #include <iterator>
 
 namespace gate {
@@ -31,7 +32,20 @@ void OutcomeWaiters::notify(const Preparation& record, bool removed) {
   if (woken) changed_.notify_all();
 }
 
-void OutcomeWaiters::wait(const std::string& name_space, const std::string& name, Deadline deadline) {
+bool OutcomeWaiters::is_to_come(const std::string& name_space, const std::string& name, Deadline deadline,
+                                const std::string& created_for) {
+  if (created_for.empty()) {
+    const auto current = store_.get(name_space, name, deadline);
+    return current ? !finished(*current) : current.error().code != ErrorCode::NotFound;
+  }
+  const auto known = store_.known_of_cluster(name_space, created_for, deadline);
+  if (!known) return true;
+  return std::any_of(known->begin(), known->end(),
+                     [&](const Preparation& record) { return record.name == name && !finished(record); });
+}
+
+void OutcomeWaiters::wait(const std::string& name_space, const std::string& name, Deadline deadline,
+                          const std::string& created_for) {
   bool over = false;
   auto state = state_.lock();
   const auto own = state->of_namespace(name_space);
@@ -46,10 +60,7 @@ void OutcomeWaiters::wait(const std::string& name_space, const std::string& name
   const Registration registered{state, state->waiting.emplace(name_space + "/" + name, &over)};
   // Registered first, then read: what finishes in between is seen by one or the other.
   bool to_come = false;
-  state.release_for([&] {
-    const auto current = store_.get(name_space, name, deadline);
-    to_come = current ? !finished(*current) : current.error().code != ErrorCode::NotFound;
-  });
+  state.release_for([&] { to_come = is_to_come(name_space, name, deadline, created_for); });
   if (to_come) state.wait_until(changed_, deadline, [&](const State& now) { return over || now.stopped; });
 }
 

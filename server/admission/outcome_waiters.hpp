@@ -24,7 +24,10 @@ class OutcomeWaiters {
 
   /// Blocks until the record is Completed or Failed, is removed, or `deadline` passes; at once when too many wait. A
   /// namespace takes at most half of what others leave: there is always room for one more.
-  void wait(const std::string& name_space, const std::string& name, Deadline deadline);
+  /// `created_for`: the caller has just created it here, for that cluster, so that what is known of it here suffices;
+  /// empty: it is read.
+  void wait(const std::string& name_space, const std::string& name, Deadline deadline,
+            const std::string& created_for = {});
 
   /// Ends all waits, now and from now on.
   void stop();
@@ -38,6 +41,9 @@ class OutcomeWaiters {
 
     [[nodiscard]] std::size_t of_namespace(const std::string& name_space) const;
   };
+
+  [[nodiscard]] bool is_to_come(const std::string& name_space, const std::string& name, Deadline deadline,
+                                const std::string& created_for);
 
   PreparationStore& store_;
   const std::size_t waiting_max_;

@@ -1,6 +1,7 @@
 #include "server/preparation/lifecycle/controller.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "server/base/attempt.hpp"
 #include "server/base/backoff.hpp"
@@ -121,6 +122,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
   bool held = false;
   std::optional<SteadyTime> let_go_at;
   const bool others = !record.status.runner.identity.empty() && record.status.runner.identity != options_.identity;
+  const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
   {
     const auto records = records_.lock();
     const auto known = records->known.find(key);
@@ -145,6 +147,7 @@ void PreparationController::record_changed(const Preparation& record, bool remov
                              open,
                              record.status.restore_pending,
                              others,
+                             unclaimed,
                              held,
                              claim,
                              claim_seen,
@@ -187,7 +190,6 @@ void PreparationController::record_changed(const Preparation& record, bool remov
     return;
   }
   if (echo) return;  // it comes back by itself
-  const bool unclaimed = record.status.runner.identity.empty() && record.status.stage == Stage::Preparing;
   queue_.add(key, unclaimed ? clock_.steady_now() + kHeadStart + own_share : look_at(others));
 }
 
@@ -196,9 +198,9 @@ SteadyTime PreparationController::look_at(bool others) const {
   return others ? now + milliseconds(options_.claim_stale_after) / kOthersLooks : now;
 }
 
-void PreparationController::created_here(const Preparation& record) {
+void PreparationController::created_here(const Preparation& record, const ObjectRead& object) {
   const auto key = key_of(record);
-  records_.lock()->tracked[key].created = record;
+  records_.lock()->tracked[key].created = Read{record, false, object};
   queue_.add(key, clock_.steady_now());
 }
 
@@ -344,6 +346,11 @@ std::optional<milliseconds> PreparationController::reconcile(const std::string& 
   milliseconds look_again{};
   auto claimed = claim(key, *got, look_again);
   if (!claimed) return look_again;
+  if (got->object.object) {
+    auto& session = records_.lock()->tracked[key].session;
+    session.object = got->object.object;
+    session.object_counts_until = got->object.counts_until;
+  }
   return look(*claimed, key, stop);
 }
 
@@ -360,12 +367,6 @@ std::optional<milliseconds> PreparationController::look(const std::shared_ptr<Cl
     session.shared = records->has_neighbours(key, record);
   }
   auto again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
-  // What comes next has nothing to wait for, and needs neither another claim nor another read.
-  const bool goes_on =
-      again == milliseconds{0} && !session.runner && claim->snapshot().status.stage == Stage::Restoring;
-  if (goes_on && !claim->lost() && !stop.stop_requested()) {
-    again = lifecycle_.advance(claim, session, passes_.get_token(), stop);
-  }
   // Before the lock: the heartbeat may hold the claim for as long as the store takes.
   const auto after = claim->snapshot();
   const auto state = state_text(after);
@@ -514,7 +515,7 @@ bool PreparationController::let_go(const Preparation& record) {
 }
 
 Result<PreparationController::Read> PreparationController::read(const std::string& key) {
-  std::optional<Preparation> created;
+  std::optional<Read> created;
   std::optional<Preparation> left;
   {
     const auto records = records_.lock();
@@ -526,12 +527,12 @@ Result<PreparationController::Read> PreparationController::read(const std::strin
     if (left && (known == records->known.end() || known->second.version != left->resource_version)) left.reset();
     if (created && known != records->known.end() && known->second.others) created.reset();
   }
-  if (created) return Read{*std::move(created), false};
-  if (left) return Read{*std::move(left), true};
+  if (created) return *std::move(created);
+  if (left) return Read{*std::move(left), true, {}};
   const auto [name_space, name] = split_key(key);
   auto record = store_.get(name_space, name, store_deadline());
   if (!record) return record.error();
-  return Read{*std::move(record), false};
+  return Read{*std::move(record), false, {}};
 }
 
 void PreparationController::forget(const std::string& key) {
@@ -599,19 +600,29 @@ std::set<std::string> PreparationController::clusters_of_others() const {
   std::set<std::string> seen;
   const auto records = records_.lock();
   const auto now = clock_.steady_now();
+  std::set<std::string> closed;  // by others, a moment ago
   for (const auto& [key, known] : records->known) {
-    if (!known.open) continue;
-    if (!seen.insert(known.cluster_key).second) {
+    const bool at_work = known.others && now < known.claim_seen + known.patience;
+    if (!known.open) {
+      if (known.let_go_at && now < *known.let_go_at) closed.insert(known.cluster_key);
+    } else if (!seen.insert(known.cluster_key).second) {
       theirs.erase(known.cluster_key);
-    } else if (known.others && now < known.claim_seen + known.patience) {
+    } else if (at_work) {
       theirs.insert(known.cluster_key);
     }
   }
+  // Who has closed the last one writes its end, as it takes its finalizer off.
+  std::set_difference(closed.begin(), closed.end(), seen.begin(), seen.end(), std::inserter(theirs, theirs.end()));
   return theirs;
 }
 
 void PreparationController::tell_turns(const std::stop_token& stop) {
-  if (!options_.restore_only && !store_.backing_off()) turns_.tell(stop);
+  if (options_.restore_only || store_.backing_off()) return;
+  turns_.tell(stop, [this](const std::string& key) {
+    const auto records = records_.lock();
+    const auto known = records->known.find(key);
+    return known == records->known.end() || known->second.unclaimed;
+  });
 }
 
 void PreparationController::repeat(const std::stop_token& stop, const std::function<void()>& beat) {

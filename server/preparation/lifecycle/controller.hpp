@@ -64,6 +64,12 @@ struct ControllerStats {
   std::uint64_t claims_taken_over = 0;
 };
 
+/// The cluster that a record is of, as it was read a moment ago.
+struct ObjectRead {
+  std::shared_ptr<const nlohmann::json> object;  ///< Null: not read.
+  SteadyTime counts_until{};
+};
+
 /// Thread safe. Owns its threads; the destructor stops them.
 class PreparationController {
  public:
@@ -81,7 +87,8 @@ class PreparationController {
 
   void record_changed(const Preparation& record, bool removed);
   /// This replica has just created `record`: it is worked on here, unless all workers are busy and another is faster.
-  void created_here(const Preparation& record);
+  /// `object`: what it is of, as the admission has just read it; nothing: it is read.
+  void created_here(const Preparation& record, const ObjectRead& object = {});
   /// The object of open records was written: look at them now. `version`: its resourceVersion; empty: gone, or not
   /// known.
   void object_changed(const std::string& name_space, const std::string& kind, const std::string& name,
@@ -104,10 +111,15 @@ class PreparationController {
   [[nodiscard]] ControllerStats stats() const;
 
  private:
+  struct Read {
+    Preparation record;
+    bool remembered = false;  ///< Not read: as this replica wrote it last. The claim is compare-and-set.
+    ObjectRead object{};      ///< What it is of, where that was read, too.
+  };
   /// What this replica remembers of a record between two looks.
   struct Tracked {
     std::shared_ptr<ClaimedRecord> claim;  ///< Set while it is worked on, and between two passes over its hooks.
-    std::optional<Preparation> created;    ///< As it was created here, until the first look.
+    std::optional<Read> created;           ///< As it was created here, until the first look.
     std::optional<Preparation> left;       ///< As the last look here left it stored.
     RecordSession session;                 ///< Its runner, of these passes, refers to `claim`.
     SteadyTime next_look{};
@@ -124,10 +136,6 @@ class PreparationController {
     [[nodiscard]] std::optional<std::chrono::milliseconds> early(const std::string& state, SteadyTime now,
                                                                  std::chrono::milliseconds distance) const;
   };
-  struct Read {
-    Preparation record;
-    bool remembered = false;  ///< Not read: as this replica wrote it last. The claim is compare-and-set.
-  };
   /// A claim and what was taken up again with it.
   struct Kept {
     std::shared_ptr<ClaimedRecord> claim;
@@ -141,7 +149,8 @@ class PreparationController {
     std::string supersedes;   ///< Key of the predecessor; empty: none.
     bool open = false;
     bool pending = false;
-    bool others = false;  ///< Another replica has claimed it.
+    bool others = false;     ///< Another replica has claimed it.
+    bool unclaimed = false;  ///< Nobody has, and its hooks have not begun.
     bool held = false;
     std::string claim;                ///< See renewal_text.
     SteadyTime claim_seen{};          ///< When this renewal was told of first.
@@ -200,7 +209,8 @@ class PreparationController {
   void forget(const std::string& key);
   void renew_claims();
   void flush_mirrors();
-  /// Keys of clusters with one open record, which another replica works on.
+  /// Keys of clusters with one open record, which another replica works on, or none, where another one has closed the
+  /// last a moment ago.
   [[nodiscard]] std::set<std::string> clusters_of_others() const;
   void tell_turns(const std::stop_token& stop);
   [[nodiscard]] std::chrono::milliseconds lease() const { return options_.claim_stale_after * 3 / 4; }

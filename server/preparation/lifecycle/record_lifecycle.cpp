@@ -83,6 +83,11 @@ std::string begun_text(const Preparation& record) {
   return "running " + std::to_string(count) + (count == 1 ? " pre-upgrade hook" : " pre-upgrade hooks");
 }
 
+bool sets_only(const PreparationSpec& spec) {
+  return std::all_of(spec.hooks.begin(), spec.hooks.end(),
+                     [](const Hook& hook) { return setting_of(hook) != nullptr; });
+}
+
 /// Whether a request waits for this very moment nobody here knows: it may wait at another replica.
 std::string completed_text(const Preparation& record) {
   const auto count = record.spec.hooks.size();
@@ -92,6 +97,10 @@ std::string completed_text(const Preparation& record) {
   return what + (record.spec.rollout.admission == AdmissionMode::Hold
                      ? "; pods that were held may roll"
                      : "; a request that still waits is admitted, one that was refused must be repeated");
+}
+
+std::string rollout_text(const std::string& waiting_for) {
+  return clean_text("waiting for the rollout: " + waiting_for);
 }
 
 /// Event of a record whose settings are to be restored: reason, and whether it is a warning.
@@ -119,9 +128,10 @@ struct RecordLifecycle::Look {
   std::optional<nlohmann::json> object;  ///< nullopt: it cannot be known now.
   std::vector<ComponentImage> present;
   std::vector<Preparation> others;
-  bool back = false;                       ///< Pods go elsewhere than the record prepared.
-  std::optional<std::string> waiting_for;  ///< nullopt: not known, or nothing moves.
-  std::string unset;                       ///< Why the settings are not known to be in force; "" when they are.
+  std::optional<Result<RolloutState>> rollout;  ///< Where this look has asked already.
+  bool back = false;                            ///< Pods go elsewhere than the record prepared.
+  std::optional<std::string> waiting_for;       ///< nullopt: not known, or nothing moves.
+  std::string unset;                            ///< Why the settings are not known to be in force; "" when they are.
 };
 
 RecordLifecycle::RecordLifecycle(const LifecyclePeers& peers, LifecycleOptions options)
@@ -139,21 +149,14 @@ Deadline RecordLifecycle::store_deadline() const { return clock_.steady_now() + 
 
 RecordLifecycle::Again RecordLifecycle::advance(const std::shared_ptr<ClaimedRecord>& claim, RecordSession& session,
                                                 const std::stop_token& passes, const std::stop_token& stop) {
-  const auto record = claim->snapshot();
-  Again again;
-  switch (record.status.stage) {
-    case Stage::Preparing:
-      again = record.spec.bypass ? close_bypass(*claim) : prepare(*claim, session, passes);
-      break;
-    case Stage::Prepared:
-    case Stage::RollingOut:
-      again = follow(*claim, session, stop);
-      break;
-    case Stage::Restoring:
-    case Stage::Closed:  // with a restore pending: see is_open()
-      again = restore(*claim, session, stop);
-      break;
-  }
+  auto again = step(*claim, session, passes, stop);
+  // A warning does not wait for the restore, which may take its time, and in which this process may end.
+  if (restore_event(claim->snapshot().status.outcome).second) tell_outcome(claim->snapshot(), session, "");
+  // What comes next has nothing to wait for, and needs neither another claim nor another read.
+  const bool goes_on =
+      again == milliseconds{0} && !session.runner && claim->snapshot().status.stage == Stage::Restoring;
+  if (goes_on && !claim->lost() && !stop.stop_requested()) again = step(*claim, session, passes, stop);
+  tell_outcome(claim->snapshot(), session, "");
   if (claim->lost()) return kStoreRetry;
   const auto after = claim->snapshot();
   // What goes on at once is told by its end.
@@ -161,6 +164,34 @@ RecordLifecycle::Again RecordLifecycle::advance(const std::shared_ptr<ClaimedRec
   if (is_open(after)) return again;
   prune(after);
   return std::nullopt;  // whose finalizer is the controller's to take off
+}
+
+RecordLifecycle::Again RecordLifecycle::step(ClaimedRecord& claim, RecordSession& session,
+                                             const std::stop_token& passes, const std::stop_token& stop) {
+  const auto record = claim.snapshot();
+  switch (record.status.stage) {
+    case Stage::Preparing:
+      return record.spec.bypass ? close_bypass(claim) : prepare(claim, session, passes);
+    case Stage::Prepared:
+    case Stage::RollingOut: {
+      const auto again = follow(claim, session, stop);
+      session.outcome_untold = claim.snapshot().status.stage == Stage::Restoring;
+      return again;
+    }
+    case Stage::Restoring:
+    case Stage::Closed:  // with a restore pending: see is_open()
+      break;
+  }
+  return restore(claim, session, stop);
+}
+
+bool RecordLifecycle::tell_outcome(const Preparation& record, RecordSession& session, const std::string& also) {
+  if (!std::exchange(session.outcome_untold, false)) return false;
+  const auto [reason, warning] = restore_event(record.status.outcome);
+  if (reason.empty()) return false;
+  const auto& why = record.status.message;
+  clusters_.emit_event(record, warning, reason, (why.empty() ? "every pod and node is new" : why) + also);
+  return true;
 }
 
 // ---- Prepare ----
@@ -185,11 +216,18 @@ void RecordLifecycle::has_read(const Preparation& record, const nlohmann::json& 
   mirror_.has_read(record.name_space, record.spec.cluster, session.object);
 }
 
+Result<nlohmann::json> RecordLifecycle::object_of(const Preparation& record, const RecordSession& session) {
+  // The admission that created the record has compared it a moment ago, and nobody has written it since.
+  const bool counts = session.object && clock_.steady_now() < session.object_counts_until;
+  if (counts && mirror_.is_newest(record.name_space, record.spec.cluster, *session.object)) return *session.object;
+  return clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+}
+
 Status RecordLifecycle::begin(ClaimedRecord& claim, RecordSession& session) {
   if (auto taken = hand_over_.take_over(claim, store_deadline()); !taken) return taken;
   auto record = claim.snapshot();
   if (record.status.hooks.empty()) {
-    auto object = clusters_.get_object(record.name_space, record.spec.object, store_deadline());
+    auto object = object_of(record, session);
     if (object && uid_of(*object) != record.spec.object.uid) {
       return claim.update(
           [&](PreparationStatus& status) { cancel(status, clock_.wall_now(), gone_because(record, object)); },
@@ -201,12 +239,23 @@ Status RecordLifecycle::begin(ClaimedRecord& claim, RecordSession& session) {
       if (!begun) return begun;
       record = claim.snapshot();
     }
-    if (object) has_read(record, *object, session);
-    clusters_.emit_event(record, false, "UpgradePreparationStarted", begun_text(record));
+    if (object) {
+      const auto counts_until = session.object ? session.object_counts_until : store_deadline();
+      has_read(record, *object, session);
+      session.object_counts_until = counts_until;
+    }
+    session.start_untold = true;
+    // Settings are mostly through at once, and Completed says as much.
+    if (!sets_only(record.spec)) tell_start(record, session);
   }
   // Its mirror is written by the next beat: mostly it says by then that it is done.
   // What other records have set is not what was there before.
   return learn_from_neighbours(claim);
+}
+
+void RecordLifecycle::tell_start(const Preparation& record, RecordSession& session) {
+  if (!std::exchange(session.start_untold, false)) return;
+  clusters_.emit_event(record, false, "UpgradePreparationStarted", begun_text(record));
 }
 
 RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSession& session,
@@ -225,10 +274,12 @@ RecordLifecycle::Again RecordLifecycle::prepare(ClaimedRecord& claim, RecordSess
   }
   const auto pass = runner->prepare();
   if (pass.end == RunEnd::ComeAgain) {
+    tell_start(claim.snapshot(), session);
     session.runner = std::move(runner);
     return pass.again;
   }
   if (pass.end != RunEnd::Finished) return kStoreRetry;
+  session.start_untold = false;
   const auto record = claim.snapshot();
   if (record.status.phase == Phase::Failed) {
     ++counts_.failed;
@@ -287,10 +338,10 @@ RecordLifecycle::Again RecordLifecycle::follow(ClaimedRecord& claim, RecordSessi
   if (const auto gone = gone_because(record, object); !gone.empty()) return restore_as(claim, Outcome::Expired, gone);
   Look look;
   if (object) {
+    has_read(record, *object, session);
     if (hooks_removed(record, *object)) {
       return restore_as(claim, Outcome::Reverted, "the object no longer asks for upgrade hooks");
     }
-    has_read(record, *object, session);
     look.present = present_images(record, *object);
     look.object = std::move(object).value();
   }
@@ -359,8 +410,10 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_admission(ClaimedRe
                                                                        HookRunner& runner) {
   const auto record = claim.snapshot();
   const auto now = clock_.wall_now();
-  if (rollout_goal(record.spec, look.present).forward) {
-    if (!follow_from_now(claim, true)) return kStoreRetry;
+  const auto goal = rollout_goal(record.spec, look.present);
+  if (goal.forward) {
+    look.rollout = clusters_.rollout_state(record, goal, store_deadline());
+    if (!follow_from_now(claim, true, look.rollout)) return kStoreRetry;
     clusters_.emit_event(record, false, "UpgradeAdmitted", "the new images are on the object; following the rollout");
     return std::nullopt;
   }
@@ -368,7 +421,7 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_admission(ClaimedRe
   const bool expired = now - record.status.completion_time.value_or(now) > options_.admit_within;
   const bool moving = !all_at_from(record, look.present) || record.status.pods_moved;
   if (!all_at_from(record, look.present) || (expired && moving)) {
-    if (!follow_from_now(claim, false)) return kStoreRetry;
+    if (!follow_from_now(claim, false, std::nullopt)) return kStoreRetry;
     return std::nullopt;
   }
   if (expired || record.deleting) {
@@ -379,19 +432,26 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_admission(ClaimedRe
       return restore_as(claim, Outcome::Expired,
                         expired ? "the upgrade was not repeated in time" : "the record was deleted before it was used");
     }
-    if (!follow_from_now(claim, false)) return kStoreRetry;
+    if (!follow_from_now(claim, false, std::nullopt)) return kStoreRetry;
     return std::nullopt;
   }
   remember_nodes(claim, runner);
   return std::nullopt;
 }
 
-Status RecordLifecycle::follow_from_now(ClaimedRecord& claim, bool admitted) {
+Status RecordLifecycle::follow_from_now(ClaimedRecord& claim, bool admitted,
+                                        const std::optional<Result<RolloutState>>& seen) {
   const auto now = clock_.wall_now();
+  const bool known = seen && *seen;
+  // A led one has a text of its own.
+  const bool says = known && !(*seen)->finished && !claim.snapshot().spec.rollout.leads();
   return claim.update(
       [&](PreparationStatus& status) {
         status.stage = Stage::RollingOut;
         if (admitted && !status.admitted_time) status.admitted_time = now;
+        if (known && (*seen)->begun) status.pods_moved = true;
+        // What report() is about to say of it.
+        if (says) status.message = rollout_text((*seen)->waiting_for);
       },
       store_deadline());
 }
@@ -411,11 +471,12 @@ std::optional<RecordLifecycle::Again> RecordLifecycle::watch_rollout(ClaimedReco
   look.back = !goal.forward;
   // It may have been admitted after it was seen on its way to somebody else's images.
   if (goal.forward && !record.status.admitted_time) {
-    if (!follow_from_now(claim, true)) return kStoreRetry;
+    if (!follow_from_now(claim, true, std::nullopt)) return kStoreRetry;
   }
   const auto* top = look.back ? admitted_on_top(record, look.others) : nullptr;
   if (top != nullptr) return restore_as(claim, Outcome::Superseded, "superseded by " + top->name);
-  auto known = rollout_waits_for(claim, goal, runner);
+  const auto rollout = look.rollout ? *look.rollout : clusters_.rollout_state(record, goal, store_deadline());
+  auto known = rollout ? rollout_waits_for(claim, goal, *rollout, runner) : Result<std::string>(rollout.error());
   if (!known) {
     log_info(log_, "rollout not known", {{"preparation", key_of(record)}, {"error", known.error().message}});
     return std::nullopt;
@@ -451,12 +512,10 @@ std::string RecordLifecycle::used_on_top(const Preparation& record, const std::v
 }
 
 Result<std::string> RecordLifecycle::rollout_waits_for(ClaimedRecord& claim, const RolloutGoal& goal,
-                                                       HookRunner& runner) {
+                                                       const RolloutState& rollout, HookRunner& runner) {
   auto record = claim.snapshot();
-  const auto rollout = clusters_.rollout_state(record, goal, store_deadline());
-  if (!rollout) return rollout.error();
   // Durable before anything is concluded from its absence: a gate that starts later has not seen them move.
-  const bool moved = goal.forward ? rollout->begun : !rollout->settled && !rollout->finished;
+  const bool moved = goal.forward ? rollout.begun : !rollout.settled && !rollout.finished;
   if (moved && !record.status.pods_moved) {
     const auto stored = claim.update([](PreparationStatus& status) { status.pods_moved = true; }, store_deadline());
     if (!stored) return stored.error();
@@ -464,11 +523,11 @@ Result<std::string> RecordLifecycle::rollout_waits_for(ClaimedRecord& claim, con
   }
   // Pods that never left need not be well: nothing of ours is under way.
   const bool never_left = !goal.forward && !record.status.pods_moved && all_at_origin(record, goal.images);
-  if (never_left && (rollout->settled || rollout->finished)) return std::string{};
-  if (!rollout->finished) return rollout->waiting_for;
+  if (never_left && (rollout.settled || rollout.finished)) return std::string{};
+  if (!rollout.finished) return rollout.waiting_for;
   const auto nodes = runner.nodes(clock_.steady_now() + kRoundBudget);
   if (!nodes) return nodes.error();
-  return unfinished_in_database(record, goal, rollout->sizes, *nodes);
+  return unfinished_in_database(record, goal, rollout.sizes, *nodes);
 }
 
 void RecordLifecycle::report(ClaimedRecord& claim, const Status& held, const Look& look) {
@@ -483,7 +542,8 @@ void RecordLifecycle::report(ClaimedRecord& claim, const Status& held, const Loo
     if (!was_back) message = "rolling back; the settings stay until the pods are there";
   }
   if (look.waiting_for) {
-    message = clean_text((look.back ? "rolling back; waiting for: " : "waiting for the rollout: ") + *look.waiting_for);
+    message =
+        look.back ? clean_text("rolling back; waiting for: " + *look.waiting_for) : rollout_text(*look.waiting_for);
   }
   if (drifted) {
     reason = kDrifted;
@@ -528,11 +588,7 @@ RecordLifecycle::Again RecordLifecycle::restore_as(ClaimedRecord& claim, Outcome
         status.message = why;
       },
       store_deadline());
-  if (!begun) return kStoreRetry;
-  if (const auto [reason, warning] = restore_event(outcome); !reason.empty()) {
-    clusters_.emit_event(claim.snapshot(), warning, reason, why.empty() ? "every pod and node is new" : why);
-  }
-  return milliseconds{0};
+  return begun ? milliseconds{0} : kStoreRetry;
 }
 
 RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, RecordSession& session,
@@ -547,7 +603,10 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, RecordSess
     // Not before trying: a namespace that is deleted is not to wait for an FE that is gone.
     const auto gone = frontend_is_gone(record, session, runner);
     if (!gone) return kStoreRetry;
-    if (*gone) return abandon(claim);
+    if (*gone) {
+      tell_outcome(record, session, "");
+      return abandon(claim);
+    }
     const auto others = hand_over_.open_neighbours(record, store_deadline());
     if (!others) return kStoreRetry;
     if (auto learned = hand_over_.learn(claim, *others, store_deadline()); !learned) return kStoreRetry;
@@ -572,6 +631,8 @@ RecordLifecycle::Again RecordLifecycle::restore(ClaimedRecord& claim, RecordSess
   if (record.status.stage != Stage::Closed) count_closed(claim.snapshot().status.outcome);
   const auto closed = claim.snapshot();
   log_info(log_, "record closed", {{"preparation", key_of(closed)}, {"outcome", to_string(closed.status.outcome)}});
+  // Where all is over at once, one event says so.
+  if (tell_outcome(closed, session, "; captured settings are back")) return std::nullopt;
   clusters_.emit_event(closed, false, "UpgradePreparationClosed",
                        "outcome " + std::string(to_string(closed.status.outcome)) + "; captured settings are back");
   return std::nullopt;

@@ -51,10 +51,13 @@ struct RecordSession {
   int restore_failures = 0;            ///< In a row.
   int unconfirmed = 0;                 ///< Rounds in a row in which some FE did not answer.
   std::shared_ptr<HookRunner> runner;  ///< Between two passes over its hooks; refers to the claim.
-  /// Of one look alone: its object as this look has read it, where that is the cluster itself; and its version.
+  /// Of one look alone: its object as this look, or the admission that created the record, has read it, where that is
+  /// the cluster itself; and its version.
   std::shared_ptr<const nlohmann::json> object;
   SteadyTime object_counts_until{};
   std::string object_version;
+  bool start_untold = false;    ///< The event of its start; one that is through at once needs none.
+  bool outcome_untold = false;  ///< Of one look: the event of its outcome, which may also say that it is closed.
 };
 
 /// What a lifecycle works with. All outlive it.
@@ -92,6 +95,8 @@ class RecordLifecycle {
   /// What one look while following found.
   struct Look;
 
+  [[nodiscard]] Again step(ClaimedRecord& claim, RecordSession& session, const std::stop_token& passes,
+                           const std::stop_token& stop);
   /// One pass over the hooks; see HookRunner::prepare().
   [[nodiscard]] Again prepare(ClaimedRecord& claim, RecordSession& session, const std::stop_token& passes);
   /// Up to the first hook; success with the stage moved on where there is nothing to prepare for any more.
@@ -103,12 +108,14 @@ class RecordLifecycle {
   /// Compares the object with a record that nobody was seen to use yet. A value: the look ends with it.
   [[nodiscard]] std::optional<Again> watch_admission(ClaimedRecord& claim, Look& look, HookRunner& runner);
   [[nodiscard]] std::optional<Again> watch_rollout(ClaimedRecord& claim, Look& look, HookRunner& runner);
-  [[nodiscard]] Status follow_from_now(ClaimedRecord& claim, bool admitted);
+  /// `seen`: what is waited for goes with the same write.
+  [[nodiscard]] Status follow_from_now(ClaimedRecord& claim, bool admitted,
+                                       const std::optional<Result<RolloutState>>& seen);
   /// Name of a newer record of the same object whose images are there now; empty: none.
   [[nodiscard]] std::string used_on_top(const Preparation& record, const std::vector<ComponentImage>& present);
   /// What the rollout to the look's goal waits for, empty when it is over. Error: it cannot be known now.
   [[nodiscard]] Result<std::string> rollout_waits_for(ClaimedRecord& claim, const RolloutGoal& goal,
-                                                      HookRunner& runner);
+                                                      const RolloutState& rollout, HookRunner& runner);
   /// Takes a led rollout a step on, and says what it waits for; returns when to look again.
   [[nodiscard]] std::chrono::milliseconds lead(ClaimedRecord& claim, Look& look);
   [[nodiscard]] Status learn_from_neighbours(ClaimedRecord& claim);
@@ -128,6 +135,11 @@ class RecordLifecycle {
   /// gone; or there is nobody who could know, and it has not answered for long.
   [[nodiscard]] Result<bool> frontend_is_gone(const Preparation& record, const RecordSession& session,
                                               HookRunner& runner);
+  /// As it is now: read, or as `session` has it from who created the record.
+  [[nodiscard]] Result<nlohmann::json> object_of(const Preparation& record, const RecordSession& session);
+  void tell_start(const Preparation& record, RecordSession& session);
+  /// False: there is nothing to tell, or it was told.
+  bool tell_outcome(const Preparation& record, RecordSession& session, const std::string& also);
   /// What was read of the record's cluster goes to the mirror and to the rest of this look.
   void has_read(const Preparation& record, const nlohmann::json& object, RecordSession& session);
   [[nodiscard]] Again abandon(ClaimedRecord& claim);

@@ -88,6 +88,12 @@ std::shared_ptr<const json> ConditionWriter::at_hand(const std::string& key) con
   return counts && version_of(*read->second.object) == newest->second ? read->second.object : nullptr;
 }
 
+bool ConditionWriter::is_newest(const std::string& name_space, const std::string& cluster, const json& object) const {
+  const auto state = state_.lock();
+  const auto newest = state->newest.find(name_space + "/" + cluster);
+  return newest != state->newest.end() && newest->second == version_of(object);
+}
+
 bool ConditionWriter::only_ours_since(const std::string& key, const std::string& version) const {
   const auto state = state_.lock();
   const auto newest = state->newest.find(key);

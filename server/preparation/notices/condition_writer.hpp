@@ -41,6 +41,9 @@ class ConditionWriter {
   /// a read of its own might take; what is written is written on top of that version.
   void has_read(const std::string& name_space, const std::string& cluster,
                 std::shared_ptr<const nlohmann::json> object);
+  /// Whether the watch tells of the cluster, and of no newer version than `object`.
+  [[nodiscard]] bool is_newest(const std::string& name_space, const std::string& cluster,
+                               const nlohmann::json& object) const;
   /// Whether nobody but this has written the cluster ("namespace/name") since `version`, as far as the watch tells.
   [[nodiscard]] bool only_ours_since(const std::string& key, const std::string& version) const;
 

@@ -14,6 +14,9 @@ constexpr std::chrono::seconds kWriteTimeout{10};
 /// After one that failed: the record is the truth, the mirror may lag.
 constexpr std::chrono::seconds kRetry{10};
 
+/// From an admission to the look at the object that it lets through, mostly.
+constexpr std::chrono::milliseconds kLookFollows{2000};
+
 std::string cluster_of(const Preparation& record) { return record.name_space + "/" + record.spec.cluster; }
 
 /// The objects whose status shows the record: its cluster, as "namespace/name", and its warehouse, with the kind before
@@ -42,11 +45,21 @@ StatusMirror::AnsweringScope::AnsweringScope(StatusMirror& mirror, std::string c
 }
 
 StatusMirror::AnsweringScope::~AnsweringScope() {
+  const auto now = mirror_.clock_.steady_now();
   const auto all = mirror_.all_.lock();
   all->answering.erase(all->answering.find(cluster_));
+  std::erase_if(all->admitted, [&](const auto& entry) { return now >= entry.second; });
+  if (admitted_) all->admitted[cluster_] = now + kLookFollows;
 }
 
-bool StatusMirror::answering(const std::string& cluster) { return all_.lock()->answering.contains(cluster); }
+bool StatusMirror::All::is_answering(const std::string& cluster, SteadyTime now) const {
+  const auto entry = admitted.find(cluster);
+  return answering.contains(cluster) || (entry != admitted.end() && now < entry->second);
+}
+
+bool StatusMirror::answering(const std::string& cluster) {
+  return all_.lock()->is_answering(cluster, clock_.steady_now());
+}
 
 void StatusMirror::saw(const Preparation& record, bool removed) {
   const auto all = all_.lock();
@@ -107,10 +120,18 @@ void StatusMirror::flush() {
   {
     const auto all = all_.lock();
     const auto now = clock_.steady_now();
-    for (auto& [slot, state] : all->states) {
+    for (auto it = all->states.begin(); it != all->states.end();) {
+      const auto entry = it++;
+      auto& [slot, state] = *entry;
       if (state.to_write && !all->speaks(*state.to_write, slot.object)) state.to_write.reset();
       if (!state.to_write || state.writing || state.not_before > now) continue;
-      if (all->answering.contains(cluster_of(*state.to_write))) continue;
+      // It was wanted once more while it was being written.
+      if (state.written == visible_state(*state.to_write)) {
+        state.to_write.reset();
+        all->drop_if_done(entry);
+        continue;
+      }
+      if (all->is_answering(cluster_of(*state.to_write), now)) continue;
       due.emplace_back(slot, std::exchange(state.to_write, nullptr));
       state.writing = true;
     }

@@ -26,20 +26,23 @@ class StatusMirror {
   StatusMirror(ClusterAccess& clusters, const Clock& clock, ConditionWriter* conditions = nullptr)
       : clusters_(clusters), clock_(clock), conditions_(conditions) {}
 
-  /// While an admission of a cluster, or of one of its warehouses, is being answered none of them is written.
+  /// While an admission of a cluster, or of one of its warehouses, is being answered none of them is written. Once it
+  /// was admitted, the object is about to be written and looked at, which has more to say: that is waited for, too.
   class AnsweringScope {
    public:
     AnsweringScope(StatusMirror& mirror, std::string cluster);
     ~AnsweringScope();
+    void admitted() { admitted_ = true; }
     AnsweringScope(const AnsweringScope&) = delete;
     AnsweringScope& operator=(const AnsweringScope&) = delete;
 
    private:
     StatusMirror& mirror_;
     const std::string cluster_;  // "namespace/name"
+    bool admitted_ = false;
   };
 
-  /// Whether an admission of the cluster ("namespace/name") is being answered.
+  /// Whether an admission of the cluster ("namespace/name") is being answered, or what follows is waited for.
   [[nodiscard]] bool answering(const std::string& cluster);
   /// A record as the watch tells it, whoever works on it; `removed`: it is gone. Decides which one speaks.
   void saw(const Preparation& record, bool removed);
@@ -47,7 +50,13 @@ class StatusMirror {
   /// written since.
   void has_read(const std::string& name_space, const std::string& cluster,
                 std::shared_ptr<const nlohmann::json> object) {
+    all_.lock()->admitted.erase(name_space + "/" + cluster);
     if (conditions_ != nullptr) conditions_->has_read(name_space, cluster, std::move(object));
+  }
+  /// See ConditionWriter. False where there are no conditions.
+  [[nodiscard]] bool is_newest(const std::string& name_space, const std::string& cluster,
+                               const nlohmann::json& object) const {
+    return conditions_ != nullptr && conditions_->is_newest(name_space, cluster, object);
   }
   /// Writes the state of `record` now where it speaks and that is allowed, otherwise at a later flush(). Blocks while
   /// it writes.
@@ -81,9 +90,11 @@ class StatusMirror {
 
   struct All {
     std::map<Slot, State> states;
-    std::multiset<std::string> answering;  ///< Clusters.
-    std::map<std::string, Speakers> open;  ///< By object.
+    std::multiset<std::string> answering;        ///< Clusters.
+    std::map<std::string, SteadyTime> admitted;  ///< Clusters, and until when the look at what follows is waited for.
+    std::map<std::string, Speakers> open;        ///< By object.
 
+    [[nodiscard]] bool is_answering(const std::string& cluster, SteadyTime now) const;
     [[nodiscard]] bool speaks(const Preparation& record, const std::string& object) const;
     void saw(const Preparation& record, const std::string& object, bool removed);
     void want(const Preparation& record, const std::string& object);

@@ -34,7 +34,7 @@ bool has_no_worker(const Preparation& record) {
 
 bool is_turn_notice(std::string_view message) { return message.substr(0, kTurnNotice.size()) == kTurnNotice; }
 
-void TurnNotices::tell(const std::stop_token& stop) {
+void TurnNotices::tell(const std::stop_token& stop, const std::function<bool(const std::string& key)>& may_wait) {
   const auto now = clock_.steady_now();
   const auto waiting = queue_.waiting_since(now - kAfter);
   std::set<std::string_view> keys;
@@ -43,7 +43,7 @@ void TurnNotices::tell(const std::stop_token& stop) {
   std::size_t written = 0;
   for (const auto& one : waiting) {
     if (written == kPerCall || stop.stop_requested()) return;
-    if (!is_due(one, now)) continue;
+    if (!is_due(one, now) || !may_wait(one.key)) continue;
     tell_one(one);
     ++written;
   }

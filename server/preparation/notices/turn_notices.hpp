@@ -3,6 +3,7 @@
 // one that nobody has begun looks like one that nobody will.
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <stop_token>
 #include <string>
@@ -28,9 +29,10 @@ class TurnNotices {
   TurnNotices(PreparationStore& store, const Clock& clock, const WorkQueue& queue)
       : store_(store), clock_(clock), queue_(queue) {}
 
-  /// Writes what is due, until `stop`: for people only, so failures are left to the next call. At most kPerCall
-  /// records, each with one read and one write; again once a record's place has halved, and not before kAgainAfter.
-  void tell(const std::stop_token& stop);
+  /// Writes what is due of what `may_wait`, as far as is known here, until `stop`: for people only, so failures are
+  /// left to the next call. At most kPerCall records, each with one read and one write; again once a record's place has
+  /// halved, and not before kAgainAfter.
+  void tell(const std::stop_token& stop, const std::function<bool(const std::string& key)>& may_wait);
 
   static constexpr std::size_t kPerCall = 50;
   /// A record that is begun by then has not waited.

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "test/fakes/forwarding_store.hpp"
 #include "test/server/preparation/world.hpp"
 
 namespace gate {
@@ -50,6 +51,34 @@ TEST_CASE("nothing is waited for that is finished, gone, late or stopped") {
   waiter.join();
   waiters.wait("db", "open", ample() + kAmple);
   CHECK(std::chrono::steady_clock::now() - began < kAmple);
+}
+
+/// Counts what is read by name.
+class CountedReads final : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  std::atomic<int> reads{0};
+
+ private:
+  std::optional<Error> around(const StoreCall& call, const std::function<void()>& make) override {
+    if (call.kind == StoreCall::Kind::Get) ++reads;
+    return ForwardingStore::around(call, make);
+  }
+};
+
+TEST_CASE("who has created a record here waits for it by what is known here") {
+  World world;
+  CountedReads store(world.store);
+  OutcomeWaiters waiters(store);
+  world.store.observe([&](const Preparation& record, bool removed) { waiters.notify(record, removed); });
+  world.create(record_of("own", {}));
+  {
+    std::jthread waiter([&] { waiters.wait("db", "own", ample() + kAmple, "sr"); });
+    REQUIRE(world.signal.eventually([&] { return waiters.waiting() == 1; }));
+    world.write("own", [](PreparationStatus& status) { status.phase = Phase::Completed; });
+  }
+  waiters.wait("db", "own", ample() + kAmple, "sr");  // what finished before it was registered
+  CHECK(store.reads == 0);
 }
 
 TEST_CASE("no namespace keeps another one from waiting") {

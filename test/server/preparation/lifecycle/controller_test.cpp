@@ -62,7 +62,7 @@ TEST_CASE("prepared, admitted, rolled out, restored, closed") {
   CHECK(status.rolled_out_time);
   CHECK(status.restored_time);
   for (const std::size_t fe : {0, 1}) CHECK(world.config(fe) == kSchedulingDefault);
-  CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradePreparationClosed") == 1; }));
+  CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradeRolledOut") == 1; }));
   const auto stats = replica.controller.stats();
   CHECK(stats.prepared == 1);
   CHECK(stats.restored == 1);

@@ -168,6 +168,28 @@ TEST_CASE("while an admission of a cluster or of its warehouse is answered neith
   CHECK(replica.on_warehouses() == "w ");
 }
 
+TEST_CASE("after an admission the look at what follows has more to say, and is waited for, but not for long") {
+  for (const bool looked_at : {true, false}) {
+    CAPTURE(looked_at);
+    Mirrored replica;
+    {
+      StatusMirror::AnsweringScope answering(replica.mirror, "db/sr");
+      answering.admitted();
+    }
+    replica.works_on(record("r", 1, Stage::Prepared));
+    CHECK(replica.written() == "");
+    CHECK(replica.mirror.answering("db/sr"));
+    if (looked_at) {
+      replica.mirror.has_read("db", "sr", nullptr);
+    } else {
+      replica.clock.pass(std::chrono::seconds(2));
+    }
+    replica.mirror.flush();
+    CHECK(replica.written() == "r ");
+    CHECK_FALSE(replica.mirror.answering("db/sr"));
+  }
+}
+
 TEST_CASE("a record that is gone is written nowhere any more") {
   Mirrored replica;
   const auto record_of_warehouse = of_warehouse(record("w", 1, Stage::RollingOut));

@@ -30,7 +30,7 @@ struct Queued {
   std::string message(const std::string& name) { return world.get(name).status.message; }
   std::string tell(const std::string& name, std::chrono::milliseconds after = 300ms) {
     clock.advance(after);
-    notices.tell(stop.get_token());
+    notices.tell(stop.get_token(), [](const std::string&) { return true; });
     return message(name);
   }
   std::string version(const std::string& name) { return world.get(name).resource_version; }
@@ -96,13 +96,13 @@ TEST_CASE("of two replicas one tells; the other goes on where that one fell sile
   for (const char* key : {"db/b", "db/c"}) others.add(key, queued.clock.steady_now());
   queued.tell("c");
   const auto first = queued.version("c");
-  other.tell(queued.stop.get_token());
+  other.tell(queued.stop.get_token(), [](const std::string&) { return true; });
   CHECK(queued.version("c") == first);
   // The first one is gone, and the second has begun what was before it.
   others.done("x/1");
   REQUIRE(others.take(queued.stop.get_token()) == "db/b");
   queued.clock.advance(TurnNotices::kAgainAfter);
-  other.tell(queued.stop.get_token());
+  other.tell(queued.stop.get_token(), [](const std::string&) { return true; });
   CHECK(queued.message("c").find("number 1 ") != std::string::npos);
 }
 
