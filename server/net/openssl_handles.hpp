@@ -38,6 +38,11 @@ inline std::string take_error() {
   return text.data();
 }
 
+/// The server is asked for by this name. As SSL_set_tlsext_host_name, whose cast is not ours to warn about.
+inline void ask_for_name(SSL* ssl, const std::string& name) {
+  SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(name.c_str()));
+}
+
 /// `text` outlives it.
 inline BioPtr reader_of(const std::string& text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));

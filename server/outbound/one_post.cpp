@@ -94,8 +94,7 @@ class Connection final : public HttplibStream {
     if (X509_VERIFY_PARAM_set1_ip_asc(parameters, url.host.c_str()) != 1) {
       X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
       X509_VERIFY_PARAM_set1_host(parameters, url.host.data(), url.host.size());
-      // SSL_set_tlsext_host_name, whose cast is not ours to warn about.
-      SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(url.host.c_str()));
+      openssl::ask_for_name(ssl, url.host);
     }
     bio_.reset(BIO_push(filter.release(), bio_.release()));
     if (until_done(deadline_, [&] { return BIO_do_handshake(bio_.get()); }) == 1) return Ok{};

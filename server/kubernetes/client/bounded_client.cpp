@@ -153,11 +153,7 @@ openssl::SslPtr BoundedClient::handshake(int socket) const {
   if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0) return nullptr;
   openssl::SslPtr ssl(SSL_new(tls_.context.get()));
   if (!ssl || SSL_set_fd(ssl.get(), socket) != 1) return nullptr;
-  if (!tls_.server_name.empty()) {
-    // SSL_set_tlsext_host_name, whose cast is not ours to warn about.
-    SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-             const_cast<char*>(tls_.server_name.c_str()));
-  }
+  if (!tls_.server_name.empty()) openssl::ask_for_name(ssl.get(), tls_.server_name);
   for (;;) {
     ERR_clear_error();
     const int done = SSL_connect(ssl.get());

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -264,6 +265,43 @@ TEST_CASE("what an upgrade with four settings asks of the API server is bounded 
     all += entry.second;
   }
   CHECK(all <= 17);
+}
+
+TEST_CASE("what an admission has read counts only while nobody has written the cluster, and for its time") {
+  struct Row {
+    const char* name;
+    std::function<void(json&)> write;  // empty: nobody writes
+    SteadyTime counts_until;
+    bool cancelled;
+  };
+  const auto replaced = [](json& object) { object["metadata"]["uid"] = "another"; };
+  for (const Row& row :
+       {Row{"nobody", {}, SteadyTime::max(), false},
+        Row{"its status", [](json& object) { object["status"]["phase"] = "reconciling"; }, SteadyTime::max(), false},
+        Row{"deleted and created anew", replaced, SteadyTime::max(), true},
+        Row{"nobody, too long ago", {}, SteadyTime::min(), false}}) {
+    INFO(row.name);
+    World world;
+    Counts counts;
+    StoredCluster cluster(asking_cluster());
+    CountedReplica replica(world, cluster, counts, "works");
+    const Together replicas({&replica});
+    world.store.observe([&](const Preparation& record, bool removed) {
+      replica.controller.record_changed(record, removed);
+      world.signal.notify();
+    });
+    cluster.tell = [&](const std::string& version) {
+      replica.controller.object_changed("db", "StarRocksCluster", "sr", version);
+    };
+    cluster.tell("1");
+    const auto read = std::make_shared<const json>(cluster.get());
+    if (row.write) REQUIRE(cluster.write(row.write));
+    replica.controller.created_here(world.create(four_settings()), {read, row.counts_until});
+    REQUIRE(world.reaches("r", row.cancelled ? Stage::Closed : Stage::Prepared));
+    CHECK(world.get("r").status.captured.empty() == row.cancelled);
+    const bool must_read = row.write || row.counts_until != SteadyTime::max();
+    if (must_read) CHECK(counts.all()["works get cluster"] > 0);
+  }
 }
 
 }  // namespace gate
