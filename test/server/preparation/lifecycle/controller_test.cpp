@@ -211,7 +211,7 @@ TEST_CASE("a failed critical hook is undone at once") {
   CHECK(status.outcome == Outcome::Failed);
   CHECK(status.hooks.front().phase == HookPhase::Completed);
   CHECK(world.config() == kSchedulingDefault);
-  CHECK(count(world.clusters.events(), "UpgradePreparationFailed") == 1);
+  CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradePreparationFailed") == 1; }));
 }
 
 TEST_CASE("a successor takes captured values and pending restores over, once") {
@@ -656,7 +656,7 @@ TEST_CASE("hooks taken off the object are undone, before admission only where th
     REQUIRE(world.reaches("r", Stage::Closed));
     CHECK(world.get("r").status.outcome == Outcome::Reverted);
     CHECK(world.config() == kSchedulingDefault);
-    CHECK(count(world.clusters.events(), "UpgradeReverted") == 1);
+    CHECK(world.signal.eventually([&] { return count(world.clusters.events(), "UpgradeReverted") == 1; }));
   }
 }
 
