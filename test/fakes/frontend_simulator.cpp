@@ -94,6 +94,7 @@ struct Fault {
   SqlError error = {};
   std::chrono::milliseconds duration = {};
   SimulatedResult result = {};
+  std::size_t generation = 0;  ///< When it was taken.
 };
 
 struct Connection {
@@ -354,7 +355,9 @@ struct FrontendSimulator::Impl {
                         sql.find(it->substring) != std::string::npos;
       if (!fits) continue;
       if (it->times != SIZE_MAX) --it->times;
-      return *it;
+      auto taken = *it;
+      taken.generation = fault_generation;
+      return taken;
     }
     return std::nullopt;
   }
@@ -447,12 +450,13 @@ struct FrontendSimulator::Impl {
     changed.notify_all();
   }
 
-  /// Sits through a delay or hang; false when the simulator ends meanwhile.
+  /// Sits through a delay or hang, unless clear_faults() was called since it was taken; false when the simulator ends
+  /// meanwhile.
   bool wait_out(const Fault& fault) {
     const bool hangs = fault.kind == FaultKind::Hang || fault.kind == FaultKind::HangLogin;
     if (fault.kind != FaultKind::Delay && !hangs) return true;
     std::unique_lock lock(mutex);
-    const auto released = [&, generation = fault_generation] { return stopping || fault_generation != generation; };
+    const auto released = [&] { return stopping || fault_generation != fault.generation; };
     if (fault.kind == FaultKind::Delay) {
       changed.wait_for(lock, fault.duration, released);
     } else {
