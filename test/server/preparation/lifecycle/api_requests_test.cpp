@@ -229,6 +229,7 @@ TEST_CASE("what an upgrade with four settings asks of the API server is bounded 
   };
 
   // As an admission hands it over, which has read the object.
+  const auto began = std::chrono::steady_clock::now();
   first.controller.created_here(world.create(four_settings()),
                                 {std::make_shared<const json>(cluster.get()), SteadyTime::max()});
   REQUIRE(world.reaches("r", Stage::Prepared));
@@ -241,6 +242,9 @@ TEST_CASE("what an upgrade with four settings asks of the API server is bounded 
   REQUIRE(world.reaches("r", Stage::Closed));
   REQUIRE(world.signal.eventually([&] { return !world.get("r").held; }));
   REQUIRE(mirrored("Closed"));
+  // Where a machine is slow, people see what lies between, too: once a beat of the controller's.
+  constexpr auto kBeat = 500ms;
+  const auto shown_between = static_cast<int>((std::chrono::steady_clock::now() - began) / kBeat);
 
   // "works ...": the replica that has claimed it. The other one asks nothing while the claim is renewed.
   const std::map<std::string, int> bounds = {
@@ -251,8 +255,8 @@ TEST_CASE("what an upgrade with four settings asks of the API server is bounded 
       // At the admission and at the end: what people may have changed is read. Once more for conditions, where one of
       // them comes later than a look at the cluster counts.
       {"works get cluster", 3},
-      // Prepared, RollingOut, Closed, each with its conditions; Running where a machine is slow.
-      {"works write cluster status", 4},
+      // Prepared, RollingOut, Closed, each with its conditions; Running where it is not done within a beat.
+      {"works write cluster status", 4 + shown_between},
       {"works get statefulset", 1},
       {"works event UpgradePreparationCompleted", 1},
       {"works event UpgradeAdmitted", 1},
@@ -264,7 +268,7 @@ TEST_CASE("what an upgrade with four settings asks of the API server is bounded 
     CHECK_MESSAGE((bound != bounds.end() && entry.second <= bound->second), entry.first << ": " << entry.second);
     all += entry.second;
   }
-  CHECK(all <= 17);
+  CHECK(all <= 17 + shown_between);
 }
 
 TEST_CASE("what an admission has read counts only while nobody has written the cluster, and for its time") {
