@@ -143,6 +143,12 @@ Status Console::named_cluster() const {
   if (options_.cluster.empty() || options_.all_namespaces) return Ok{};
   const auto got = kubectl({"get", kClusters, options_.cluster, "--output=name"});
   if (got || got.error().message.find("(NotFound)") == std::string::npos) return Ok{};  // perhaps one may not read it
+  const auto warehouse = kubectl_json({"get", kWarehouses, options_.cluster, "--output=json"});
+  const auto owner = warehouse ? text_member(member(*warehouse, "spec"), "starRocksCluster") : std::string{};
+  if (!owner.empty()) {
+    return Error{ErrorCode::NotFound,
+                 options_.cluster + " is a StarRocksWarehouse: ask for its StarRocksCluster, " + owner};
+  }
   return Error{ErrorCode::NotFound, got.error().message + "; is it in another namespace (-n)?"};
 }
 

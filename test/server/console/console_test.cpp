@@ -94,11 +94,15 @@ TEST_CASE("a cluster that is not there is said at once, a cluster without upgrad
     const char* answer;  ///< To `kubectl get starrocksclusters`.
     int code;
     const char* said;
+    const char* warehouse = "exit 1";  ///< To `kubectl get starrockswarehouses`.
   } rows[] = {
       {"status of none", ConsoleCommand::Show, kNotFound, console_exit::kUnusable, "is it in another namespace (-n)?"},
       {"watch of none", ConsoleCommand::Watch, kNotFound, console_exit::kUnusable, "is it in another namespace (-n)?"},
       {"report of none", ConsoleCommand::Report, kNotFound, console_exit::kUnusable,
        "is it in another namespace (-n)?"},
+      {"status of a warehouse", ConsoleCommand::Show, kNotFound, console_exit::kUnusable,
+       "sr is a StarRocksWarehouse: ask for its StarRocksCluster, main\n",
+       R"(echo '{"spec":{"starRocksCluster":"main"}}')"},
       {"status of one without upgrades", ConsoleCommand::Show, "echo starrockscluster/sr", console_exit::kGood,
        "No upgrade preparations of cluster sr found."},
       {"watch of one without upgrades", ConsoleCommand::Watch, "echo starrockscluster/sr", console_exit::kUnusable,
@@ -111,6 +115,7 @@ TEST_CASE("a cluster that is not there is said at once, a cluster without upgrad
     CAPTURE(row.name);
     const FakeKubectl kubectl;
     kubectl.script("case \"$*\" in\n  *starrocksclusters*) " + std::string(row.answer) +
+                   " ;;\n  *starrockswarehouses*) " + row.warehouse +
                    " ;;\n  *--watch*) ;;\n  *) echo '{\"items\":[]}' ;;\nesac\n");
     ConsoleOptions options;
     options.command = row.command;
