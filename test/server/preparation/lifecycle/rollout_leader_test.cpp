@@ -3,6 +3,11 @@
 
 #include "server/preparation/lifecycle/rollout_leader.hpp"
 
+#include <memory>
+#include <optional>
+
+#include "server/preparation/lifecycle/record_lifecycle.hpp"
+#include "test/fakes/forwarding_store.hpp"
 #include "test/server/preparation/lifecycle/led_world.hpp"
 
 using namespace gate;
@@ -36,6 +41,40 @@ struct Story : LedStory {
     }
     REQUIRE(clusters.restarts.size() == 3);
   }
+};
+
+/// Lists no records when it is told so; everything else goes through.
+class UnlistedStore final : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  bool lists = true;
+
+ private:
+  std::optional<Error> around(const StoreCall& call, const std::function<void()>& make) override {
+    if (call.kind == StoreCall::Kind::List && !lists) return Error{ErrorCode::Unavailable, "connection refused"};
+    return ForwardingStore::around(call, make);
+  }
+};
+
+/// The cluster at its target beside what LedClusters answers.
+class AdmittedCluster final : public UnusedClusterAccess {
+ public:
+  explicit AdmittedCluster(LedClusters& clusters) : clusters_(clusters) {}
+  Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override {
+    auto out = object_at("sr:3.5.8");
+    out["metadata"] = {{"uid", "uid"}, {"annotations", {{"starrocks.com/upgrade-rollout", "stepwise"}}}};
+    return out;
+  }
+  Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
+                                         Deadline deadline) override {
+    return clusters_.frontend_access(name_space, cluster, deadline);
+  }
+  Result<std::vector<StatefulSetState>> stateful_sets(const Preparation& record, Deadline deadline) override {
+    return clusters_.stateful_sets(record, deadline);
+  }
+
+ private:
+  LedClusters& clusters_;
 };
 
 }  // namespace
@@ -124,6 +163,50 @@ TEST_CASE("a turn that others of the same database come before waits for them") 
   story.look();
   story.clusters.pass(story.record);
   CHECK(story.clusters.restarts.back() == "fe-2");
+}
+
+TEST_CASE("no turn begins while the records that may come before it cannot be read") {
+  Story story;
+  story.until_frontends();
+  Preparation other = story.record;
+  other.name = "wh-1";
+  other.spec.object = {"StarRocksWarehouse", "wh", "uid-wh"};
+  other.spec.changes = {{Component::Warehouse, "sr:3.5.7", "sr:3.5.8"}};
+  auto admitted = story.store.create(other, ample());
+  REQUIRE(admitted);
+  admitted->status = other.status;
+  REQUIRE(story.store.update_status(*admitted, ample()));
+
+  UnlistedStore store(story.store);
+  AdmittedCluster clusters(story.clusters);
+  ScriptedHttp http;
+  ScriptedJobs scripts;
+  StatusMirror mirror(clusters, story.clock);
+  const HookPeers peers{clusters, story.connector, http, scripts};
+  RecordLifecycle lifecycle({store, peers, mirror, story.clock, story.log}, {});
+  const auto claim =
+      std::make_shared<ClaimedRecord>(store, story.clock, "gate-0", story.store.get("db", "sr-1", ample()).value());
+  const auto looks = [&] {
+    for (int i = 0; i < 5; ++i) {
+      RecordSession session;
+      REQUIRE(lifecycle.advance(claim, session, {}, {}));
+      story.clusters.pass(story.record);
+    }
+    return story.clusters.restarts.size();
+  };
+  store.lists = false;
+  CHECK(looks() == 3);
+  CHECK(story.progress().turns[1].phase == TurnPhase::Held);
+  store.lists = true;
+  CHECK(looks() == 3);
+  CHECK(story.progress().turns[1].waiting_for == "warehouse of wh rolls first (wh-1)");
+  admitted = story.store.get("db", "wh-1", ample());
+  REQUIRE(admitted);
+  admitted->status.stage = Stage::Closed;
+  admitted->status.outcome = Outcome::Succeeded;
+  REQUIRE(story.store.update_status(*admitted, ample()));
+  REQUIRE(looks() > 3);
+  CHECK(story.clusters.restarts[3] == "fe-2");
 }
 
 TEST_CASE("no FE restarts before the leader, whichever FE it is, has taken the order for an image") {
