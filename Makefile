@@ -44,7 +44,7 @@ chaos: ## The long failure tests: SIGKILL at every step of the real process, an 
 
 interop: ## With real neighbours: cert-manager, Flux, Jaeger, the oldest and the newest Kubernetes (the first run builds them: an hour)
 	build-support/install-packages.sh build demo test cluster
-	$(call build,dev,upgrade-gate fe-simulator)
+	$(call build,dev,upgrade-gate fe-simulator test/e2e/all)
 	test/interop/interop.sh build/dev
 
 asan: ## Unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -73,7 +73,7 @@ start() {
     --initial-cluster "default=http://127.0.0.1:$peer" >"$directory/etcd.log" 2>&1 &
   pids+=($!)
   as_child "$apiserver" --etcd-servers="http://127.0.0.1:$client" --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
-    --secure-port="$secure" --cert-dir="$directory" --service-cluster-ip-range=10.0.0.0/24 \
+    --endpoint-reconciler-type=none --secure-port="$secure" --cert-dir="$directory" --service-cluster-ip-range=10.0.0.0/24 \
     --tls-cert-file="$directory/apiserver.crt" --tls-private-key-file="$directory/apiserver.key" \
     --client-ca-file="$directory/ca.crt" --authorization-mode=RBAC --disable-admission-plugins=ServiceAccount \
     --service-account-issuer="https://127.0.0.1:$secure/" --service-account-key-file="$directory/service-account.key" \

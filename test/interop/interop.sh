@@ -24,6 +24,9 @@ on_kubernetes() { # VERSION COMMAND...
   assets=$(KUBERNETES_VERSION=$version "$root/build-support/build-kubernetes.sh") || return
   KUBEBUILDER_ASSETS=$assets "$@"
 }
+e2e() {
+  ctest --test-dir "$build" --tests-regex '^e2e_' --label-exclude '^long$' --no-tests=error --output-on-failure
+}
 newest_kubernetes() {
   local go
   go=$("$root/build-support/go-toolchain.sh" "$root/test/e2e/kubernetes") || return
@@ -39,6 +42,7 @@ if versions=${INTEROP_KUBERNETES:-"v1.30.14 $(cd /tmp && newest_kubernetes)"}; t
   for version in $versions; do
     part "manifests on Kubernetes $version" on_kubernetes "$version" "$root/test/e2e/manifests_test.sh"
     part "an upgrade on Kubernetes $version" on_kubernetes "$version" "$root/test/e2e/demo_cluster.sh" "$build"
+    part "e2e on Kubernetes $version" on_kubernetes "$version" e2e
   done
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
