@@ -2,8 +2,8 @@
 # Builds kube-apiserver, kube-controller-manager and kubectl, once, from the Go module in test/e2e/kubernetes into the
 # user's cache, and prints the folder they are in (the last line of stdout). KUBEBUILDER_ASSETS, when set, is believed and
 # printed: it must hold the first and the last; tests that need the controllers are skipped where it lacks them.
-# KUBERNETES_VERSION=v1.30.14 builds another release's kube-apiserver instead, from a module that is written for it, beside
-# the pinned release's kubectl; no controllers. Checksums of that one are asked of Go's checksum database, not committed.
+# KUBERNETES_VERSION=v1.30.14 builds another release's API server and controllers instead, from a module that is written
+# for it, beside the pinned release's kubectl. Checksums of that one are asked of Go's checksum database, not committed.
 # Exits with 77, and says why on stderr, when this machine cannot build them.
 set -euo pipefail
 
@@ -25,7 +25,7 @@ programs="kube-apiserver kube-controller-manager kubectl"
 if [ "$version" != "$pinned" ]; then
   pinned_cache=$(KUBERNETES_VERSION='' KUBEBUILDER_ASSETS='' "$support/build-kubernetes.sh")
   cache=$cache-$version
-  programs=kube-apiserver
+  programs="kube-apiserver kube-controller-manager"
 fi
 current() {
   local program
@@ -50,9 +50,13 @@ write_module() {
   [ -n "$theirs" ] || return 1
   staging=$(awk '$1 ~ /^k8s\.io\// && $2 == "v0.0.0" { print $1 }' "$theirs")
   rm -rf "$1"
-  mkdir -p "$1/kube-apiserver" "$1/unused"
+  mkdir -p "$1/unused"
   echo 'module unused' >"$1/unused/go.mod"
-  cp "$module/kube-apiserver/main.go" "$1/kube-apiserver/"
+  local program
+  for program in $programs; do
+    mkdir "$1/$program"
+    cp "$module/$program/main.go" "$1/$program/"
+  done
   {
     printf 'module upgrade-gate/test/interop/kubernetes\n\n'
     # From its go line to its replaces, which name folders of its own.
