@@ -6,8 +6,9 @@
 
 namespace gate::test {
 
-/// The status that it writes about a Job when its pod is done.
-inline nlohmann::json ended_job_status(bool good) {
+/// The status that it writes about a Job when its pod is done. `criteria`: the conditions that Kubernetes wants before
+/// the last one since 1.31, and refuses before.
+inline nlohmann::json ended_job_status(bool good, bool criteria = true) {
   using nlohmann::json;
   const std::string now = "2026-01-01T00:00:00Z";
   const auto condition = [&](const char* type) {
@@ -19,8 +20,8 @@ inline nlohmann::json ended_job_status(bool good) {
                 {"lastTransitionTime", now}};
   };
   json status{{"startTime", now}};
-  status["conditions"] = good ? json{condition("SuccessCriteriaMet"), condition("Complete")}
-                              : json{condition("FailureTarget"), condition("Failed")};
+  status["conditions"] = json::array({condition(good ? "Complete" : "Failed")});
+  if (criteria) status["conditions"].push_back(condition(good ? "SuccessCriteriaMet" : "FailureTarget"));
   status[good ? "succeeded" : "failed"] = 1;
   if (good) status["completionTime"] = now;
   return status;
