@@ -10,7 +10,7 @@ import (
 
 func good(name string, hanging int) figures {
 	return figures{name: name, clusters: 10, hanging: hanging, all: 2 * time.Second, closed: time.Second,
-		repeated: []time.Duration{time.Millisecond}, requests: map[string]int{"get pods": 150}, residentMiB: []float64{20, 30},
+		repeated: []time.Duration{time.Millisecond}, requests: map[string]int{"get pods": 10 * requestsOwn}, residentMiB: []float64{20, 30},
 		ordinaryBefore: []time.Duration{time.Millisecond}, ordinaryNow: []time.Duration{time.Millisecond}}
 }
 
@@ -39,7 +39,7 @@ func TestEachTargetIsMissedByItself(t *testing.T) {
 		"a request failed":              func(f *figures) { f.failed = 1 },
 		"a repeated one not admitted":   func(f *figures) { f.notAdmitted = 1 },
 		"a repeated one late":           func(f *figures) { f.repeated = []time.Duration{2 * time.Second} },
-		"too many requests":             func(f *figures) { f.requests["get pods"] = 151 },
+		"too many requests":             func(f *figures) { f.requests["get pods"]++ },
 		"never closed":                  func(f *figures) { f.closed = 0 },
 		"too much memory":               func(f *figures) { f.residentMiB[1] = 97 },
 		"ordinary reviews slower":       func(f *figures) { f.ordinaryNow = []time.Duration{time.Second} },
