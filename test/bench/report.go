@@ -366,7 +366,7 @@ func (r *results) markdown() string {
 	for _, l := range r.lines() {
 		line(l.text, l.value)
 	}
-	fmt.Fprintf(&out, "\nThe gate's resident memory: %s MiB after %d reviews, %s MiB after %d; %s MiB at most and %s MiB at the end beside %d stored clusters of %s.\n",
+	fmt.Fprintf(&out, "\nThe gate's resident memory: %s MiB after %d reviews, %s MiB after %d;\n%s MiB at most and %s MiB at the end beside %d stored clusters of %s.\n",
 		show(r.earlyKiB/mebi), r.earlyReviews, show(r.lateKiB/mebi), r.lateReviews, show(r.storedPeakKiB/mebi), show(r.storedKiB/mebi),
 		storedClusters, sizeName(storedSize))
 	return out.String()
