@@ -391,13 +391,16 @@ func report(out io.Writer, waves []figures) {
 func judge(out io.Writer, first lonely, plain, hanging figures) bool {
 	met := true
 	fmt.Fprintln(out, "\n| target | measured | met |\n|---|---|---|")
-	target := func(what, measured string, holds bool) {
-		met = met && holds
+	row := func(what, measured string, holds bool, otherwise string) {
 		word := "yes"
 		if !holds {
-			word = "NO"
+			word = otherwise
 		}
 		fmt.Fprintf(out, "| %s | %s | %s |\n", what, measured, word)
+	}
+	target := func(what, measured string, holds bool) {
+		met = met && holds
+		row(what, measured, holds, "NO")
 	}
 	target(fmt.Sprintf("first request without a wave, four settings: at most %s over one that asks for nothing (medians of %d)",
 		ms(firstOverMax), firstTries),
@@ -412,14 +415,10 @@ func judge(out io.Writer, first lonely, plain, hanging figures) bool {
 		p99 := quantile(f.repeated, .99)
 		target(name+"repeated requests admitted at once, p99 under "+seconds(repeatedMax),
 			fmt.Sprintf("%s, %d not admitted", ms(p99), f.notAdmitted), f.notAdmitted == 0 && p99 < repeatedMax)
-		within := f.closed > 0 && f.requestsEach() <= requestsMax
-		requests := fmt.Sprintf("| %sat most %d API requests each | %.1f |", name, requestsMax, f.requestsEach())
-		if within {
-			fmt.Fprintln(out, requests, "yes |")
-		} else {
-			fmt.Fprintln(out, requests, "out of reach |")
-		}
-		target(fmt.Sprintf("%sat most %d of them", name, requestsOwn), fmt.Sprintf("%.1f", f.requestsEach()),
+		requests := fmt.Sprintf("%.1f", f.requestsEach())
+		row(fmt.Sprintf("%sat most %d API requests each", name, requestsMax), requests,
+			f.closed > 0 && f.requestsEach() <= requestsMax, "out of reach")
+		target(fmt.Sprintf("%sat most %d of them", name, requestsOwn), requests,
 			f.closed > 0 && f.requestsEach() <= requestsOwn)
 		target(fmt.Sprintf("%sat most %d MiB a replica", name, residentMiB), fmt.Sprintf("%.0f", most(f.residentMiB)),
 			most(f.residentMiB) <= residentMiB)
