@@ -22,6 +22,10 @@ namespace gate::test {
 
 inline constexpr int kPods = 3;
 
+inline nlohmann::json object_at(const char* image) {
+  return {{"spec", {{"starRocksFeSpec", {{"image", image}}}, {"starRocksBeSpec", {{"image", image}}}}}};
+}
+
 /// StatefulSets behind the webhook: a pass of operator and StatefulSet controller restarts what the record lets go.
 class LedClusters final : public test::UnusedClusterAccess {
  public:
@@ -61,6 +65,12 @@ class LedClusters final : public test::UnusedClusterAccess {
     }
   }
 
+  /// At its target.
+  Result<nlohmann::json> get_object(const std::string&, const ObjectRef& object, Deadline) override {
+    auto out = object_at("sr:3.5.8");
+    out["metadata"] = {{"uid", object.uid}, {"annotations", {{"starrocks.com/upgrade-rollout", "stepwise"}}}};
+    return out;
+  }
   Result<std::vector<StatefulSetState>> stateful_sets(const Preparation&, Deadline) override { return sets_; }
   Result<FrontendAccess> frontend_access(const std::string&, const std::string&, Deadline) override {
     FrontendAccess out;
@@ -100,10 +110,6 @@ class LedClusters final : public test::UnusedClusterAccess {
   int images_ = -1;   ///< When the first FE restarted.
   bool back_ = true;  ///< No pod of this pass was restarted yet.
 };
-
-inline nlohmann::json object_at(const char* image) {
-  return {{"spec", {{"starRocksFeSpec", {{"image", image}}}, {"starRocksBeSpec", {{"image", image}}}}}};
-}
 
 inline FrontendSimulatorOptions three_frontends() {
   FrontendSimulatorOptions options;

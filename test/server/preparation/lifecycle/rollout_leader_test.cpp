@@ -56,26 +56,14 @@ class UnlistedStore final : public ForwardingStore {
   }
 };
 
-/// The cluster at its target beside what LedClusters answers.
-class AdmittedCluster final : public UnusedClusterAccess {
- public:
-  explicit AdmittedCluster(LedClusters& clusters) : clusters_(clusters) {}
-  Result<nlohmann::json> get_object(const std::string&, const ObjectRef&, Deadline) override {
-    auto out = object_at("sr:3.5.8");
-    out["metadata"] = {{"uid", "uid"}, {"annotations", {{"starrocks.com/upgrade-rollout", "stepwise"}}}};
-    return out;
-  }
-  Result<FrontendAccess> frontend_access(const std::string& name_space, const std::string& cluster,
-                                         Deadline deadline) override {
-    return clusters_.frontend_access(name_space, cluster, deadline);
-  }
-  Result<std::vector<StatefulSetState>> stateful_sets(const Preparation& record, Deadline deadline) override {
-    return clusters_.stateful_sets(record, deadline);
-  }
-
- private:
-  LedClusters& clusters_;
-};
+/// A warehouse of the same database, admitted as `record` is, that rolls before its FEs.
+Preparation warehouse_before(const Preparation& record) {
+  auto out = record;
+  out.name = "wh-1";
+  out.spec.object = {"StarRocksWarehouse", "wh", "uid-wh"};
+  out.spec.changes = {{Component::Warehouse, "sr:3.5.7", "sr:3.5.8"}};
+  return out;
+}
 
 }  // namespace
 
@@ -148,10 +136,7 @@ TEST_CASE("each check of the health list holds a step, whatever the ones before 
 
 TEST_CASE("a turn that others of the same database come before waits for them") {
   Story story;
-  auto other = story.record;
-  other.name = "wh-1";
-  other.spec.object = {"StarRocksWarehouse", "wh", "uid-wh"};
-  other.spec.changes = {{Component::Warehouse, "sr:3.5.7", "sr:3.5.8"}};
+  const auto other = warehouse_before(story.record);
   story.until_frontends();
   for (int i = 0; i < 5; ++i) {
     story.look(object_at("sr:3.5.8"), {other});
@@ -168,21 +153,17 @@ TEST_CASE("a turn that others of the same database come before waits for them") 
 TEST_CASE("no turn begins while the records that may come before it cannot be read") {
   Story story;
   story.until_frontends();
-  Preparation other = story.record;
-  other.name = "wh-1";
-  other.spec.object = {"StarRocksWarehouse", "wh", "uid-wh"};
-  other.spec.changes = {{Component::Warehouse, "sr:3.5.7", "sr:3.5.8"}};
+  const auto other = warehouse_before(story.record);
   auto admitted = story.store.create(other, ample());
   REQUIRE(admitted);
   admitted->status = other.status;
   REQUIRE(story.store.update_status(*admitted, ample()));
 
   UnlistedStore store(story.store);
-  AdmittedCluster clusters(story.clusters);
   ScriptedHttp http;
   ScriptedJobs scripts;
-  StatusMirror mirror(clusters, story.clock);
-  const HookPeers peers{clusters, story.connector, http, scripts};
+  StatusMirror mirror(story.clusters, story.clock);
+  const HookPeers peers{story.clusters, story.connector, http, scripts};
   RecordLifecycle lifecycle({store, peers, mirror, story.clock, story.log}, {});
   const auto claim =
       std::make_shared<ClaimedRecord>(store, story.clock, "gate-0", story.store.get("db", "sr-1", ample()).value());
